@@ -1,0 +1,107 @@
+// swift-tools-version: 6.1
+import PackageDescription
+
+// Every Swift target: Swift 6 mode, honest imports, and AVX2 code generation (see docs/decisions/0004-instruction-set.md).
+let swiftSettings: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+]
+
+/// A library target. Dependencies are listed in full: a target imports only what stands above it in this file.
+func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
+}
+
+/// The test target that mirrors one room.
+func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name + "Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies, resources: resources,
+        swiftSettings: swiftSettings)
+}
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let yams = Target.Dependency.product(name: "Yams", package: "Yams")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+let package = Package(
+    name: "kedge",
+    products: [.executable(name: "kedge", targets: ["kedge"])],
+    dependencies: [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    ],
+    targets: [
+        // C: system libraries and shims, no policy.
+        .systemLibrary(name: "COpenBLAS", pkgConfig: "openblas", providers: [.apt(["libopenblas-dev"])]),
+        .systemLibrary(name: "COpenMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
+        .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
+        .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+        .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+        .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg62-turbo-dev"])]),
+        .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
+
+        // Rooms, bottom up.
+        room("Tensors", []),
+        room("Kernels", ["Tensors", "COpenBLAS"]),
+        room("WeightFiles", ["Tensors", "COpenSSL", "CZlib"]),
+        room("Layers", ["Tensors", "Kernels"]),
+        room("SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles"]),
+        room("LowRankAdaptation", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        room("Imaging", ["CImageCodecs"]),
+        room("Datasets", ["Tensors", "Imaging"]),
+        room(
+            "AdaptationMethods",
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "Datasets"]),
+        room("Collectives", ["COpenMPI"]),
+        room("CheckpointStore", ["Tensors", "WeightFiles", "Collectives"]),
+        room("Telemetry", [logging]),
+        room(
+            "Training",
+            [
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
+                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", yams,
+            ]),
+        .executableTarget(
+            name: "kedge",
+            dependencies: [
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
+                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", "Training",
+                argumentParser,
+            ],
+            swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "mpi-conformance", dependencies: ["Collectives"], path: "Tests/MPIConformance",
+            swiftSettings: swiftSettings),
+
+        // Tests mirror the rooms.
+        .target(
+            name: "TestSupport", dependencies: ["Tensors", "WeightFiles"], path: "Tests/TestSupport",
+            swiftSettings: swiftSettings),
+        tests("Tensors", []),
+        tests("Kernels", ["Tensors"]),
+        tests("WeightFiles", ["Tensors"]),
+        tests("Layers", ["Tensors", "Kernels"]),
+        tests(
+            "SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],
+            resources: [.copy("Fixtures")]),
+        tests("LowRankAdaptation", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        tests("Imaging", [], resources: [.copy("Fixtures")]),
+        tests("Datasets", ["Tensors", "Imaging"]),
+        tests(
+            "AdaptationMethods",
+            ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "LowRankAdaptation", "Datasets"],
+            resources: [.copy("Fixtures")]),
+        tests("Collectives", []),
+        tests("Telemetry", [logging]),
+        tests(
+            "Training",
+            [
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
+                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry",
+            ]),
+    ]
+)

@@ -1,0 +1,6 @@
+#ifndef KEDGE_CJPEG_SHIM_H
+#define KEDGE_CJPEG_SHIM_H
+#include <stddef.h>
+#include <stdio.h>
+#include <jpeglib.h>
+#endif

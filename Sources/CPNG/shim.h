@@ -1,0 +1,4 @@
+#ifndef KEDGE_CPNG_SHIM_H
+#define KEDGE_CPNG_SHIM_H
+#include <png.h>
+#endif

@@ -1,0 +1,1 @@
+print("kedge: no command is built yet"); 

@@ -1,0 +1,1 @@
+// Checks that several test targets use.
