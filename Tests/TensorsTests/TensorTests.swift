@@ -40,7 +40,9 @@ import Testing
         }
         let base = first(1, 2, 3, "flip")
         #expect(base == first(1, 2, 3, "flip"))
-        #expect(Set([base, first(2, 2, 3, "flip"), first(1, 3, 3, "flip"), first(1, 2, 4, "flip"), first(1, 2, 3, "crop")]).count == 5)
+        #expect(
+            Set([base, first(2, 2, 3, "flip"), first(1, 3, 3, "flip"), first(1, 2, 4, "flip"), first(1, 2, 3, "crop")])
+                .count == 5)
     }
 
     @Test func uniformNumbersHaveTheRightMoments() {

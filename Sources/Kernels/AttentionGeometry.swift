@@ -1,0 +1,113 @@
+public import Tensors
+
+/// Who attends to whom: the sizes of an attention and, for windows, which token rows each one holds.
+///
+/// Attention runs in `groups` that do not see each other (windows, or prompts). Without row tables, group g owns the
+/// consecutive rows `g * queries ..< (g + 1) * queries` (keys likewise). With a table, position i of group g is row
+/// `rows[g * count + i]`; positions outside the image point at `padRow`, an extra token row that all windows share.
+public struct AttentionGeometry: Sendable {
+    /// Attention heads.
+    public let heads: Int
+    /// Width of one head.
+    public let headDimension: Int
+    /// Independent groups.
+    public let groups: Int
+    /// Queries in a group.
+    public let queries: Int
+    /// Keys in a group.
+    public let keys: Int
+    /// Token rows of windows, `[groups * queries]`; nil when rows are consecutive.
+    public let rows: [Int32]?
+    /// The shared row of positions outside the image, if there are any.
+    public let padRow: Int?
+
+    /// The factor on q k^T: 1 / sqrt(headDimension).
+    public var scale: Float { 1 / Float(headDimension).squareRoot() }
+    /// Columns of q, k, v or the output: heads times head width.
+    public var width: Int { heads * headDimension }
+
+    /// Attention between consecutive rows.
+    public init(heads: Int, headDimension: Int, groups: Int, queries: Int, keys: Int) {
+        (self.heads, self.headDimension, self.groups) = (heads, headDimension, groups)
+        (self.queries, self.keys, rows, padRow) = (queries, keys, nil, nil)
+    }
+
+    /// Self-attention in square windows over a grid of tokens, which is padded at the bottom and right to a multiple of
+    /// the window (SAM's `window_partition`). A window of at least the grid's size that divides it gives one group.
+    ///
+    /// - Parameters:
+    ///   - height: Rows of the token grid.
+    ///   - width: Columns of the token grid.
+    ///   - window: Tokens along a window's side; 0 for one group of all tokens.
+    public init(heads: Int, headDimension: Int, height: Int, width: Int, window: Int) {
+        (self.heads, self.headDimension) = (heads, headDimension)
+        if window == 0 || (height == window && width == window) {
+            groups = 1
+            (queries, keys) = (height * width, height * width)
+            (rows, padRow) = (nil, nil)
+            return
+        }
+        let (down, across) = ((height + window - 1) / window, (width + window - 1) / window)
+        groups = down * across
+        (queries, keys) = (window * window, window * window)
+        let pad = height * width
+        var table: [Int32] = []
+        table.reserveCapacity(groups * queries)
+        for windowRow in 0..<down {
+            for windowColumn in 0..<across {
+                for y in windowRow * window..<(windowRow + 1) * window {
+                    for x in windowColumn * window..<(windowColumn + 1) * window {
+                        table.append(Int32(y < height && x < width ? y * width + x : pad))
+                    }
+                }
+            }
+        }
+        rows = table
+        padRow = down * window > height || across * window > width ? pad : nil
+    }
+}
+
+/// What is added to the scaled scores.
+public enum AttentionBias: Sendable {
+    /// Nothing.
+    case none
+    /// One number per head, query and key: `[heads, queries, rowStride]` as `AttentionBias.table(padding:...)` makes it.
+    case table(Tensor)
+    /// SAM's decomposed relative positions: `q . heightTable[y - y']  +  q . widthTable[x - x']` with unscaled q.
+    ///
+    /// The tables are stored in reversed row order, `[2 side - 1, headDimension]`, so that the terms of ascending keys
+    /// are consecutive. `side` is the window's or the grid's (height, width).
+    case decomposed(height: Tensor, width: Tensor, side: (height: Int, width: Int))
+
+    /// A bias table whose rows are padded to whole vectors with a number that softmax turns into zero.
+    ///
+    /// - Parameter values: The biases. // [heads, queries, keys]
+    public static func table(padding values: Tensor) -> AttentionBias {
+        let (heads, queries, keys) = (values.shape[0], values.shape[1], values.shape[2])
+        let stride = AttentionKernel.paddedKeys(keys)
+        var padded = Tensor(repeating: AttentionKernel.masked, [heads, queries, stride])
+        let destination = padded.mutablePointer
+        for row in 0..<heads * queries {
+            (destination + row * stride).update(from: values.pointer + row * keys, count: keys)
+        }
+        return .table(padded)
+    }
+
+    /// SAM's tables as stored in its weight files, `[2 side - 1, headDimension]` each.
+    public static func decomposed(
+        relativeHeight: Tensor, relativeWidth: Tensor, side: (height: Int, width: Int)
+    ) -> AttentionBias {
+        precondition(relativeHeight.shape[0] == 2 * side.height - 1 && relativeWidth.shape[0] == 2 * side.width - 1)
+        return .decomposed(height: reversed(relativeHeight), width: reversed(relativeWidth), side: side)
+    }
+
+    private static func reversed(_ table: Tensor) -> Tensor {
+        let (rows, columns) = (table.shape[0], table.shape[1])
+        var result = Tensor(uninitialized: table.shape)
+        let destination = result.mutablePointer
+        for row in 0..<rows {
+            (destination + row * columns).update(from: table.pointer + (rows - 1 - row) * columns, count: columns)
+        }
+        return result
+    }
+}

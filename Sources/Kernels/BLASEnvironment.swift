@@ -1,0 +1,58 @@
+import COpenBLAS
+import Foundation
+
+/// Which kernels OpenBLAS runs, and which it should run on this processor.
+///
+/// Debian's OpenBLAS 0.3.21 falls back to its oldest kernels on processors it does not know (a fifth of the speed). The
+/// choice is made while the library loads, from `OPENBLAS_CORETYPE`, so a process must set the variable and start itself
+/// again; the command line does that once, before MPI is initialised.
+public enum BLASEnvironment {
+    /// The core OpenBLAS chose, as in `SkylakeX`.
+    public static var coreName: String { String(cString: openblas_get_corename()) }
+
+    /// OpenBLAS's version and build options, for the log.
+    public static var configuration: String {
+        String(cString: openblas_get_config()).trimmingCharacters(in: .whitespaces)
+    }
+
+    /// Holds OpenBLAS to the calling thread: Kedge's own pool is the only owner of threads.
+    public static func useSingleThread() { openblas_set_num_threads(1) }
+
+    /// The instruction sets of this processor, as Linux names them (`avx2`, `avx512f`); empty when unknown.
+    public static func processorFlags(cpuInfo path: String = "/proc/cpuinfo") -> Set<String> {
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix("flags") }),
+            let colon = line.firstIndex(of: ":")
+        else { return [] }
+        return Set(line[line.index(after: colon)...].split(separator: " ").map(String.init))
+    }
+
+    /// The value `OPENBLAS_CORETYPE` should have, or nil when the library's own choice is right or the user made one.
+    ///
+    /// - Parameters:
+    ///   - coreName: What OpenBLAS chose.
+    ///   - flags: The processor's instruction sets.
+    ///   - environment: The process environment; a value set there is never overruled.
+    public static func coreTypeToSet(
+        coreName: String, flags: Set<String>, environment: [String: String]
+    ) -> String? {
+        guard environment["OPENBLAS_CORETYPE"] == nil else { return nil }
+        let core = coreName.lowercased()
+        let avx512: Set = ["avx512f", "avx512dq", "avx512bw", "avx512vl"]
+        if avx512.isSubset(of: flags) {
+            return ["skylakex", "cooperlake", "sapphirerapids"].contains(core) ? nil : "SkylakeX"
+        }
+        if flags.isSuperset(of: ["avx2", "fma"]) {
+            return ["haswell", "zen", "excavator"].contains(core) ? nil : "Haswell"
+        }
+        return nil
+    }
+
+    /// Nil when this processor can run Kedge's kernels (x86-64-v3), else what it lacks.
+    public static func missingInstructionSets(flags: Set<String>) -> [String]? {
+        guard !flags.isEmpty else { return nil }
+        let needed = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"]
+        let missing = needed.filter { !flags.contains($0) }
+        return missing.isEmpty ? nil : missing
+    }
+}

@@ -1,0 +1,60 @@
+/// What every kernel gets: the threads to use and scratch memory that is already there.
+///
+/// One workspace serves one training thread; two threads never share one. Scratch is named by (worker, slot), grows to
+/// the largest size asked for, and is not cleared.
+public final class Workspace: @unchecked Sendable {
+    /// The threads that kernels spread their tasks over.
+    public let pool: ThreadPool
+
+    private struct Block {
+        var base: UnsafeMutablePointer<Float>
+        var floats: Int
+    }
+    /// Slots a kernel may use at once in one worker.
+    static let slots = 16
+    private let blocks: UnsafeMutablePointer<Block>
+    private var joint: Block
+
+    /// Creates a workspace with its own threads.
+    public init(threads: Int) {
+        pool = ThreadPool(threads: threads)
+        let count = threads * Self.slots
+        blocks = .allocate(capacity: count)
+        for index in 0..<count { blocks[index] = Block(base: Self.allocate(16), floats: 16) }
+        joint = Block(base: Self.allocate(16), floats: 16)
+    }
+
+    deinit {
+        let count = pool.threads * Self.slots
+        for index in 0..<count { blocks[index].base.deallocate() }
+        blocks.deallocate()
+        joint.base.deallocate()
+    }
+
+    /// Scratch that all workers of one kernel call share; valid until the next request. Not for use inside a task.
+    func jointScratch(floats: Int) -> UnsafeMutablePointer<Float> {
+        if joint.floats < floats {
+            joint.base.deallocate()
+            joint = Block(base: Self.allocate(floats), floats: floats)
+        }
+        return joint.base
+    }
+
+    /// Scratch of one worker, 64-byte aligned; valid until the same worker asks for the same slot again.
+    func scratch(worker: Int, slot: Int, floats: Int) -> UnsafeMutablePointer<Float> {
+        assert(slot < Self.slots && worker < pool.threads)
+        let block = blocks + (worker * Self.slots + slot)
+        if block.pointee.floats < floats {
+            block.pointee.base.deallocate()
+            block.pointee = Block(base: Self.allocate(floats), floats: floats)
+        }
+        return block.pointee.base
+    }
+
+    private static func allocate(_ floats: Int) -> UnsafeMutablePointer<Float> {
+        // One vector more than asked for, so that a kernel may store whole vectors at the end.
+        let bytes = (floats + Vector.scalarCount) * MemoryLayout<Float>.stride
+        return UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
+            to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)
+    }
+}
