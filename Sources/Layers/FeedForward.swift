@@ -1,0 +1,50 @@
+public import Kernels
+public import Tensors
+
+/// The MLP half of an encoder block: x + lin2(GELU(lin1(norm(x)))).
+public struct FeedForward: Sendable {
+    let norm: LayerNorm
+    let expand: Linear
+    let contract: Linear
+
+    /// What backward needs: 5 D + 2 floats per token with the usual fourfold width.
+    public struct Residuals: Sendable {
+        let x: Tensor  // [T, D]
+        let statistics: LayerNorm.Residuals  // [T, 2]
+        let preActivation: Tensor  // [T, 4 D]
+    }
+
+    /// Puts the half block together.
+    public init(norm: LayerNorm, expand: Linear, contract: Linear) {
+        (self.norm, self.expand, self.contract) = (norm, expand, contract)
+    }
+
+    /// The block half without anything kept. // [T, D] -> [T, D]
+    public func callAsFunction(_ x: Tensor, in workspace: Workspace) -> Tensor {
+        let hidden = expand(norm(x, in: workspace), activation: .gelu, in: workspace)
+        return contract(hidden, residual: x, in: workspace)
+    }
+
+    /// The block half and its residuals.
+    public func forward(_ x: Tensor, in workspace: Workspace) -> (Tensor, Residuals) {
+        let (normal, statistics) = norm.forward(x, in: workspace)
+        let tokens = x.count / expand.inputs
+        var preActivation = Tensor(uninitialized: [tokens, expand.outputs])
+        var hidden = Tensor(uninitialized: [tokens, expand.outputs])
+        LinearKernel.forwardKeepingPreActivation(
+            normal, weight: expand.weight, bias: expand.bias, preActivation: &preActivation, into: &hidden,
+            in: workspace)
+        let y = contract(hidden, residual: x, in: workspace)
+        return (y, Residuals(x: x, statistics: statistics, preActivation: preActivation))
+    }
+
+    /// dX = dY + norm'(lin1'(GELU'(lin2'(dY)))).
+    public func backward(_ dY: Tensor, _ saved: Residuals, in workspace: Workspace) -> Tensor {
+        var dHidden = contract.backwardInput(dY, in: workspace)
+        GELUKernel.backward(&dHidden, preActivation: saved.preActivation, in: workspace)
+        let dNormal = expand.backwardInput(dHidden, in: workspace)
+        var dX = dY
+        norm.backward(dNormal, input: saved.x, saved.statistics, addingTo: &dX, in: workspace)
+        return dX
+    }
+}

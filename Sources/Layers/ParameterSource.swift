@@ -1,0 +1,62 @@
+public import Tensors
+
+/// Where a model's weights come from, by their names in the weight file.
+///
+/// A model is built by asking for each tensor it needs, with its shape. Asking a `ParameterRecorder` first gives the
+/// list that a weight file must hold, so names and shapes are written down once: in the layers themselves.
+public protocol ParameterSource {
+    /// The tensor of this name, which has this shape.
+    func tensor(_ name: String, _ shape: Shape) -> Tensor
+}
+
+extension ParameterSource {
+    /// The same source below a prefix, as in `scoped("blocks.0")`.
+    public func scoped(_ prefix: String) -> ScopedParameterSource {
+        ScopedParameterSource(base: self, prefix: prefix + ".")
+    }
+}
+
+/// A source whose names all begin with a prefix.
+public struct ScopedParameterSource: ParameterSource {
+    let base: any ParameterSource
+    let prefix: String
+
+    /// The tensor called prefix + name.
+    public func tensor(_ name: String, _ shape: Shape) -> Tensor { base.tensor(prefix + name, shape) }
+}
+
+/// Frozen weights held by name.
+public struct ParameterStore: ParameterSource, Sendable {
+    private let tensors: [String: Tensor]
+
+    /// The names, sorted.
+    public let names: [String]
+
+    /// Takes tensors whose names and shapes a weight contract has already checked.
+    public init(_ tensors: [String: Tensor]) {
+        self.tensors = tensors
+        names = tensors.keys.sorted()
+    }
+
+    /// The tensor of this name; a missing one is a programmer error, because the contract was checked before.
+    public func tensor(_ name: String, _ shape: Shape) -> Tensor {
+        guard let tensor = tensors[name] else { preconditionFailure("the weight contract lacks \(name)") }
+        precondition(tensor.count == shape.count, "the weight contract has \(name) as \(tensor.shape), not \(shape)")
+        return tensor.reshaped(shape)
+    }
+}
+
+/// Writes down what a model asks for.
+public final class ParameterRecorder: ParameterSource {
+    /// Names and shapes in the order of asking.
+    public private(set) var requests: [(name: String, shape: Shape)] = []
+
+    /// Creates an empty record.
+    public init() {}
+
+    /// Records the request; the tensor's contents are undefined.
+    public func tensor(_ name: String, _ shape: Shape) -> Tensor {
+        requests.append((name, shape))
+        return Tensor(uninitialized: shape)
+    }
+}

@@ -1,0 +1,121 @@
+public import Kernels
+public import Tensors
+
+/// The attention half of an encoder block: x + proj(attention(qkv(norm(x)))), in windows or over the whole grid.
+///
+/// Windows need no copies of the tokens: the projection runs over the T tokens of the image, and attention reads its
+/// rows through a table. All positions outside the image have the same projection, so one extra token row stands for
+/// them. SAM pads after the norm (that row is zero), TinyViT before it (that row is the norm's shift).
+public struct WindowedAttention: Sendable {
+    /// Which value fills window positions outside the image.
+    public enum Padding: Sendable {
+        /// Zeros after the norm (SAM's ViT).
+        case afterNorm
+        /// Zeros before the norm (TinyViT), which the norm turns into its shift.
+        case beforeNorm
+    }
+
+    let norm: LayerNorm
+    let qkv: Linear
+    let projection: Linear
+    let geometry: AttentionGeometry
+    let bias: AttentionBias
+    let padding: Padding
+    /// Where an adapter may change q and v.
+    public let site: AdapterSite
+
+    /// What backward needs: 7 D + 8 floats per token.
+    public struct Residuals: Sendable {
+        let x: Tensor  // [T, D]
+        let statistics: LayerNorm.Residuals  // [T, 2]
+        let qkv: Tensor  // [T (+1), 3 D]
+        let attended: Tensor  // [T, D]
+        let logSumExp: Tensor  // [groups * heads, queries]
+        let adapter: [Tensor]
+    }
+
+    /// Puts the half block together; `qkv`'s output columns are [q | k | v] with heads side by side in each.
+    public init(
+        norm: LayerNorm, qkv: Linear, projection: Linear, geometry: AttentionGeometry, bias: AttentionBias,
+        padding: Padding, site: AdapterSite
+    ) {
+        (self.norm, self.qkv, self.projection) = (norm, qkv, projection)
+        (self.geometry, self.bias, self.padding, self.site) = (geometry, bias, padding, site)
+    }
+
+    /// The block half without anything kept.
+    public func callAsFunction(_ x: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
+        let (normal, _) = normalise(x, in: workspace)
+        let (projected, _) = project(normal, adapter, in: workspace)
+        var attended = Tensor(uninitialized: [x.count / geometry.width, geometry.width])
+        var nothing: Tensor?
+        AttentionKernel.forward(
+            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &nothing, in: workspace)
+        return projection(attended, residual: x, in: workspace)
+    }
+
+    /// The block half and its residuals. // [T, D] -> [T, D]
+    public func forward(
+        _ x: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace
+    ) -> (Tensor, Residuals) {
+        let (normal, statistics) = normalise(x, in: workspace)
+        let (projected, saved) = project(normal, adapter, in: workspace)
+        var attended = Tensor(uninitialized: [x.count / geometry.width, geometry.width])
+        var logSumExp: Tensor? = Tensor(uninitialized: [geometry.groups * geometry.heads, geometry.queries])
+        AttentionKernel.forward(
+            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &logSumExp, in: workspace)
+        let y = projection(attended, residual: x, in: workspace)
+        let residuals = Residuals(
+            x: x, statistics: statistics, qkv: projected, attended: attended,
+            logSumExp: logSumExp ?? Tensor(zeros: [0]), adapter: saved)
+        return (y, residuals)
+    }
+
+    /// The gradient of the input, or nil when `inputNeeded` is false (the lowest adapted block).
+    public func backward(
+        _ dY: Tensor, _ saved: Residuals, adapter: (any ProjectionAdapter)?, gradients: inout GradientBuffer,
+        inputNeeded: Bool, in workspace: Workspace
+    ) -> Tensor? {
+        let dAttended = projection.backwardInput(dY, in: workspace)
+        var dQKV = Tensor(uninitialized: saved.qkv.shape)
+        AttentionKernel.backward(
+            dOutput: dAttended, output: saved.attended, logSumExp: saved.logSumExp, qkv: saved.qkv,
+            geometry: geometry, bias: bias, into: &dQKV, in: workspace)
+        var dNormal: Tensor? = inputNeeded ? qkv.backwardInput(dQKV, in: workspace) : nil
+        if let adapter {
+            let (normal, _) = normalise(saved.x, in: workspace)
+            adapter.backward(
+                site: site.index, dQKV, input: normal, saved: saved.adapter, addingTo: &dNormal,
+                gradients: &gradients, in: workspace)
+        }
+        guard let dNormal else { return nil }
+        var dX = dY
+        norm.backward(dNormal, input: saved.x, saved.statistics, addingTo: &dX, in: workspace)
+        return dX
+    }
+
+    /// The normalised tokens, and the row that stands for positions outside the image when there are any.
+    private func normalise(_ x: Tensor, in workspace: Workspace) -> (Tensor, LayerNorm.Residuals) {
+        let width = qkv.inputs
+        let tokens = x.count / width
+        var normal = Tensor(uninitialized: [tokens + (geometry.padRow == nil ? 0 : 1), width])
+        let statistics = norm.forward(x, into: &normal, in: workspace)
+        if geometry.padRow != nil {
+            let row = normal.mutablePointer + tokens * width
+            switch padding {
+            case .afterNorm: row.update(repeating: 0, count: width)
+            case .beforeNorm: row.update(from: norm.shift.pointer, count: width)
+            }
+        }
+        return (normal, statistics)
+    }
+
+    private func project(
+        _ normal: Tensor, _ adapter: (any ProjectionAdapter)?, in workspace: Workspace
+    ) -> (Tensor, [Tensor]) {
+        var projected = qkv(normal, in: workspace)
+        guard let adapter else { return (projected, []) }
+        let saved = adapter.forward(site: site.index, normal, addingTo: &projected, in: workspace)
+        return (projected, saved)
+    }
+}

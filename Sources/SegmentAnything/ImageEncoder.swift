@@ -1,0 +1,39 @@
+public import Kernels
+public import Layers
+public import Tensors
+
+/// Turns an image into the image embedding, with or without a trainable adapter on its attention projections.
+///
+/// Activations are channel-last: an image is `[S, S, 3]`, the embedding `[h * w, C]` with h = w = `embeddingSide`.
+public protocol ImageEncoder: Sendable {
+    /// Side S of the square input, pixels.
+    var imageSize: Int { get }
+    /// Side of the embedding's grid: S / 16.
+    var embeddingSide: Int { get }
+    /// Channels C of the embedding: 256 in every published model.
+    var embeddingWidth: Int { get }
+    /// Where adapters may go, from the input upwards.
+    var adapterSites: [AdapterSite] { get }
+
+    /// The image embedding, with nothing kept. // [S, S, 3] -> [h * w, C]
+    func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor
+
+    /// The image embedding and its way back to the adapter's parameters.
+    func encodeForTraining(
+        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+    ) -> EncoderPass
+}
+
+/// A forward pass that can be gone back once.
+public struct EncoderPass {
+    /// The image embedding. // [h * w, C]
+    public let embedding: Tensor
+    /// Adds the adapter's parameter gradients for a gradient of the embedding. Holds the pass's residuals until it is
+    /// released.
+    public let backward: (_ dEmbedding: Tensor, _ gradients: inout GradientBuffer, _ workspace: Workspace) -> Void
+
+    /// Puts an embedding and its way back together.
+    public init(embedding: Tensor, backward: @escaping (Tensor, inout GradientBuffer, Workspace) -> Void) {
+        (self.embedding, self.backward) = (embedding, backward)
+    }
+}
