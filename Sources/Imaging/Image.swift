@@ -12,7 +12,8 @@ public struct Image: Equatable, Sendable {
     /// Creates an image from its samples.
     public init(width: Int, height: Int, channels: Int, pixels: [UInt8]) {
         precondition(channels == 1 || channels == 3, "an image has 1 or 3 channels, not \(channels)")
-        precondition(pixels.count == width * height * channels, "\(pixels.count) samples for \(width)x\(height)x\(channels)")
+        precondition(
+            pixels.count == width * height * channels, "\(pixels.count) samples for \(width)x\(height)x\(channels)")
         self.width = width
         self.height = height
         self.channels = channels

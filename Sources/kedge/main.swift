@@ -1,1 +1,1 @@
-print("kedge: no command is built yet"); 
+print("kedge: no command is built yet");
