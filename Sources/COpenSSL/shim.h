@@ -1,4 +1,4 @@
 #ifndef KEDGE_COPENSSL_SHIM_H
 #define KEDGE_COPENSSL_SHIM_H
-#include <openssl/sha.h>
+#include <openssl/evp.h>
 #endif

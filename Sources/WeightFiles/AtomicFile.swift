@@ -1,0 +1,60 @@
+import Glibc
+
+/// Publishes a file by writing it beside its place and renaming it, so that no reader ever sees half of it.
+package enum AtomicFile {
+    /// Creates the temporary file, lets `body` write it, flushes it to disk, renames it to `path` and flushes the folder.
+    /// On any failure the temporary file is removed and what stood under `path` stays. Throws `spaceLeft`, `writable`.
+    static func write(
+        to path: String, _ body: (Int32) throws(WeightFileError) -> Void
+    ) throws(WeightFileError) {
+        let slash = path.lastIndex(of: "/")
+        let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
+        let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
+        // The process number keeps ranks that share a folder apart; a leftover of a dead process is replaced.
+        let temporary = "\(folder)/.\(name).\(getpid()).tmp"
+        unlink(temporary)
+        let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw failure("open", path, errno) }
+        var isOpen = true
+        do throws(WeightFileError) {
+            try body(descriptor)
+            guard fsync(descriptor) == 0 else { throw failure("fsync", path, errno) }
+            isOpen = false
+            guard close(descriptor) == 0 else { throw failure("close", path, errno) }
+            guard rename(temporary, path) == 0 else { throw failure("rename", path, errno) }
+        } catch {
+            if isOpen { close(descriptor) }
+            unlink(temporary)
+            throw error
+        }
+        let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard folderDescriptor >= 0 else { throw failure("open folder", path, errno) }
+        defer { close(folderDescriptor) }
+        // Some file systems cannot flush a folder and say EINVAL; the rename itself has happened.
+        guard fsync(folderDescriptor) == 0 || errno == EINVAL else { throw failure("fsync folder", path, errno) }
+    }
+
+    /// Writes all bytes, going on after short writes and interruptions. Throws `spaceLeft`, `writable`.
+    package static func put(
+        _ bytes: UnsafeRawBufferPointer, into descriptor: Int32, path: String
+    ) throws(WeightFileError) {
+        var done = 0
+        while done < bytes.count {
+            let written = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            if written < 0 && errno == EINTR { continue }
+            guard written > 0 else { throw failure("write", path, written < 0 ? errno : EIO) }
+            done += written
+        }
+    }
+
+    private static func failure(_ call: String, _ path: String, _ code: Int32) -> WeightFileError {
+        let found = "\(call): \(String(cString: strerror(code)))"
+        if code == ENOSPC || code == EDQUOT || code == EFBIG {
+            return WeightFileError(
+                .spaceLeft, path: path, found: found,
+                remedy: "free space there, raise the quota, or write to another folder; nothing was replaced")
+        }
+        return WeightFileError(
+            .writable, path: path, found: found, remedy: "check that the folder exists and may be written")
+    }
+}

@@ -1,0 +1,63 @@
+import COpenSSL
+
+/// SHA-256 fed piece by piece.
+final class SHA256Digest {
+    private let context: OpaquePointer?
+
+    init() {
+        context = EVP_MD_CTX_new()
+        precondition(context != nil && EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1, "OpenSSL lacks SHA-256")
+    }
+
+    deinit { EVP_MD_CTX_free(context) }
+
+    func update(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+
+    func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
+
+    /// The digest in hexadecimal digits; ends the use of this object.
+    func hexadecimal() -> String {
+        var digest = [UInt8](repeating: 0, count: 32)
+        EVP_DigestFinal_ex(context, &digest, nil)
+        return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    }
+}
+
+extension TensorTable {
+    /// SHA-256 of the bytes of the file in hexadecimal digits, as `sha256sum` prints it.
+    public func fileDigest() -> String {
+        let digest = SHA256Digest()
+        digest.update(file.bytes(0..<file.count))
+        return digest.hexadecimal()
+    }
+
+    /// SHA-256 of what the tensors say: names, shapes and values in the order of the names.
+    ///
+    /// The same weights in another container, order of storage or float type that holds them exactly have the same
+    /// digest. Per tensor: length of the name, name, rank, extents (all numbers u64 little-endian), then F32 values for
+    /// floats or I64 values for integers, little-endian.
+    public func contentDigest() -> String {
+        let digest = SHA256Digest()
+        for entry in entries {
+            let name = Array(entry.name.utf8)
+            digest.update(littleEndianBytes([UInt64(name.count)]))
+            digest.update(name)
+            digest.update(littleEndianBytes([UInt64(entry.shape.count)] + entry.shape.map(UInt64.init)))
+            withContiguousBytes(entry) { source in
+                if entry.elementType == .float32 {
+                    digest.update(UnsafeRawBufferPointer(start: source, count: entry.count * 4))
+                } else if entry.elementType.isInteger {
+                    digest.update(littleEndianBytes(entry.elementType.readIntegers(source, count: entry.count)))
+                } else {
+                    var floats = [Float](repeating: 0, count: entry.count)
+                    floats.withUnsafeMutableBufferPointer { target in
+                        guard let base = target.baseAddress else { return }
+                        entry.elementType.readFloats(source, count: entry.count, into: base)
+                    }
+                    floats.withUnsafeBytes { digest.update($0) }
+                }
+            }
+        }
+        return digest.hexadecimal()
+    }
+}

@@ -1,0 +1,171 @@
+public import Tensors
+
+/// What a file says about one tensor.
+public struct TensorEntry: Sendable, Equatable {
+    /// The name, unique in its table.
+    public let name: String
+    /// The extents, outermost first; up to eight.
+    public let shape: [Int]
+    /// The type of the stored numbers.
+    public let elementType: ElementType
+    /// The distance between neighbours along each dimension, in elements; nil for row-major order.
+    let strides: [Int]?
+    /// The first element, in bytes from the beginning of the file.
+    let byteOffset: Int
+
+    /// The number of elements; the readers have checked that it does not overflow.
+    public var count: Int { shape.reduce(1, *) }
+
+    func renamed(_ name: String) -> TensorEntry {
+        TensorEntry(name: name, shape: shape, elementType: elementType, strides: strides, byteOffset: byteOffset)
+    }
+}
+
+/// The tensors of a weight file, whatever its format, in the order of their names.
+///
+/// The table holds the file mapped; F32 tensors in row-major order are read-only views of it and cost nothing.
+public struct TensorTable: Sendable {
+    /// The tensors, sorted by name (by UTF-8 bytes).
+    public let entries: [TensorEntry]
+    /// The free text of the file (`__metadata__` of safetensors; empty for PyTorch files).
+    public let metadata: [String: String]
+    /// The file the tensors come from.
+    public var path: String { file.path }
+
+    let file: FileBytes
+    private let positions: [String: Int]
+
+    /// Sorts entries into a table; names must be unique.
+    init(_ entries: [TensorEntry], metadata: [String: String], file: FileBytes) {
+        self.entries = entries.sorted { precedes($0.name, $1.name) }
+        self.metadata = metadata
+        self.file = file
+        positions = Dictionary(
+            self.entries.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+    }
+
+    /// The names in sorted order.
+    public var names: [String] { entries.map(\.name) }
+
+    /// The entry of one tensor, or nil where the file has none of that name.
+    public subscript(name: String) -> TensorEntry? { positions[name].map { entries[$0] } }
+
+    /// One tensor as floats; other element types are converted. Throws `missingTensor`, `tensorRank`.
+    public func tensor(_ name: String) throws(WeightFileError) -> Tensor {
+        let entry = try entry(name)
+        guard entry.shape.count <= 4 else {
+            throw WeightFileError(
+                .tensorRank, path: path, found: "\(name) has shape \(entry.shape)",
+                remedy: "reshape it before saving, or read it with integers or bytes")
+        }
+        let shape = Shape(entry.shape)
+        if entry.elementType == .float32, entry.strides == nil, isAligned(entry.byteOffset, 4) {
+            return file.view(offset: entry.byteOffset, shape: shape)
+        }
+        var tensor = Tensor(uninitialized: shape)
+        let target = tensor.mutablePointer
+        withContiguousBytes(entry) { entry.elementType.readFloats($0, count: entry.count, into: target) }
+        return tensor
+    }
+
+    /// The whole numbers of one tensor in row-major order. Throws `missingTensor`, `valueType`.
+    public func integers(_ name: String) throws(WeightFileError) -> [Int] {
+        let entry = try entry(name)
+        guard entry.elementType.isInteger else {
+            throw WeightFileError(
+                .valueType, path: path, found: "\(name) has element type \(entry.elementType.rawValue)",
+                remedy: "read it with tensor")
+        }
+        return withContiguousBytes(entry) { entry.elementType.readIntegers($0, count: entry.count) }
+    }
+
+    /// The bytes of one U8 or BOOL tensor in row-major order. Throws `missingTensor`, `valueType`.
+    public func bytes(_ name: String) throws(WeightFileError) -> [UInt8] {
+        let entry = try entry(name)
+        guard entry.elementType == .uint8 || entry.elementType == .bool else {
+            throw WeightFileError(
+                .valueType, path: path, found: "\(name) has element type \(entry.elementType.rawValue)",
+                remedy: "read it with integers or tensor")
+        }
+        return withContiguousBytes(entry) { Array(UnsafeRawBufferPointer(start: $0, count: entry.count)) }
+    }
+
+    /// The table with the same tensors under other names; a tensor whose new name is nil is left out.
+    /// Throws `nameCollision`.
+    public func renamed(_ newName: (String) -> String?) throws(WeightFileError) -> TensorTable {
+        var source: [String: String] = [:]
+        var renamed: [TensorEntry] = []
+        for entry in entries {
+            guard let name = newName(entry.name) else { continue }
+            if let other = source.updateValue(entry.name, forKey: name) {
+                throw WeightFileError(
+                    .nameCollision, path: path, found: "\(other) and \(entry.name) both become \(name)",
+                    remedy: "remove one of them from the file")
+            }
+            renamed.append(entry.renamed(name))
+        }
+        return TensorTable(renamed, metadata: metadata, file: file)
+    }
+
+    /// The table without the prefixes `module.`, `model.` and `sam.` that wrappers leave on every name.
+    func removingWrapperPrefixes() throws(WeightFileError) -> TensorTable {
+        var table = self
+        var found = true
+        while found && !table.entries.isEmpty {
+            found = false
+            for prefix in ["module.", "model.", "sam."] where table.entries.allSatisfy({ $0.name.hasPrefix(prefix) }) {
+                table = try table.renamed { String($0.dropFirst(prefix.count)) }
+                found = true
+            }
+        }
+        return table
+    }
+
+    /// Calls `body` with the numbers of a tensor in row-major order, gathered first if they are not stored so.
+    func withContiguousBytes<Result>(_ entry: TensorEntry, _ body: (UnsafeRawPointer) -> Result) -> Result {
+        defer { withExtendedLifetime(file) {} }
+        guard let strides = entry.strides, entry.count > 0 else { return body(file.base + entry.byteOffset) }
+        let size = entry.elementType.size
+        let gathered = UnsafeMutableRawPointer.allocate(byteCount: entry.count * size, alignment: 64)
+        defer { gathered.deallocate() }
+        var index = [Int](repeating: 0, count: entry.shape.count)
+        for position in 0..<entry.count {
+            let element = zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }
+            (gathered + position * size).copyMemory(
+                from: file.base + entry.byteOffset + element * size, byteCount: size)
+            for dimension in index.indices.reversed() {
+                index[dimension] += 1
+                if index[dimension] < entry.shape[dimension] { break }
+                index[dimension] = 0
+            }
+        }
+        return body(gathered)
+    }
+
+    private func entry(_ name: String) throws(WeightFileError) -> TensorEntry {
+        if let entry = self[name] { return entry }
+        throw WeightFileError(
+            .missingTensor, path: path, found: "there is no tensor \(name) among the \(entries.count)",
+            remedy: "check that the file belongs to this model")
+    }
+
+    private func isAligned(_ offset: Int, _ alignment: Int) -> Bool {
+        Int(bitPattern: file.base + offset) % alignment == 0
+    }
+}
+
+/// The order of names in tables and files: by UTF-8 bytes, which no locale or Unicode version changes.
+func precedes(_ left: String, _ right: String) -> Bool {
+    left.utf8.lexicographicallyPrecedes(right.utf8)
+}
+
+/// The product of extents, or nil where it does not fit.
+func checkedProduct(_ factors: [Int]) -> Int? {
+    var product = 1
+    for factor in factors {
+        let (next, overflow) = product.multipliedReportingOverflow(by: factor)
+        if overflow { return nil }
+        product = next
+    }
+    return product
+}
