@@ -1,0 +1,110 @@
+/// Rank 0's decisions, as a pure state machine: reports in, messages out; no clock, no file, no MPI.
+///
+/// The protocol, once per step:
+/// 1. Every rank computes its samples of the global batch and tells all others its loss parts, whether all its numbers
+///    are finite, and whether it was asked to stop (one all-gather).
+/// 2. Rank 0 gives the sum of that to `decide` as a `StepReport` and broadcasts the `ControlMessage` it gets.
+/// 3. All ranks do what the message says, in this order: update or skip the parameters, log, evaluate (which saves the
+///    adapter), stop. A message that says stop with a failure is acted on before the update.
+///
+/// As only rank 0 decides, ranks can never disagree about a collective operation that follows.
+public struct TrainingController: Sendable {
+    /// What the run is to be.
+    public struct Plan: Sendable, Equatable {
+        /// Steps of the whole run.
+        public var totalSteps: Int
+        /// Steps between log lines.
+        public var logEvery: Int
+        /// Steps between evaluations; 0 for one at the end only.
+        public var evaluateEvery: Int
+        /// Batches in a row that may be skipped because a number is not finite; 0 stops at the first.
+        public var maximumSkips: Int
+
+        /// Creates a plan.
+        public init(totalSteps: Int, logEvery: Int, evaluateEvery: Int, maximumSkips: Int) {
+            (self.totalSteps, self.logEvery) = (totalSteps, logEvery)
+            (self.evaluateEvery, self.maximumSkips) = (evaluateEvery, maximumSkips)
+        }
+    }
+
+    /// What all ranks together did in a step.
+    public struct StepReport: Sendable, Equatable {
+        /// The step, from 0.
+        public var step: Int
+        /// Samples with a gradient.
+        public var contributingSamples: Int
+        /// Ranks that met a number which is not finite.
+        public var nonFiniteRanks: [Int]
+        /// True if any rank was asked to stop.
+        public var isStopRequested: Bool
+
+        /// Creates a report.
+        public init(step: Int, contributingSamples: Int, nonFiniteRanks: [Int], isStopRequested: Bool) {
+            (self.step, self.contributingSamples) = (step, contributingSamples)
+            (self.nonFiniteRanks, self.isStopRequested) = (nonFiniteRanks, isStopRequested)
+        }
+    }
+
+    /// What all ranks do next.
+    public struct ControlMessage: Sendable, Equatable {
+        /// Why a run ends.
+        public enum Stop: UInt8, Sendable {
+            /// All steps are done.
+            case finished = 1
+            /// Somebody asked, for example by a signal.
+            case requested = 2
+            /// Too many batches had numbers that are not finite.
+            case nonFinite = 3
+        }
+        /// True to apply the batch's gradient, false to leave the parameters as they are.
+        public var appliesUpdate: Bool
+        /// True to write a log line.
+        public var logs: Bool
+        /// True to evaluate and save the adapter.
+        public var evaluates: Bool
+        /// Set when the run ends after this.
+        public var stop: Stop?
+
+        /// Four bytes, for the broadcast.
+        public var bytes: [UInt8] { [appliesUpdate ? 1 : 0, logs ? 1 : 0, evaluates ? 1 : 0, stop?.rawValue ?? 0] }
+
+        /// Reads what `bytes` wrote; nil if that cannot be.
+        public init?(bytes: [UInt8]) {
+            guard bytes.count == 4, bytes[0...2].allSatisfy({ $0 <= 1 }), bytes[3] <= 3 else { return nil }
+            (appliesUpdate, logs, evaluates) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1)
+            stop = Stop(rawValue: bytes[3])
+        }
+
+        /// Creates a message.
+        public init(appliesUpdate: Bool, logs: Bool, evaluates: Bool, stop: Stop?) {
+            (self.appliesUpdate, self.logs, self.evaluates, self.stop) = (appliesUpdate, logs, evaluates, stop)
+        }
+    }
+
+    /// What the run is to be.
+    public let plan: Plan
+    /// Batches skipped in a row until now.
+    public private(set) var skipsInARow = 0
+    /// Batches skipped in all.
+    public private(set) var skips = 0
+
+    /// Starts with nothing skipped.
+    public init(plan: Plan) { self.plan = plan }
+
+    /// What to do after a step's report.
+    public mutating func decide(_ report: StepReport) -> ControlMessage {
+        let isFinite = report.nonFiniteRanks.isEmpty
+        if isFinite { skipsInARow = 0 } else { (skipsInARow, skips) = (skipsInARow + 1, skips + 1) }
+        if skipsInARow > plan.maximumSkips {
+            return ControlMessage(appliesUpdate: false, logs: true, evaluates: false, stop: .nonFinite)
+        }
+        let done = report.step + 1
+        let isLast = done >= plan.totalSteps
+        let stop: ControlMessage.Stop? = isLast ? .finished : report.isStopRequested ? .requested : nil
+        return ControlMessage(
+            appliesUpdate: isFinite && report.contributingSamples > 0,
+            logs: stop != nil || done % plan.logEvery == 0,
+            evaluates: isLast || (stop == nil && plan.evaluateEvery > 0 && done % plan.evaluateEvery == 0),
+            stop: stop)
+    }
+}

@@ -1,0 +1,67 @@
+import Testing
+import Training
+
+@Suite struct AdamTests {
+    /// torch.optim.Adam(lr 0.1, weight_decay 0.01) on w = [0.5, -1, 2] with gradients [0.1, -0.2, 0.3], [0.4, 0, -0.1], [-0.5, 0.25, 0.05].
+    @Test func meetsPyTorch() {
+        let configuration = Adam.Configuration(
+            beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, isWeightDecayCoupled: true)
+        var adam = Adam(count: 3, configuration: configuration)
+        var weights: [Float] = [0.5, -1, 2]
+        for gradient: [Float] in [[0.1, -0.2, 0.3], [0.4, 0, -0.1], [-0.5, 0.25, 0.05]] {
+            adam.update(&weights, gradient: gradient, rate: 0.1)
+        }
+        for (value, expected) in zip(weights, expectedCoupled) { #expect(abs(value - expected) < 2e-6) }
+    }
+
+    /// torch.optim.AdamW with the same numbers.
+    @Test func decoupledDecayMeetsPyTorch() {
+        let configuration = Adam.Configuration(
+            beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, isWeightDecayCoupled: false)
+        var adam = Adam(count: 3, configuration: configuration)
+        var weights: [Float] = [0.5, -1, 2]
+        for gradient: [Float] in [[0.1, -0.2, 0.3], [0.4, 0, -0.1], [-0.5, 0.25, 0.05]] {
+            adam.update(&weights, gradient: gradient, rate: 0.1)
+        }
+        for (value, expected) in zip(weights, expectedDecoupled) { #expect(abs(value - expected) < 2e-6) }
+    }
+
+    /// Two owners of a slice each get the bits of one owner of all.
+    @Test func slicesGetTheSameBits() {
+        let configuration = Adam.Configuration(
+            beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1e-4, isWeightDecayCoupled: true)
+        var (whole, left, right) = (
+            Adam(count: 5, configuration: configuration), Adam(count: 2, configuration: configuration),
+            Adam(count: 3, configuration: configuration)
+        )
+        var weights: [Float] = [0.3, -0.1, 0.7, 1.1, -2]
+        var (low, high) = (Array(weights[..<2]), Array(weights[2...]))
+        for step in 0..<7 {
+            let gradient = weights.indices.map { Float(step + 1) / Float($0 * 3 + 2) - 0.4 }
+            whole.update(&weights, gradient: gradient, rate: 0.01)
+            left.update(&low, gradient: Array(gradient[..<2]), rate: 0.01)
+            right.update(&high, gradient: Array(gradient[2...]), rate: 0.01)
+        }
+        #expect(weights.map(\.bitPattern) == (low + high).map(\.bitPattern))
+    }
+}
+
+@Suite struct LearningRateScheduleTests {
+    /// The oracle of the method's specification: steps 0, 1, 125, 250.
+    @Test func officialSchedule() {
+        let schedule = LearningRateSchedule(
+            base: 1e-4, warmUpSteps: 250, decaySteps: [60_000, 86_666], decayFactor: 0.1)
+        for (step, rate) in [
+            (0, 0), (1, 4e-7), (125, 5e-5), (250, 1e-4), (59_999, 1e-4), (60_000, 1e-5), (86_666, 1e-6),
+        ] {
+            #expect(abs(schedule.rate(at: step) - rate) <= 1e-12)
+        }
+    }
+
+    @Test func noWarmUpStartsAtFullRate() {
+        #expect(LearningRateSchedule(base: 0.5, warmUpSteps: 0, decaySteps: [], decayFactor: 1).rate(at: 0) == 0.5)
+    }
+}
+
+private let expectedCoupled: [Float] = [0.3158793, -0.8425376, 1.8049815]
+private let expectedDecoupled: [Float] = [0.3161691, -0.8478298, 1.8136816]

@@ -1,0 +1,60 @@
+import Testing
+import Training
+
+@Suite struct TrainingControllerTests {
+    typealias Report = TrainingController.StepReport
+    typealias Message = TrainingController.ControlMessage
+
+    func controller(steps: Int = 10, log: Int = 2, evaluate: Int = 4, skips: Int = 0) -> TrainingController {
+        TrainingController(plan: .init(totalSteps: steps, logEvery: log, evaluateEvery: evaluate, maximumSkips: skips))
+    }
+
+    func report(_ step: Int, nonFinite: [Int] = [], stop: Bool = false, samples: Int = 4) -> Report {
+        Report(step: step, contributingSamples: samples, nonFiniteRanks: nonFinite, isStopRequested: stop)
+    }
+
+    @Test func anOrdinaryRun() {
+        var controller = controller()
+        let messages = (0..<10).map { controller.decide(report($0)) }
+        #expect(messages.allSatisfy(\.appliesUpdate))
+        #expect(messages.map(\.logs) == [false, true, false, true, false, true, false, true, false, true])
+        #expect(messages.indices.filter { messages[$0].evaluates } == [3, 7, 9])
+        #expect(messages.map(\.stop) == [Message.Stop?](repeating: nil, count: 9) + [.finished])
+    }
+
+    @Test func aNumberThatIsNotFiniteStopsBeforeTheUpdate() {
+        var controller = controller()
+        #expect(
+            controller.decide(report(0, nonFinite: [1]))
+                == Message(appliesUpdate: false, logs: true, evaluates: false, stop: .nonFinite))
+    }
+
+    @Test func skipsAreCountedInARow() {
+        var controller = controller(steps: 100, log: 1, evaluate: 0, skips: 2)
+        for step in [0, 1] { #expect(controller.decide(report(step, nonFinite: [0])).stop == nil) }
+        #expect(controller.decide(report(2)).appliesUpdate)
+        for step in [3, 4] { #expect(!controller.decide(report(step, nonFinite: [0])).appliesUpdate) }
+        #expect(controller.decide(report(5, nonFinite: [0])).stop == .nonFinite)
+        #expect(controller.skips == 5)
+    }
+
+    @Test func aRequestEndsTheRunAfterTheStep() {
+        var controller = controller()
+        let message = controller.decide(report(3, stop: true))
+        #expect(message == Message(appliesUpdate: true, logs: true, evaluates: false, stop: .requested))
+    }
+
+    @Test func aBatchWithoutInstancesChangesNothing() {
+        var controller = controller()
+        #expect(!controller.decide(report(0, samples: 0)).appliesUpdate)
+    }
+
+    @Test func messagesSurviveTheBroadcast() {
+        for stop: Message.Stop? in [nil, .finished, .requested, .nonFinite] {
+            let message = Message(appliesUpdate: true, logs: false, evaluates: true, stop: stop)
+            #expect(Message(bytes: message.bytes) == message)
+        }
+        #expect(Message(bytes: [1, 0, 0]) == nil)
+        #expect(Message(bytes: [2, 0, 0, 0]) == nil)
+    }
+}
