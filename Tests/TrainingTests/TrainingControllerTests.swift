@@ -16,7 +16,7 @@ import Training
     @Test func anOrdinaryRun() {
         var controller = controller()
         let messages = (0..<10).map { controller.decide(report($0)) }
-        #expect(messages.allSatisfy(\.appliesUpdate))
+        #expect(messages.allSatisfy { $0.appliesUpdate })
         #expect(messages.map(\.logs) == [false, true, false, true, false, true, false, true, false, true])
         #expect(messages.indices.filter { messages[$0].evaluates } == [3, 7, 9])
         #expect(messages.map(\.stop) == [Message.Stop?](repeating: nil, count: 9) + [.finished])
