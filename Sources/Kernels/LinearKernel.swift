@@ -93,7 +93,7 @@ public enum LinearKernel {
     }
 
     @inline(__always)
-    private static func finishRow(
+    static func finishRow(
         _ row: UnsafeMutablePointer<Float>, bias: UnsafePointer<Float>?, residual: UnsafePointer<Float>?,
         activation: Activation, count: Int
     ) {

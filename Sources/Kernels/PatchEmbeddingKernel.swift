@@ -1,0 +1,80 @@
+public import Tensors
+
+// y[i, j, d] = b[d] + e[i, j, d] + sum_{ky, kx, c} W[d, c, ky, kx] x[P i + ky, P j + kx, c],  P = 16 in SAM
+//
+// Patches do not overlap. For one ky a patch holds P C adjacent floats of the image, so a patch becomes one row of
+// the left factor by P copies. A band of patch rows is gathered into scratch and multiplied in one call.
+//
+// There is no backward: the image is data, and the embedding's weights are frozen.
+
+/// The convolution whose kernel is as large as its stride, which turns an image into patch tokens.
+public enum PatchEmbeddingKernel {
+    /// Gathered patches of one band: 1 MiB is in L2 or close to it and holds five rows of 64 patches of 16 x 16 x 3.
+    static let bandBytes = 1 << 20
+
+    /// The weights as `forward` reads them.
+    ///
+    /// - Parameter weight: PyTorch's layout. // [D, C, P, P]
+    /// - Returns: Channel-last. // [D, P P C]
+    public static func pack(_ weight: Tensor) -> Tensor {
+        precondition(weight.shape.rank == 4 && weight.shape[2] == weight.shape[3], "patches in \(weight.shape)")
+        let (outputs, channels, taps) = (weight.shape[0], weight.shape[1], weight.shape[2] * weight.shape[3])
+        var packed = Tensor(uninitialized: [outputs, taps * channels])
+        let (source, destination) = (weight.pointer, packed.mutablePointer)
+        for d in 0..<outputs {
+            for c in 0..<channels {
+                for tap in 0..<taps {
+                    destination[(d * taps + tap) * channels + c] = source[(d * channels + c) * taps + tap]
+                }
+            }
+        }
+        return packed
+    }
+
+    /// y = patches(x) W^T + b + e.
+    ///
+    /// - Parameters:
+    ///   - x: Image; H and W are multiples of the patch size. // [H, W, C]
+    ///   - weight: From `pack`. // [D, P P C]
+    ///   - bias: Bias. // [D]
+    ///   - positionEmbedding: Added to the tokens, if given. // [H/P, W/P, D]
+    ///   - patchSize: P, in pixels.
+    ///   - y: Tokens. // [H/P, W/P, D]
+    public static func forward(
+        _ x: Tensor, weight: Tensor, bias: Tensor?, positionEmbedding: Tensor? = nil, patchSize: Int = 16,
+        into y: inout Tensor, in workspace: Workspace
+    ) {
+        let (height, width, channels) = (x.shape[0], x.shape[1], x.shape[2])
+        let (rows, columns) = (height / patchSize, width / patchSize)
+        let (outputs, depth) = (weight.shape[0], weight.shape[1])
+        precondition(rows * patchSize == height && columns * patchSize == width, "patch \(patchSize) in \(x.shape)")
+        precondition(depth == patchSize * patchSize * channels, "weight \(weight.shape) for patches of \(x.shape)")
+        precondition(y.count == rows * columns * outputs && bias.map { $0.count == outputs } ?? true)
+        precondition(positionEmbedding.map { $0.count == y.count } ?? true)
+        let bandRows = max(1, bandBytes / max(columns * depth * MemoryLayout<Float>.stride, 1))
+        let (source, matrix, output) = (x.pointer, weight.pointer, y.mutablePointer)
+        let (shift, position) = (bias?.pointer, positionEmbedding?.pointer)
+        let run = patchSize * channels
+        workspace.pool.parallelFor((rows + bandRows - 1) / bandRows) { band, worker in
+            let range = band * bandRows..<min((band + 1) * bandRows, rows)
+            let patches = workspace.scratch(worker: worker, slot: 0, floats: bandRows * columns * depth)
+            for line in 0..<range.count * patchSize {
+                let pixels = source + (range.lowerBound * patchSize + line) * width * channels
+                var patch = patches + line / patchSize * columns * depth + line % patchSize * run
+                for column in 0..<columns {
+                    patch.update(from: pixels + column * run, count: run)
+                    patch += depth
+                }
+            }
+            let tokens = range.lowerBound * columns..<range.upperBound * columns
+            MatrixProduct.multiply(
+                m: tokens.count, n: outputs, k: depth, a: patches, lda: depth, b: matrix, ldb: depth,
+                transposeB: true, c: output + tokens.lowerBound * outputs, ldc: outputs)
+            for token in tokens {
+                LinearKernel.finishRow(
+                    output + token * outputs, bias: shift, residual: position.map { $0 + token * outputs },
+                    activation: .none, count: outputs)
+            }
+        }
+    }
+}
