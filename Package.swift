@@ -74,8 +74,8 @@ let package = Package(
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
-            name: "mpi-conformance", dependencies: ["Collectives"], path: "Tests/MPIConformance",
-            swiftSettings: swiftSettings),
+            name: "mpi-conformance", dependencies: ["Collectives", "CollectivesConformance"],
+            path: "Tests/MPIConformance", swiftSettings: swiftSettings),
 
         // Tests mirror the rooms.
         .target(
@@ -95,7 +95,10 @@ let package = Package(
             "AdaptationMethods",
             ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "LowRankAdaptation", "Datasets"],
             resources: [.copy("Fixtures")]),
-        tests("Collectives", []),
+        .target(
+            name: "CollectivesConformance", dependencies: ["Collectives"], path: "Tests/CollectivesConformance",
+            swiftSettings: swiftSettings),
+        tests("Collectives", ["CollectivesConformance"]),
         tests("Telemetry", [logging]),
         tests(
             "Training",

@@ -1,0 +1,100 @@
+/// What a rank tells all others about one of its samples: loss parts, counts, or whatever the caller puts in.
+public struct SampleRecord: Sendable, Equatable {
+    /// The sample's position in the global batch.
+    public var position: Int
+    /// Numbers that all ranks receive unchanged.
+    public var values: [Double]
+    /// False for a sample of weight 0, which has no gradient but keeps its place in the batch.
+    public var hasGradient: Bool
+
+    /// Describes a sample.
+    public init(position: Int, values: [Double], hasGradient: Bool = true) {
+        self.position = position
+        self.values = values
+        self.hasGradient = hasGradient
+    }
+}
+
+/// What all ranks know about a global batch after `SampleOrderedSum.gatherRecords`; the same on every rank.
+public struct BatchRecords: Sendable, Equatable {
+    /// The values of each sample, by position in the global batch; nil where no rank holds a sample.
+    public let values: [[Double]?]
+    /// The positions whose gradients each rank holds, in that rank's own order.
+    public let gradientPositions: [[Int]]
+    /// The ranks that met a number which is not finite.
+    public let nonFiniteRanks: [Int]
+    /// The ranks that were asked to stop.
+    public let stoppingRanks: [Int]
+
+    /// True if all ranks' numbers are finite (the minimum over ranks).
+    public var isFinite: Bool { nonFiniteRanks.isEmpty }
+    /// True if any rank was asked to stop (the maximum over ranks).
+    public var wantsStop: Bool { !stoppingRanks.isEmpty }
+
+    /// The element-wise sum of the samples' first `count` values, added in the order of positions.
+    public func sums(count: Int) -> [Double] {
+        var totals = [Double](repeating: 0, count: count)
+        for case .some(let sample) in values {
+            for index in 0..<min(count, sample.count) { totals[index] += sample[index] }
+        }
+        return totals
+    }
+}
+
+extension BatchRecords {
+    /// One rank's part: flags, then position, gradient flag, value count and values of each sample, as 64-bit words.
+    static func encode(_ records: [SampleRecord], isFinite: Bool, wantsStop: Bool) -> [UInt8] {
+        var words: [UInt64] = [isFinite ? 1 : 0, wantsStop ? 1 : 0]
+        for record in records {
+            words.append(UInt64(bitPattern: Int64(record.position)))
+            words.append(record.hasGradient ? 1 : 0)
+            words.append(UInt64(record.values.count))
+            words.append(contentsOf: record.values.map(\.bitPattern))
+        }
+        return words.withUnsafeBytes { [UInt8]($0) }
+    }
+
+    /// Puts all ranks' parts in order; returns the reason if they do not form a batch.
+    static func decode(_ parts: [[UInt8]], globalBatch: Int) -> Result<BatchRecords, Defect> {
+        var values = [[Double]?](repeating: nil, count: globalBatch)
+        var holders = [Int?](repeating: nil, count: globalBatch)
+        var gradientPositions = [[Int]](repeating: [], count: parts.count)
+        var nonFiniteRanks: [Int] = []
+        var stoppingRanks: [Int] = []
+        for (rank, part) in parts.enumerated() {
+            let words = part.withUnsafeBytes { raw in
+                (0..<raw.count / 8).map { raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
+            }
+            guard words.count >= 2 else { return .failure(Defect("rank \(rank) sent an incomplete record")) }
+            if words[0] == 0 { nonFiniteRanks.append(rank) }
+            if words[1] != 0 { stoppingRanks.append(rank) }
+            var next = 2
+            while next < words.count {
+                guard next + 3 <= words.count, let count = Int(exactly: words[next + 2]),
+                    count <= words.count - next - 3
+                else { return .failure(Defect("rank \(rank) sent an incomplete record")) }
+                let position = Int(Int64(bitPattern: words[next]))
+                guard (0..<globalBatch).contains(position) else {
+                    return .failure(Defect("rank \(rank) has position \(position) of a batch of \(globalBatch)"))
+                }
+                if let other = holders[position] {
+                    return .failure(Defect("ranks \(other) and \(rank) both hold position \(position)"))
+                }
+                holders[position] = rank
+                values[position] = words[next + 3..<next + 3 + count].map(Double.init(bitPattern:))
+                if words[next + 1] != 0 { gradientPositions[rank].append(position) }
+                next += 3 + count
+            }
+        }
+        return .success(
+            BatchRecords(
+                values: values, gradientPositions: gradientPositions, nonFiniteRanks: nonFiniteRanks,
+                stoppingRanks: stoppingRanks))
+    }
+
+    /// Why records do not form a batch.
+    struct Defect: Error {
+        let reason: String
+        init(_ reason: String) { self.reason = reason }
+    }
+}

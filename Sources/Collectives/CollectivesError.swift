@@ -1,0 +1,47 @@
+/// Why a collective operation could not be completed: what happened, on which rank and host, and what to do about it.
+public struct CollectivesError: Error, CustomStringConvertible, Sendable, Equatable {
+    /// The kinds of failure a caller may want to tell apart.
+    public enum Kind: String, Sendable {
+        /// Ranks met in different operations, phases or roots.
+        case operationMismatch
+        /// Ranks disagree about how many elements travel.
+        case countMismatch
+        /// MPI returned an error code.
+        case mpiFailure
+        /// A message is larger than MPI's 32-bit counts can describe.
+        case messageTooLarge
+        /// Another rank has failed or has finished, so this operation can never complete.
+        case peerFailed
+        /// Two samples claim one position of the global batch, or a position lies outside it.
+        case invalidBatch
+        /// The process was started in a way that hides the other ranks (exit code 64).
+        case wrongLauncher
+        /// MPI was not initialised, was initialised twice, or has been finalised.
+        case notInitialised
+    }
+
+    /// The kind of failure.
+    public let kind: Kind
+    /// The operation, for example `broadcast`.
+    public let operation: String
+    /// The rank that reports the error.
+    public let rank: Int
+    /// The host of that rank.
+    public let host: String
+    /// What happened.
+    public let reason: String
+    /// What the reader can do about it.
+    public let remedy: String
+
+    package init(_ kind: Kind, operation: String, rank: Int, host: String, reason: String, remedy: String) {
+        self.kind = kind
+        self.operation = operation
+        self.rank = rank
+        self.host = host
+        self.reason = reason
+        self.remedy = remedy
+    }
+
+    /// One line: operation, rank and host, reason; remedy.
+    public var description: String { "\(operation) on rank \(rank) (\(host)): \(reason); \(remedy)" }
+}

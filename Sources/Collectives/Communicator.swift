@@ -1,0 +1,74 @@
+/// The ranks of a run and the blocking operations they perform together.
+///
+/// Every operation is collective: all ranks call it, in the same order. Each one starts with an all-gather of a 64-byte
+/// header per rank (sequence number, operation, root, count, phase), so ranks that meet in different operations all get
+/// an error that names both sides instead of a hang or a wrong sum. The header also carries the sizes that
+/// variable-length operations need. It costs one latency per operation: a few microseconds inside a node, which is
+/// nothing beside a training step of seconds.
+///
+/// A communicator belongs to the thread that made it. All operations throw `CollectivesError`.
+public protocol Communicator: AnyObject {
+    /// This process's number, in `0 ..< worldSize`.
+    var rank: Int { get }
+    /// The number of ranks.
+    var worldSize: Int { get }
+    /// The host name of every rank, in rank order.
+    var hostNames: [String] { get }
+    /// This rank's number among the ranks that share its node's memory.
+    var nodeRank: Int { get }
+    /// The number of ranks that share this node's memory.
+    var ranksOnNode: Int { get }
+    /// What the run is doing, for example `step 12`; ranks that meet in different phases get an error.
+    ///
+    /// The first 40 bytes of its UTF-8 form are compared.
+    var phase: String { get set }
+
+    /// Returns when every rank has called it.
+    func barrier() throws
+    /// The root's bytes, on every rank; the other ranks' argument is ignored and they need not know the size.
+    func broadcast(bytes: [UInt8], from root: Int) throws -> [UInt8]
+    /// Fills `buffer` on every rank with the root's contents; the size must be the same everywhere and may exceed 2 GiB.
+    func broadcast(buffer: UnsafeMutableRawBufferPointer, from root: Int) throws
+    /// Every rank's bytes, in rank order; lengths may differ.
+    func allGather(bytes: [UInt8]) throws -> [[UInt8]]
+    /// Puts every rank's floats together in rank order; rank `r` contributes `counts[r]` floats.
+    func allGather(
+        floats: UnsafeBufferPointer<Float>, counts: [Int], into all: UnsafeMutableBufferPointer<Float>) throws
+    /// Sends consecutive parts of `floats`, `counts[d]` floats to rank `d`; receives `receiveCounts[s]` from rank `s`.
+    func allToAll(
+        floats: UnsafeBufferPointer<Float>, counts: [Int], into received: UnsafeMutableBufferPointer<Float>,
+        receiveCounts: [Int]) throws
+    /// Sends `floats[d]` to rank `d` and returns what each rank sent here, in rank order; lengths may differ.
+    func allToAll(floats: [[Float]]) throws -> [[Float]]
+    /// The element-wise sum over ranks, added in rank order on every rank, so all ranks hold the same bits.
+    ///
+    /// The bits depend on the number of ranks; sums that must not are made by `SampleOrderedSum`.
+    func reduceSum(_ values: [Double]) throws -> [Double]
+    /// The element-wise minimum over ranks.
+    func allMinimum(_ values: [Int]) throws -> [Int]
+    /// The element-wise maximum over ranks.
+    func allMaximum(_ values: [Int]) throws -> [Int]
+    /// Stops all ranks after an error on this one: under MPI it ends every process with `code` and does not return.
+    ///
+    /// Other communicators make the other ranks' operations throw and return; the caller then exits by itself. The
+    /// message is printed by the caller before.
+    func abort(code: Int32)
+}
+
+extension Communicator {
+    /// The host name of this rank.
+    public var hostName: String { hostNames[rank] }
+    /// True on rank 0, which reads, decides and logs.
+    public var isRoot: Bool { rank == 0 }
+
+    /// Every rank's floats, in rank order; lengths may differ.
+    public func allGather(floats: [Float]) throws -> [[Float]] {
+        let bytes = floats.withUnsafeBytes { [UInt8]($0) }
+        return try allGather(bytes: bytes).map { part in
+            [Float](unsafeUninitializedCapacity: part.count / MemoryLayout<Float>.stride) { buffer, count in
+                part.withUnsafeBytes { UnsafeMutableRawBufferPointer(buffer).copyMemory(from: $0) }
+                count = part.count / MemoryLayout<Float>.stride
+            }
+        }
+    }
+}

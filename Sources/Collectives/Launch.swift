@@ -1,0 +1,78 @@
+import Foundation
+
+/// How this process was started, read from the environment the launchers set.
+///
+/// - Open MPI's `mpirun` sets `OMPI_COMM_WORLD_SIZE`, a PMIx launcher (`srun --mpi=pmix`) `PMIX_RANK`, older ones `PMI_SIZE`.
+/// - Without any of them the process is alone and MPI is not initialised.
+/// - `SLURM_NTASKS` above 1 without several ranks means that `srun` started tasks which do not see each other.
+public struct Launch: Sendable, Equatable {
+    /// The program that started this process.
+    public enum Launcher: String, Sendable {
+        /// Started by hand, or by a scheduler without MPI.
+        case none
+        /// Open MPI's `mpirun`.
+        case openMPI
+        /// A PMIx launcher such as `srun --mpi=pmix`.
+        case pmix
+        /// A PMI-1 or PMI-2 launcher, which Open MPI may or may not understand.
+        case pmi
+    }
+
+    /// The program that started this process.
+    public let launcher: Launcher
+    /// The number of ranks the environment speaks of, if it does.
+    public let expectedRanks: Int?
+    /// Where that number comes from, for example `SLURM_NTASKS=4`.
+    public let evidence: String
+
+    /// Reads the launcher from environment variables.
+    ///
+    /// `mpirun`'s own count wins over Slurm's, so one rank inside a larger allocation is a legitimate run.
+    public static func detect(_ environment: [String: String]) -> Launch {
+        func number(_ name: String) -> Int? { environment[name].flatMap { Int($0) } }
+        let launcher: Launcher =
+            environment["OMPI_COMM_WORLD_SIZE"] != nil
+            ? .openMPI
+            : environment["PMIX_RANK"] != nil
+                ? .pmix
+                : environment["PMI_RANK"] != nil || environment["PMI_SIZE"] != nil ? .pmi : .none
+        let source = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"].first { number($0) != nil }
+        let count = source.flatMap(number)
+        return Launch(
+            launcher: launcher, expectedRanks: count,
+            evidence: source.map { "\($0)=\(count ?? 0)" } ?? "no launcher variable is set")
+    }
+
+    /// Reads the launcher from this process's environment.
+    public static func detect() -> Launch { detect(ProcessInfo.processInfo.environment) }
+
+    /// Makes the communicator of this process: MPI under a launcher, otherwise a lone process without MPI.
+    ///
+    /// Call it on the main thread. Throws `CollectivesError`, of kind `wrongLauncher` if the environment promises ranks
+    /// that MPI does not see; the program then exits with code 64.
+    public func start() throws -> any Communicator {
+        guard launcher != .none else {
+            try verify(worldSize: 1)
+            return try SingleProcessCommunicator()
+        }
+        let communicator = try MPICommunicator.initialise()
+        do {
+            try verify(worldSize: communicator.worldSize)
+        } catch {
+            try communicator.finalize()
+            throw error
+        }
+        return communicator
+    }
+
+    /// Throws if this process believes to be alone although the environment speaks of several ranks.
+    ///
+    /// Without this check each of them would train by itself and write over the others' results.
+    public func verify(worldSize: Int) throws {
+        guard worldSize == 1, let expectedRanks, expectedRanks > 1 else { return }
+        throw CollectivesError(
+            .wrongLauncher, operation: "start", rank: 0, host: localHostName(),
+            reason: "wrong launcher: \(evidence), but this process sees a world of 1 rank",
+            remedy: "start with the mpirun of the Open MPI that Kedge was built with, or srun --mpi=pmix")
+    }
+}

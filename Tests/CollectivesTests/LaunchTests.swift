@@ -1,0 +1,37 @@
+import Collectives
+import Testing
+
+@Suite struct LaunchTests {
+    @Test func withoutALauncherTheProcessIsAlone() throws {
+        let launch = Launch.detect(["PATH": "/usr/bin"])
+        #expect(launch.launcher == .none)
+        #expect(launch.expectedRanks == nil)
+        #expect(try launch.start().worldSize == 1)
+    }
+
+    @Test(arguments: [
+        (["OMPI_COMM_WORLD_SIZE": "4"], Launch.Launcher.openMPI, 4),
+        (["PMIX_RANK": "0", "SLURM_NTASKS": "8"], .pmix, 8),
+        (["PMI_RANK": "1", "PMI_SIZE": "2"], .pmi, 2),
+        (["SLURM_NTASKS": "3"], .none, 3),
+    ])
+    func launchersAreRecognised(
+        environment: [String: String], launcher: Launch.Launcher, ranks: Int
+    ) throws {
+        let launch = Launch.detect(environment)
+        #expect(launch.launcher == launcher)
+        #expect(launch.expectedRanks == ranks)
+        try launch.verify(worldSize: ranks)
+        let error = try #require(throws: CollectivesError.self) { try launch.verify(worldSize: 1) }
+        #expect(error.kind == .wrongLauncher)
+        #expect(error.description.contains("=\(ranks)"))
+    }
+
+    @Test func slurmTasksWithoutALauncherAreRefused() {
+        #expect(throws: CollectivesError.self) { try Launch.detect(["SLURM_NTASKS": "4"]).start() }
+    }
+
+    @Test func oneRankInALargerAllocationIsALegitimateRun() throws {
+        try Launch.detect(["OMPI_COMM_WORLD_SIZE": "1", "SLURM_NTASKS": "8"]).verify(worldSize: 1)
+    }
+}
