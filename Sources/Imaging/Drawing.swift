@@ -1,0 +1,165 @@
+// Drawing for pictures that people look at. Every call works on RGB: a grey image becomes RGB at the first call.
+
+extension Image {
+    /// The image as RGB; grey values are repeated in the three channels.
+    public func rgb() -> Image {
+        if channels == 3 { return self }
+        return Image(width: width, height: height, channels: 3, pixels: pixels.flatMap { [$0, $0, $0] })
+    }
+
+    /// The colour of pixel (x, y), which must lie inside the image.
+    public func colour(x: Int, y: Int) -> Colour {
+        let offset = (y * width + x) * channels
+        return channels == 1
+            ? Colour(pixels[offset], pixels[offset], pixels[offset])
+            : Colour(pixels[offset], pixels[offset + 1], pixels[offset + 2])
+    }
+
+    /// Colours pixel (x, y); outside the image nothing happens.
+    public mutating func setPixel(x: Int, y: Int, _ colour: Colour) {
+        guard (0..<width).contains(x), (0..<height).contains(y) else { return }
+        becomeRGB()
+        let offset = (y * width + x) * 3
+        pixels[offset] = colour.red
+        pixels[offset + 1] = colour.green
+        pixels[offset + 2] = colour.blue
+    }
+
+    private mutating func becomeRGB() {
+        if channels == 1 { self = rgb() }
+    }
+
+    // MARK: Masks
+
+    /// Lays the instances of a label image of the same size over the image, each in its own colour.
+    ///
+    /// `opacity` is that of the areas, 0 to 1; `contour` draws each border in full colour.
+    public mutating func overlay(_ labels: LabelImage, opacity: Double = 0.45, contour: Bool = true) {
+        precondition(
+            labels.width == width && labels.height == height,
+            "labels \(labels.width)x\(labels.height) over an image \(width)x\(height)")
+        overlay(values: labels.labels, opacity: opacity, contour: contour) { Colour.instance(Int($0)) }
+    }
+
+    /// Lays a mask, `[height, width]` of true inside, over the image.
+    public mutating func overlay(mask: [Bool], colour: Colour, opacity: Double = 0.45, contour: Bool = true) {
+        precondition(mask.count == width * height, "\(mask.count) mask values over an image \(width)x\(height)")
+        overlay(values: mask.map { $0 ? 1 : 0 }, opacity: opacity, contour: contour) { _ in colour }
+    }
+
+    private mutating func overlay(
+        values: [UInt16], opacity: Double, contour: Bool, colour: (UInt16) -> Colour
+    ) {
+        precondition((0...1).contains(opacity), "opacity is 0 to 1, not \(opacity)")
+        becomeRGB()
+        for y in 0..<height {
+            for x in 0..<width {
+                let value = values[y * width + x]
+                if value == 0 { continue }
+                // A border pixel has another value to one of its four sides, or lies at the edge of the image.
+                let isBorder =
+                    x == 0 || y == 0 || x == width - 1 || y == height - 1
+                    || values[y * width + x - 1] != value || values[y * width + x + 1] != value
+                    || values[(y - 1) * width + x] != value || values[(y + 1) * width + x] != value
+                let top = colour(value)
+                setPixel(
+                    x: x, y: y,
+                    contour && isBorder ? top : top.over(self.colour(x: x, y: y), opacity: opacity))
+            }
+        }
+    }
+
+    // MARK: Prompts
+
+    /// Draws the outline of a box whose corner pixels are (left, top) and (right, bottom), growing inwards.
+    public mutating func drawBox(
+        left: Int, top: Int, right: Int, bottom: Int, colour: Colour, thickness: Int = 2
+    ) {
+        guard left <= right, top <= bottom else { return }
+        for y in max(top, 0)...max(min(bottom, height - 1), max(top, 0)) {
+            let isEdgeRow = y < top + thickness || y > bottom - thickness
+            for x in max(left, 0)...max(min(right, width - 1), max(left, 0))
+            where isEdgeRow || x < left + thickness || x > right - thickness {
+                setPixel(x: x, y: y, colour)
+            }
+        }
+    }
+
+    /// Draws a point prompt as a disc with a white rim: green inside an object, red outside.
+    public mutating func drawPoint(x: Int, y: Int, isForeground: Bool, radius: Int = 4) {
+        let colour = isForeground ? Colour.foreground : Colour.background
+        for dy in -radius - 1...radius + 1 {
+            for dx in -radius - 1...radius + 1 {
+                let distance = dx * dx + dy * dy
+                if distance <= radius * radius {
+                    setPixel(x: x + dx, y: y + dy, colour)
+                } else if distance <= (radius + 1) * (radius + 1) {
+                    setPixel(x: x + dx, y: y + dy, .white)
+                }
+            }
+        }
+    }
+
+    // MARK: Composition
+
+    /// Copies another image onto this one with its top left pixel at (x, y); what lies outside is left away.
+    public mutating func paste(_ other: Image, x: Int, y: Int) {
+        for row in 0..<other.height {
+            for column in 0..<other.width {
+                setPixel(x: x + column, y: y + row, other.colour(x: column, y: row))
+            }
+        }
+    }
+
+    /// The images in one row, their tops aligned, with `gap` pixels between them.
+    public static func sideBySide(_ images: [Image], gap: Int = 8, background: Colour = .white) -> Image {
+        let width = images.reduce(0) { $0 + $1.width } + gap * max(images.count - 1, 0)
+        let height = images.map(\.height).max() ?? 0
+        var result = Image(filledWith: background, width: width, height: height)
+        var x = 0
+        for image in images {
+            result.paste(image, x: x, y: 0)
+            x += image.width + gap
+        }
+        return result
+    }
+
+    /// Creates an RGB image of one colour.
+    public init(filledWith colour: Colour, width: Int, height: Int) {
+        let pixels = (0..<width * height).flatMap { _ in [colour.red, colour.green, colour.blue] }
+        self.init(width: width, height: height, channels: 3, pixels: pixels)
+    }
+
+    // MARK: Text
+
+    /// The size of a line of text in pixels: cells of 6 x 8 pixels times `scale`.
+    public static func textSize(_ text: String, scale: Int = 2) -> (width: Int, height: Int) {
+        (text.count * 6 * scale, 8 * scale)
+    }
+
+    /// Draws a line of text with its top left corner at (x, y), in a fixed 5 x 7 font enlarged `scale` times.
+    ///
+    /// Digits, Latin letters and `. , - + % : / ( ) = _` have glyphs; any other character is drawn as a small square.
+    public mutating func drawText(_ text: String, x: Int, y: Int, colour: Colour = .white, scale: Int = 2) {
+        for (index, character) in text.enumerated() where character != " " {
+            for (row, bits) in Glyphs.rows(of: character).enumerated() {
+                for column in 0..<5 where bits >> (4 - column) & 1 == 1 {
+                    let (left, top) = (x + (index * 6 + column) * scale, y + row * scale)
+                    for dy in 0..<scale {
+                        for dx in 0..<scale { setPixel(x: left + dx, y: top + dy, colour) }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The image below a strip that carries a line of text.
+    public func captioned(_ text: String, colour: Colour = .black, background: Colour = .white, scale: Int = 2) -> Image
+    {
+        let strip = Image.textSize(text, scale: scale).height + 2 * scale
+        var result = Image(filledWith: background, width: width, height: height + strip)
+        result.drawText(text, x: 2 * scale, y: scale, colour: colour, scale: scale)
+        result.paste(self, x: 0, y: strip)
+        return result
+    }
+}

@@ -1,0 +1,106 @@
+import CImageCodecs
+
+/// PNG and JPEG files as images.
+///
+/// Decoded samples equal those of Pillow's `Image.open(path).convert("RGB")`, with two deliberate differences: 16-bit
+/// grey is cut to its high 8 bits instead of being clipped, and truncated or damaged files are errors.
+public enum ImageFile {
+    /// What to do with the orientation a camera wrote into a JPEG.
+    public enum ExifOrientation: Sendable {
+        /// Keep rows and columns as stored, as Pillow does.
+        case ignore
+        /// Turn the picture upright, as OpenCV does.
+        case apply
+    }
+
+    /// Decodes a file to RGB; the format is recognised by its content. Throws `ImagingError`.
+    public static func decode(
+        path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore
+    ) throws -> Image {
+        try decode(bytes: RegularFile.read(path, limits: limits), name: path, limits: limits, exif: exif)
+    }
+
+    /// Decodes the bytes of a file to RGB; `name` stands for the file in errors. Throws `ImagingError`.
+    public static func decode(
+        bytes: [UInt8], name: String = "image in memory", limits: ImageLimits = .standard,
+        exif: ExifOrientation = .ignore
+    ) throws -> Image {
+        let header = try checkedHeader(bytes, file: name, limits: limits)
+        let (decoded, samples) = try decodeSamples(bytes, file: name) { input, image, message in
+            var limits = kedge_image_limits(limits)
+            return switch header.format {
+            case .png: kedge_png_decode(input.baseAddress, input.count, &limits, 0, &image, message)
+            case .jpeg: kedge_jpeg_decode(input.baseAddress, input.count, &limits, &image, message)
+            }
+        }
+        let image = Image(width: Int(decoded.width), height: Int(decoded.height), channels: 3, pixels: samples)
+        return exif == .apply ? image.upright(from: header.orientation) : image
+    }
+
+    /// The size of the image in a file, read from its header alone. Throws `ImagingError`.
+    public static func size(path: String, exif: ExifOrientation = .ignore) throws -> (width: Int, height: Int) {
+        // Nearly every header lies in the first 64 KiB; a photograph with a large preview needs the whole file.
+        var header = try ImageHeader.parse(RegularFile.read(path, limits: .standard, atMost: 1 << 16), file: path)
+        if header == nil { header = try ImageHeader.parse(RegularFile.read(path, limits: .standard), file: path) }
+        guard let header else { throw ImageHeader.damaged(path, "the file ends inside the header") }
+        return exif == .apply && header.orientation.swapsSides
+            ? (header.height, header.width) : (header.width, header.height)
+    }
+
+    static func checkedHeader(_ bytes: [UInt8], file: String, limits: ImageLimits) throws -> ImageHeader {
+        guard let header = try ImageHeader.parse(bytes, file: file) else {
+            throw ImageHeader.damaged(file, "the file ends inside the header")
+        }
+        try limits.check(width: header.width, height: header.height, file: file)
+        return header
+    }
+
+    /// Runs one C decoder and copies its samples.
+    static func decodeSamples(
+        _ bytes: [UInt8], file: String,
+        with decode: (UnsafeBufferPointer<UInt8>, inout kedge_image, UnsafeMutablePointer<CChar>) -> Int32
+    ) throws -> (image: kedge_image, samples: [UInt8]) {
+        var image = kedge_image()
+        defer { kedge_image_free(image.samples) }
+        try runCodec(file: file, remedy: "replace the file") { message in
+            bytes.withUnsafeBufferPointer { decode($0, &image, message) }
+        }
+        let count = Int(image.width) * Int(image.height) * Int(image.channels) * Int(image.bytes_per_sample)
+        return (image, Array(UnsafeBufferPointer(start: image.samples, count: count)))
+    }
+
+    /// Turns the status and message of a C call into an error.
+    static func runCodec(
+        file: String, remedy: String, _ call: (UnsafeMutablePointer<CChar>) -> Int32
+    ) throws {
+        var status = KEDGE_IMAGE_OK
+        let message = String(unsafeUninitializedCapacity: Int(KEDGE_IMAGE_MESSAGE_BYTES)) { buffer in
+            buffer.withMemoryRebound(to: CChar.self) { characters in
+                guard let base = characters.baseAddress else { return 0 }
+                base.pointee = 0
+                status = call(base)
+                return characters.firstIndex(of: 0) ?? 0
+            }
+        }
+        switch status {
+        case KEDGE_IMAGE_OK: return
+        case KEDGE_IMAGE_OVER_LIMIT:
+            throw ImagingError(.overLimit, file: file, cause: message, remedy: "downscale the image or save it anew")
+        case KEDGE_IMAGE_UNSUPPORTED:
+            throw ImagingError(
+                .unsupported, file: file, cause: "this kind of image is not read: \(message)",
+                remedy: "convert it to 8-bit RGB")
+        case KEDGE_IMAGE_OUT_OF_MEMORY:
+            throw ImagingError(.outOfMemory, file: file, cause: message, remedy: "use smaller images or fewer at once")
+        default: throw ImagingError(.damaged, file: file, cause: "the image is damaged: \(message)", remedy: remedy)
+        }
+    }
+}
+
+extension kedge_image_limits {
+    init(_ limits: ImageLimits) {
+        self.init(
+            max_side: UInt32(clamping: limits.side), max_pixels: UInt64(clamping: limits.pixels),
+            max_memory: UInt64(clamping: limits.workingBytes), max_scans: UInt32(clamping: limits.scans))
+    }
+}

@@ -1,0 +1,42 @@
+/// Why an image could not be read or written, in one line that names the file, the rule and the remedy.
+public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The kind of failure, for callers that decide by it.
+    public enum Code: String, Sendable {
+        /// The file cannot be opened or read, or is not a regular file.
+        case unreadable
+        /// The file or the image is larger than the limits allow.
+        case overLimit
+        /// The bytes are neither PNG nor JPEG.
+        case notAnImage
+        /// The image is truncated or breaks the rules of its format.
+        case damaged
+        /// A valid image of a kind that is not read here.
+        case unsupported
+        /// Memory for the samples could not be had.
+        case outOfMemory
+        /// The file cannot be created or written.
+        case unwritable
+        /// The disk or the quota is full.
+        case diskFull
+    }
+
+    /// The kind of failure.
+    public let code: Code
+    /// The path, or a name for bytes that came from memory.
+    public let file: String
+    /// What is wrong.
+    public let cause: String
+    /// What to do about it.
+    public let remedy: String
+
+    /// Creates an error from its parts.
+    public init(_ code: Code, file: String, cause: String, remedy: String) {
+        self.code = code
+        self.file = file
+        self.cause = cause
+        self.remedy = remedy
+    }
+
+    /// The message: `file: cause; remedy`.
+    public var description: String { "\(file): \(cause); \(remedy)" }
+}

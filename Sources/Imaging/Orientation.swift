@@ -1,0 +1,60 @@
+/// How the stored rows and columns of a photograph lie in the upright picture (Exif 2.32, tag 0x0112).
+enum Orientation: Int {
+    case upright = 1
+    case mirrored = 2
+    case rotatedHalf = 3
+    case flipped = 4
+    case transposed = 5
+    case rotatedRight = 6
+    case transversed = 7
+    case rotatedLeft = 8
+
+    /// Whether width and height change places.
+    var swapsSides: Bool { rawValue >= 5 }
+
+    /// Reads the orientation from the content of an APP1 segment; anything malformed or absent counts as upright.
+    init(exifSegment segment: ArraySlice<UInt8>) {
+        self = Orientation.find(in: segment) ?? .upright
+    }
+
+    private static func find(in segment: ArraySlice<UInt8>) -> Orientation? {
+        guard segment.starts(with: [0x45, 0x78, 0x69, 0x66, 0x00, 0x00]) else { return nil }  // "Exif\0\0"
+        let tiff = Array(segment.dropFirst(6))
+        let bigEndian = tiff.starts(with: [0x4D, 0x4D])
+        guard bigEndian || tiff.starts(with: [0x49, 0x49]) else { return nil }
+
+        func number(at offset: Int, bytes: Int) -> Int? {
+            guard offset >= 0, offset + bytes <= tiff.count else { return nil }
+            let digits = tiff[offset..<offset + bytes]
+            return bigEndian
+                ? digits.reduce(0) { $0 << 8 | Int($1) } : digits.reversed().reduce(0) { $0 << 8 | Int($1) }
+        }
+
+        guard number(at: 2, bytes: 2) == 42, let directory = number(at: 4, bytes: 4),
+            let entries = number(at: directory, bytes: 2)
+        else { return nil }
+        for entry in 0..<entries {
+            let offset = directory + 2 + 12 * entry
+            guard let tag = number(at: offset, bytes: 2) else { return nil }
+            guard tag == 0x0112 else { continue }
+            guard number(at: offset + 2, bytes: 2) == 3, let value = number(at: offset + 8, bytes: 2) else {
+                return nil
+            }
+            return Orientation(rawValue: value)
+        }
+        return nil
+    }
+}
+
+extension Image {
+    /// The upright picture of samples stored in the given orientation.
+    func upright(from orientation: Orientation) -> Image {
+        let image = orientation.swapsSides ? transposed() : self
+        switch orientation {
+        case .upright, .transposed: return image
+        case .mirrored, .rotatedRight: return image.flipped(.horizontal)
+        case .flipped, .rotatedLeft: return image.flipped(.vertical)
+        case .rotatedHalf, .transversed: return image.flipped(.both)
+        }
+    }
+}
