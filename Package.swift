@@ -1,14 +1,18 @@
 // swift-tools-version: 6.1
 import PackageDescription
 
+// Set by scripts/test. Flags per target, because the same flags on the command line would reach the dependencies too.
+let warningsAreErrors = Context.environment["KEDGE_WARNINGS_AS_ERRORS"] == "1"
+
 // Every Swift target: Swift 6 mode, honest imports, and AVX2 code generation (see docs/decisions/0004-instruction-set.md).
 let swiftSettings: [SwiftSetting] = [
     .swiftLanguageMode(.v6),
     .enableUpcomingFeature("ExistentialAny"),
     .enableUpcomingFeature("MemberImportVisibility"),
     .enableUpcomingFeature("InternalImportsByDefault"),
-    .unsafeFlags(["-Xcc", "-march=x86-64-v3"]),
+    .unsafeFlags(["-Xcc", "-march=x86-64-v3"] + (warningsAreErrors ? ["-warnings-as-errors"] : [])),
 ]
+let cSettings: [CSetting] = warningsAreErrors ? [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] : []
 
 /// A library target. Dependencies are listed in full: a target imports only what stands above it in this file.
 func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
@@ -42,7 +46,7 @@ let package = Package(
         .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg62-turbo-dev"])]),
-        .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"]),
+        .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"], cSettings: cSettings),
 
         // Rooms, bottom up.
         room("Tensors", []),
@@ -63,7 +67,7 @@ let package = Package(
             "Training",
             [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
-                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", yams,
+                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", "COpenSSL", yams,
             ]),
         .executableTarget(
             name: "kedge",

@@ -1,0 +1,62 @@
+import Foundation
+
+/// A file that only grows, one whole line per `write(2)`.
+///
+/// Appends to a regular file are atomic among processes on a local file system; a line that does not fit on the disk
+/// leaves nothing behind.
+package final class AppendFile: Sendable {
+    package let path: String
+    private let descriptor: Int32
+    private let ownsDescriptor: Bool
+
+    /// Opens a file for appending, creating it if need be; ends a torn last line of an earlier, killed run.
+    package init(path: String) throws(TelemetryError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
+        self.path = path
+        ownsDescriptor = true
+        guard descriptor >= 0 else { throw TelemetryError(operation: .open, path: path, systemError: errno) }
+        var last: UInt8 = 0
+        let size = lseek(descriptor, 0, SEEK_END)
+        if size > 0, pread(descriptor, &last, 1, size - 1) == 1, last != UInt8(ascii: "\n") {
+            try append([UInt8(ascii: "\n")])
+        }
+    }
+
+    /// Writes to a descriptor that somebody else opened and closes.
+    package init(descriptor: Int32, name: String) {
+        path = name
+        self.descriptor = descriptor
+        ownsDescriptor = false
+    }
+
+    deinit { if ownsDescriptor { close(descriptor) } }
+
+    /// Whether nothing has been written to the file yet.
+    package var isEmpty: Bool { lseek(descriptor, 0, SEEK_END) == 0 }
+
+    /// Appends bytes, in one call of the system unless it takes them only in parts.
+    package func append(_ bytes: [UInt8]) throws(TelemetryError) {
+        let sizeBefore = ownsDescriptor ? lseek(descriptor, 0, SEEK_END) : -1
+        var written = 0
+        while written < bytes.count {
+            let count = bytes[written...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
+            if count > 0 {
+                written += count
+            } else if count < 0, errno == EAGAIN {
+                try waitUntilWritable()
+            } else if count == 0 || errno != EINTR {
+                let error = count == 0 ? EIO : errno
+                if written > 0, sizeBefore >= 0 { ftruncate(descriptor, sizeBefore) }
+                throw TelemetryError(operation: .write, path: path, systemError: error)
+            }
+        }
+    }
+
+    /// Waits for a reader of a non-blocking pipe, for ten seconds at most: a log must not hold up a run.
+    private func waitUntilWritable() throws(TelemetryError) {
+        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        if poll(&request, 1, 10_000) == 0 {
+            throw TelemetryError(operation: .write, path: path, systemError: EAGAIN)
+        }
+    }
+}

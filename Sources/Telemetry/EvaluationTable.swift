@@ -1,0 +1,54 @@
+/// The table at the end of a run: each data set and prompt before and after the adaptation.
+public struct EvaluationTable: Sendable {
+    private let before: [EvaluationRecord]
+    private let after: [EvaluationRecord]
+
+    /// A table of two evaluations; rows are matched by data set and prompt, in the order they come in.
+    public init(before: [EvaluationRecord], after: [EvaluationRecord]) {
+        self.before = before
+        self.after = after
+    }
+
+    /// The table as text with aligned columns; a missing side is shown as a dash.
+    public var text: String {
+        let header = [
+            "data set", "prompt", "images", "IoU before", "IoU after", "change", "F1 before", "F1 after", "change",
+        ]
+        let rows = [header] + keys.map(row)
+        let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
+        return rows.map { cells in
+            zip(cells, widths).enumerated().map { column, cell in
+                let fill = String(repeating: " ", count: cell.1 - cell.0.count)
+                return column < 2 ? cell.0 + fill : fill + cell.0
+            }.joined(separator: "  ")
+        }.joined(separator: "\n")
+    }
+
+    private struct Key: Equatable {
+        let name: String
+        let prompt: String
+    }
+
+    private var keys: [Key] {
+        var keys: [Key] = []
+        for record in before + after {
+            let key = Key(name: record.name, prompt: record.prompt)
+            if !keys.contains(key) { keys.append(key) }
+        }
+        return keys
+    }
+
+    private func row(_ key: Key) -> [String] {
+        func isMatch(_ record: EvaluationRecord) -> Bool { record.name == key.name && record.prompt == key.prompt }
+        let first = before.last(where: isMatch)
+        let second = after.last(where: isMatch)
+        return [key.name, key.prompt, (second ?? first).map { String($0.images) } ?? "-"]
+            + cells(first?.meanIoU, second?.meanIoU) + cells(first?.meanF1, second?.meanF1)
+    }
+
+    private func cells(_ first: Double?, _ second: Double?) -> [String] {
+        func cell(_ value: Double?) -> String { value.map { TextSink.fixed($0, 4) } ?? "-" }
+        guard let first, let second else { return [cell(first), cell(second), "-"] }
+        return [cell(first), cell(second), (second >= first ? "+" : "") + TextSink.fixed(second - first, 4)]
+    }
+}

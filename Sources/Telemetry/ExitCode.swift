@@ -1,0 +1,57 @@
+/// The exit statuses of `kedge`, stable across releases, so that schedulers and scripts can decide on them.
+///
+/// From 64 on they follow `sysexits.h` where it has a fitting meaning.
+public enum ExitCode: Int32, CaseIterable, Sendable {
+    /// The run ended as its recipe says.
+    case done = 0
+    /// The command line, the recipe or the launch is wrong.
+    case usage = 64
+    /// An image, a label or a weight file is damaged or of the wrong kind.
+    case data = 65
+    /// A file or folder that was named does not exist or cannot be read.
+    case noInput = 66
+    /// Memory, shared memory or disk does not suffice.
+    case resources = 69
+    /// A fault of the program itself.
+    case internalFault = 70
+    /// A loss or gradient is not finite.
+    case nonFinite = 71
+    /// A rank stopped answering.
+    case hang = 72
+    /// The run folder cannot be written.
+    case cannotWrite = 73
+    /// The run stopped on request with a checkpoint; the same command resumes it.
+    case resumable = 75
+    /// No checkpoint can be used.
+    case checkpointUnusable = 76
+
+    /// What the status means and what to do, in one line.
+    public var meaning: String {
+        switch self {
+        case .done: "The run ended as its recipe says."
+        case .usage: "The command line, the recipe or the launch is wrong; mend it as the message says."
+        case .data: "An image, a label or a weight file is damaged or of the wrong kind; the message names it."
+        case .noInput: "A file or folder that was named does not exist or cannot be read."
+        case .resources: "Memory, shared memory or disk does not suffice; the message says how much is needed."
+        case .internalFault: "A fault of the program itself; report it with the message."
+        case .nonFinite: "A loss or gradient is not finite; no update was made with it."
+        case .hang: "A rank stopped answering; the message names it and what the others waited for."
+        case .cannotWrite: "The run folder cannot be written."
+        case .resumable: "The run stopped on request with a checkpoint; the same command resumes it."
+        case .checkpointUnusable: "No checkpoint can be used; the message lists each with its reason."
+        }
+    }
+
+    /// The page `docs/exit-codes.md`.
+    public static var markdown: String {
+        """
+        # Exit codes
+
+        `mpirun` passes on the status of a failing rank. A job script may restart on 75 and should ask a person otherwise.
+
+        | status | meaning |
+        |---|---|
+
+        """ + allCases.map { "| \($0.rawValue) | \($0.meaning) |\n" }.joined()
+    }
+}

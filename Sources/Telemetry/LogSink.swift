@@ -1,0 +1,70 @@
+public import Foundation
+
+/// A place the log goes to; a new format is one more conformance.
+public protocol LogSink: Sendable {
+    /// What the sink writes to, as a message about it says.
+    var name: String { get }
+
+    /// Writes an event, or passes over one it has no use for.
+    ///
+    /// - Throws: `TelemetryError` when the event could not be written; the caller counts it and goes on.
+    mutating func write(_ event: RunEvent, at date: Date) throws(TelemetryError)
+}
+
+/// One flat JSON object per line: the log that programs read.
+public struct JSONLinesSink: LogSink {
+    private let file: AppendFile
+
+    /// Path of the file.
+    public var name: String { file.path }
+
+    /// Appends to a file.
+    ///
+    /// - Throws: `TelemetryError` when it cannot be opened.
+    public init(path: String) throws(TelemetryError) { file = try AppendFile(path: path) }
+
+    /// Writes each line of the event with one call of the system.
+    public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
+        for line in JSONLine.lines(of: event, at: date) { try file.append(line) }
+    }
+}
+
+/// Evaluations as a table: WeSAM's columns, then new ones.
+public struct CSVSink: LogSink {
+    /// The first line of the file.
+    public static let header =
+        "Name,Prompt,Mean IoU,Mean F1,iters,loss,Images,Instances,Threshold,Seconds,Time"
+
+    private let file: AppendFile
+
+    /// Path of the file.
+    public var name: String { file.path }
+
+    /// Appends to a file, and writes the header if it is new.
+    ///
+    /// - Throws: `TelemetryError` when it cannot be opened or written.
+    public init(path: String) throws(TelemetryError) {
+        file = try AppendFile(path: path)
+        if file.isEmpty { try file.append(Array((Self.header + "\n").utf8)) }
+    }
+
+    /// Writes a row for an evaluation.
+    public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
+        guard case .evaluation(let record) = event else { return }
+        let cells = [
+            record.name, record.prompt, Self.number(record.meanIoU), Self.number(record.meanF1), String(record.step),
+            record.loss.map(Self.number) ?? "", String(record.images), String(record.instances),
+            Self.number(record.threshold), Self.number(record.seconds), JSONLine.timestamp(date),
+        ]
+        try file.append(Array((cells.map(Self.quoteIfNeeded).joined(separator: ",") + "\n").utf8))
+    }
+
+    /// The shortest digits that read back to the same number; nothing for a number that is not finite.
+    private static func number(_ number: Double) -> String { number.isFinite ? String(number) : "" }
+
+    /// A cell in quotes where RFC 4180 asks for them.
+    private static func quoteIfNeeded(_ cell: String) -> String {
+        guard cell.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return cell }
+        return "\"" + cell.replacing("\"", with: "\"\"") + "\""
+    }
+}

@@ -1,0 +1,52 @@
+/// A value in the log: a scalar, so that each line is a flat object any table tool can read.
+public enum LogValue: Equatable, Sendable {
+    case text(String)
+    case integer(Int)
+    case number(Double)
+    case flag(Bool)
+    case missing
+}
+
+/// One named value of a log event; the order of fields is the order of columns.
+public struct LogField: Equatable, Sendable {
+    /// Name in lower case with underscores and, where it has one, the unit.
+    public let name: String
+    /// The value.
+    public let value: LogValue
+
+    /// A field.
+    public init(_ name: String, _ value: LogValue) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// How much a log line matters.
+public enum LogSeverity: String, Sendable, Comparable {
+    case info, warning, error
+
+    /// Order of urgency.
+    public static func < (first: LogSeverity, second: LogSeverity) -> Bool { first.rank < second.rank }
+
+    private var rank: Int {
+        switch self {
+        case .info: 0
+        case .warning: 1
+        case .error: 2
+        }
+    }
+}
+
+/// What rank 0 tells its sinks.
+public enum RunEvent: Sendable {
+    /// The run begins or resumes.
+    case start(StartRecord)
+    /// An interval of steps has ended.
+    case step(StepRecord)
+    /// An evaluation has ended.
+    case evaluation(EvaluationRecord)
+    /// A sentence for the reader.
+    case message(LogSeverity, String)
+    /// The run ends.
+    case end(EndRecord)
+}

@@ -1,0 +1,258 @@
+import Foundation
+import Logging
+import Synchronization
+import Telemetry
+import Testing
+
+/// Sinks, the log's behaviour when they fail, and what other ranks say.
+@Suite struct RunLogTests {
+    private static let interval = ProgressInterval(
+        seconds: 2, imagesPerSecond: 4.5, dataWaitFraction: 0.031, communicationFraction: 0.012,
+        remainingSeconds: 3725)
+
+    private static let step = StepRecord(
+        step: 12, totalSteps: 600, epoch: 1, imagesSeen: 48, loss: 1.25,
+        lossParts: [LossPart("focal", 0.0123), LossPart("dice", 0.5)], learningRate: 1e-4, interval: interval,
+        slowestRank: .init(rank: 3, seconds: 1.8), fastestRank: .init(rank: 0, seconds: 1.5),
+        peakMemoryBytes: 812 << 20)
+
+    private static let evaluation = EvaluationRecord(
+        name: "polyps, \"small\"", prompt: "box", meanIoU: 0.75, meanF1: 0.8125, step: 0, images: 40, instances: 42,
+        threshold: 0, seconds: 3.5)
+
+    private static func start(ranks: Int) -> StartRecord {
+        StartRecord(
+            recipe: (0..<200).map { ("section.key\($0)", String(repeating: "v", count: 60)) },
+            versions: [("kedge", "0.1.0"), ("openmpi", "4.1.4")],
+            placement: (0..<ranks).map { .init(host: "node\($0 / 2)", cores: 8, threads: 4) },
+            openBLASCore: "SkylakeX", weightsDigest: String(repeating: "a", count: 64),
+            recipeDigest: String(repeating: "b", count: 64))
+    }
+
+    private func withFolder(_ body: (String) throws -> Void) throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-\(UUID().uuidString)").path
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        try body(folder)
+    }
+
+    private func lines(_ path: String) throws -> [String] {
+        try String(contentsOfFile: path, encoding: .utf8).split(separator: "\n").map(String.init)
+    }
+
+    // MARK: JSON Lines
+
+    @Test func stepsAreFlatSortedObjects() throws {
+        let lines = JSONLine.lines(of: .step(Self.step), at: Date(timeIntervalSince1970: 1_700_000_000.25))
+        #expect(lines.count == 1)
+        #expect(
+            String(decoding: lines[0], as: UTF8.self)
+                == #"{"communication_percent":1.2,"data_wait_percent":3.1,"epoch":1,"eta_seconds":3725,"#
+                + #""event":"step","fastest_rank":0,"fastest_rank_seconds":1.5,"images_per_second":4.5,"#
+                + #""images_seen":48,"interval_seconds":2,"learning_rate":0.0001,"loss":1.25,"loss_dice":0.5,"#
+                + #""loss_focal":0.0123,"peak_memory_bytes":851443712,"schema":1,"slowest_rank":3,"#
+                + #""slowest_rank_seconds":1.8,"step":12,"time":"2023-11-14T22:13:20.250Z","total_steps":600}"# + "\n")
+    }
+
+    @Test func nonFiniteNumbersBecomeNullAndAreNamed() throws {
+        var step = Self.step
+        step.loss = .nan
+        step.lossParts = [LossPart("focal", .infinity)]
+        let line = try #require(JSONLine.lines(of: .step(step), at: Date()).first)
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(line)) as? [String: Any])
+        #expect(object["loss"] is NSNull)
+        #expect(object["loss_focal"] is NSNull)
+        #expect(object["nonfinite"] as? [String] == ["loss", "loss_focal"])
+    }
+
+    @Test func noLineReachesTheLimitAndNothingIsLost() throws {
+        let lines = JSONLine.lines(of: .start(Self.start(ranks: 5)), at: Date())
+        #expect(lines.allSatisfy { $0.count < 4096 && $0.last == UInt8(ascii: "\n") })
+        let objects = try lines.map { try #require(try JSONSerialization.jsonObject(with: Data($0)) as? [String: Any]) }
+        let keys = Set(objects.filter { $0["event"] as? String == "recipe" }.flatMap(\.keys))
+        #expect((0..<200).allSatisfy { keys.contains("section.key\($0)") })
+        #expect(
+            objects.filter { $0["event"] as? String == "rank" }.map { $0["host"] as? String }
+                == ["node0", "node0", "node1", "node1", "node2"])
+    }
+
+    @Test(arguments: ["x", "\u{1}", "ü", "\u{1F600}", "\""]) func longTextsAreCutAndSaidToBe(character: String) throws {
+        let text = String(repeating: character, count: 5000)
+        let lines = JSONLine.lines(of: .message(.warning, text), at: Date())
+        let line = try #require(lines.first)
+        #expect(lines.count == 1 && line.count < 4096)
+        let object = try #require(try JSONSerialization.jsonObject(with: Data(line)) as? [String: Any])
+        #expect(object["cut"] as? [String] == ["text"])
+        #expect((object["text"] as? String)?.unicodeScalars.count == 512)
+    }
+
+    // MARK: Text
+
+    @Test func stepLinesKeepTheirColumns() {
+        let first = TextSink.text(of: .step(Self.step))
+        #expect(
+            first == "step  12/600  epoch  1  loss   1.2500  focal  0.0123  dice  0.5000  lr 1.00e-04    4.50 img/s  "
+                + "data   3%  comm   1%  slow   r3 1.20x r0  mem    812 MiB  eta 01:02:05")
+        var later = Self.step
+        later.step = 600
+        later.loss = 12.5
+        later.lossParts = [LossPart("focal", .nan), LossPart("dice", 0.25)]
+        later.interval.remainingSeconds = 0
+        let second = TextSink.text(of: .step(later))
+        #expect(second.count == first.count)
+        #expect(second.contains("focal     nan"))
+    }
+
+    @Test func startAndEndAreReadable() {
+        let start = TextSink.text(of: .start(Self.start(ranks: 4)))
+        #expect(start.hasPrefix("start: 4 ranks (node0 x2, node1 x2); each 4 threads on 8 cores\n"))
+        #expect(start.contains("OpenBLAS core SkylakeX"))
+        let end = TextSink.text(of: .end(EndRecord(exitCode: .resumable, step: 7, imagesSeen: 28, seconds: 61)))
+        #expect(end.hasPrefix("end: exit 75, step 7, 28 images, 00:01:01. The run stopped on request"))
+    }
+
+    // MARK: CSV
+
+    @Test func evaluationsAreRowsUnderOneHeader() throws {
+        try withFolder { folder in
+            let path = folder + "/evaluation.csv"
+            for _ in 0..<2 {
+                let log = RunLog(
+                    rank: 0, host: "h", sinks: [try CSVSink(path: path)], clock: ManualClock().clock)
+                log.record(.evaluation(Self.evaluation))
+                log.record(.step(Self.step))
+            }
+            let row = #""polyps, ""small""",box,0.75,0.8125,0,,40,42,0.0,3.5,2023-11-14T22:13:20.250Z"#
+            #expect(try lines(path) == [CSVSink.header, row, row])
+        }
+    }
+
+    // MARK: Files
+
+    @Test func aTornLastLineIsEnded() throws {
+        try withFolder { folder in
+            let path = folder + "/log.jsonl"
+            try Data("{\"a\":1}\n{\"b\"".utf8).write(to: URL(fileURLWithPath: path))
+            try JSONLinesSink(path: path).write(.message(.info, "x"), at: Date())
+            let found = try lines(path)
+            #expect(found.count == 3)
+            #expect(found[1] == "{\"b\"" && found[2].contains("\"text\":\"x\""))
+        }
+    }
+
+    @Test func theUsualLogMakesItsFilesOnRankZeroOnly() throws {
+        try withFolder { folder in
+            _ = try RunLog(rank: 1, host: "h", folder: folder)
+            #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+            _ = try RunLog(rank: 0, host: "h", folder: folder)
+            #expect(
+                try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == ["evaluation.csv", "log.jsonl"])
+            #expect(throws: TelemetryError.self) { try RunLog(rank: 0, host: "h", folder: folder + "/missing") }
+        }
+    }
+
+    // MARK: Failing sinks
+
+    /// Reads all that was written to a pipe's other end.
+    private func captured(_ body: (Int32) throws -> Void) throws -> String {
+        let pipe = Pipe()
+        try body(pipe.fileHandleForWriting.fileDescriptor)
+        try pipe.fileHandleForWriting.close()
+        return String(decoding: try pipe.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+    }
+
+    @Test func aFullDiskLosesLinesAndSaysSoTwice() throws {
+        let said = try captured { errors in
+            let log = RunLog(
+                rank: 0, host: "node7", sinks: [try JSONLinesSink(path: "/dev/full")], errorDescriptor: errors)
+            for _ in 0..<5 { log.record(.step(Self.step)) }
+            #expect(log.droppedLines == 5)
+            log.record(.end(EndRecord(exitCode: .done, step: 5, imagesSeen: 20, seconds: 1)))
+        }
+        let lines = said.split(separator: "\n")
+        #expect(lines.count == 2)
+        #expect(lines.first?.hasPrefix("[rank 0 node7] warning: log: cannot write /dev/full: No space left") == true)
+        #expect(lines.last?.hasSuffix("6 log lines for /dev/full were lost") == true)
+    }
+
+    @Test func aReaderThatLeavesEndsItsSinkAlone() throws {
+        try withFolder { folder in
+            let path = folder + "/log.jsonl"
+            let output = Pipe()
+            try output.fileHandleForReading.close()
+            let said = try captured { errors in
+                let text = TextSink(descriptor: output.fileHandleForWriting.fileDescriptor)
+                let log = RunLog(
+                    rank: 0, host: "h", sinks: [text, try JSONLinesSink(path: path)], errorDescriptor: errors)
+                for _ in 0..<3 { log.record(.step(Self.step)) }
+            }
+            #expect(said.split(separator: "\n").count == 1)
+            #expect(said.contains("standard output: Broken pipe"))
+            #expect(try lines(path).count == 3)
+        }
+    }
+
+    /// Fails now and then.
+    private struct FlakySink: LogSink {
+        let name = "flaky"
+        var count = 0
+        let written: @Sendable (Int) -> Void
+
+        mutating func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
+            count += 1
+            if count % 2 == 1 { throw TelemetryError(operation: .write, path: name, systemError: ENOSPC) }
+            written(count)
+        }
+    }
+
+    @Test func aSinkThatRecoversIsUsedAgain() throws {
+        let written = Mutex<[Int]>([])
+        let said = try captured { errors in
+            let sink = FlakySink { count in written.withLock { $0.append(count) } }
+            let log = RunLog(rank: 0, host: "h", sinks: [sink], errorDescriptor: errors)
+            for _ in 0..<4 { log.record(.step(Self.step)) }
+        }
+        #expect(written.withLock { $0 } == [2, 4])
+        #expect(said.split(separator: "\n").count == 1)
+    }
+
+    // MARK: Other ranks and swift-log
+
+    @Test func otherRanksOnlyWarn() throws {
+        let written = Mutex(0)
+        let said = try captured { errors in
+            let sink = FlakySink { _ in written.withLock { $0 += 1 } }
+            let log = RunLog(rank: 3, host: "node1", sinks: [sink, sink], errorDescriptor: errors)
+            log.record(.step(Self.step))
+            log.message(.info, "quiet")
+            log.warning("image a.png\nis damaged")
+        }
+        #expect(said == "[rank 3 node1] warning: image a.png is damaged\n")
+        #expect(written.withLock { $0 } == 0)
+    }
+
+    @Test func swiftLogMessagesReachTheLog() throws {
+        let said = try captured { errors in
+            let log = RunLog(rank: 2, host: "n", sinks: [], errorDescriptor: errors)
+            var logger = Logger(label: "datasets") { RankLogHandler(label: $0, log: log) }
+            logger[metadataKey: "z"] = "1"
+            logger.info("not seen")
+            logger.warning("skipped", metadata: ["image": "a.png"])
+            logger.critical("lost")
+        }
+        #expect(
+            said == "[rank 2 n] warning: datasets: skipped image=a.png z=1\n[rank 2 n] error: datasets: lost z=1\n")
+    }
+
+    @Test func messagesOfRankZeroGoToTheSinks() throws {
+        try withFolder { folder in
+            let path = folder + "/log.jsonl"
+            let said = try captured { errors in
+                let log = RunLog(rank: 0, host: "h", sinks: [try JSONLinesSink(path: path)], errorDescriptor: errors)
+                log.warning("careful")
+            }
+            #expect(said.isEmpty)
+            #expect(try lines(path).first?.contains(#""event":"warning","schema":1,"text":"careful""#) == true)
+        }
+    }
+}
