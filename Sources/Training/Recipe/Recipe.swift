@@ -1,0 +1,214 @@
+/// Everything that decides what a run does, with its defaults: the tree that recipe files, `KEDGE_SET` and `--set` fill.
+///
+/// The doc line of each field is the one ``RecipeReference`` prints; a test keeps the two equal.
+public struct Recipe: Codable, Equatable, Sendable {
+    /// Name and place of the run.
+    public var run = Run()
+    /// The base model.
+    public var model = Model()
+    /// Images and labels.
+    public var data = Data()
+    /// Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with
+    public var preprocessing = Preprocessing.auto
+    /// The weak labels.
+    public var prompts = Prompts()
+    /// The adaptation method.
+    public var method = Method()
+    /// The adapters.
+    public var lora = LoRA()
+    /// The optimiser and its schedule.
+    public var optimizer = Optimizer()
+    /// The loop.
+    public var training = Training()
+    /// What is measured before, during and after.
+    public var evaluation = Evaluation()
+
+    /// The recipe of all defaults; it still lacks `model.weights` and `data.root`.
+    public init() {}
+
+    /// Name and place of the run.
+    public struct Run: Codable, Equatable, Sendable {
+        /// Name of the run and of its folder
+        public var name = "run"
+        /// Folder that holds the folders of all runs
+        public var folder = "runs"
+    }
+
+    /// The base model.
+    public struct Model: Codable, Equatable, Sendable {
+        /// Architecture of the base model; tiny is a small seeded random model for tests
+        public var kind = Kind.mobileSAM
+        /// Checkpoint of the base model, .safetensors or .pth (tiny needs none)
+        public var weights = ""
+        /// Side of the square the image is resized and padded to, in pixels; 0 is the model's own
+        public var imageSize = 0
+
+        /// The architectures a recipe can name.
+        public enum Kind: String, Codable, CaseIterable, Sendable {
+            case mobileSAM = "mobilesam"
+            case liteMedSAM = "litemedsam"
+            case vitB = "vit_b"
+            case vitL = "vit_l"
+            case vitH = "vit_h"
+            case tiny
+        }
+    }
+
+    /// Images and labels.
+    public struct Data: Codable, Equatable, Sendable {
+        /// Format of the data set, by its name in the registry
+        public var format = "folder"
+        /// Folder of the data set
+        public var root = ""
+        /// Folder of the images, below the root
+        public var images = "images"
+        /// Folder of the label images, below the root
+        public var labels = "labels"
+        /// Label values above this become one instance, all others background; none reads values as instance numbers
+        public var binarise: Int?
+        /// k:1 trains on k of k + 1 images and evaluates on the other; none does both on all
+        public var split = "5:1"
+        /// Seed that shuffles the list before the split; none keeps it in name order
+        public var splitSeed: Int?
+        /// Folder of another data set to evaluate on; none evaluates on the split
+        public var evaluationRoot: String?
+        /// At most so many training images; 0 is all
+        public var limit = 0
+        /// What to do with the orientation an image file states
+        public var exif = Orientation.ignore
+
+        /// What to do with the orientation an image file states.
+        public enum Orientation: String, Codable, CaseIterable, Sendable {
+            case ignore, apply
+        }
+    }
+
+    /// How pixels become the model's input.
+    public enum Preprocessing: String, Codable, CaseIterable, Sendable {
+        case auto, sam, wesam, medsam
+    }
+
+    /// The weak labels.
+    public struct Prompts: Codable, Equatable, Sendable {
+        /// Weak label that training derives from each instance
+        public var kind = Kind.box
+        /// Positive points per instance
+        public var positivePoints = 5
+        /// Negative points per instance
+        public var negativePoints = 5
+        /// Instances per image; a seeded choice of so many when there are more
+        public var maximumInstances = 40
+
+        /// The kinds of prompt; `coarse` is the box around a simplified outline.
+        public enum Kind: String, Codable, CaseIterable, Sendable {
+            case box, point, coarse
+        }
+    }
+
+    /// The adaptation method.
+    public struct Method: Codable, Equatable, Sendable {
+        /// Adaptation method, by its name in the registry
+        public var name = "wesam"
+        /// Losses as the paper states them, or with the instance count where the released code puts it
+        public var lossForm = LossForm.paper
+        /// Weight of the focal loss of the student against the teacher
+        public var focalWeight = 20.0
+        /// Weight of the dice loss of the student against the teacher
+        public var diceWeight = 1.0
+        /// Weight of the squared error of the predicted IoU
+        public var iouWeight = 1.0
+        /// Weight of the dice loss of student and teacher against the anchor
+        public var anchorWeight = 1.0
+        /// Weight of the contrastive loss of the teacher's instances against the anchor's
+        public var contrastWeight = 1.0
+        /// Temperature of the contrastive loss
+        public var temperature = 0.3
+
+        /// Which of the two published forms the losses take.
+        public enum LossForm: String, Codable, CaseIterable, Sendable {
+            case paper, released
+        }
+    }
+
+    /// The adapters.
+    public struct LoRA: Codable, Equatable, Sendable {
+        /// Rank of each adapter's two matrices
+        public var rank = 4
+    }
+
+    /// The optimiser and its schedule.
+    public struct Optimizer: Codable, Equatable, Sendable {
+        /// Learning rate of Adam after the warm-up
+        public var learningRate = 1e-4
+        /// Factor of the L2 penalty on the adapters
+        public var weightDecay = 1e-4
+        /// Decay of Adam's mean of gradients
+        public var beta1 = 0.9
+        /// Decay of Adam's mean of squared gradients
+        public var beta2 = 0.999
+        /// Term that keeps Adam's division finite
+        public var epsilon = 1e-8
+        /// Steps over which the learning rate rises linearly from 0
+        public var warmUpSteps = 250
+        /// Steps at which the learning rate is multiplied by the decay factor, ascending
+        public var decaySteps = [60_000, 86_666]
+        /// Factor on the learning rate at each decay step
+        public var decayFactor = 0.1
+        /// true adds the penalty to the gradient (Adam with L2), false to the update (AdamW)
+        public var coupledWeightDecay = true
+    }
+
+    /// The loop.
+    public struct Training: Codable, Equatable, Sendable {
+        /// Images per step over all ranks; the result does not depend on how many ranks share them
+        public var globalBatch = 4
+        /// Passes over the training images
+        public var epochs = 1
+        /// Steps in total; 0 is as many as the epochs take
+        public var steps = 0
+        /// Seed of everything random in the run
+        public var seed = 1337
+        /// Steps per log line
+        public var logEvery = 1
+        /// Steps between evaluations; 0 evaluates only at the end
+        public var evaluateEvery = 0
+        /// Samples each rank prepares ahead
+        public var prefetchDepth = 4
+        /// Threads per rank that prepare samples
+        public var prefetchThreads = 1
+        /// Compute threads per rank; 0 is the node's available cores divided by its ranks
+        public var threads = 0
+        /// Instances the mask decoder takes at once; fewer need less memory
+        public var decoderChunk = 8
+        /// What to do with a loss or gradient that is not finite
+        public var nonFinite = NonFinite.stop
+        /// Steps that may be skipped one after another before the run stops
+        public var maximumSkips = 10
+
+        /// What to do with a loss or gradient that is not finite.
+        public enum NonFinite: String, Codable, CaseIterable, Sendable {
+            case stop, skip
+        }
+    }
+
+    /// What is measured before, during and after.
+    public struct Evaluation: Codable, Equatable, Sendable {
+        /// Kinds of prompt to evaluate with
+        public var prompts = [Prompts.Kind.box, .point]
+        /// Logit above which a pixel belongs to the mask; the released WeSAM code takes 0.5
+        public var threshold = 0.0
+        /// At most so many evaluation images; 0 is all
+        public var limit = 0
+        /// Evaluate the unadapted model before the first step
+        public var before = true
+    }
+
+    /// ``preprocessing`` with `auto` replaced by what the model was trained with.
+    public var resolvedPreprocessing: Preprocessing {
+        guard preprocessing == .auto else { return preprocessing }
+        return model.kind == .liteMedSAM ? .medsam : .sam
+    }
+
+    /// k of the `k:1` split, or nil when all images serve for both training and evaluation.
+    public var trainingImagesPerEvaluationImage: Int? { RecipeRule.trainingShare(ofSplit: data.split) }
+}

@@ -1,0 +1,227 @@
+/// The table of all recipe fields, from which files are read, checked, printed and explained.
+public enum RecipeReference {
+    /// The sections in their order, with a line for the reference recipe.
+    package static let sections: [(name: String, doc: String)] = [
+        ("run", "Name and place of the run."),
+        ("model", "The base model."),
+        ("data", "Images and labels."),
+        ("", "Pixel normalisation and padding."),
+        ("prompts", "The weak labels."),
+        ("method", "The adaptation method."),
+        ("lora", "The adapters."),
+        ("optimizer", "The optimiser and its schedule."),
+        ("training", "The loop."),
+        ("evaluation", "What is measured before, during and after."),
+    ]
+
+    private static let unit = RecipeRule.number(from: 0, to: 1, isOpen: false)
+    private static let decay = RecipeRule.number(from: 0, to: 0.999_999_9, isOpen: false)
+    private static let positive = RecipeRule.number(from: 0, to: .infinity, isOpen: true)
+    private static let weight = RecipeRule.number(from: 0, to: 1e6, isOpen: false)
+    private static let count = 0...1_000_000_000
+
+    /// All fields, section by section.
+    public static let fields: [RecipeField] =
+        runFields + modelFields + dataFields + promptFields + methodFields + optimizerFields + trainingFields
+        + evaluationFields
+
+    private static let runFields: [RecipeField] = [
+        .text("run.name", \.run.name, rule: .name, shapesResult: false, "Name of the run and of its folder"),
+        .text("run.folder", \.run.folder, shapesResult: false, "Folder that holds the folders of all runs"),
+    ]
+
+    private static let modelFields: [RecipeField] = [
+        .choice(
+            "model.kind", \.model.kind,
+            "Architecture of the base model; tiny is a small seeded random model for tests"),
+        .text(
+            "model.weights", \.model.weights, shapesResult: false,
+            "Checkpoint of the base model, .safetensors or .pth (tiny needs none)"),
+        .integer(
+            "model.imageSize", \.model.imageSize, 0...4096,
+            "Side of the square the image is resized and padded to, in pixels; 0 is the model's own"),
+    ]
+
+    private static let dataFields: [RecipeField] = [
+        .text("data.format", \.data.format, rule: .name, "Format of the data set, by its name in the registry"),
+        .text("data.root", \.data.root, shapesResult: false, "Folder of the data set"),
+        .text("data.images", \.data.images, shapesResult: false, "Folder of the images, below the root"),
+        .text("data.labels", \.data.labels, shapesResult: false, "Folder of the label images, below the root"),
+        .optionalInteger(
+            "data.binarise", \.data.binarise, 0...254,
+            "Label values above this become one instance, all others background; "
+                + "none reads values as instance numbers"),
+        .split(
+            "data.split", \.data.split,
+            "k:1 trains on k of k + 1 images and evaluates on the other; none does both on all"),
+        .optionalInteger(
+            "data.splitSeed", \.data.splitSeed, 0...Int.max,
+            "Seed that shuffles the list before the split; none keeps it in name order"),
+        .optionalText(
+            "data.evaluationRoot", \.data.evaluationRoot, shapesResult: false,
+            "Folder of another data set to evaluate on; none evaluates on the split"),
+        .integer("data.limit", \.data.limit, count, "At most so many training images; 0 is all"),
+        .choice("data.exif", \.data.exif, "What to do with the orientation an image file states"),
+        .choice(
+            "preprocessing", \.preprocessing,
+            "Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with"),
+    ]
+
+    private static let promptFields: [RecipeField] = [
+        .choice("prompts.kind", \.prompts.kind, "Weak label that training derives from each instance"),
+        .integer("prompts.positivePoints", \.prompts.positivePoints, 0...100, "Positive points per instance"),
+        .integer("prompts.negativePoints", \.prompts.negativePoints, 0...100, "Negative points per instance"),
+        .integer(
+            "prompts.maximumInstances", \.prompts.maximumInstances, 1...10_000,
+            "Instances per image; a seeded choice of so many when there are more"),
+    ]
+
+    private static let methodFields: [RecipeField] = [
+        .text("method.name", \.method.name, rule: .name, "Adaptation method, by its name in the registry"),
+        .choice(
+            "method.lossForm", \.method.lossForm,
+            "Losses as the paper states them, or with the instance count where the released code puts it"),
+        .number(
+            "method.focalWeight", \.method.focalWeight, weight,
+            "Weight of the focal loss of the student against the teacher"),
+        .number(
+            "method.diceWeight", \.method.diceWeight, weight,
+            "Weight of the dice loss of the student against the teacher"),
+        .number(
+            "method.iouWeight", \.method.iouWeight, weight, "Weight of the squared error of the predicted IoU"),
+        .number(
+            "method.anchorWeight", \.method.anchorWeight, weight,
+            "Weight of the dice loss of student and teacher against the anchor"),
+        .number(
+            "method.contrastWeight", \.method.contrastWeight, weight,
+            "Weight of the contrastive loss of the teacher's instances against the anchor's"),
+        .number("method.temperature", \.method.temperature, positive, "Temperature of the contrastive loss"),
+        .integer("lora.rank", \.lora.rank, 1...256, "Rank of each adapter's two matrices"),
+    ]
+
+    private static let optimizerFields: [RecipeField] = [
+        .number("optimizer.learningRate", \.optimizer.learningRate, unit, "Learning rate of Adam after the warm-up"),
+        .number("optimizer.weightDecay", \.optimizer.weightDecay, unit, "Factor of the L2 penalty on the adapters"),
+        .number("optimizer.beta1", \.optimizer.beta1, decay, "Decay of Adam's mean of gradients"),
+        .number("optimizer.beta2", \.optimizer.beta2, decay, "Decay of Adam's mean of squared gradients"),
+        .number("optimizer.epsilon", \.optimizer.epsilon, positive, "Term that keeps Adam's division finite"),
+        .integer(
+            "optimizer.warmUpSteps", \.optimizer.warmUpSteps, count,
+            "Steps over which the learning rate rises linearly from 0"),
+        .integers(
+            "optimizer.decaySteps", \.optimizer.decaySteps, 1...count.upperBound,
+            "Steps at which the learning rate is multiplied by the decay factor, ascending"),
+        .number(
+            "optimizer.decayFactor", \.optimizer.decayFactor, unit,
+            "Factor on the learning rate at each decay step"),
+        .flag(
+            "optimizer.coupledWeightDecay", \.optimizer.coupledWeightDecay,
+            "true adds the penalty to the gradient (Adam with L2), false to the update (AdamW)"),
+    ]
+
+    private static let trainingFields: [RecipeField] = [
+        .integer(
+            "training.globalBatch", \.training.globalBatch, 1...65_536,
+            "Images per step over all ranks; the result does not depend on how many ranks share them"),
+        .integer(
+            "training.epochs", \.training.epochs, 1...1_000_000, shapesResult: false,
+            "Passes over the training images"),
+        .integer(
+            "training.steps", \.training.steps, count, shapesResult: false,
+            "Steps in total; 0 is as many as the epochs take"),
+        .integer("training.seed", \.training.seed, 0...Int.max, "Seed of everything random in the run"),
+        .integer("training.logEvery", \.training.logEvery, 1...1_000_000, shapesResult: false, "Steps per log line"),
+        .integer(
+            "training.evaluateEvery", \.training.evaluateEvery, count, shapesResult: false,
+            "Steps between evaluations; 0 evaluates only at the end"),
+        .integer(
+            "training.prefetchDepth", \.training.prefetchDepth, 1...1024, shapesResult: false,
+            "Samples each rank prepares ahead"),
+        .integer(
+            "training.prefetchThreads", \.training.prefetchThreads, 1...64, shapesResult: false,
+            "Threads per rank that prepare samples"),
+        .integer(
+            "training.threads", \.training.threads, 0...1024, shapesResult: false,
+            "Compute threads per rank; 0 is the node's available cores divided by its ranks"),
+        .integer(
+            "training.decoderChunk", \.training.decoderChunk, 1...1024,
+            "Instances the mask decoder takes at once; fewer need less memory"),
+        .choice(
+            "training.nonFinite", \.training.nonFinite, shapesResult: false,
+            "What to do with a loss or gradient that is not finite"),
+        .integer(
+            "training.maximumSkips", \.training.maximumSkips, 0...1_000_000, shapesResult: false,
+            "Steps that may be skipped one after another before the run stops"),
+    ]
+
+    private static let evaluationFields: [RecipeField] = [
+        .choices("evaluation.prompts", \.evaluation.prompts, shapesResult: false, "Kinds of prompt to evaluate with"),
+        .number(
+            "evaluation.threshold", \.evaluation.threshold, .number(from: -20, to: 20, isOpen: false),
+            shapesResult: false,
+            "Logit above which a pixel belongs to the mask; the released WeSAM code takes 0.5"),
+        .integer(
+            "evaluation.limit", \.evaluation.limit, count, shapesResult: false,
+            "At most so many evaluation images; 0 is all"),
+        .flag(
+            "evaluation.before", \.evaluation.before, shapesResult: false,
+            "Evaluate the unadapted model before the first step"),
+    ]
+
+    /// The field of a dotted key.
+    public static func field(_ key: String) -> RecipeField? { fields.first { $0.key == key } }
+
+    /// A commented recipe of all defaults, as `recipes/reference.yaml` holds it.
+    public static var yaml: String {
+        var text = """
+            # Every key of a recipe with its default; leave out what you do not change.
+            # Later wins: defaults, the recipe file, KEDGE_SET="key=value;key=value", --set key=value (keys with dots).
+            # Made from the table in Sources/Training/Recipe/RecipeReference.swift; a test keeps the two equal.
+
+            """
+        for section in sections {
+            text += "\n"
+            if !section.name.isEmpty { text += "# \(section.doc)\n\(section.name):\n" }
+            let indent = section.name.isEmpty ? "" : "    "
+            for field in fields where field.section == section.name {
+                text += "\(indent)# \(field.doc).\n"
+                text += "\(indent)\(field.name): \(field.defaultValue)  # \(field.rule.description)\n"
+            }
+        }
+        return text
+    }
+
+    /// The table as plain text, one key per paragraph, for `--help`.
+    public static var helpText: String {
+        fields.map { "\($0.key)  (\($0.rule.description); default \($0.defaultValue))\n    \($0.doc)." }
+            .joined(separator: "\n")
+    }
+
+    /// The known key nearest to a mistaken one, by edit distance of the whole path or of its last part.
+    package static func nearestKey(to key: String) -> String {
+        let last = key.split(separator: ".").last.map(String.init) ?? key
+        func distance(_ field: RecipeField) -> Int {
+            min(editDistance(key, field.key), 1 + editDistance(last, field.name))
+        }
+        let best = fields.min { distance($0) < distance($1) }
+        return best?.key ?? ""
+    }
+
+    /// Levenshtein distance: the fewest insertions, deletions and substitutions that turn one text into the other.
+    ///
+    /// Only the first 64 characters count, which bounds the work on hostile input.
+    package static func editDistance(_ first: String, _ second: String) -> Int {
+        let target = Array(second.lowercased().prefix(64))
+        var row = Array(0...target.count)
+        for (i, character) in first.lowercased().prefix(64).enumerated() {
+            var diagonal = row[0]
+            row[0] = i + 1
+            for (j, other) in target.enumerated() {
+                let substitution = diagonal + (character == other ? 0 : 1)
+                diagonal = row[j + 1]
+                row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
+            }
+        }
+        return row[target.count]
+    }
+}
