@@ -1,0 +1,1 @@
+// This room has no tests yet.
