@@ -4,11 +4,12 @@ public import Tensors
 // dx[p, q, c] = sum w[ky, kx, c] dy[i, j, c] over s i + ky - 1 = p, s j + kx - 1 = q
 //
 // Nine multiply-adds per number read and written: memory decides, so each input comes from memory once. The image is cut
-// into tiles of `bandRows` x tileColumns output pixels. Going down a tile, the three input rows stay in L2; along a row,
-// blocks of four pixels run over the channels, eight at a time: 18 inputs (stride 1) and 9 weights are loaded for 36
-// vector multiply-adds, so neither loads nor L2 hold the arithmetic up. Blocks with all nine neighbours inside the image
-// need no bounds checks; the image's border goes through `edge`, which clips the taps. Both add taps in the same order,
-// so a pixel's bits do not depend on its path.
+// into tiles of `tileRows` rows and as many columns as `tileBytes` allows. Going down a tile, the three input rows stay in
+// L2; along a row, blocks of four pixels run over the channels, eight at a time: 18 inputs (stride 1) and 9 weights are
+// loaded for 36 vector multiply-adds. Blocks with all nine neighbours inside the image need no bounds checks; the image's
+// border goes through `edge`, which clips the taps. Both add taps in the same order, so a pixel's bits do not depend on
+// its path. Measured without gain above 10 %: blocks of four by two pixels, reading the next row ahead, clearing the
+// output row first, tiles half or twice as wide.
 //
 // Backward with stride 1 is the same loop with the taps read in reverse order. With stride 2, row p of dx takes ky = 1 of
 // row p/2 (even p), or ky = 2 of row (p-1)/2 and ky = 0 of row (p+1)/2 (odd p), and the same for columns: pixels
