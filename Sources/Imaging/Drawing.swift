@@ -4,7 +4,13 @@ extension Image {
     /// The image as RGB; grey values are repeated in the three channels.
     public func rgb() -> Image {
         if channels == 3 { return self }
-        return Image(width: width, height: height, channels: 3, pixels: pixels.flatMap { [$0, $0, $0] })
+        var result = Image(width: width, height: height, channels: 3)
+        for (index, value) in pixels.enumerated() {
+            result.pixels[3 * index] = value
+            result.pixels[3 * index + 1] = value
+            result.pixels[3 * index + 2] = value
+        }
+        return result
     }
 
     /// The colour of pixel (x, y), which must lie inside the image.
@@ -38,33 +44,34 @@ extension Image {
         precondition(
             labels.width == width && labels.height == height,
             "labels \(labels.width)x\(labels.height) over an image \(width)x\(height)")
-        overlay(values: labels.labels, opacity: opacity, contour: contour) { Colour.instance(Int($0)) }
+        let colours = (0...Int(labels.labels.max() ?? 0)).map(Colour.instance)
+        overlay(values: labels.labels, colours: colours, opacity: opacity, contour: contour)
     }
 
     /// Lays a mask, `[height, width]` of true inside, over the image.
     public mutating func overlay(mask: [Bool], colour: Colour, opacity: Double = 0.45, contour: Bool = true) {
         precondition(mask.count == width * height, "\(mask.count) mask values over an image \(width)x\(height)")
-        overlay(values: mask.map { $0 ? 1 : 0 }, opacity: opacity, contour: contour) { _ in colour }
+        overlay(values: mask.map { $0 ? 1 : 0 }, colours: [colour, colour], opacity: opacity, contour: contour)
     }
 
-    private mutating func overlay(
-        values: [UInt16], opacity: Double, contour: Bool, colour: (UInt16) -> Colour
-    ) {
+    /// Lays colour `colours[value]` over every pixel whose value is not 0.
+    private mutating func overlay(values: [UInt16], colours: [Colour], opacity: Double, contour: Bool) {
         precondition((0...1).contains(opacity), "opacity is 0 to 1, not \(opacity)")
         becomeRGB()
-        for y in 0..<height {
-            for x in 0..<width {
-                let value = values[y * width + x]
-                if value == 0 { continue }
+        let (width, height) = (width, height)
+        pixels.withUnsafeMutableBufferPointer { pixels in
+            for index in values.indices where values[index] != 0 {
+                let (value, x, y) = (values[index], index % width, index / width)
                 // A border pixel has another value to one of its four sides, or lies at the edge of the image.
                 let isBorder =
                     x == 0 || y == 0 || x == width - 1 || y == height - 1
-                    || values[y * width + x - 1] != value || values[y * width + x + 1] != value
-                    || values[(y - 1) * width + x] != value || values[(y + 1) * width + x] != value
-                let top = colour(value)
-                setPixel(
-                    x: x, y: y,
-                    contour && isBorder ? top : top.over(self.colour(x: x, y: y), opacity: opacity))
+                    || values[index - 1] != value || values[index + 1] != value
+                    || values[index - width] != value || values[index + width] != value
+                let below = Colour(pixels[3 * index], pixels[3 * index + 1], pixels[3 * index + 2])
+                let top = colours[Int(value)].over(below, opacity: contour && isBorder ? 1 : opacity)
+                pixels[3 * index] = top.red
+                pixels[3 * index + 1] = top.green
+                pixels[3 * index + 2] = top.blue
             }
         }
     }
@@ -104,10 +111,13 @@ extension Image {
 
     /// Copies another image onto this one with its top left pixel at (x, y); what lies outside is left away.
     public mutating func paste(_ other: Image, x: Int, y: Int) {
-        for row in 0..<other.height {
-            for column in 0..<other.width {
-                setPixel(x: x + column, y: y + row, other.colour(x: column, y: row))
-            }
+        becomeRGB()
+        let source = other.rgb()
+        let columns = max(0, -x)..<max(max(0, -x), min(source.width, width - x))
+        for row in max(0, -y)..<max(max(0, -y), min(source.height, height - y)) {
+            let from = (row * source.width + columns.lowerBound) * 3
+            let to = ((y + row) * width + x + columns.lowerBound) * 3
+            pixels.replaceSubrange(to..<to + columns.count * 3, with: source.pixels[from..<from + columns.count * 3])
         }
     }
 
@@ -126,8 +136,12 @@ extension Image {
 
     /// Creates an RGB image of one colour.
     public init(filledWith colour: Colour, width: Int, height: Int) {
-        let pixels = (0..<width * height).flatMap { _ in [colour.red, colour.green, colour.blue] }
-        self.init(width: width, height: height, channels: 3, pixels: pixels)
+        self.init(width: width, height: height, channels: 3)
+        for offset in stride(from: 0, to: pixels.count, by: 3) {
+            pixels[offset] = colour.red
+            pixels[offset + 1] = colour.green
+            pixels[offset + 2] = colour.blue
+        }
     }
 
     // MARK: Text

@@ -26,7 +26,7 @@ public enum ImageFile {
         exif: ExifOrientation = .ignore
     ) throws -> Image {
         let header = try checkedHeader(bytes, file: name, limits: limits)
-        let (decoded, samples) = try decodeSamples(bytes, file: name) { input, image, message in
+        let (decoded, samples) = try decodeSamples(bytes, file: name, convertTo: "8-bit RGB") { input, image, message in
             var limits = kedge_image_limits(limits)
             return switch header.format {
             case .png: kedge_png_decode(input.baseAddress, input.count, &limits, 0, &image, message)
@@ -55,14 +55,14 @@ public enum ImageFile {
         return header
     }
 
-    /// Runs one C decoder and copies its samples.
+    /// Runs one C decoder and copies its samples; `kind` is what an image that is not read should be converted to.
     static func decodeSamples(
-        _ bytes: [UInt8], file: String,
+        _ bytes: [UInt8], file: String, convertTo kind: String,
         with decode: (UnsafeBufferPointer<UInt8>, inout kedge_image, UnsafeMutablePointer<CChar>) -> Int32
     ) throws -> (image: kedge_image, samples: [UInt8]) {
         var image = kedge_image()
         defer { kedge_image_free(image.samples) }
-        try runCodec(file: file, remedy: "replace the file") { message in
+        try runCodec(file: file, remedy: "replace the file", convertTo: kind) { message in
             bytes.withUnsafeBufferPointer { decode($0, &image, message) }
         }
         let count = Int(image.width) * Int(image.height) * Int(image.channels) * Int(image.bytes_per_sample)
@@ -71,7 +71,8 @@ public enum ImageFile {
 
     /// Turns the status and message of a C call into an error.
     static func runCodec(
-        file: String, remedy: String, _ call: (UnsafeMutablePointer<CChar>) -> Int32
+        file: String, remedy: String, convertTo kind: String = "8-bit RGB",
+        _ call: (UnsafeMutablePointer<CChar>) -> Int32
     ) throws {
         var status = KEDGE_IMAGE_OK
         let message = String(unsafeUninitializedCapacity: Int(KEDGE_IMAGE_MESSAGE_BYTES)) { buffer in
@@ -89,7 +90,7 @@ public enum ImageFile {
         case KEDGE_IMAGE_UNSUPPORTED:
             throw ImagingError(
                 .unsupported, file: file, cause: "this kind of image is not read: \(message)",
-                remedy: "convert it to 8-bit RGB")
+                remedy: "convert it to \(kind)")
         case KEDGE_IMAGE_OUT_OF_MEMORY:
             throw ImagingError(.outOfMemory, file: file, cause: message, remedy: "use smaller images or fewer at once")
         default: throw ImagingError(.damaged, file: file, cause: "the image is damaged: \(message)", remedy: remedy)

@@ -19,7 +19,8 @@ public enum LabelFile {
                 .unsupported, file: name, cause: "a label image must be lossless and this is a JPEG",
                 remedy: "save the labels as a grey or palette PNG")
         }
-        let (image, samples) = try ImageFile.decodeSamples(bytes, file: name) { input, image, message in
+        let (image, samples) = try ImageFile.decodeSamples(bytes, file: name, convertTo: "a grey or palette PNG") {
+            input, image, message in
             var limits = kedge_image_limits(limits)
             return kedge_png_decode(input.baseAddress, input.count, &limits, 1, &image, message)
         }

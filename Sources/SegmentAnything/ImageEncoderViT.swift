@@ -1,0 +1,179 @@
+public import Kernels
+public import Layers
+public import Tensors
+
+/// The sizes of a SAM image encoder (segment_anything/build_sam.py).
+public struct ImageEncoderViTConfiguration: Sendable, Equatable {
+    /// Side of the square input, pixels.
+    public var imageSize = 1024
+    /// Side of a patch, pixels.
+    public var patchSize = 16
+    /// Token width D.
+    public var width: Int
+    /// Blocks.
+    public var depth: Int
+    /// Attention heads.
+    public var heads: Int
+    /// Width of the MLP over D.
+    public var mlpRatio = 4
+    /// Side of an attention window, tokens.
+    public var window = 14
+    /// Blocks that attend over the whole grid, from 0.
+    public var globalBlocks: [Int]
+    /// Channels of the embedding.
+    public var embeddingWidth = 256
+
+    /// Creates a configuration.
+    public init(width: Int, depth: Int, heads: Int, globalBlocks: [Int]) {
+        (self.width, self.depth, self.heads, self.globalBlocks) = (width, depth, heads, globalBlocks)
+    }
+
+    /// SAM ViT-B: 89.7 million encoder parameters.
+    public static let vitB = Self(width: 768, depth: 12, heads: 12, globalBlocks: [2, 5, 8, 11])
+    /// SAM ViT-L: 308 million encoder parameters.
+    public static let vitL = Self(width: 1024, depth: 24, heads: 16, globalBlocks: [5, 11, 17, 23])
+    /// SAM ViT-H: 637 million encoder parameters.
+    public static let vitH = Self(width: 1280, depth: 32, heads: 16, globalBlocks: [7, 15, 23, 31])
+
+    /// Side of the token grid.
+    public var gridSide: Int { imageSize / patchSize }
+
+    /// Multiply-adds of one forward pass: products, attention and neck, without position tables.
+    public var multiplyAdds: Int {
+        let tokens = gridSide * gridSide
+        let linear = tokens * width * width * (4 + 2 * mlpRatio)
+        var total = tokens * patchSize * patchSize * 3 * width
+        for block in 0..<depth {
+            let isGlobal = globalBlocks.contains(block)
+            let keys = isGlobal ? tokens : window * window
+            let side = (gridSide + window - 1) / window * window
+            let queries = isGlobal ? tokens : side * side
+            total += linear + 2 * queries * keys * width
+        }
+        return total + tokens * embeddingWidth * (width + 9 * embeddingWidth)
+    }
+}
+
+/// SAM's plain vision transformer with windowed and global attention (Kirillov et al. 2023; Li et al. 2022).
+public struct ImageEncoderViT: ImageEncoder {
+    /// The sizes.
+    public let configuration: ImageEncoderViTConfiguration
+    private let patchWeight: Tensor  // [D, P P 3]
+    private let patchBias: Tensor  // [D]
+    private let positions: Tensor  // [h, w, D]
+    private let blocks: [Block]
+    private let neck: EncoderNeck
+
+    private struct Block: Sendable {
+        let attention: WindowedAttention
+        let feedForward: FeedForward
+    }
+
+    /// Asks a source for all tensors under `image_encoder.`, by the names of the official files.
+    public init(_ source: some ParameterSource, configuration: ImageEncoderViTConfiguration) {
+        self.configuration = configuration
+        let encoder = source.scoped("image_encoder")
+        let (width, grid) = (configuration.width, configuration.gridSide)
+        let patch = configuration.patchSize
+        patchWeight = PatchEmbeddingKernel.pack(encoder.tensor("patch_embed.proj.weight", [width, 3, patch, patch]))
+        patchBias = encoder.tensor("patch_embed.proj.bias", [width])
+        positions = encoder.tensor("pos_embed", [1, grid, grid, width]).reshaped([grid, grid, width])
+        blocks = (0..<configuration.depth).map { Self.block($0, encoder, configuration) }
+        neck = EncoderNeck(encoder, inputs: width, outputs: configuration.embeddingWidth)
+    }
+
+    /// Side of the square input, pixels.
+    public var imageSize: Int { configuration.imageSize }
+    /// Side of the embedding's grid.
+    public var embeddingSide: Int { configuration.gridSide }
+    /// Channels of the embedding.
+    public var embeddingWidth: Int { configuration.embeddingWidth }
+    /// The qkv projection of every block.
+    public var adapterSites: [AdapterSite] { blocks.map(\.attention.site) }
+
+    /// The image embedding. // [S, S, 3] -> [h * w, C]
+    public func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
+        var x = embedPatches(image, in: workspace)
+        for block in blocks {
+            x = block.attention(x, adapter: adapter, in: workspace)
+            x = block.feedForward(x, in: workspace)
+        }
+        return neck(x, in: workspace)
+    }
+
+    /// The output of every block, for tests and for methods that tap intermediate features. // depth x [h * w, D]
+    public func blockOutputs(
+        _ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace
+    ) -> [Tensor] {
+        var x = embedPatches(image, in: workspace)
+        return blocks.map { block in
+            x = block.feedForward(block.attention(x, adapter: adapter, in: workspace), in: workspace)
+            return x
+        }
+    }
+
+    /// The image embedding and its way back.
+    public func encodeForTraining(
+        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+    ) -> EncoderPass {
+        var x = embedPatches(image, in: workspace)
+        var saved: [(WindowedAttention.Residuals, FeedForward.Residuals)] = []
+        for block in blocks {
+            let (middle, attention) = block.attention.forward(x, adapter: adapter, in: workspace)
+            let (output, feedForward) = block.feedForward.forward(middle, in: workspace)
+            saved.append((attention, feedForward))
+            x = output
+        }
+        let (embedding, neckSaved) = neck.forward(x, in: workspace)
+        return EncoderPass(embedding: embedding) { [self] dEmbedding, gradients, workspace in
+            var dX = neck.backward(dEmbedding, neckSaved, in: workspace)
+            for index in blocks.indices.reversed() {
+                let (attention, feedForward) = saved[index]
+                dX = blocks[index].feedForward.backward(dX, feedForward, in: workspace)
+                let dInput = blocks[index].attention.backward(
+                    dX, attention, adapter: adapter, gradients: &gradients, inputNeeded: index > 0, in: workspace)
+                // Below the lowest adapter there is nothing to train: the patch embedding has no backward.
+                guard let dInput else { return }
+                dX = dInput
+            }
+        }
+    }
+
+    private func embedPatches(_ image: Tensor, in workspace: Workspace) -> Tensor {
+        var x = Tensor(uninitialized: [embeddingSide, embeddingSide, configuration.width])
+        PatchEmbeddingKernel.forward(
+            image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
+            patchSize: configuration.patchSize, into: &x, in: workspace)
+        return x.reshaped([embeddingSide * embeddingSide, configuration.width])
+    }
+
+    private static func block(
+        _ index: Int, _ encoder: ScopedParameterSource, _ configuration: ImageEncoderViTConfiguration
+    ) -> Block {
+        let (width, grid) = (configuration.width, configuration.gridSide)
+        let isGlobal = configuration.globalBlocks.contains(index)
+        let side = isGlobal ? grid : configuration.window
+        let headDimension = width / configuration.heads
+        let source = encoder.scoped("blocks.\(index)")
+        let attention = WindowedAttention(
+            norm: LayerNorm(source.scoped("norm1"), width: width, epsilon: 1e-6),
+            qkv: Linear(source.scoped("attn.qkv"), in: width, out: 3 * width),
+            projection: Linear(source.scoped("attn.proj"), in: width, out: width),
+            geometry: AttentionGeometry(
+                heads: configuration.heads, headDimension: headDimension, height: grid, width: grid,
+                window: isGlobal ? 0 : configuration.window),
+            bias: .decomposed(
+                relativeHeight: source.tensor("attn.rel_pos_h", [2 * side - 1, headDimension]),
+                relativeWidth: source.tensor("attn.rel_pos_w", [2 * side - 1, headDimension]),
+                side: (side, side)),
+            padding: .afterNorm,
+            site: AdapterSite(
+                index: index, name: "image_encoder.blocks.\(index).attn.qkv", inputWidth: width, outputWidth: width))
+        let hidden = width * configuration.mlpRatio
+        let feedForward = FeedForward(
+            norm: LayerNorm(source.scoped("norm2"), width: width, epsilon: 1e-6),
+            expand: Linear(source.scoped("mlp.lin1"), in: width, out: hidden),
+            contract: Linear(source.scoped("mlp.lin2"), in: hidden, out: width))
+        return Block(attention: attention, feedForward: feedForward)
+    }
+}

@@ -1,0 +1,82 @@
+import Foundation
+import Kernels
+import Layers
+import SegmentAnything
+import TestSupport
+import Tensors
+import Testing
+import WeightFiles
+
+/// The configuration that golden files carry in their metadata.
+struct GoldenConfiguration: Decodable {
+    var img: Int
+    var dim: Int
+    var depth: Int
+    var heads: Int
+    var window: Int
+    var glob: [Int]
+    var ed: Int
+
+    init(_ table: TensorTable) throws {
+        self = try JSONDecoder().decode(Self.self, from: Data((table.metadata["config"] ?? "").utf8))
+    }
+
+    var encoder: ImageEncoderViTConfiguration {
+        var configuration = ImageEncoderViTConfiguration(width: dim, depth: depth, heads: heads, globalBlocks: glob)
+        (configuration.imageSize, configuration.window, configuration.embeddingWidth) = (img, window, ed)
+        return configuration
+    }
+}
+
+/// The tensors of a golden file under `weights.`, by their official names.
+func goldenWeights(_ table: TensorTable) throws -> ParameterStore {
+    var tensors: [String: Tensor] = [:]
+    for name in table.names where name.hasPrefix("weights.") {
+        tensors[String(name.dropFirst("weights.".count))] = try table.tensor(name)
+    }
+    return ParameterStore(tensors)
+}
+
+@Suite struct GoldenImageEncoderViTTests {
+    /// Every block's output and the embedding of both images: windowed blocks with padding, global blocks, neck.
+    @Test(arguments: [1, 2]) func blocksAndEmbedding(threads: Int) throws {
+        let table = try Golden.open("model", in: Bundle.module)
+        let configuration = try GoldenConfiguration(table).encoder
+        let encoder = ImageEncoderViT(try goldenWeights(table), configuration: configuration)
+        let workspace = Workspace(threads: threads)
+        let images = try table.tensor("in.image")  // [2, 3, S, S]
+        let (side, width) = (configuration.gridSide, configuration.width)
+        for index in 0..<images.shape[0] {
+            let size = configuration.imageSize
+            let image = ElementwiseKernel.transpose(images.rows(index..<index + 1), rows: 3, columns: size * size)
+                .reshaped([size, size, 3])
+            for (block, output) in encoder.blockOutputs(image, adapter: nil, in: workspace).enumerated() {
+                let expected = try table.tensor("out.block\(block)").rows(index..<index + 1)
+                expectClose(
+                    output, expected.reshaped([side * side, width]), relativeToMaximum: 1e-4, "block \(block)")
+            }
+            let embedding = encoder.encode(image, adapter: nil, in: workspace)
+            let expected = try table.tensor("out.embedding").rows(index..<index + 1)
+            expectClose(
+                ElementwiseKernel.transpose(embedding, rows: side * side, columns: configuration.embeddingWidth),
+                expected.reshaped([configuration.embeddingWidth, side * side]), relativeToMaximum: 1e-4, "embedding")
+        }
+    }
+
+    /// The recorder asks for exactly the encoder tensors of the official file, by name and shape.
+    @Test func asksForTheOfficialTensors() throws {
+        let table = try Golden.open("model", in: Bundle.module)
+        let recorder = ParameterRecorder()
+        _ = ImageEncoderViT(recorder, configuration: try GoldenConfiguration(table).encoder)
+        let prefix = "weights.image_encoder."
+        let stored = table.entries.filter { $0.name.hasPrefix(prefix) }
+        #expect(Set(recorder.requests.map { "weights." + $0.name }) == Set(stored.map(\.name)))
+        for request in recorder.requests {
+            #expect(table["weights." + request.name]?.shape == request.shape.dimensions, "\(request.name)")
+        }
+        let vitB = ParameterRecorder()
+        _ = ImageEncoderViT(vitB, configuration: .vitB)
+        #expect(vitB.requests.reduce(0) { $0 + $1.shape.count } == 89_670_912)
+        #expect(vitB.requests.count == 177)
+    }
+}
