@@ -135,12 +135,13 @@ struct AttentionBiasTerms {
         case .none: break
         case .table(let table, let stride, let queries):
             let terms = table + (head * queries + position) * stride
+            // What stands in the padding is left from other work and must not become the peak.
+            for i in keys.count..<padded { line[i] = AttentionKernel.masked }
             for i in Swift.stride(from: 0, to: padded, by: Vector.scalarCount) {
                 let value = Vector(loading: line + i) + Vector(loading: terms + i)
                 value.store(line + i)
                 peak = peak.maximum(value)
             }
-            for i in keys.count..<padded { line[i] = AttentionKernel.masked }
             return peak.max()
         case .decomposed(_, _, let side):
             addDecomposed(to: line, row: row, position: position, keys: keys, side, scratch)
