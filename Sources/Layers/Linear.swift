@@ -32,6 +32,17 @@ public struct Linear: Sendable {
         return y
     }
 
+    /// GELU(h) and h = x W^T + b, which backward needs. // [T, in] -> 2 x [T, out]
+    public func forwardKeepingPreActivation(
+        _ x: Tensor, in workspace: Workspace
+    ) -> (y: Tensor, preActivation: Tensor) {
+        var y = Tensor(uninitialized: [x.count / inputs, outputs])
+        var preActivation = Tensor(uninitialized: y.shape)
+        LinearKernel.forwardKeepingPreActivation(
+            x, weight: weight, bias: bias, preActivation: &preActivation, into: &y, in: workspace)
+        return (y, preActivation)
+    }
+
     /// dX = dY W. // [T, out] -> [T, in]
     public func backwardInput(_ dY: Tensor, in workspace: Workspace) -> Tensor {
         var dX = Tensor(uninitialized: [dY.count / outputs, inputs])

@@ -8,7 +8,7 @@ public import Tensors
 public protocol ImageEncoder: Sendable {
     /// Side S of the square input, pixels.
     var imageSize: Int { get }
-    /// Side of the embedding's grid: S / 16.
+    /// Side of the embedding's grid: S / 16, in LiteMedSAM S / 4.
     var embeddingSide: Int { get }
     /// Channels C of the embedding: 256 in every published model.
     var embeddingWidth: Int { get }

@@ -1,0 +1,127 @@
+import Foundation
+import Kernels
+import Layers
+import SegmentAnything
+import Tensors
+import TestSupport
+import Testing
+import WeightFiles
+
+/// A small TinyViT made by Fixtures/generate_tinyvit.py with the reference code.
+private struct TinyViTFixture {
+    struct Sizes: Decodable {
+        let imageSize: Int
+        let pointwise: Bool
+        let widths, depths, heads, windows: [Int]
+        let embeddingWidth, rank: Int
+    }
+
+    let table: TensorTable
+    let sizes: Sizes
+    let encoder: TinyViT
+
+    init(_ name: String) throws {
+        let url = try #require(
+            Bundle.module.url(forResource: name, withExtension: "safetensors", subdirectory: "Fixtures"))
+        table = try SafetensorsFile.read(url.path)
+        let text = try #require(table.metadata["config"])
+        sizes = try JSONDecoder().decode(Sizes.self, from: Data(text.utf8))
+        let configuration = TinyViTConfiguration(
+            imageSize: sizes.imageSize, patchEmbedding: sizes.pointwise ? .pointwise : .strided, widths: sizes.widths,
+            depths: sizes.depths, heads: sizes.heads, windows: sizes.windows, embeddingWidth: sizes.embeddingWidth)
+        let recorder = ParameterRecorder()
+        _ = TinyViT(recorder, configuration)
+        // Every tensor of the file must be asked for, and no other.
+        let contract = WeightContract(Dictionary(uniqueKeysWithValues: recorder.requests))
+        let weights = try contract.tensors(
+            of: table.renamed { $0.hasPrefix("weights.") ? String($0.dropFirst("weights.".count)) : nil })
+        encoder = TinyViT(ParameterStore(weights), configuration)
+    }
+
+    func adapter() throws -> TestAdapter {
+        try TestAdapter(sites: encoder.adapterSites, rank: sizes.rank, prefix: "lora", in: table)
+    }
+}
+
+@Suite struct TinyViTTests {
+    private static let fixtures = ["tinyvit_strided", "tinyvit_pointwise"]
+
+    @Test(arguments: fixtures) func embeddingEqualsReference(_ name: String) throws {
+        let fixture = try TinyViTFixture(name)
+        let image = try fixture.table.tensor("in.image")
+        let workspace = Workspace(threads: 2)
+        let anchor = fixture.encoder.encode(image, adapter: nil, in: workspace)
+        #expect(maximumError(anchor, try fixture.table.tensor("out.anchor")) < 1e-5)
+        let adapted = fixture.encoder.encode(image, adapter: try fixture.adapter(), in: workspace)
+        #expect(maximumError(adapted, try fixture.table.tensor("out.embedding")) < 1e-5)
+        let side = fixture.encoder.embeddingSide
+        #expect(adapted.shape == [side * side, fixture.encoder.embeddingWidth])
+    }
+
+    @Test(arguments: fixtures) func adapterGradientsEqualReference(_ name: String) throws {
+        let fixture = try TinyViTFixture(name)
+        let adapter = try fixture.adapter()
+        let workspace = Workspace(threads: 2)
+        let pass = fixture.encoder.encodeForTraining(
+            try fixture.table.tensor("in.image"), adapter: adapter, in: workspace)
+        #expect(maximumError(pass.embedding, try fixture.table.tensor("out.embedding")) < 1e-5)
+        var gradients = GradientBuffer(count: adapter.count)
+        pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients, workspace)
+        for (site, offsets) in zip(adapter.sites, adapter.offsets) {
+            for (matrix, offset) in zip(TestAdapter.names, offsets) {
+                let expected = try fixture.table.tensor("grad.\(site.name).\(matrix).weight")
+                let actual = Array(gradients.values.elements[offset..<offset + expected.count])
+                let error = GradientCheck.relativeError(actual, TestValues.doubles(expected))
+                #expect(error < 1e-5, "\(site.name).\(matrix): \(error)")
+            }
+        }
+    }
+
+    @Test func threadCountChangesNoBit() throws {
+        let fixture = try TinyViTFixture("tinyvit_strided")
+        let adapter = try fixture.adapter()
+        let results = try [1, 2, 3].map { threads -> [Float] in
+            let workspace = Workspace(threads: threads)
+            let pass = fixture.encoder.encodeForTraining(
+                try fixture.table.tensor("in.image"), adapter: adapter, in: workspace)
+            var gradients = GradientBuffer(count: adapter.count)
+            pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients, workspace)
+            return pass.embedding.elements + gradients.values.elements
+        }
+        #expect(results[0] == results[1] && results[0] == results[2])
+    }
+
+    @Test func publishedModelsHaveTheirSites() {
+        for configuration in [TinyViTConfiguration.mobileSAM, .liteMedSAM] {
+            let encoder = TinyViT(ParameterRecorder(), configuration)
+            #expect(configuration.gridSides == [256, 128, 64, 64])
+            #expect(encoder.embeddingSide == 64 && encoder.embeddingWidth == 256)
+            #expect(encoder.adapterSites.map(\.index) == Array(0..<10))
+            #expect(encoder.adapterSites.map(\.inputWidth) == [128, 128, 160, 160, 160, 160, 160, 160, 320, 320])
+            #expect(encoder.adapterSites.first?.name == "image_encoder.layers.1.blocks.0.attn.qkv")
+            #expect(encoder.adapterSites.last?.name == "image_encoder.layers.3.blocks.1.attn.qkv")
+        }
+    }
+
+    /// The figure counted by hand, part by part, for a model small enough to do so.
+    @Test func multiplyAddsAreCounted() {
+        let configuration = TinyViTConfiguration(
+            imageSize: 8, patchEmbedding: .pointwise, widths: [2, 4, 4, 8], depths: [1, 1, 1, 1], heads: [1, 1, 1, 1],
+            windows: [1, 3, 2, 2], embeddingWidth: 4)
+        // Grids 8, 4, 2, 2. Patch embedding: 64 pixels by 3 * 1 + 1 * 2.
+        var expected = 64 * 5
+        // Bottleneck, hidden width 8: expand 16, depthwise 72, contract 16.
+        expected += 64 * (16 + 72 + 16)
+        // Merging 8 -> 4: 64 tokens by 2 * 4, then 16 by 9 * 4 + 16.
+        expected += 64 * 8 + 16 * 52
+        // Block on 16 tokens of width 4: qkv 48, proj 16, local 36, mlp 128, attention 2 * 9 keys * 4.
+        expected += 16 * (48 + 16 + 36 + 128 + 72)
+        // Merging 4 -> 2, and a block on 4 tokens with 4 keys.
+        expected += 16 * 16 + 4 * 52 + 4 * (48 + 16 + 36 + 128 + 32)
+        // Merging that keeps the grid to width 8, and a block of that width.
+        expected += 4 * 32 + 4 * (72 + 64) + 4 * (192 + 64 + 72 + 512 + 64)
+        // Neck: 8 * 4 and 9 * 4 * 4.
+        expected += 4 * (32 + 144)
+        #expect(configuration.multiplyAdds == expected)
+    }
+}
