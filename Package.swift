@@ -87,7 +87,7 @@ let package = Package(
             swiftSettings: swiftSettings),
         tests("Tensors", []),
         tests("Kernels", ["Tensors"]),
-        tests("WeightFiles", ["Tensors"]),
+        tests("WeightFiles", ["Tensors"], resources: [.copy("Fixtures")]),
         tests("Layers", ["Tensors", "Kernels"]),
         tests(
             "SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],

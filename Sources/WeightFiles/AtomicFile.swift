@@ -4,7 +4,7 @@ import Glibc
 package enum AtomicFile {
     /// Creates the temporary file, lets `body` write it, flushes it to disk, renames it to `path` and flushes the folder.
     /// On any failure the temporary file is removed and what stood under `path` stays. Throws `spaceLeft`, `writable`.
-    static func write(
+    package static func write(
         to path: String, _ body: (Int32) throws(WeightFileError) -> Void
     ) throws(WeightFileError) {
         let slash = path.lastIndex(of: "/")

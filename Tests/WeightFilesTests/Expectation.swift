@@ -1,0 +1,42 @@
+import Foundation
+import Testing
+import WeightFiles
+
+/// Expects `body` to throw a `WeightFileError` of one rule, and gives it back for further checks.
+@discardableResult
+func expectRefusal(
+    _ rule: WeightFileError.Rule, _ label: String = "", sourceLocation: SourceLocation = #_sourceLocation,
+    _ body: () throws -> Void
+) -> WeightFileError? {
+    do {
+        try body()
+        Issue.record("\(label): accepted, though \(rule) is broken", sourceLocation: sourceLocation)
+    } catch let error as WeightFileError {
+        if error.rule != rule {
+            Issue.record("\(label): refused for \(error.rule), not \(rule): \(error)", sourceLocation: sourceLocation)
+        }
+        return error
+    } catch {
+        Issue.record("\(label): a foreign error: \(error)", sourceLocation: sourceLocation)
+    }
+    return nil
+}
+
+/// The path of a file in the folder Fixtures.
+func fixture(_ name: String) throws -> String {
+    try #require(Bundle.module.resourceURL).appendingPathComponent("Fixtures/" + name).path
+}
+
+/// The little-endian bytes of a number.
+func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
+    withUnsafeBytes(of: number.littleEndian) { Array($0) }
+}
+
+/// A folder for one test, removed by `deinit`.
+final class TemporaryFolder {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-\(UUID().uuidString)").path
+
+    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
