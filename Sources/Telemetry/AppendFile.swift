@@ -1,4 +1,5 @@
 import Foundation
+import Synchronization
 
 /// A file that only grows, one whole line per `write(2)`.
 ///
@@ -8,6 +9,7 @@ package final class AppendFile: Sendable {
     package let path: String
     private let descriptor: Int32
     private let ownsDescriptor: Bool
+    private let isStalled = Atomic(false)
 
     /// Opens a file for appending, creating it if need be; ends a torn last line of an earlier, killed run.
     package init(path: String) throws(TelemetryError) {
@@ -52,11 +54,12 @@ package final class AppendFile: Sendable {
         }
     }
 
-    /// Waits for a reader of a non-blocking pipe, for ten seconds at most: a log must not hold up a run.
+    /// Waits for the reader of a non-blocking pipe: ten seconds at first, then not at all until it reads again, because
+    /// a log must not hold up a run.
     private func waitUntilWritable() throws(TelemetryError) {
         var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        if poll(&request, 1, 10_000) == 0 {
-            throw TelemetryError(operation: .write, path: path, systemError: EAGAIN)
-        }
+        let isWritable = poll(&request, 1, isStalled.load(ordering: .relaxed) ? 0 : 10_000) != 0
+        isStalled.store(!isWritable, ordering: .relaxed)
+        guard isWritable else { throw TelemetryError(operation: .write, path: path, systemError: EAGAIN) }
     }
 }

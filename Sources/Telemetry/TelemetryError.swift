@@ -24,6 +24,9 @@ public struct TelemetryError: Error, Equatable, Sendable, CustomStringConvertibl
     /// Whether the reader at the other end has gone for good, so that trying again is of no use.
     public var isReaderGone: Bool { systemError == EPIPE || systemError == EBADF }
 
+    /// The exit status that fits when a log cannot even be opened.
+    public var exitCode: ExitCode { .cannotWrite }
+
     /// What, where and what to do, in one line.
     public var description: String {
         let remedy =

@@ -188,11 +188,13 @@ import Training
             "evaluation.prompts=[coarse, box]", "evaluation.threshold=-0.5", "prompts.kind=point",
         ]
         let first = try ResolvedRecipe(yaml: "", settings: texts)
-        let second = try ResolvedRecipe(yaml: first.yaml, name: "recipe.yaml")
+        let second = try ResolvedRecipe(yaml: first.resolvedYAML, name: "recipe.yaml")
         #expect(first.recipe == second.recipe)
         #expect(first.recipe.digest == second.recipe.digest)
-        #expect(first.yaml.contains("    binarise: 0  # --set\n"))
-        #expect(first.yaml.contains("    rank: 4\n"))
+        #expect(first.resolvedYAML.contains("    binarise: 0  # --set\n"))
+        #expect(first.resolvedYAML.contains("    rank: 4\n"))
+        #expect(first.entries.map(\.key) == RecipeReference.fields.map(\.key))
+        #expect(first.entries.contains { $0 == ("optimizer.decaySteps", "[]") })
         let json = try JSONEncoder().encode(first.recipe)
         #expect(try JSONDecoder().decode(Recipe.self, from: json) == first.recipe)
     }

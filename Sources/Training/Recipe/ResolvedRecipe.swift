@@ -67,7 +67,7 @@ public struct ResolvedRecipe: Sendable {
     }
 
     /// The whole recipe as YAML that resolves to itself, with the source of each value that is not a default.
-    public var yaml: String {
+    public var resolvedYAML: String {
         var text = "# Resolved recipe; digest \(recipe.digest).\n"
         for section in RecipeReference.sections {
             if !section.name.isEmpty { text += "\(section.name):\n" }
@@ -79,6 +79,11 @@ public struct ResolvedRecipe: Sendable {
             }
         }
         return text
+    }
+
+    /// Every key with its value as YAML text, in the order of the reference.
+    public var entries: [(key: String, value: String)] {
+        RecipeReference.fields.map { ($0.key, $0.value(recipe).description) }
     }
 }
 
