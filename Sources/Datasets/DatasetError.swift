@@ -1,0 +1,46 @@
+/// A fault of a data set: which file or option, what rule it breaks, what to do about it.
+public struct DatasetError: Error, Equatable, CustomStringConvertible {
+    /// The rule that was broken.
+    public enum Code: Equatable, Sendable {
+        /// No data set of that name is registered.
+        case unknownDataset
+        /// A folder the layout demands does not exist or cannot be listed.
+        case missingFolder
+        /// The data set holds no image.
+        case emptyDataset
+        /// An image has no label file.
+        case missingLabel
+        /// Two files claim the same image or the same label.
+        case ambiguousName
+        /// A label image is not as large as its image.
+        case sizeMismatch
+        /// A file exists but cannot be decoded.
+        case unreadableFile
+        /// An option has a value that makes no sense.
+        case invalidOption
+        /// A prompt was asked for that the labels at hand cannot give.
+        case unavailablePrompt
+        /// A file could not be written.
+        case writeFailed
+    }
+
+    /// The rule that was broken.
+    public let code: Code
+    /// The file, folder or option at fault.
+    public let location: String
+    /// What is wrong with it.
+    public let problem: String
+    /// What the user can do about it.
+    public let remedy: String
+
+    /// Creates an error from its parts.
+    public init(_ code: Code, at location: String, _ problem: String, remedy: String) {
+        self.code = code
+        self.location = location
+        self.problem = problem
+        self.remedy = remedy
+    }
+
+    /// The error on one line: where, what, remedy.
+    public var description: String { "\(location): \(problem); \(remedy)" }
+}

@@ -1,0 +1,40 @@
+/// Where a data set lies and how its labels are to be read.
+public struct DatasetOptions: Equatable, Sendable {
+    /// The data set's folder.
+    public var root: String
+    /// The folder of label files inside `root`.
+    public var labelsFolder: String
+    /// If set, label files are images and every pixel above this value belongs to one single instance.
+    public var binariseThreshold: UInt8?
+
+    /// Creates options.
+    public init(root: String, labelsFolder: String = "labels", binariseThreshold: UInt8? = nil) {
+        self.root = root
+        self.labelsFolder = labelsFolder
+        self.binariseThreshold = binariseThreshold
+    }
+}
+
+/// The data sets Kedge knows by name.
+public enum DatasetRegistry {
+    /// Makes a data set of its options. Throws `DatasetError`.
+    public typealias Constructor = @Sendable (DatasetOptions) throws -> any SegmentationDataset
+
+    /// One line per data set, by name.
+    private static let constructors: [(name: String, open: Constructor)] = [
+        ("folder", { try FolderDataset($0) })
+    ]
+
+    /// The known names, in order.
+    public static var names: [String] { constructors.map(\.name).sorted() }
+
+    /// Opens a data set by its name. Throws `DatasetError`, which names the known data sets if this one is not.
+    public static func open(_ name: String, _ options: DatasetOptions) throws -> any SegmentationDataset {
+        guard let entry = constructors.first(where: { $0.name == name }) else {
+            throw DatasetError(
+                .unknownDataset, at: "data set '\(name)'", "no such data set",
+                remedy: "choose one of: " + names.joined(separator: ", "))
+        }
+        return try entry.open(options)
+    }
+}

@@ -1,0 +1,81 @@
+import Imaging
+import Tensors
+
+/// The way of one image from the data set to the model's inputs.
+///
+/// Read, mirror (weak), copy and change colours (strong), resize and scale both views, resize masks, cap, prompt. All
+/// randomness is keyed by (seed, epoch, sample index) in training, and by (seed, image name) in evaluation, so that an
+/// evaluation uses the same points every time.
+public struct ExamplePreparation: Sendable {
+    private let dataset: any SegmentationDataset
+    private let preprocessing: Preprocessing
+    private let prompts: PromptOptions
+    private let seed: UInt64
+
+    /// Creates a preparation for one data set.
+    public init(
+        dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions, seed: UInt64
+    ) {
+        self.dataset = dataset
+        self.preprocessing = preprocessing
+        self.prompts = prompts
+        self.seed = seed
+    }
+
+    /// Prepares a training image. Throws `DatasetError`.
+    ///
+    /// Instances that vanish in the model frame are skipped; of more than `maximumInstances` a random subset is kept.
+    public func trainingExample(_ request: SampleRequest) throws -> TrainingExample {
+        let (epoch, index) = (request.epoch, request.sampleIndex)
+        let original = try dataset.sample(index)
+        let flip = WeakAugmentation.draw(seed: seed, epoch: epoch, sample: index)
+        let sample = flip.apply(to: original)
+        let operations = StrongAugmentation.draw(
+            seed: seed, epoch: epoch, sample: index, width: sample.image.width, height: sample.image.height)
+        let strong = StrongAugmentation.apply(operations, to: sample.image)
+        let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
+        let masks = sample.instances?.resized(to: frame)
+        var cap = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "instance cap")
+        let instances = PromptSampling.capped(
+            Self.present(sample, masks), maximum: prompts.maximumInstances, generator: &cap)
+        var points = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "training prompts")
+        let prompts = try PromptSampling.prompts(
+            for: sample, modelMasks: masks, instances: instances, frame: frame, options: prompts, generator: &points)
+        return TrainingExample(
+            request: request, id: sample.id, flip: flip, weak: preprocessing.apply(to: sample.image),
+            strong: preprocessing.apply(to: strong), frame: frame, prompts: prompts)
+    }
+
+    /// Prepares an evaluation image without augmentation and without a cap.
+    ///
+    /// - Parameter kinds: The kinds of prompt to make; by default the one of the options.
+    /// - Throws: `DatasetError`, also if the data set has no masks.
+    public func evaluationExample(_ index: Int, kinds: [PromptKind]? = nil) throws -> EvaluationExample {
+        let sample = try dataset.sample(index)
+        guard let original = sample.instances else {
+            throw DatasetError(
+                .unavailablePrompt, at: sample.id, "has no masks to evaluate against",
+                remedy: "evaluate on a data set with masks")
+        }
+        let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
+        let masks = original.resized(to: frame)
+        let instances = Self.present(sample, masks)
+        let prompts = try (kinds ?? [self.prompts.kind]).map { kind in
+            var options = self.prompts
+            options.kind = kind
+            var points = SeededGenerator(seed: seed, purpose: "evaluation prompts of " + sample.id)
+            return try PromptSampling.prompts(
+                for: sample, modelMasks: masks, instances: instances, frame: frame, options: options,
+                generator: &points)
+        }
+        return EvaluationExample(
+            sampleIndex: index, id: sample.id, image: sample.image, input: preprocessing.apply(to: sample.image),
+            frame: frame, prompts: prompts, masks: masks.selecting(instances),
+            originalMasks: original.selecting(instances))
+    }
+
+    /// The instances that still have a pixel in the model frame; all of them if there are no masks.
+    private static func present(_ sample: Sample, _ masks: InstanceMasks?) -> [Int] {
+        (0..<sample.instanceCount).filter { instance in masks.map { $0.pixelCount(of: instance) > 0 } ?? true }
+    }
+}

@@ -1,0 +1,43 @@
+public import Imaging
+public import Tensors
+
+/// One training image, ready for the three branches.
+public struct TrainingExample: Sendable {
+    /// The place in the schedule this was prepared for.
+    public let request: SampleRequest
+    /// The image's name.
+    public let id: String
+    /// How the image was mirrored.
+    public let flip: Flip
+    /// Model input of the weakly augmented view, channel last, `[S, S, 3]`.
+    public let weak: Tensor
+    /// Model input of the strongly augmented view, same geometry, `[S, S, 3]`.
+    public let strong: Tensor
+    /// Where the image lies in the model frame.
+    public let frame: ModelFrame
+    /// The prompts; none if every instance vanished when resized.
+    public let prompts: Prompts
+
+    /// The image's number in the training set.
+    public var sampleIndex: Int { request.sampleIndex }
+}
+
+/// One evaluation image with its prompts and the masks to compare with.
+public struct EvaluationExample: Sendable {
+    /// The image's number in the evaluation set.
+    public let sampleIndex: Int
+    /// The image's name.
+    public let id: String
+    /// The image as it was read, RGB, for pictures of results.
+    public let image: Image
+    /// Model input, channel last, `[S, S, 3]`.
+    public let input: Tensor
+    /// Where the image lies in the model frame.
+    public let frame: ModelFrame
+    /// The prompts of the same instances, one entry per kind asked for; empty if every instance vanished when resized.
+    public let prompts: [Prompts]
+    /// The true masks of the prompted instances in the model frame, `[n, S, S]`.
+    public let masks: InstanceMasks
+    /// The true masks of the same instances at the original resolution, `[n, H, W]`.
+    public let originalMasks: InstanceMasks
+}

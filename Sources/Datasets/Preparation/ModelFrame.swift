@@ -1,0 +1,99 @@
+public import Tensors
+
+/// Where an image lies in the square frame the model sees: original pixel x goes to x * resizedWidth / width + left.
+public struct ModelFrame: Equatable, Sendable {
+    /// Side S of the model's input.
+    public let side: Int
+    /// Width of the original image.
+    public let originalWidth: Int
+    /// Height of the original image.
+    public let originalHeight: Int
+    /// Width of the image inside the frame.
+    public let resizedWidth: Int
+    /// Height of the image inside the frame.
+    public let resizedHeight: Int
+    /// Columns of padding before the image.
+    public let left: Int
+    /// Rows of padding above the image.
+    public let top: Int
+
+    /// Fits an image into the frame by its longest side: new = floor(old * S / max(W, H) + 0.5), at least 1.
+    ///
+    /// - Parameter isCentred: Padding on all sides, left = (S - w) div 2 (WeSAM); otherwise right and bottom only (SAM).
+    public init(side: Int, originalWidth: Int, originalHeight: Int, isCentred: Bool) {
+        precondition(side > 0 && originalWidth > 0 && originalHeight > 0, "an empty image or frame")
+        self.side = side
+        self.originalWidth = originalWidth
+        self.originalHeight = originalHeight
+        let scale = Double(side) / Double(max(originalWidth, originalHeight))
+        resizedWidth = max(1, Int(Double(originalWidth) * scale + 0.5))
+        resizedHeight = max(1, Int(Double(originalHeight) * scale + 0.5))
+        left = isCentred ? (side - resizedWidth) / 2 : 0
+        top = isCentred ? (side - resizedHeight) / 2 : 0
+    }
+
+    /// The columns of the frame the image covers.
+    public var columns: Range<Int> { left..<left + resizedWidth }
+    /// The rows of the frame the image covers.
+    public var rows: Range<Int> { top..<top + resizedHeight }
+    /// Frame pixels per original pixel along x.
+    public var scaleX: Double { Double(resizedWidth) / Double(originalWidth) }
+    /// Frame pixels per original pixel along y.
+    public var scaleY: Double { Double(resizedHeight) / Double(originalHeight) }
+
+    /// A box of the original image in the model frame.
+    public func toModel(_ box: Box) -> Box {
+        Box(
+            x0: box.x0 * scaleX + Double(left), y0: box.y0 * scaleY + Double(top),
+            x1: box.x1 * scaleX + Double(left), y1: box.y1 * scaleY + Double(top))
+    }
+
+    /// A box of the model frame in the original image.
+    public func toOriginal(_ box: Box) -> Box {
+        Box(
+            x0: (box.x0 - Double(left)) / scaleX, y0: (box.y0 - Double(top)) / scaleY,
+            x1: (box.x1 - Double(left)) / scaleX, y1: (box.y1 - Double(top)) / scaleY)
+    }
+
+    /// A point of the original image in the model frame.
+    public func toModel(_ point: LabelledPoint) -> LabelledPoint {
+        LabelledPoint(
+            x: point.x * scaleX + Double(left), y: point.y * scaleY + Double(top), isForeground: point.isForeground)
+    }
+
+    /// Logits of the whole frame brought back to the original image: padding cropped, then bilinear without antialias.
+    ///
+    /// Sample position: source = (target + 0.5) * resized / original - 0.5, limited to the image (align_corners = false).
+    /// - Parameter logits: `[S, S]`.
+    /// - Returns: `[H, W]`.
+    public func restore(_ logits: Tensor) -> Tensor {
+        precondition(logits.count == side * side, "logits of shape \(logits.shape) for a frame of side \(side)")
+        let columnTaps = Self.taps(from: resizedWidth, to: originalWidth)
+        let rowTaps = Self.taps(from: resizedHeight, to: originalHeight)
+        var result = Tensor(uninitialized: [originalHeight, originalWidth])
+        let source = logits.pointer
+        let target = result.mutablePointer
+        for y in 0..<originalHeight {
+            let row = rowTaps[y]
+            let upper = (top + row.first) * side + left
+            let lower = (top + row.second) * side + left
+            for x in 0..<originalWidth {
+                let (first, second, weight) = columnTaps[x]
+                let above = source[upper + first] * (1 - weight) + source[upper + second] * weight
+                let below = source[lower + first] * (1 - weight) + source[lower + second] * weight
+                target[y * originalWidth + x] = above * (1 - row.weight) + below * row.weight
+            }
+        }
+        return result
+    }
+
+    /// The two source positions of every target position, with the weight of the second.
+    private static func taps(from source: Int, to target: Int) -> [(first: Int, second: Int, weight: Float)] {
+        let scale = Float(source) / Float(target)
+        return (0..<target).map { position in
+            let exact = max((Float(position) + 0.5) * scale - 0.5, 0)
+            let first = min(Int(exact), source - 1)
+            return (first, min(first + 1, source - 1), exact - Float(first))
+        }
+    }
+}

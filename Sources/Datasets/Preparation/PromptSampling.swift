@@ -1,0 +1,104 @@
+package import Tensors
+
+/// Making prompts of weak labels.
+///
+/// Annotated boxes and points are used where a data set has them; otherwise boxes are the tight rectangles of the masks at
+/// the original resolution (exclusive right and bottom), and points are drawn from the masks in the model frame.
+package enum PromptSampling {
+    /// Makes the prompts of the given instances of a sample.
+    ///
+    /// - Parameters:
+    ///   - sample: The sample, already mirrored.
+    ///   - modelMasks: All its masks in the model frame, if it has masks.
+    ///   - instances: The instances to prompt, in the order of the prompts.
+    /// - Throws: `DatasetError` if the sample's labels cannot give this kind of prompt.
+    static func prompts(
+        for sample: Sample, modelMasks: InstanceMasks?, instances: [Int], frame: ModelFrame, options: PromptOptions,
+        generator: inout SeededGenerator
+    ) throws -> Prompts {
+        switch options.kind {
+        case .box:
+            let boxes = try instances.map { instance -> Box in
+                guard let box = sample.boxes?[instance] ?? sample.instances?.box(of: instance) else {
+                    throw unavailable(.box, sample)
+                }
+                return frame.toModel(box)
+            }
+            return Prompts(boxes: boxes)
+        case .point:
+            if let points = sample.points {
+                return Prompts(points: instances.map { points[$0].map(frame.toModel) })
+            }
+            guard let masks = modelMasks else { throw unavailable(.point, sample) }
+            return Prompts(
+                points: instances.map { draw(from: masks, instance: $0, options: options, generator: &generator) })
+        case .coarse:
+            throw DatasetError(
+                .unavailablePrompt, at: "prompt kind coarse", "coarse prompts are not built yet",
+                remedy: "choose box or point")
+        }
+    }
+
+    private static func unavailable(_ kind: PromptKind, _ sample: Sample) -> DatasetError {
+        DatasetError(
+            .unavailablePrompt, at: sample.id, "its labels give no \(kind.rawValue) prompts",
+            remedy: "choose another prompt kind or add instance masks")
+    }
+
+    /// Draws points with replacement: first from the mask, then from all other pixels of the frame, padding included.
+    ///
+    /// A mask without pixels, or one that leaves no other pixel, gives no points of that sort.
+    package static func draw(
+        from masks: InstanceMasks, instance: Int, options: PromptOptions, generator: inout SeededGenerator
+    ) -> [LabelledPoint] {
+        let rowCounts = masks.rowCounts(of: instance)
+        let inside = rowCounts.reduce(0, +)
+        let outside = masks.width * masks.height - inside
+        var points: [LabelledPoint] = []
+        if inside > 0 {
+            for _ in 0..<options.positivePoints {
+                let rank = generator.index(below: inside)
+                points.append(masks.point(ranked: rank, of: instance, isSet: true, rowCounts: rowCounts))
+            }
+        }
+        if outside > 0 {
+            for _ in 0..<options.negativePoints {
+                let rank = generator.index(below: outside)
+                points.append(masks.point(ranked: rank, of: instance, isSet: false, rowCounts: rowCounts))
+            }
+        }
+        return points
+    }
+
+    /// The instances a training step uses: those left after resizing, reduced by the cap to a random subset.
+    ///
+    /// The subset is the head of a random permutation and stays in the permuted order, as in WeSAM; prompts, masks and
+    /// predictions share that order, so nothing depends on the labels' own.
+    package static func capped(_ instances: [Int], maximum: Int, generator: inout SeededGenerator) -> [Int] {
+        guard instances.count > maximum else { return instances }
+        return generator.permutation(instances.count).prefix(maximum).map { instances[$0] }
+    }
+}
+
+extension InstanceMasks {
+    /// The pixel that has `rank` pixels of its own sort, in or out of the mask, before it in row-major order.
+    fileprivate func point(ranked rank: Int, of instance: Int, isSet: Bool, rowCounts: [Int]) -> LabelledPoint {
+        var remaining = rank
+        var y = 0
+        while true {
+            let inRow = isSet ? rowCounts[y] : width - rowCounts[y]
+            if remaining < inRow { break }
+            remaining -= inRow
+            y += 1
+        }
+        var x = 0
+        while true {
+            if self[instance, x: x, y: y] == isSet {
+                if remaining == 0 { break }
+                remaining -= 1
+            }
+            x += 1
+        }
+        return LabelledPoint(x: Double(x), y: Double(y), isForeground: isSet)
+    }
+}

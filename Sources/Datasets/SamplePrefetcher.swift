@@ -1,0 +1,142 @@
+import Foundation
+
+/// Prepares examples on background threads, ahead of their use, and hands them out strictly in order.
+///
+/// At most `depth` examples are being prepared or waiting at any time. An error takes the place of its example: `next`
+/// throws it there and goes on with the following one. Dropping the prefetcher cancels it; a thread in the middle of an
+/// example finishes that example and ends.
+public final class SamplePrefetcher<Request: Sendable, Example: Sendable>: Sendable {
+    private let queue: PrefetchQueue<Request, Example>
+
+    /// Starts preparing.
+    ///
+    /// - Parameters:
+    ///   - requests: What to prepare, in order; may be endless.
+    ///   - depth: The largest number of examples under way.
+    ///   - threads: The number of background threads.
+    ///   - prepare: Makes one example; called on any thread.
+    public init<Requests: IteratorProtocol<Request> & Sendable>(
+        _ requests: Requests, depth: Int, threads: Int = 1,
+        prepare: @escaping @Sendable (Request) throws -> Example
+    ) {
+        precondition(depth > 0 && threads > 0, "a prefetcher of depth \(depth) with \(threads) threads")
+        let queue = PrefetchQueue<Request, Example>(requests: requests, depth: depth, threads: min(threads, depth))
+        self.queue = queue
+        for number in 0..<min(threads, depth) {
+            let thread = Thread { queue.work(prepare) }
+            thread.name = "kedge-prefetch-\(number)"
+            thread.stackSize = 4 << 20
+            thread.start()
+        }
+    }
+
+    deinit { queue.cancel() }
+
+    /// The next example, waiting for it if need be; nil after the last one or after `cancel`.
+    ///
+    /// Throws what preparing this example threw.
+    public func next() throws -> Example? { try queue.take()?.get() }
+
+    /// Stops preparing and wakes whoever waits in `next`; returns at once.
+    public func cancel() { queue.cancel() }
+
+    /// Waits until every thread has left; call `cancel` before, unless the requests have an end.
+    public func waitUntilStopped() { queue.waitUntilStopped() }
+
+    /// The time callers of `next` spent waiting so far.
+    public var waitSeconds: Double { queue.waitSeconds }
+}
+
+/// The state the threads of a prefetcher share; they hold it, not the prefetcher, so that dropping that ends them.
+private final class PrefetchQueue<Request: Sendable, Example: Sendable>: @unchecked Sendable {
+    /// Guards every property below; signalled at every change of them.
+    private let condition = NSCondition()
+    private var requests: any IteratorProtocol<Request>
+    private let depth: Int
+    /// Finished examples by their place in the order.
+    private var finished: [Int: Result<Example, any Error>] = [:]
+    private var started = 0
+    private var taken = 0
+    private var isExhausted = false
+    private var isCancelled = false
+    private var activeThreads: Int
+    private var waited = 0.0
+
+    init(requests: any IteratorProtocol<Request>, depth: Int, threads: Int) {
+        self.requests = requests
+        self.depth = depth
+        activeThreads = threads
+    }
+
+    var waitSeconds: Double {
+        condition.lock()
+        defer { condition.unlock() }
+        return waited
+    }
+
+    func work(_ prepare: (Request) throws -> Example) {
+        while let (place, request) = claim() {
+            let result = Result { try prepare(request) }
+            condition.lock()
+            finished[place] = result
+            condition.broadcast()
+            condition.unlock()
+        }
+        condition.lock()
+        activeThreads -= 1
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    /// Takes the next request when there is room for its example; nil when there is nothing more to do.
+    private func claim() -> (Int, Request)? {
+        condition.lock()
+        defer { condition.unlock() }
+        while !isCancelled && !isExhausted && started - taken >= depth { condition.wait() }
+        guard !isCancelled, !isExhausted else { return nil }
+        guard let request = requests.next() else {
+            isExhausted = true
+            condition.broadcast()
+            return nil
+        }
+        defer { started += 1 }
+        return (started, request)
+    }
+
+    func take() -> Result<Example, any Error>? {
+        condition.lock()
+        defer { condition.unlock() }
+        var start: ContinuousClock.Instant?
+        defer {
+            if let start {
+                let duration = (ContinuousClock.now - start).components
+                waited += Double(duration.seconds) + Double(duration.attoseconds) * 1e-18
+            }
+        }
+        while true {
+            if isCancelled { return nil }
+            if let result = finished.removeValue(forKey: taken) {
+                taken += 1
+                condition.broadcast()
+                return result
+            }
+            if isExhausted && taken == started { return nil }
+            if start == nil { start = ContinuousClock.now }
+            condition.wait()
+        }
+    }
+
+    func cancel() {
+        condition.lock()
+        isCancelled = true
+        finished = [:]
+        condition.broadcast()
+        condition.unlock()
+    }
+
+    func waitUntilStopped() {
+        condition.lock()
+        while activeThreads > 0 { condition.wait() }
+        condition.unlock()
+    }
+}

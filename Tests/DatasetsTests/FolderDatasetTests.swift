@@ -1,0 +1,104 @@
+import Datasets
+import Foundation
+import Imaging
+import Testing
+
+/// A folder that is removed when its last user is gone.
+final class TemporaryFolder: Sendable {
+    let path: String
+
+    init() throws {
+        path = NSTemporaryDirectory() + "kedge-datasets-" + UUID().uuidString
+        for name in ["images", "labels"] {
+            try FileManager.default.createDirectory(atPath: path + "/" + name, withIntermediateDirectories: true)
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+
+    func addImage(_ name: String, width: Int = 4, height: Int = 3, value: UInt8 = 9) throws {
+        let image = Image(width: width, height: height, channels: 3, filledWith: value)
+        if name.hasSuffix("png") {
+            try image.writePNG(to: path + "/images/" + name)
+        } else {
+            try image.writeJPEG(to: path + "/images/" + name)
+        }
+    }
+
+    func addLabel(_ name: String, width: Int = 4, height: Int = 3, _ values: [Int: UInt16] = [:]) throws {
+        var label = LabelImage(width: width, height: height, labels: [UInt16](repeating: 0, count: width * height))
+        for (place, value) in values { label.labels[place] = value }
+        try label.writePNG(to: path + "/labels/" + name)
+    }
+
+    func open(binarise: UInt8? = nil) throws -> any SegmentationDataset {
+        try DatasetRegistry.open("folder", DatasetOptions(root: path, binariseThreshold: binarise))
+    }
+}
+
+@Suite struct FolderDatasetTests {
+    func code(_ body: () throws -> Void) -> DatasetError.Code? {
+        do {
+            try body()
+        } catch let error as DatasetError {
+            return error.description.contains("\n") ? nil : error.code
+        } catch {}
+        return nil
+    }
+
+    @Test func readsInOrderOfNames() throws {
+        let folder = try TemporaryFolder()
+        try folder.addImage("b.jpg")
+        try folder.addImage("a.PNG.png")
+        try folder.addImage("B.png")
+        try folder.addLabel("b.png", [0: 7, 5: 300])
+        try folder.addLabel("a.PNG.png")
+        try folder.addLabel("B.png", [1: 2])
+        try folder.addLabel("unused.png")
+        let dataset = try folder.open()
+        #expect((0..<dataset.count).map(dataset.id) == ["B", "a.PNG", "b"])
+        let sample = try dataset.sample(2)
+        #expect(sample.instances?.count == 2 && sample.image.channels == 3)
+        #expect(try (0..<3).map(dataset.instanceCount) == [1, 0, 2])
+        let split = try DatasetSplit(dataset, KToOneSplit(k: 2))
+        #expect(split.training.indices == [0] && split.trainingWithoutInstances == 1)
+        #expect(split.evaluation.indices == [2] && split.evaluation.id(0) == "b")
+    }
+
+    @Test func binarisesLabels() throws {
+        let folder = try TemporaryFolder()
+        try folder.addImage("x.png", width: 16, height: 8)
+        var mask = Image(width: 16, height: 8, channels: 1)
+        for y in 0..<8 { for x in 8..<16 { mask.pixels[y * 16 + x] = 255 } }
+        try mask.writeJPEG(to: folder.path + "/labels/x.jpg", quality: 95)
+        let sample = try folder.open(binarise: 127).sample(0)
+        #expect(sample.instances?.count == 1)
+        #expect(sample.instances?.box(of: 0) == Box(x0: 8, y0: 0, x1: 16, y1: 8))
+        #expect(code { _ = try folder.open() } == .missingLabel, "a JPEG is no instance label")
+    }
+
+    @Test func faultsAreErrors() throws {
+        let folder = try TemporaryFolder()
+        #expect(code { _ = try folder.open() } == .emptyDataset)
+        try folder.addImage("a.png")
+        #expect(code { _ = try folder.open() } == .missingLabel)
+        try folder.addLabel("a.png", width: 3, height: 4)
+        #expect(code { _ = try folder.open().sample(0) } == .sizeMismatch)
+        try folder.addLabel("a.png")
+        #expect(code { _ = try DatasetSplit(folder.open(), KToOneSplit(k: 3)) } == .emptyDataset)
+        try Data([1, 2, 3]).write(to: URL(fileURLWithPath: folder.path + "/labels/a.png"))
+        #expect(code { _ = try folder.open().sample(0) } == .unreadableFile)
+        try folder.addImage("a.jpg")
+        #expect(code { _ = try folder.open() } == .ambiguousName)
+        #expect(code { _ = try FolderDataset(DatasetOptions(root: folder.path + "/none")) } == .missingFolder)
+    }
+
+    @Test func unknownNamesAreToldTheKnownOnes() {
+        do {
+            _ = try DatasetRegistry.open("imagenet", DatasetOptions(root: "."))
+            Issue.record("an unknown data set was opened")
+        } catch {
+            #expect("\(error)".contains("'imagenet'") && "\(error)".contains("folder"))
+        }
+    }
+}
