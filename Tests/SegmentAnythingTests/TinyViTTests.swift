@@ -51,9 +51,9 @@ private struct TinyViTFixture {
         let image = try fixture.table.tensor("in.image")
         let workspace = Workspace(threads: 2)
         let anchor = fixture.encoder.encode(image, adapter: nil, in: workspace)
-        #expect(maximumError(anchor, try fixture.table.tensor("out.anchor")) < 1e-5)
+        expectClose(anchor, try fixture.table.tensor("out.anchor"), relativeToMaximum: 1e-5, "anchor")
         let adapted = fixture.encoder.encode(image, adapter: try fixture.adapter(), in: workspace)
-        #expect(maximumError(adapted, try fixture.table.tensor("out.embedding")) < 1e-5)
+        expectClose(adapted, try fixture.table.tensor("out.embedding"), relativeToMaximum: 1e-5, "adapted")
         let side = fixture.encoder.embeddingSide
         #expect(adapted.shape == [side * side, fixture.encoder.embeddingWidth])
     }
@@ -64,15 +64,15 @@ private struct TinyViTFixture {
         let workspace = Workspace(threads: 2)
         let pass = fixture.encoder.encodeForTraining(
             try fixture.table.tensor("in.image"), adapter: adapter, in: workspace)
-        #expect(maximumError(pass.embedding, try fixture.table.tensor("out.embedding")) < 1e-5)
+        expectClose(
+            pass.embedding, try fixture.table.tensor("out.embedding"), relativeToMaximum: 1e-5, "training pass")
         var gradients = GradientBuffer(count: adapter.count)
         pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients, workspace)
         for (site, offsets) in zip(adapter.sites, adapter.offsets) {
             for (matrix, offset) in zip(TestAdapter.names, offsets) {
                 let expected = try fixture.table.tensor("grad.\(site.name).\(matrix).weight")
-                let actual = Array(gradients.values.elements[offset..<offset + expected.count])
-                let error = GradientCheck.relativeError(actual, TestValues.doubles(expected))
-                #expect(error < 1e-5, "\(site.name).\(matrix): \(error)")
+                let actual = gradients.values.rows(offset..<offset + expected.count).reshaped(expected.shape)
+                expectRelativeL2(actual, expected, atMost: 1e-5, "\(site.name).\(matrix)")
             }
         }
     }

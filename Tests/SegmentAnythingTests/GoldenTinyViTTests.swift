@@ -1,0 +1,88 @@
+import Foundation
+import Imaging
+import Kernels
+import Layers
+import SegmentAnything
+import TestSupport
+import Tensors
+import Testing
+import WeightFiles
+
+/// The published TinyViT models on real images. The weights are too large to carry along, so a suite checks what is
+/// there and says what it lacks.
+private enum PublishedTinyViT {
+    /// The golden file and the weights of a model, or nil after a line that says which of them is not there.
+    static func open(_ golden: String, weights: String) throws -> (golden: TensorTable, weights: TensorTable)? {
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let folder =
+            ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? root.appendingPathComponent("weights").path
+        let path = folder + "/" + weights
+        guard FileManager.default.fileExists(atPath: path) else {
+            print("GoldenTinyViTTests: \(path) is not there (KEDGE_WEIGHTS_DIR names its folder); its check did not run")
+            return nil
+        }
+        guard Golden.exists(golden, in: .module) else {
+            print("GoldenTinyViTTests: no \(golden).safetensors (KEDGE_GOLDEN_DIR names its folder); its check did not run")
+            return nil
+        }
+        return (try Golden.open(golden, in: .module), try WeightFile.open(path))
+    }
+
+    /// The encoder, whose contract with the file's encoder part leaves out batch counters and the classification head.
+    static func encoder(_ configuration: TinyViTConfiguration, _ table: TensorTable) throws -> TinyViT {
+        let recorder = ParameterRecorder()
+        _ = TinyViT(recorder, configuration)
+        let contract = WeightContract(
+            Dictionary(uniqueKeysWithValues: recorder.requests),
+            ignorableNames: Set(
+                ["norm_head.weight", "norm_head.bias", "head.weight", "head.bias"].map { "image_encoder." + $0 }),
+            ignorableSuffixes: [".num_batches_tracked"])
+        let weights = try contract.tensors(of: table.renamed { $0.hasPrefix("image_encoder.") ? $0 : nil })
+        return TinyViT(ParameterStore(weights), configuration)
+    }
+
+    /// [1, C, h, w] as channel-last rows. // [h * w, C]
+    static func rows(_ embedding: Tensor) -> Tensor {
+        let (channels, pixels) = (embedding.shape[1], embedding.shape[2] * embedding.shape[3])
+        return ElementwiseKernel.transpose(embedding, rows: channels, columns: pixels)
+    }
+}
+
+@Suite struct GoldenMobileSAMTests {
+    @Test func embeddingEqualsReference() throws {
+        guard let files = try PublishedTinyViT.open("mobilesam", weights: "mobile_sam.pt") else { return }
+        let encoder = try PublishedTinyViT.encoder(.mobileSAM, files.weights)
+        let embedding = encoder.encode(try input(of: files.golden), adapter: nil, in: Workspace(threads: 2))
+        expectClose(embedding, PublishedTinyViT.rows(try files.golden.tensor("out.embedding")), "MobileSAM embedding")
+    }
+
+    /// Longest side 1024, SAM's mean and deviation, zeros at the bottom and right. // [1024, 1024, 3]
+    private func input(of golden: TensorTable) throws -> Tensor {
+        let shape = try #require(golden["in.image_u8"]).shape
+        let image = Image(width: shape[1], height: shape[0], channels: 3, pixels: try golden.bytes("in.image_u8"))
+        let size = Resize.longestSideSize(width: image.width, height: image.height, target: 1024)
+        let resized = Resize.bilinear(image, width: size.width, height: size.height)
+        let (mean, deviation): ([Float], [Float]) = ([123.675, 116.28, 103.53], [58.395, 57.12, 57.375])
+        var input = Tensor(zeros: [1024, 1024, 3])
+        let target = input.mutablePointer
+        for y in 0..<size.height {
+            for i in 0..<size.width * 3 {
+                let value = Float(resized.pixels[y * size.width * 3 + i])
+                target[y * 1024 * 3 + i] = (value - mean[i % 3]) / deviation[i % 3]
+            }
+        }
+        return input
+    }
+}
+
+@Suite struct GoldenLiteMedSAMTests {
+    @Test func embeddingEqualsReference() throws {
+        guard let files = try PublishedTinyViT.open("litemedsam", weights: "lite_medsam.pth") else { return }
+        let encoder = try PublishedTinyViT.encoder(.liteMedSAM, files.weights)
+        let image = ElementwiseKernel.transpose(try files.golden.tensor("in.image"), rows: 3, columns: 256 * 256)
+        let embedding = encoder.encode(
+            image.reshaped([256, 256, 3]), adapter: nil, in: Workspace(threads: 2))
+        expectClose(embedding, PublishedTinyViT.rows(try files.golden.tensor("out.embedding")), "LiteMedSAM embedding")
+    }
+}
