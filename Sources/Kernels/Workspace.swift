@@ -14,14 +14,20 @@ public final class Workspace: @unchecked Sendable {
     static let slots = 16
     private let blocks: UnsafeMutablePointer<Block>
     private var joint: Block
+    private let filling: Float?
 
     /// Creates a workspace with its own threads.
-    public init(threads: Int) {
+    public convenience init(threads: Int) { self.init(threads: threads, fillingScratchWith: nil) }
+
+    /// Creates a workspace whose scratch starts as `filling`: tests show with it that no kernel depends on what is left
+    /// in its scratch. Nil leaves the memory as the system gives it.
+    package init(threads: Int, fillingScratchWith filling: Float?) {
+        self.filling = filling
         pool = ThreadPool(threads: threads)
         let count = threads * Self.slots
         blocks = .allocate(capacity: count)
-        for index in 0..<count { blocks[index] = Block(base: Self.allocate(16), floats: 16) }
-        joint = Block(base: Self.allocate(16), floats: 16)
+        for index in 0..<count { blocks[index] = Block(base: Self.allocate(16, filling), floats: 16) }
+        joint = Block(base: Self.allocate(16, filling), floats: 16)
     }
 
     deinit {
@@ -35,7 +41,7 @@ public final class Workspace: @unchecked Sendable {
     func jointScratch(floats: Int) -> UnsafeMutablePointer<Float> {
         if joint.floats < floats {
             joint.base.deallocate()
-            joint = Block(base: Self.allocate(floats), floats: floats)
+            joint = Block(base: Self.allocate(floats, filling), floats: floats)
         }
         return joint.base
     }
@@ -46,15 +52,17 @@ public final class Workspace: @unchecked Sendable {
         let block = blocks + (worker * Self.slots + slot)
         if block.pointee.floats < floats {
             block.pointee.base.deallocate()
-            block.pointee = Block(base: Self.allocate(floats), floats: floats)
+            block.pointee = Block(base: Self.allocate(floats, filling), floats: floats)
         }
         return block.pointee.base
     }
 
-    private static func allocate(_ floats: Int) -> UnsafeMutablePointer<Float> {
+    private static func allocate(_ floats: Int, _ filling: Float?) -> UnsafeMutablePointer<Float> {
         // One vector more than asked for, so that a kernel may store whole vectors at the end.
         let bytes = (floats + Vector.scalarCount) * MemoryLayout<Float>.stride
-        return UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
+        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
             to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)
+        if let filling { base.update(repeating: filling, count: bytes / MemoryLayout<Float>.stride) }
+        return base
     }
 }

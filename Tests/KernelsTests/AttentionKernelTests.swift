@@ -71,8 +71,8 @@ import Testing
                 heads: heads, headDimension: d, rows: grouped, outside: padRow, bias: function)
         }
 
-        func run(threads: Int) -> (output: Tensor, gradient: Tensor) {
-            let workspace = Workspace(threads: threads)
+        func run(threads: Int, scratch: Float? = nil) -> (output: Tensor, gradient: Tensor) {
+            let workspace = Workspace(threads: threads, fillingScratchWith: scratch)
             var output = Tensor(uninitialized: dOutput.shape)
             var logSumExp: Tensor? = Tensor(uninitialized: [geometry.groups * geometry.heads, geometry.queries])
             AttentionKernel.forward(
@@ -108,6 +108,18 @@ import Testing
             let other = setting.run(threads: threads)
             #expect(one.output.elements.map(\.bitPattern) == other.output.elements.map(\.bitPattern))
             #expect(one.gradient.elements.map(\.bitPattern) == other.gradient.elements.map(\.bitPattern))
+        }
+    }
+
+    /// Scores are padded to whole vectors, and the padding begins as whatever the memory held.
+    @Test(arguments: cases) func bitsDoNotDependOnScratch(_ test: Case) {
+        let setting = Setting(test)
+        let clean = setting.run(threads: 1, scratch: 0)
+        for filling in [Float.greatestFiniteMagnitude, -.infinity, .nan] {
+            let other = setting.run(threads: 1, scratch: filling)
+            let outputIsSame = clean.output.elements.map(\.bitPattern) == other.output.elements.map(\.bitPattern)
+            let gradientIsSame = clean.gradient.elements.map(\.bitPattern) == other.gradient.elements.map(\.bitPattern)
+            #expect(outputIsSame && gradientIsSame, "scratch that begins as \(filling)")
         }
     }
 

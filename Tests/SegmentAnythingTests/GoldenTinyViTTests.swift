@@ -19,11 +19,11 @@ private enum PublishedTinyViT {
             ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? root.appendingPathComponent("weights").path
         let path = folder + "/" + weights
         guard FileManager.default.fileExists(atPath: path) else {
-            print("GoldenTinyViTTests: \(path) is not there (KEDGE_WEIGHTS_DIR names its folder); its check did not run")
+            print("GoldenTinyViTTests: \(path) is not there (KEDGE_WEIGHTS_DIR names its folder); not checked")
             return nil
         }
         guard Golden.exists(golden, in: .module) else {
-            print("GoldenTinyViTTests: no \(golden).safetensors (KEDGE_GOLDEN_DIR names its folder); its check did not run")
+            print("GoldenTinyViTTests: no \(golden).safetensors (KEDGE_GOLDEN_DIR names its folder); not checked")
             return nil
         }
         return (try Golden.open(golden, in: .module), try WeightFile.open(path))
@@ -81,8 +81,7 @@ private enum PublishedTinyViT {
         guard let files = try PublishedTinyViT.open("litemedsam", weights: "lite_medsam.pth") else { return }
         let encoder = try PublishedTinyViT.encoder(.liteMedSAM, files.weights)
         let image = ElementwiseKernel.transpose(try files.golden.tensor("in.image"), rows: 3, columns: 256 * 256)
-        let embedding = encoder.encode(
-            image.reshaped([256, 256, 3]), adapter: nil, in: Workspace(threads: 2))
+        let embedding = encoder.encode(image.reshaped([256, 256, 3]), adapter: nil, in: Workspace(threads: 2))
         expectClose(embedding, PublishedTinyViT.rows(try files.golden.tensor("out.embedding")), "LiteMedSAM embedding")
     }
 }

@@ -49,7 +49,7 @@ private struct TinyViTFixture {
     @Test(arguments: fixtures) func embeddingEqualsReference(_ name: String) throws {
         let fixture = try TinyViTFixture(name)
         let image = try fixture.table.tensor("in.image")
-        let workspace = Workspace(threads: 2)
+        let workspace = Workspace(threads: 2, fillingScratchWith: .nan)
         let anchor = fixture.encoder.encode(image, adapter: nil, in: workspace)
         expectClose(anchor, try fixture.table.tensor("out.anchor"), relativeToMaximum: 1e-5, "anchor")
         let adapted = fixture.encoder.encode(image, adapter: try fixture.adapter(), in: workspace)
@@ -61,7 +61,7 @@ private struct TinyViTFixture {
     @Test(arguments: fixtures) func adapterGradientsEqualReference(_ name: String) throws {
         let fixture = try TinyViTFixture(name)
         let adapter = try fixture.adapter()
-        let workspace = Workspace(threads: 2)
+        let workspace = Workspace(threads: 2, fillingScratchWith: .nan)
         let pass = fixture.encoder.encodeForTraining(
             try fixture.table.tensor("in.image"), adapter: adapter, in: workspace)
         expectClose(
