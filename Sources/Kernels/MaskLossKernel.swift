@@ -11,7 +11,8 @@ public import Tensors
 // log q is -softplus(-u), u = z~ or -z~: exact where sigma rounds to 0 or 1 in single precision.
 // The canvas is never held: one row of it is interpolated at a time, for the losses and again for the gradient.
 // A task of the sums is one instance and 16 canvas rows, of the gradient one instance and 16 rows of z. Sums run in
-// 16 lanes along a row and in Double from row to row and task to task, always in the same order.
+// 16 lanes along a row and in Double from row to row and task to task, always in the same order. Where the focal term is
+// not asked for, its logarithm is not computed.
 
 /// What a mask loss compares the prediction with.
 public enum MaskTarget: Sendable {
@@ -43,6 +44,16 @@ public enum MaskLossKernel {
         /// Pixels that are in either.
         public var union = 0.0
 
+        /// No pixel yet.
+        public init() {}
+
+        init(
+            focal: Double, overlap: Double, prediction: Double, target: Double, intersection: Double, union: Double
+        ) {
+            (self.focal, self.overlap, self.prediction) = (focal, overlap, prediction)
+            (self.target, self.intersection, self.union) = (target, intersection, union)
+        }
+
         /// Adds other sums.
         public mutating func add(_ other: Sums) {
             focal += other.focal
@@ -61,8 +72,10 @@ public enum MaskLossKernel {
     ///   - target: m, for the same instances.
     ///   - canvas: S, a multiple of 16.
     ///   - threshold: t: a pixel counts as predicted when its logit is at least this.
+    ///   - includingFocal: False leaves the focal sum at 0.
     public static func sums(
-        _ logits: Tensor, target: MaskTarget, canvas: Int, threshold: Float, in workspace: Workspace
+        _ logits: Tensor, target: MaskTarget, canvas: Int, threshold: Float, includingFocal: Bool = true,
+        in workspace: Workspace
     ) -> [Sums] {
         let count = logits.shape[0]
         let rows = CanvasRows(logits, target, canvas)
@@ -75,10 +88,14 @@ public enum MaskLossKernel {
                 let (instance, band) = task.quotientAndRemainder(dividingBy: bands)
                 let z = workspace.scratch(worker: worker, slot: 0, floats: canvas)
                 let m = workspace.scratch(worker: worker, slot: 1, floats: canvas)
+                let scratch = workspace.scratch(worker: worker, slot: 2, floats: rows.scratchFloats)
                 var total = Sums()
                 for row in band * bandRows..<min((band + 1) * bandRows, canvas) {
-                    rows.load(instance, row, bytes, z, m)
-                    total.add(rowSums(z, m, canvas, threshold))
+                    rows.load(instance, row, bytes, z, m, scratch: scratch)
+                    total.add(
+                        includingFocal
+                            ? rowSums(z, m, canvas, threshold, focal: true)
+                            : rowSums(z, m, canvas, threshold, focal: false))
                 }
                 (partial + task).initialize(to: total)
             }
@@ -125,12 +142,17 @@ public enum MaskLossKernel {
                 let (instance, band) = task.quotientAndRemainder(dividingBy: bands)
                 let z = workspace.scratch(worker: worker, slot: 0, floats: canvas)
                 let m = workspace.scratch(worker: worker, slot: 1, floats: canvas)
+                let scratch = workspace.scratch(worker: worker, slot: 2, floats: rows.scratchFloats)
                 let owned = band * bandRows..<min((band + 1) * bandRows, height)
                 let plane = gradient + instance * height * width
                 for row in BilinearResizeKernel.rowsTouching(owned, rows.map) {
-                    rows.load(instance, row, bytes, z, m)
-                    rowGradient(z, m, canvas, slopes)
-                    rows.map.accumulateRow(z, row: row, into: plane, sourceRows: owned)
+                    rows.load(instance, row, bytes, z, m, scratch: scratch)
+                    if slopes.focal == 0 {
+                        rowGradient(z, m, canvas, slopes, focal: false)
+                    } else {
+                        rowGradient(z, m, canvas, slopes, focal: true)
+                    }
+                    rows.accumulate(z, row: row, into: plane, sourceRows: owned, scratch: scratch)
                 }
             }
         }
@@ -138,7 +160,7 @@ public enum MaskLossKernel {
 
     @inline(__always)
     private static func rowSums(
-        _ z: UnsafePointer<Float>, _ m: UnsafePointer<Float>, _ count: Int, _ threshold: Float
+        _ z: UnsafePointer<Float>, _ m: UnsafePointer<Float>, _ count: Int, _ threshold: Float, focal hasFocal: Bool
     ) -> Sums {
         let zero = Vector(repeating: 0)
         let one = Vector(repeating: 1)
@@ -147,7 +169,7 @@ public enum MaskLossKernel {
         for i in stride(from: 0, to: count, by: Vector.scalarCount) {
             let (logit, mask) = (Vector(loading: z + i), Vector(loading: m + i))
             let pixel = Pixel(logit, mask)
-            focal.addProduct(pixel.complement * pixel.complement, pixel.crossEntropy)
+            if hasFocal { focal.addProduct(pixel.complement * pixel.complement, pixel.crossEntropy) }
             overlap.addProduct(pixel.probability, mask)
             prediction += pixel.probability
             target += mask
@@ -163,19 +185,24 @@ public enum MaskLossKernel {
     /// Writes dL/dz~ over z~.
     @inline(__always)
     private static func rowGradient(
-        _ z: UnsafeMutablePointer<Float>, _ m: UnsafePointer<Float>, _ count: Int, _ slopes: Slopes
+        _ z: UnsafeMutablePointer<Float>, _ m: UnsafePointer<Float>, _ count: Int, _ slopes: Slopes,
+        focal hasFocal: Bool
     ) {
         for i in stride(from: 0, to: count, by: Vector.scalarCount) {
             let mask = Vector(loading: m + i)
             let inside = mask .> 0.5
             let pixel = Pixel(Vector(loading: z + i), mask)
-            let square = pixel.complement * pixel.complement
-            // log q is held at -100, where the focal term is flat.
-            let slope = pixel.truth * pixel.crossEntropy * -2 - pixel.complement
-            let focal = (square * slope).replacing(with: 0, where: pixel.crossEntropy .>= 100)
-            let signed = (-focal).replacing(with: focal, where: inside)
             let dice = Vector(repeating: slopes.outside).replacing(with: slopes.inside, where: inside)
-            (signed * slopes.focal).addingProduct(dice, pixel.truth * pixel.complement).store(z + i)
+            var gradient = dice * (pixel.truth * pixel.complement)
+            if hasFocal {
+                let square = pixel.complement * pixel.complement
+                // log q is held at -100, where the focal term is flat.
+                let slope = pixel.truth * pixel.crossEntropy * -2 - pixel.complement
+                let focal = (square * slope).replacing(with: 0, where: pixel.crossEntropy .>= 100)
+                let signed = (-focal).replacing(with: focal, where: inside)
+                gradient.addProduct(signed, Vector(repeating: slopes.focal))
+            }
+            gradient.store(z + i)
         }
     }
 
@@ -200,64 +227,5 @@ public enum MaskLossKernel {
             let softplus = VectorMath.log(decay + 1) + (-u).maximum(Vector(repeating: 0))
             crossEntropy = softplus.minimum(Vector(repeating: 100))
         }
-    }
-}
-
-/// Reads the canvas of a prediction and its target row by row.
-private struct CanvasRows {
-    let map: BilinearMap
-    private let logits: UnsafePointer<Float>
-    private let plane: Int
-    private let canvas: Int
-    private let target: MaskTarget
-    private let targetMap: BilinearMap?
-
-    init(_ logits: Tensor, _ target: MaskTarget, _ canvas: Int) {
-        precondition(canvas % Vector.scalarCount == 0, "a canvas is a multiple of 16 pixels wide")
-        let (height, width) = (logits.shape[1], logits.shape[2])
-        map = BilinearMap(sourceHeight: height, sourceWidth: width, height: canvas, width: canvas)
-        self.logits = logits.pointer
-        (plane, self.canvas, self.target) = (height * width, canvas, target)
-        switch target {
-        case .logits(let other):
-            precondition(other.shape[0] == logits.shape[0])
-            targetMap = BilinearMap(
-                sourceHeight: other.shape[1], sourceWidth: other.shape[2], height: canvas, width: canvas)
-        case .values(let values):
-            precondition(values.count == logits.shape[0] * canvas * canvas)
-            targetMap = nil
-        case .bytes(let bytes):
-            precondition(bytes.count == logits.shape[0] * canvas * canvas)
-            targetMap = nil
-        }
-    }
-
-    /// Lends the bytes of a byte target for the length of a kernel call.
-    func withTarget(_ body: (UnsafePointer<UInt8>?) -> Void) {
-        if case .bytes(let bytes) = target { bytes.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
-    }
-
-    /// Fills z~ and m of one canvas row.
-    @inline(__always)
-    func load(
-        _ instance: Int, _ row: Int, _ bytes: UnsafePointer<UInt8>?, _ z: UnsafeMutablePointer<Float>,
-        _ m: UnsafeMutablePointer<Float>
-    ) {
-        switch target {
-        case .logits(let other):
-            let size = other.shape[1] * other.shape[2]
-            targetMap?.interpolateRow(other.pointer + instance * size, row: row, into: m)
-            for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
-                let isSet = Vector(loading: m + i) .> 0
-                Vector(repeating: 0).replacing(with: 1, where: isSet).store(m + i)
-            }
-        case .values(let values):
-            m.update(from: values.pointer + (instance * canvas + row) * canvas, count: canvas)
-        case .bytes:
-            guard let bytes else { return }
-            let line = bytes + (instance * canvas + row) * canvas
-            for i in 0..<canvas { m[i] = line[i] == 0 ? 0 : 1 }
-        }
-        map.interpolateRow(logits + instance * plane, row: row, into: z)
     }
 }

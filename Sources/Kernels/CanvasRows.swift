@@ -1,0 +1,115 @@
+import Tensors
+
+/// Reads the canvas of a prediction and its target row by row, and takes gradients back to the prediction.
+///
+/// Losses sum over pixels, so the order within a row is free: rows of a canvas four times the prediction's size (SAM's
+/// masks) come in phase order (see FourfoldMap), others from left to right.
+struct CanvasRows {
+    let map: BilinearMap
+    private let logits: Tensor
+    private let canvas: Int
+    private let target: MaskTarget
+    private let targetMap: BilinearMap?
+    private let fourfold: FourfoldMap?
+
+    init(_ logits: Tensor, _ target: MaskTarget, _ canvas: Int) {
+        precondition(canvas % Vector.scalarCount == 0, "a canvas is a multiple of 16 pixels wide")
+        let (height, width) = (logits.shape[1], logits.shape[2])
+        map = BilinearMap(sourceHeight: height, sourceWidth: width, height: canvas, width: canvas)
+        (self.logits, self.canvas, self.target) = (logits, canvas, target)
+        switch target {
+        case .logits(let other):
+            precondition(other.shape[0] == logits.shape[0], "targets \(other.shape) for \(logits.shape)")
+            targetMap = BilinearMap(
+                sourceHeight: other.shape[1], sourceWidth: other.shape[2], height: canvas, width: canvas)
+            fourfold = other.shape == logits.shape ? FourfoldMap(map) : nil
+        case .values(let values):
+            precondition(values.count == logits.shape[0] * canvas * canvas, "targets \(values.shape)")
+            targetMap = nil
+            fourfold = FourfoldMap(map)
+        case .bytes(let bytes):
+            precondition(bytes.count == logits.shape[0] * canvas * canvas, "\(bytes.count) target bytes")
+            targetMap = nil
+            fourfold = FourfoldMap(map)
+        }
+    }
+
+    /// Scratch that `load` and `accumulate` need.
+    var scratchFloats: Int { fourfold?.scratchFloats ?? 0 }
+
+    /// Lends the bytes of a byte target for the length of a kernel call.
+    func withTarget(_ body: (UnsafePointer<UInt8>?) -> Void) {
+        if case .bytes(let bytes) = target { bytes.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
+    }
+
+    /// Fills z~ and m of one canvas row.
+    @inline(__always)
+    func load(
+        _ instance: Int, _ row: Int, _ bytes: UnsafePointer<UInt8>?, _ z: UnsafeMutablePointer<Float>,
+        _ m: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
+    ) {
+        switch target {
+        case .logits(let other):
+            let plane = other.pointer + instance * other.shape[1] * other.shape[2]
+            if let fourfold {
+                fourfold.interpolateRow(plane, row: row, into: m, scratch: scratch)
+            } else {
+                targetMap?.interpolateRow(plane, row: row, into: m)
+            }
+            for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
+                let isSet = Vector(loading: m + i) .> 0
+                Vector(repeating: 0).replacing(with: 1, where: isSet).store(m + i)
+            }
+        case .values(let values):
+            let line = values.pointer + (instance * canvas + row) * canvas
+            if fourfold != nil {
+                for phase in 0..<4 {
+                    for k in 0..<canvas / 4 { m[phase * canvas / 4 + k] = line[4 * k + phase] }
+                }
+            } else {
+                m.update(from: line, count: canvas)
+            }
+        case .bytes:
+            guard let bytes else { return }
+            let line = bytes + (instance * canvas + row) * canvas
+            if fourfold != nil {
+                Self.loadPhases(line, into: m, count: canvas)
+            } else {
+                for i in 0..<canvas { m[i] = line[i] == 0 ? 0 : 1 }
+            }
+        }
+        let plane = logits.pointer + instance * map.sourceHeight * map.sourceWidth
+        if let fourfold {
+            fourfold.interpolateRow(plane, row: row, into: z, scratch: scratch)
+        } else {
+            map.interpolateRow(plane, row: row, into: z)
+        }
+    }
+
+    /// Adds the gradient of one canvas row, in the order `load` gave it, to those source rows that are in a range.
+    @inline(__always)
+    func accumulate(
+        _ gradient: UnsafePointer<Float>, row: Int, into plane: UnsafeMutablePointer<Float>, sourceRows: Range<Int>,
+        scratch: UnsafeMutablePointer<Float>
+    ) {
+        if let fourfold {
+            fourfold.accumulateRow(gradient, row: row, into: plane, sourceRows: sourceRows, scratch: scratch)
+        } else {
+            map.accumulateRow(gradient, row: row, into: plane, sourceRows: sourceRows)
+        }
+    }
+
+    /// A row of bytes as zeros and ones in phase order: four neighbours are one little-endian word, one of each phase.
+    private static func loadPhases(
+        _ line: UnsafePointer<UInt8>, into m: UnsafeMutablePointer<Float>, count: Int
+    ) {
+        let quarter = count / 4
+        for k in stride(from: 0, to: quarter, by: Vector.scalarCount) {
+            let words = UnsafeRawPointer(line + 4 * k).loadUnaligned(as: SIMD16<UInt32>.self)
+            for phase in 0..<4 {
+                let byte = (words &>> UInt32(8 * phase)) & 0xff
+                Vector(repeating: 0).replacing(with: 1, where: byte .!= 0).store(m + phase * quarter + k)
+            }
+        }
+    }
+}
