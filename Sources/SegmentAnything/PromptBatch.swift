@@ -1,0 +1,82 @@
+public import Tensors
+
+/// What a point says about the object.
+public enum PointLabel: Int, Sendable, CaseIterable {
+    /// Not a point: fills up prompts with fewer points than others.
+    case padding = -1
+    /// The point is outside the object.
+    case background = 0
+    /// The point is on the object.
+    case foreground = 1
+}
+
+/// The prompts of n objects in one image, in pixels of the model's input frame.
+public struct PromptBatch: Sendable {
+    /// Corners x0, y0, x1, y1. // [n, 4]
+    public let boxes: Tensor?
+    /// Positions x, y. // [n, k, 2]
+    public let points: Tensor?
+    /// One label per point, prompt by prompt. // n k
+    public let labels: [PointLabel]
+    /// Mask logits at a quarter of the input's scale. // [n, S / 4, S / 4]
+    public let masks: Tensor?
+    /// n.
+    public let count: Int
+
+    /// Puts prompts together.
+    ///
+    /// Throws `SegmentAnythingError` of kind `prompt` where there is no prompt, or the kinds given are of different
+    /// counts or of another form.
+    public init(
+        boxes: Tensor? = nil, points: Tensor? = nil, labels: [PointLabel] = [], masks: Tensor? = nil
+    ) throws(SegmentAnythingError) {
+        func check(_ condition: Bool, _ text: @autoclosure () -> String) throws(SegmentAnythingError) {
+            if !condition { throw SegmentAnythingError(.prompt, text()) }
+        }
+        if let boxes {
+            try check(boxes.shape.rank == 2 && boxes.shape[1] == 4, "boxes have shape \(boxes.shape); give [n, 4]")
+        }
+        if let points {
+            try check(
+                points.shape.rank == 3 && points.shape[2] == 2, "points have shape \(points.shape); give [n, k, 2]")
+            try check(
+                labels.count == points.count / 2,
+                "\(labels.count) labels for \(points.count / 2) points; give one label per point")
+        } else {
+            try check(labels.isEmpty, "\(labels.count) labels without points; give the points too")
+        }
+        if let masks {
+            try check(
+                masks.shape.rank == 3 && masks.shape[1] == masks.shape[2],
+                "mask prompts have shape \(masks.shape); give [n, S / 4, S / 4]")
+        }
+        let counts = [boxes, points, masks].compactMap { $0?.shape[0] }
+        guard let first = counts.first, first > 0 else {
+            throw SegmentAnythingError(.prompt, "a batch without prompts; give boxes, points or masks of n > 0 objects")
+        }
+        try check(
+            counts.allSatisfy { $0 == first },
+            "boxes, points and masks are for \(counts) objects; give all kinds for the same n")
+        (self.boxes, self.points, self.labels, self.masks, count) = (boxes, points, labels, masks, first)
+    }
+}
+
+/// The embeddings of n prompts.
+public struct PromptEmbeddings: Sendable {
+    /// What is added to the image embedding.
+    public enum Dense: Sendable {
+        /// The same vector at every position of every prompt (no mask prompts). // [C]
+        case shared(Tensor)
+        /// One image per prompt. // [n, h * w, C]
+        case perPrompt(Tensor)
+    }
+    /// Points and corners; k is 0 for mask prompts alone. // [n, k, C]
+    public let sparse: Tensor
+    /// The mask prompts, or what stands for none.
+    public let dense: Dense
+    /// n.
+    public var count: Int { sparse.shape[0] }
+
+    /// Puts embeddings together.
+    public init(sparse: Tensor, dense: Dense) { (self.sparse, self.dense) = (sparse, dense) }
+}

@@ -1,0 +1,20 @@
+/// A prompt or configuration that a model cannot take.
+public struct SegmentAnythingError: Error, CustomStringConvertible, Equatable {
+    /// What is wrong.
+    public enum Kind: Sendable, Equatable {
+        /// The prompts of a batch do not fit together.
+        case prompt
+        /// The prompts or images do not fit the model.
+        case size
+        /// A configuration contradicts itself.
+        case configuration
+    }
+
+    /// What is wrong.
+    public let kind: Kind
+    /// What, where, and the remedy, in one line.
+    public let description: String
+
+    /// Creates an error.
+    public init(_ kind: Kind, _ description: String) { (self.kind, self.description) = (kind, description) }
+}

@@ -1,0 +1,109 @@
+public import Kernels
+public import Layers
+public import Tensors
+
+/// The sizes of a whole model: one line per published one.
+public struct SegmentAnythingConfiguration: Sendable, Equatable {
+    /// The image encoder and its sizes.
+    public enum Encoder: Sendable, Equatable {
+        /// SAM's plain vision transformer.
+        case viT(ImageEncoderViTConfiguration)
+        /// The encoder of MobileSAM and LiteMedSAM.
+        case tinyViT(TinyViTConfiguration)
+    }
+
+    /// The image encoder.
+    public var encoder: Encoder
+    /// The mask decoder.
+    public var decoder: MaskDecoderConfiguration
+
+    /// Puts a configuration together; the decoder's width is the encoder's embedding width.
+    public init(encoder: Encoder, decoder: MaskDecoderConfiguration = .init()) {
+        (self.encoder, self.decoder) = (encoder, decoder)
+    }
+
+    /// SAM with ViT-B.
+    public static let vitB = Self(encoder: .viT(.vitB))
+    /// SAM with ViT-L.
+    public static let vitL = Self(encoder: .viT(.vitL))
+    /// SAM with ViT-H.
+    public static let vitH = Self(encoder: .viT(.vitH))
+    /// MobileSAM, 1024 px.
+    public static let mobileSAM = Self(encoder: .tinyViT(.mobileSAM))
+    /// LiteMedSAM, 256 px.
+    public static let liteMedSAM = Self(encoder: .tinyViT(.liteMedSAM))
+
+    /// A model of a few thousand numbers with padded windows and global blocks, for tests of everything around a model.
+    public static let tiny: Self = {
+        var encoder = ImageEncoderViTConfiguration(width: 32, depth: 4, heads: 2, globalBlocks: [1, 3])
+        (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (128, 3, 32)
+        return Self(
+            encoder: .viT(encoder),
+            decoder: MaskDecoderConfiguration(width: 32, heads: 2, mlpWidth: 64, iouHiddenWidth: 32))
+    }()
+}
+
+/// A Segment Anything model with its frozen weights.
+public struct SegmentAnythingModel: Sendable {
+    /// The sizes.
+    public let configuration: SegmentAnythingConfiguration
+    /// Image to image embedding.
+    public let encoder: any ImageEncoder
+    /// Boxes, points and masks to embeddings.
+    public let promptEncoder: PromptEncoder
+    /// Embeddings to mask logits and predicted IoUs.
+    public let decoder: MaskDecoder
+
+    /// Builds the model, asking the source for every tensor by its official name.
+    public init(_ configuration: SegmentAnythingConfiguration, _ source: some ParameterSource) {
+        self.configuration = configuration
+        switch configuration.encoder {
+        case .viT(let sizes): encoder = ImageEncoderViT(source, configuration: sizes)
+        case .tinyViT(let sizes): encoder = TinyViT(source, sizes)
+        }
+        promptEncoder = PromptEncoder(
+            source.scoped("prompt_encoder"),
+            configuration: PromptEncoderConfiguration(
+                width: configuration.decoder.width, imageSize: encoder.imageSize,
+                embeddingSide: encoder.embeddingSide))
+        decoder = MaskDecoder(source.scoped("mask_decoder"), configuration: configuration.decoder)
+    }
+
+    /// The tensors a weight file must hold, by name and shape.
+    public static func parameterShapes(
+        _ configuration: SegmentAnythingConfiguration
+    ) -> [(name: String, shape: Shape)] {
+        let recorder = ParameterRecorder()
+        _ = SegmentAnythingModel(configuration, recorder)
+        return recorder.requests
+    }
+
+    /// Tensors of published files that no part of the model reads: MobileSAM's classification head.
+    public static let unusedTensors: Set<String> = [
+        "image_encoder.head.weight", "image_encoder.head.bias", "image_encoder.norm_head.weight",
+        "image_encoder.norm_head.bias",
+    ]
+
+    /// Mask logits and predicted IoUs, with nothing kept.
+    ///
+    /// - Parameters:
+    ///   - embedding: // [h * w, C]
+    ///   - multimask: Three candidates per prompt (m = 3) instead of one (m = 1).
+    /// - Returns: // [n, m, 4 h, 4 w], [n, m]
+    public func predict(
+        _ embedding: Tensor, _ prompts: PromptBatch, multimask: Bool, in workspace: Workspace
+    ) throws(SegmentAnythingError) -> (logits: Tensor, iou: Tensor) {
+        let encoded = try promptEncoder.encode(prompts, in: workspace)
+        return decoder.decode(
+            embedding, position: promptEncoder.densePositionalEncoding, prompts: encoded, multimask: multimask,
+            in: workspace)
+    }
+
+    /// The single mask's logits of every prompt, with nothing kept. // [n, 4 h, 4 w]
+    public func logits(
+        _ embedding: Tensor, _ prompts: PromptBatch, in workspace: Workspace
+    ) throws(SegmentAnythingError) -> Tensor {
+        let (logits, _) = try predict(embedding, prompts, multimask: false, in: workspace)
+        return logits.reshaped([logits.shape[0], logits.shape[2], logits.shape[3]])
+    }
+}

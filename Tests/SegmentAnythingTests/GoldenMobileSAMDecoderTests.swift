@@ -1,0 +1,81 @@
+import Foundation
+import Kernels
+import Layers
+import SegmentAnything
+import TestSupport
+import Tensors
+import Testing
+import WeightFiles
+
+/// Prompt encoder, mask decoder and postprocessing with the real weights of MobileSAM and LiteMedSAM, from the reference's
+/// image embedding.
+@Suite struct GoldenMobileSAMDecoderTests {
+    /// A golden file and the weights it was made with, or nil after a line that says what is missing.
+    private func open(_ name: String, _ weights: String) throws -> (golden: TensorTable, weights: TensorTable)? {
+        BLASEnvironment.useSingleThread()
+        let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+            .deletingLastPathComponent()
+        let folder =
+            ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? root.appendingPathComponent("weights").path
+        let path = folder + "/" + weights
+        guard Golden.exists(name, in: .module), FileManager.default.fileExists(atPath: path) else {
+            print("GoldenMobileSAMDecoderTests: \(name) (KEDGE_GOLDEN_DIR) or \(path) is not there; not checked")
+            return nil
+        }
+        return (try Golden.open(name, in: .module), try WeightFile.open(path))
+    }
+
+    private func prompts(_ kind: String, _ golden: TensorTable) throws -> PromptBatch {
+        if kind == "boxes" { return try PromptBatch(boxes: golden.tensor("in.boxes")) }
+        let labels = try golden.integers("in.labels").map { PointLabel(rawValue: $0) ?? .padding }
+        return try PromptBatch(points: golden.tensor("in.points"), labels: labels)
+    }
+
+    /// Expects logits within 1e-4 of their maximum, and at least 99.99 % equal signs.
+    private func expectMasks(_ logits: Tensor, _ expected: Tensor, _ label: String) {
+        expectClose(logits, expected, label)
+        let equal = zip(logits.elements, expected.elements).reduce(0) { $0 + (($1.0 > 0) == ($1.1 > 0) ? 1 : 0) }
+        #expect(Double(equal) >= 0.9999 * Double(logits.count), "\(label): \(logits.count - equal) pixels differ")
+    }
+
+    @Test(arguments: ["boxes", "points"]) func mobileSAM(_ kind: String) throws {
+        guard let (golden, weights) = try open("mobilesam", "mobile_sam.pt") else { return }
+        let workspace = Workspace(threads: 2)
+        let encoder = try weights.build { PromptEncoder($0.scoped("prompt_encoder")) }
+        let decoder = try weights.build { MaskDecoder($0.scoped("mask_decoder")) }
+        let embedding = channelLast(try golden.tensor("out.embedding"))
+        let embeddings = try encoder.encode(prompts(kind, golden), in: workspace)
+        var logits: [String: Tensor] = [:]
+        for mode in ["single", "multi"] {
+            let (masks, iou) = decoder.decode(
+                embedding, position: encoder.densePositionalEncoding, prompts: embeddings, multimask: mode == "multi",
+                in: workspace)
+            expectMasks(masks, try golden.tensor("out.\(kind).masks.\(mode)"), "\(kind) \(mode) logits")
+            expectClose(iou, try golden.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
+            logits[mode] = masks
+        }
+        let shape = golden["in.image_u8"]?.shape ?? []
+        let frame = MaskFrame(side: 1024, originalWidth: shape[1], originalHeight: shape[0])
+        let expected = try golden.bytes("out.\(kind).binary")
+        let mode = try #require(golden["out.\(kind).binary"]).shape[1] == 1 ? "single" : "multi"
+        let resized = MaskPostprocessing.resize(try #require(logits[mode]), to: frame, in: workspace)
+        let binary = MaskPostprocessing.binary(resized)
+        #expect(binary.count == expected.count)
+        let different = zip(binary, expected).reduce(0) { $0 + ($1.0 == $1.1 ? 0 : 1) }
+        #expect(Double(different) <= 1e-4 * Double(expected.count), "\(kind): \(different) pixels differ")
+    }
+
+    @Test(arguments: ["boxes", "points"]) func liteMedSAM(_ kind: String) throws {
+        guard let (golden, weights) = try open("litemedsam", "lite_medsam.pth") else { return }
+        let workspace = Workspace(threads: 2)
+        let encoder = try weights.build {
+            PromptEncoder($0.scoped("prompt_encoder"), configuration: .init(imageSize: 256))
+        }
+        let decoder = try weights.build { MaskDecoder($0.scoped("mask_decoder")) }
+        let (masks, iou) = decoder.decode(
+            channelLast(try golden.tensor("out.embedding")), position: encoder.densePositionalEncoding,
+            prompts: try encoder.encode(prompts(kind, golden), in: workspace), multimask: false, in: workspace)
+        expectMasks(masks, try golden.tensor("out.\(kind).masks"), "\(kind) logits")
+        expectClose(iou, try golden.tensor("out.\(kind).iou"), "\(kind) IoU")
+    }
+}

@@ -1,0 +1,71 @@
+import Kernels
+import Layers
+import SegmentAnything
+import TestSupport
+import Tensors
+import Testing
+import WeightFiles
+
+/// Prompt encoder and mask decoder of the small model against the official code.
+@Suite struct GoldenModelDecoderTests {
+    static let kinds = ["boxes", "points", "points_boxes", "masks", "boxes_masks"]
+
+    @Test func densePositionalEncoding() throws {
+        let golden = try GoldenModel()
+        let expected = channelLast(try golden.table.tensor("out.dense_pe"))
+        expectClose(try golden.promptEncoder().densePositionalEncoding, expected, "dense positional encoding")
+    }
+
+    @Test(arguments: kinds) func promptEmbeddings(_ kind: String) throws {
+        let golden = try GoldenModel()
+        let encoder = try golden.promptEncoder()
+        let embeddings = try encoder.encode(golden.prompts(kind), in: Workspace(threads: 2))
+        expectClose(embeddings.sparse, try golden.table.tensor("out.\(kind).sparse"), "\(kind) sparse")
+        let dense = try golden.table.tensor("out.\(kind).dense")
+        for prompt in 0..<dense.shape[0] {
+            let expected = channelLast(dense.rows(prompt..<prompt + 1))
+            switch embeddings.dense {
+            case .shared(let vector):
+                let repeated = (0..<expected.shape[0]).flatMap { _ in vector.elements }
+                expectClose(repeated, expected.elements, "\(kind) dense")
+            case .perPrompt(let images):
+                let image = images.rows(prompt..<prompt + 1).reshaped(expected.shape)
+                expectClose(image, expected, "\(kind) dense of prompt \(prompt)")
+            }
+        }
+    }
+
+    @Test(arguments: kinds, [false, true]) func masksAndIoU(_ kind: String, _ multimask: Bool) throws {
+        let golden = try GoldenModel()
+        let (encoder, decoder) = (try golden.promptEncoder(), try golden.maskDecoder())
+        let workspace = Workspace(threads: 2)
+        let (logits, iou) = decoder.decode(
+            try golden.embedding(), position: encoder.densePositionalEncoding,
+            prompts: try encoder.encode(golden.prompts(kind), in: workspace), multimask: multimask, in: workspace)
+        let mode = multimask ? "multi" : "single"
+        expectClose(logits, try golden.table.tensor("out.\(kind).masks.\(mode)"), "\(kind) \(mode) logits")
+        expectClose(iou, try golden.table.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
+    }
+
+    /// One and two prompts go another way through the first layer than three.
+    @Test(arguments: [("boxes", 3), ("boxes_first", 1), ("boxes_two", 2), ("points", 3), ("boxes_masks", 3)])
+    func embeddingGradient(_ name: String, _ count: Int) throws {
+        let golden = try GoldenModel()
+        let gradients = try Golden.open("decoder_gradients", in: .module)
+        let (encoder, decoder) = (try golden.promptEncoder(), try golden.maskDecoder())
+        let workspace = Workspace(threads: 2)
+        let kind = name.hasPrefix("boxes_") && count < 3 ? "boxes" : name
+        let prompts = try encoder.encode(golden.prompts(kind, first: count), in: workspace)
+        let embedding = try golden.embedding()
+        let position = encoder.densePositionalEncoding
+        let pass = decoder.decodeForTraining(embedding, position: position, prompts: prompts, in: workspace)
+        let (logits, iou) = decoder.decode(
+            embedding, position: position, prompts: prompts, multimask: false, in: workspace)
+        #expect(pass.logits.elements == logits.elements && pass.iou.elements == iou.elements)
+        let dLogits = try gradients.tensor("in.d_logits").rows(0..<count)
+        let dIoU = try gradients.tensor("in.d_iou").rows(0..<count)
+        let expected = channelLast(try gradients.tensor("out.\(name).d_embedding"))
+        let dEmbedding = pass.backward(dLogits, dIoU, workspace)
+        expectRelativeL2(dEmbedding, expected, "\(name) embedding gradient")
+    }
+}
