@@ -1,15 +1,26 @@
+public import Imaging
+
 /// Where a data set lies and how its labels are to be read.
 public struct DatasetOptions: Equatable, Sendable {
     /// The data set's folder.
     public var root: String
+    /// The folder of images inside `root`.
+    public var imagesFolder: String
     /// The folder of label files inside `root`.
     public var labelsFolder: String
     /// If set, label files are images and every pixel above this value belongs to one single instance.
     public var binariseThreshold: UInt8?
+    /// Whether the orientation that a camera noted in a JPEG file is applied to images.
+    public var exif: ImageFile.ExifOrientation
 
     /// Creates options.
-    public init(root: String, labelsFolder: String = "labels", binariseThreshold: UInt8? = nil) {
+    public init(
+        root: String, imagesFolder: String = "images", labelsFolder: String = "labels", binariseThreshold: UInt8? = nil,
+        exif: ImageFile.ExifOrientation = .ignore
+    ) {
         self.root = root
+        self.imagesFolder = imagesFolder
+        self.exif = exif
         self.labelsFolder = labelsFolder
         self.binariseThreshold = binariseThreshold
     }

@@ -16,13 +16,14 @@ public struct FolderDataset: SegmentationDataset {
 
     private let entries: [Entry]
     private let binariseThreshold: UInt8?
+    private let exif: ImageFile.ExifOrientation
 
     /// Lists the folder without reading the files.
     ///
     /// Throws `DatasetError` if a folder or a label is missing, two files share a stem, or there is no image.
     public init(_ options: DatasetOptions) throws {
-        binariseThreshold = options.binariseThreshold
-        let imagesFolder = options.root + "/images"
+        (binariseThreshold, exif) = (options.binariseThreshold, options.exif)
+        let imagesFolder = options.root + "/" + options.imagesFolder
         let labelsFolder = options.root + "/" + options.labelsFolder
         let images = try Self.files(in: imagesFolder, extensions: ["png", "jpg", "jpeg"])
         guard !images.isEmpty else {
@@ -62,7 +63,7 @@ public struct FolderDataset: SegmentationDataset {
 
     public func sample(_ index: Int) throws -> Sample {
         let entry = entries[index]
-        let image = try Self.reading(entry.image) { try ImageFile.decode(path: entry.image) }
+        let image = try Self.reading(entry.image) { try ImageFile.decode(path: entry.image, exif: exif) }
         let masks = try masks(of: entry)
         guard masks.width == image.width && masks.height == image.height else {
             throw DatasetError(
