@@ -1,0 +1,24 @@
+public import Kernels
+
+/// Squared error of predicted IoUs: sum over instances of (iou_j - t_j)^2 / N, where t_j = |P and M| / (|P or M| + 1e-7)
+/// is the IoU of the prediction P = [z >= 0] with the target M and carries no gradient (WeSAM `losses.py`).
+public enum IoULoss {
+    /// The logit from which on a pixel counts as predicted: the official numbers are those of probabilities of at least
+    /// one half.
+    public static let logitThreshold: Float = 0
+
+    /// t_j of one instance.
+    public static func target(_ sums: MaskLossKernel.Sums) -> Double { sums.intersection / (sums.union + 1e-7) }
+
+    /// The loss of an image; `maskCount` is N, the number of masks of the batch.
+    public static func value(_ predicted: [Float], _ sums: [MaskLossKernel.Sums], maskCount: Int) -> Double {
+        zip(predicted, sums).reduce(0) { $0 + squared(Double($1.0) - target($1.1)) } / Double(maskCount)
+    }
+
+    /// dL / d(iou_j).
+    public static func gradient(_ predicted: [Float], _ sums: [MaskLossKernel.Sums], maskCount: Int) -> [Double] {
+        zip(predicted, sums).map { 2 * (Double($0) - target($1)) / Double(maskCount) }
+    }
+
+    private static func squared(_ x: Double) -> Double { x * x }
+}

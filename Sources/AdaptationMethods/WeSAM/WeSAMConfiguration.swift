@@ -1,0 +1,22 @@
+/// The settings of WeSAM; the defaults are the weights of the released code with the losses of the paper.
+public struct WeSAMConfiguration: Sendable, Equatable {
+    /// Which reading of the self-training losses.
+    public var lossForm = LossForm.paper
+    /// Weight of the focal loss of the student against the teacher's masks.
+    public var focalWeight = 20.0
+    /// Weight of the dice loss of the student against the teacher's masks.
+    public var diceWeight = 1.0
+    /// Weight of the squared error of the student's predicted IoUs.
+    public var iouWeight = 1.0
+    /// Weight of the dice losses of both branches against the anchor's masks.
+    public var anchorWeight = 1.0
+    /// Weight of the contrast between teacher and anchor features.
+    public var contrastWeight = 1.0
+    /// tau of the contrast.
+    public var temperature = 0.3
+    /// Prompts that the decoder takes at once; bounds its memory and shapes its products.
+    public var decoderChunk = 8
+
+    /// The defaults.
+    public init() {}
+}

@@ -1,0 +1,105 @@
+import AdaptationMethods
+import Foundation
+import Kernels
+import Tensors
+import TestSupport
+import Testing
+import WeightFiles
+
+/// The official losses on one set of random logits, masks and embeddings.
+@Suite struct GoldenLossTests {
+    /// The golden focal loss was called without its third argument, whose default in the official code is 0.8.
+    private let focalFactor = 0.8
+
+    private struct Masks {
+        let logits: Tensor  // [n, S, S]
+        let target: Tensor  // [n, S, S]
+        let workspace = Workspace(threads: 1)
+        var canvas: Int { logits.shape[1] }
+
+        init(_ table: TensorTable) throws {
+            logits = try table.tensor("in.logits")
+            target = try table.tensor("in.target")
+        }
+
+        func sums(threshold: Float) -> [MaskLossKernel.Sums] {
+            MaskLossKernel.sums(
+                logits, target: .values(target), canvas: canvas, threshold: threshold, in: workspace)
+        }
+
+        func gradient(_ slopes: MaskLossKernel.Slopes) -> Tensor {
+            var gradient = Tensor(zeros: logits.shape)
+            MaskLossKernel.addGradient(
+                logits, target: .values(target), canvas: canvas, slopes: slopes, into: &gradient, in: workspace)
+            return gradient
+        }
+    }
+
+    @Test func focal() throws {
+        let table = try Golden.open("losses", in: Bundle.module)
+        let masks = try Masks(table)
+        let loss = FocalLoss(factor: focalFactor)
+        let value = loss.value(total(masks.sums(threshold: 0.5)), pixels: masks.logits.count)
+        expectRelative(value, try table.tensor("out.focal")[0], "focal")
+        let gradient = masks.gradient(
+            .init(focal: Float(loss.slope(pixels: masks.logits.count)), inside: 0, outside: 0))
+        expectRelativeL2(gradient, try table.tensor("grad.focal"), atMost: 1e-5, "gradient of focal")
+    }
+
+    @Test func dice() throws {
+        let table = try Golden.open("losses", in: Bundle.module)
+        let masks = try Masks(table)
+        let sums = total(masks.sums(threshold: 0.5))
+        let loss = DiceLoss(smoothing: 1)
+        expectRelative(loss.value(sums), try table.tensor("out.dice")[0], "dice")
+        let (inside, outside) = loss.slopes(sums)
+        let gradient = masks.gradient(.init(focal: 0, inside: Float(inside), outside: Float(outside)))
+        expectRelativeL2(gradient, try table.tensor("grad.dice"), atMost: 1e-5, "gradient of dice")
+    }
+
+    /// The golden IoUs were counted on probabilities of at least one half: logits of at least 0.
+    @Test func iou() throws {
+        let table = try Golden.open("losses", in: Bundle.module)
+        let expected = try table.tensor("out.iou")
+        for (index, sums) in try Masks(table).sums(threshold: 0).enumerated() {
+            expectRelative(IoULoss.target(sums), expected[index], "IoU \(index)")
+        }
+    }
+
+    @Test(arguments: [1, 2]) func contrast(threads: Int) throws {
+        BLASEnvironment.useSingleThread()
+        let table = try Golden.open("losses", in: Bundle.module)
+        func branch(_ suffix: String) throws -> ContrastiveLoss.Branch {
+            let logits = try table.tensor("in.mask_" + suffix)  // [n, 1, 4 h, 4 w]
+            return .init(
+                embedding: channelLast(try table.tensor("in.embed_" + suffix)),
+                logits: logits.reshaped([logits.shape[0], logits.shape[2], logits.shape[3]]))
+        }
+        let teacher = try branch("x")
+        var gradient = Tensor(zeros: teacher.embedding.shape)
+        let value = ContrastiveLoss(temperature: 0.3)(
+            teacher: teacher, anchor: try branch("y"), addingTo: &gradient, in: Workspace(threads: threads))
+        expectRelative(value, try table.tensor("out.contrast")[0], "contrast")
+        expectRelativeL2(
+            gradient, channelLast(try table.tensor("grad.contrast")), atMost: 1e-5, "gradient of the contrast")
+    }
+}
+
+/// The sums of all instances.
+func total(_ sums: [MaskLossKernel.Sums]) -> MaskLossKernel.Sums {
+    sums.reduce(into: MaskLossKernel.Sums()) { $0.add($1) }
+}
+
+/// Expects a relative error of at most 1e-5, the bound for losses.
+func expectRelative(
+    _ value: Double, _ expected: Float, _ label: String, sourceLocation: SourceLocation = #_sourceLocation
+) {
+    let error = abs(value - Double(expected)) / abs(Double(expected))
+    #expect(error <= 1e-5, "\(label): \(value) against \(expected)", sourceLocation: sourceLocation)
+}
+
+/// One image's maps as activations. // [C, h, w] or [1, C, h, w] -> [h * w, C]
+func channelLast(_ maps: Tensor) -> Tensor {
+    let channels = maps.shape[maps.shape.rank - 3]
+    return ElementwiseKernel.transpose(maps, rows: channels, columns: maps.count / channels)
+}
