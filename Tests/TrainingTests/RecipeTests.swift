@@ -56,7 +56,6 @@ import Training
                 "r.yaml:6: lora.rank = 1000: must be whole number 1 to 256",
                 "--set: optimizer.beta1 = 1: must be number 0 to 0.9999999",
                 "r.yaml:4: training.seed = -1: must be whole number from 0",
-                "default: model.weights = \"\": model.kind mobilesam needs the path of its checkpoint",
                 "default: data.root = \"\": must name the folder of the data set",
             ])
     }
@@ -67,7 +66,7 @@ import Training
             ("optimizer.learningRate=nan", "number 0 to 1"), ("optimizer.learningRate=-1", "number 0 to 1"),
             ("optimizer.epsilon=0", "number above 0"), ("method.temperature=inf", "number above 0"),
             ("optimizer.decaySteps=5,5", "ascending"), ("optimizer.decaySteps=7,x", "ascending"),
-            ("evaluation.prompts=box,box", "list of"), ("evaluation.prompts=[]", "list of"),
+            ("evaluation.prompts=box,box", "list of"),
             ("evaluation.before=yes", "true | false"), ("data.split=5:2", "k:1"), ("data.split=0:1", "k:1"),
             ("data.binarise=255", "0 to 254"), ("run.name=../up", "letters, digits"), ("run.name=.hidden", "letters"),
             ("model.imageSize=1000", "multiple of 16"), ("data.root=none", "text"),

@@ -23,7 +23,7 @@ public struct Recipe: Codable, Equatable, Sendable {
     /// What is measured before, during and after.
     public var evaluation = Evaluation()
 
-    /// The recipe of all defaults; it still lacks `model.weights` and `data.root`.
+    /// The recipe of all defaults; it still lacks `data.root`.
     public init() {}
 
     /// Name and place of the run.
@@ -38,7 +38,7 @@ public struct Recipe: Codable, Equatable, Sendable {
     public struct Model: Codable, Equatable, Sendable {
         /// Architecture of the base model; tiny is a small seeded random model for tests
         public var kind = Kind.mobileSAM
-        /// Checkpoint of the base model, .safetensors or .pth (tiny needs none)
+        /// Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it
         public var weights = ""
         /// Side of the square the image is resized and padded to, in pixels; 0 is the model's own
         public var imageSize = 0
@@ -193,7 +193,7 @@ public struct Recipe: Codable, Equatable, Sendable {
 
     /// What is measured before, during and after.
     public struct Evaluation: Codable, Equatable, Sendable {
-        /// Kinds of prompt to evaluate with
+        /// Kinds of prompt to evaluate with; [] evaluates nothing
         public var prompts = [Prompts.Kind.box, .point]
         /// Logit above which a pixel belongs to the mask; the released WeSAM code takes 0.5
         public var threshold = 0.0

@@ -36,7 +36,7 @@ public enum RecipeReference {
             "Architecture of the base model; tiny is a small seeded random model for tests"),
         .text(
             "model.weights", \.model.weights, shapesResult: false,
-            "Checkpoint of the base model, .safetensors or .pth (tiny needs none)"),
+            "Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it"),
         .integer(
             "model.imageSize", \.model.imageSize, 0...4096,
             "Side of the square the image is resized and padded to, in pixels; 0 is the model's own"),
@@ -155,7 +155,9 @@ public enum RecipeReference {
     ]
 
     private static let evaluationFields: [RecipeField] = [
-        .choices("evaluation.prompts", \.evaluation.prompts, shapesResult: false, "Kinds of prompt to evaluate with"),
+        .choices(
+            "evaluation.prompts", \.evaluation.prompts, shapesResult: false,
+            "Kinds of prompt to evaluate with; [] evaluates nothing"),
         .number(
             "evaluation.threshold", \.evaluation.threshold, .number(from: -20, to: 20, isOpen: false),
             shapesResult: false,

@@ -99,7 +99,7 @@ public enum RecipeRule: Equatable, Sendable {
         case (.name, .text(let text)): Self.isFolderName(text)
         case (.choice(let words), .text(let text)): words.contains(text)
         case (.choices(let words), .texts(let texts)):
-            !texts.isEmpty && Set(texts).count == texts.count && texts.allSatisfy(words.contains)
+            Set(texts).count == texts.count && texts.allSatisfy(words.contains)
         case (.integer(let range), .integer(let integer)), (.optionalInteger(let range), .integer(let integer)):
             range.contains(integer)
         case (.integers(let range), .integers(let integers)):

@@ -21,9 +21,6 @@ extension Recipe {
         }
         require(!run.folder.isEmpty, "run.folder", "must name a folder")
         require(
-            model.kind == .tiny || !model.weights.isEmpty, "model.weights",
-            "model.kind \(model.kind.rawValue) needs the path of its checkpoint")
-        require(
             model.imageSize % 16 == 0, "model.imageSize", "must be 0 or a multiple of 16, the side of an image patch")
         require(!data.root.isEmpty, "data.root", "must name the folder of the data set")
         require(!data.images.isEmpty, "data.images", "must name the folder of the images below data.root")

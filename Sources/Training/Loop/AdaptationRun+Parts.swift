@@ -1,0 +1,112 @@
+import AdaptationMethods
+import Collectives
+import Datasets
+import Foundation
+import Kernels
+import LowRankAdaptation
+import SegmentAnything
+import Telemetry
+
+// The parts of a run, made from its recipe: one place where recipe keys become the types of the rooms below.
+
+extension AdaptationRun {
+    /// What rank 0's controller is to do.
+    package func plan(_ stepsPerEpoch: Int) -> TrainingController.Plan {
+        let training = recipe.recipe.training
+        return TrainingController.Plan(
+            totalSteps: training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch,
+            logEvery: training.logEvery, evaluateEvery: training.evaluateEvery,
+            maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0)
+    }
+
+    package func makeTrainer(_ loaded: LoadedModel, _ data: TrainingData) throws -> Trainer {
+        let settings = recipe.recipe
+        let seed = UInt64(bitPattern: Int64(settings.training.seed))
+        let layout = LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank)
+        let sampler = ShardedSampler(
+            sampleCount: data.training.count, globalBatch: settings.training.globalBatch, seed: seed)
+        let preparation = ExamplePreparation(
+            dataset: data.training, preprocessing: loaded.preprocessing,
+            prompts: promptOptions(PromptKind(settings.prompts.kind)), seed: seed)
+        let optimizer = settings.optimizer
+        return Trainer(
+            model: loaded.model, adapter: LoRAAdapter(layout: layout, seed: seed),
+            method: try MethodRegistry.make(settings.method.name, weSAM: weSAM(settings)),
+            communicator: communicator, sampler: sampler, preparation: preparation,
+            optimizer: Adam.Configuration(
+                beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
+                weightDecay: optimizer.weightDecay, isWeightDecayCoupled: optimizer.coupledWeightDecay),
+            schedule: LearningRateSchedule(
+                base: optimizer.learningRate, warmUpSteps: optimizer.warmUpSteps, decaySteps: optimizer.decaySteps,
+                decayFactor: optimizer.decayFactor),
+            plan: plan(sampler.stepsPerEpoch),
+            prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads), workspace: workspace)
+    }
+
+    /// The evaluator, or nil when there is no image or no kind of prompt to score.
+    package func makeEvaluator(_ loaded: LoadedModel, _ data: TrainingData) throws -> Evaluator? {
+        let settings = recipe.recipe
+        guard data.evaluation.count > 0, !settings.evaluation.prompts.isEmpty else { return nil }
+        let seed = UInt64(bitPattern: Int64(settings.training.seed))
+        let kinds = settings.evaluation.prompts.map { PromptKind($0) }
+        let preparation = ExamplePreparation(
+            dataset: data.evaluation, preprocessing: loaded.preprocessing, prompts: promptOptions(kinds[0]), seed: seed)
+        return Evaluator(
+            preparation: preparation, kinds: kinds, ids: (0..<data.evaluation.count).map { data.evaluation.id($0) },
+            threshold: settings.evaluation.threshold, decoderChunk: settings.training.decoderChunk,
+            prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads))
+    }
+
+    /// The lines that open a log.
+    func announce(_ loaded: LoadedModel, _ data: TrainingData, to log: RunLog) throws {
+        let placements = try communicator.allGather(
+            floats: [Float(ProcessInfo.processInfo.activeProcessorCount), Float(workspace.pool.threads)])
+        let hosts = communicator.hostNames
+        log.record(
+            .start(
+                StartRecord(
+                    recipe: recipe.entries,
+                    versions: Versions.all,
+                    placement: placements.enumerated().map { rank, numbers in
+                        .init(host: hosts[rank], cores: Int(numbers[0]), threads: Int(numbers[1]))
+                    },
+                    openBLASCore: BLASEnvironment.coreName, weightsDigest: loaded.baseDigest,
+                    recipeDigest: recipe.recipe.digest)))
+        log.message(
+            .info,
+            "data: \(data.training.count) images to adapt to, \(data.evaluation.count) to score"
+                + (data.withoutInstances > 0 ? ", \(data.withoutInstances) left out without a labelled instance" : ""))
+    }
+
+    private func promptOptions(_ kind: PromptKind) -> PromptOptions {
+        let prompts = recipe.recipe.prompts
+        return PromptOptions(
+            kind: kind, positivePoints: prompts.positivePoints, negativePoints: prompts.negativePoints,
+            maximumInstances: prompts.maximumInstances)
+    }
+
+    private func weSAM(_ settings: Recipe) -> WeSAMConfiguration {
+        let method = settings.method
+        var configuration = WeSAMConfiguration()
+        configuration.lossForm = method.lossForm == .released ? .released : .paper
+        configuration.focalWeight = method.focalWeight
+        configuration.diceWeight = method.diceWeight
+        configuration.iouWeight = method.iouWeight
+        configuration.anchorWeight = method.anchorWeight
+        configuration.contrastWeight = method.contrastWeight
+        configuration.temperature = method.temperature
+        configuration.decoderChunk = settings.training.decoderChunk
+        return configuration
+    }
+}
+
+extension PromptKind {
+    /// The kind a recipe names.
+    init(_ kind: Recipe.Prompts.Kind) {
+        switch kind {
+        case .box: self = .box
+        case .point: self = .point
+        case .coarse: self = .coarse
+        }
+    }
+}

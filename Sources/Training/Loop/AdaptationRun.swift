@@ -1,0 +1,156 @@
+public import Collectives
+import Datasets
+import Foundation
+public import Kernels
+import LowRankAdaptation
+import SegmentAnything
+public import Telemetry
+
+/// A whole run on one rank: load, evaluate, train, evaluate, save. All ranks call it with the same recipe.
+public struct AdaptationRun {
+    /// The recipe with the sources of its values.
+    public let recipe: ResolvedRecipe
+    /// The ranks.
+    public let communicator: any Communicator
+    /// This rank's threads and scratch.
+    public let workspace: Workspace
+    /// Where rank 0 writes.
+    public let folder: RunFolder
+    /// True once somebody asked for the run to end, for example by a signal.
+    public let isStopRequested: @Sendable () -> Bool
+
+    /// How a run ended.
+    public struct Outcome: Sendable {
+        /// The status for the shell.
+        public var exitCode: ExitCode
+        /// Scores before adaptation, one per kind of prompt; empty when they were not asked for.
+        public var before: [EvaluationRecord]
+        /// Scores at the end.
+        public var after: [EvaluationRecord]
+        /// SHA-256 of the adapter file; nil on other ranks than 0.
+        public var adapterDigest: String?
+    }
+
+    /// Describes a run.
+    public init(
+        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace,
+        isStopRequested: @escaping @Sendable () -> Bool
+    ) {
+        (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
+        self.isStopRequested = isStopRequested
+        folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
+    }
+
+    /// Runs to the end.
+    ///
+    /// - Parameter overwriting: True to replace a run of the same name.
+    ///
+    /// Throws the typed errors of every room; the command line turns them into one line and a status.
+    public func run(overwriting: Bool) throws -> Outcome {
+        let settings = recipe.recipe
+        let loaded = try LoadedModel(settings, communicator: communicator)
+        let data = try TrainingData(settings)
+        if communicator.isRoot { try folder.create(recipe: recipe.resolvedYAML, overwriting: overwriting) }
+        try communicator.barrier()
+        let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
+        try announce(loaded, data, to: log)
+
+        let evaluator = try makeEvaluator(loaded, data)
+        let started = ContinuousClock.now
+        var before: [EvaluationRecord] = []
+        if settings.evaluation.before, let evaluator {
+            before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
+        }
+        let trainer = try makeTrainer(loaded, data)
+        defer { trainer.stop() }
+        let end = try train(trainer, loaded, evaluator, log)
+        let digest =
+            communicator.isRoot
+            ? try AdapterFile.write(trainer.adapter, loaded.description(settings, step: end.steps), to: folder.adapter)
+            : nil
+        let code: ExitCode = end.stop == .requested ? .resumable : .done
+        if communicator.isRoot {
+            if !before.isEmpty, !end.scores.isEmpty {
+                let table = EvaluationTable(before: before, after: end.scores).text
+                try folder.writeSummary(table)
+                for line in table.split(separator: "\n") { log.message(.info, String(line)) }
+            }
+            log.message(.info, "adapter \(folder.adapter) sha256 \(digest ?? "")")
+        }
+        let seconds = Double((ContinuousClock.now - started).components.seconds)
+        log.record(.end(EndRecord(exitCode: code, step: end.steps, imagesSeen: end.images, seconds: seconds)))
+        return Outcome(exitCode: code, before: before, after: end.scores, adapterDigest: digest)
+    }
+
+    private struct TrainingEnd {
+        var steps = 0
+        var images = 0
+        var stop = TrainingController.ControlMessage.Stop.finished
+        var scores: [EvaluationRecord] = []
+    }
+
+    /// The loop over steps.
+    private func train(
+        _ trainer: Trainer, _ loaded: LoadedModel, _ evaluator: Evaluator?, _ log: RunLog
+    ) throws -> TrainingEnd {
+        var reporter = StepReporter(
+            totalSteps: plan(trainer.stepsPerEpoch).totalSteps, lossNames: trainer.lossNames, log: log)
+        var end = TrainingEnd()
+        while true {
+            let outcome = try trainer.runStep(end.steps, isStopRequested: isStopRequested())
+            for image in outcome.nonFiniteImages {
+                log.warning(
+                    "step \(outcome.step): a loss or gradient of image \(image) is not finite; its batch is not used")
+            }
+            end.steps += 1
+            end.images += outcome.images
+            reporter.add(outcome)
+            if outcome.message.logs { try reporter.report(outcome, communicator: communicator) }
+            if outcome.message.evaluates {
+                reporter.pause()
+                try save(trainer, loaded, step: end.steps)
+                if let evaluator {
+                    end.scores = try evaluate(
+                        evaluator, loaded, adapter: trainer.adapter, step: end.steps, loss: reporter.lastLoss, log)
+                }
+                reporter.resume()
+            }
+            guard let stop = outcome.message.stop else { continue }
+            if stop == .nonFinite {
+                throw TrainingError(
+                    .nonFinite,
+                    "step \(outcome.step): losses or gradients of ranks \(outcome.nonFiniteRanks) are not finite",
+                    remedy:
+                        "look at the images named above, lower optimizer.learningRate, or set training.nonFinite=skip")
+            }
+            end.stop = stop
+            return end
+        }
+    }
+
+    private func save(_ trainer: Trainer, _ loaded: LoadedModel, step: Int) throws {
+        guard communicator.isRoot else { return }
+        try AdapterFile.write(
+            trainer.adapter, loaded.description(recipe.recipe, step: step), to: folder.adapter(step: step))
+    }
+
+    private func evaluate(
+        _ evaluator: Evaluator, _ loaded: LoadedModel, adapter: LoRAAdapter?, step: Int, loss: Double?, _ log: RunLog
+    ) throws -> [EvaluationRecord] {
+        let started = ContinuousClock.now
+        let outcomes = try evaluator.evaluate(
+            loaded.model, adapter: adapter, communicator: communicator, in: workspace)
+        let seconds =
+            Double((ContinuousClock.now - started).components.attoseconds) * 1e-18
+            + Double((ContinuousClock.now - started).components.seconds)
+        return try outcomes.map { outcome in
+            let record = EvaluationRecord(
+                name: recipe.recipe.run.name, prompt: outcome.prompt.rawValue, meanIoU: outcome.meanIoU,
+                meanF1: outcome.meanF1, step: step, loss: loss, images: outcome.images.count,
+                instances: outcome.instances, threshold: recipe.recipe.evaluation.threshold, seconds: seconds)
+            if communicator.isRoot { try folder.write(outcome, step: step) }
+            log.record(.evaluation(record))
+            return record
+        }
+    }
+}

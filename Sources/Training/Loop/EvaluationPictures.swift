@@ -1,0 +1,69 @@
+import AdaptationMethods
+import Datasets
+import Foundation
+import Imaging
+import Kernels
+import Layers
+import SegmentAnything
+import Tensors
+
+/// Pictures of what an evaluation scores: truth, base model and adapted model side by side.
+struct EvaluationPictures {
+    let loaded: LoadedModel
+    let adapter: (any ProjectionAdapter)?
+    let threshold: Float
+    let decoderChunk: Int
+    let workspace: Workspace
+
+    /// Largest side of one panel, pixels: three of them fit a screen.
+    private static let panelSide = 448
+
+    /// The picture of one evaluation image under one of its kinds of prompt: `truth | base | adapted`, the panels
+    /// captioned with their mean IoU.
+    ///
+    /// Throws `SegmentAnythingError` for prompts the model cannot take.
+    func picture(_ example: EvaluationExample, _ prompts: Prompts) throws -> Image {
+        var panels = [panel(example, masks: originalMasks(example), caption: "truth \(prompts.count) objects")]
+        panels.append(try predictionPanel(example, prompts, adapter: nil, name: "base"))
+        if let adapter { panels.append(try predictionPanel(example, prompts, adapter: adapter, name: "adapted")) }
+        return Image.sideBySide(panels)
+    }
+
+    private func predictionPanel(
+        _ example: EvaluationExample, _ prompts: Prompts, adapter: (any ProjectionAdapter)?, name: String
+    ) throws -> Image {
+        let embedding = loaded.model.encoder.encode(example.input, adapter: adapter, in: workspace)
+        var masks: [[Bool]] = []
+        var total = 0.0
+        let count = prompts.count
+        for start in stride(from: 0, to: count, by: decoderChunk) {
+            let chunk = start..<min(start + decoderChunk, count)
+            let logits = try loaded.model.logits(embedding, PromptBatch(prompts, chunk), in: workspace)
+            total += MaskMetrics(
+                logits: logits, truth: example.masks.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,
+                threshold: threshold, in: workspace
+            ).iou.reduce(0, +)
+            let side = logits.shape[1]
+            for index in 0..<chunk.count {
+                let plane = logits.rows(index..<index + 1).reshaped([1, 1, side, side])
+                masks.append(
+                    MaskPostprocessing.resize(plane, to: example.frame.maskFrame, in: workspace).elements.map {
+                        $0 > threshold
+                    })
+            }
+        }
+        let mean = count > 0 ? String(format: "%.3f", total / Double(count)) : "-"
+        return panel(example, masks: masks, caption: "\(name) IoU \(mean)")
+    }
+
+    private func originalMasks(_ example: EvaluationExample) -> [[Bool]] {
+        (0..<example.originalMasks.count).map { example.originalMasks.bitmap(of: $0).map { $0 != 0 } }
+    }
+
+    private func panel(_ example: EvaluationExample, masks: [[Bool]], caption: String) -> Image {
+        var image = example.image.rgb()
+        for (index, mask) in masks.enumerated() { image.overlay(mask: mask, colour: .instance(index + 1)) }
+        let size = Resize.longestSideSize(width: image.width, height: image.height, target: Self.panelSide)
+        return Resize.bilinear(image, width: size.width, height: size.height).captioned(caption)
+    }
+}

@@ -1,0 +1,86 @@
+public import Collectives
+import Datasets
+import Foundation
+public import Kernels
+import Imaging
+import LowRankAdaptation
+
+/// Scores a model on the evaluation images of a recipe, without training. All ranks call it.
+public struct EvaluationRun {
+    /// The recipe.
+    public let recipe: ResolvedRecipe
+    /// The ranks.
+    public let communicator: any Communicator
+    /// This rank's threads and scratch.
+    public let workspace: Workspace
+
+    /// Describes an evaluation.
+    public init(recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace) {
+        (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
+    }
+
+    /// Scores all images; the same outcome on every rank.
+    ///
+    /// - Parameters:
+    ///   - path: An adapter file; nil for the base model.
+    ///   - output: A folder that gets `images-PROMPT.csv`; made if it is not there.
+    ///   - pictures: How many images per kind of prompt are drawn into `output` by rank 0.
+    ///
+    /// Throws the typed errors of every room.
+    public func run(adapter path: String?, output: String?, pictures: Int) throws -> [Evaluator.Outcome] {
+        let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
+        let data = try TrainingData(recipe.recipe)
+        let parts = AdaptationRun(
+            recipe: recipe, communicator: communicator, workspace: workspace, isStopRequested: { false })
+        guard let evaluator = try parts.makeEvaluator(loaded, data) else {
+            throw TrainingError(
+                .configuration, "there is no image to score",
+                remedy: "set data.split to k:1, name data.evaluationRoot, or give evaluation.prompts")
+        }
+        let adapter = try path.map { try loaded.adapter(opening: $0) }
+        let outcomes = try evaluator.evaluate(
+            loaded.model, adapter: adapter, communicator: communicator, in: workspace)
+        if let output, communicator.isRoot {
+            try makeFolder(output)
+            for outcome in outcomes {
+                try RunFolder.write(outcome, to: "\(output)/images-\(outcome.prompt.rawValue).csv")
+            }
+            try draw(pictures, evaluator, loaded, adapter, into: output)
+        }
+        return outcomes
+    }
+
+    private func makeFolder(_ output: String) throws(TrainingError) {
+        do {
+            try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+        } catch {
+            throw TrainingError(
+                .cannotWrite, "\(output) cannot be made: \((error as NSError).localizedDescription)",
+                remedy: "give a folder that can be written")
+        }
+    }
+
+    private func draw(
+        _ count: Int, _ evaluator: Evaluator, _ loaded: LoadedModel, _ adapter: LoRAAdapter?, into output: String
+    ) throws {
+        let pictures = EvaluationPictures(
+            loaded: loaded, adapter: adapter, threshold: Float(evaluator.threshold),
+            decoderChunk: evaluator.decoderChunk, workspace: workspace)
+        for index in 0..<min(count, evaluator.ids.count) {
+            let example = try evaluator.preparation.evaluationExample(index, kinds: evaluator.kinds)
+            for prompts in example.prompts {
+                try pictures.picture(example, prompts).writePNG(
+                    to: "\(output)/\(index + 1)-\(prompts.kind.rawValue).png")
+            }
+        }
+    }
+}
+
+extension Evaluator.Outcome {
+    /// The figures in one line.
+    public var line: String {
+        func figure(_ value: Double) -> String { String(format: "%.4f", value) }
+        return "\(prompt.rawValue): mean IoU \(figure(meanIoU)), mean F1 \(figure(meanF1)), \(images.count) images, "
+            + "\(instances) instances"
+    }
+}

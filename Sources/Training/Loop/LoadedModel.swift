@@ -1,0 +1,167 @@
+public import Collectives
+public import Datasets
+import Foundation
+import Layers
+public import LowRankAdaptation
+public import SegmentAnything
+import Tensors
+import WeightFiles
+
+/// A model with its weights, and what must be known about both to use an adapter on them.
+public struct LoadedModel: Sendable {
+    /// The model.
+    public let model: SegmentAnythingModel
+    /// The kind, as in recipes.
+    public let kind: Recipe.Model.Kind
+    /// How images are made ready for it.
+    public let preprocessing: Preprocessing
+    /// SHA-256 over names, shapes and values of the weights; the same for every container and dialect.
+    public let baseDigest: String
+
+    /// Loads what a recipe names; ranks that loaded different weights stop here.
+    ///
+    /// Throws `WeightFileError`, `TrainingError` and `CollectivesError`.
+    public init(_ recipe: Recipe, communicator: any Communicator) throws {
+        try self.init(
+            kind: recipe.model.kind, weights: recipe.model.weights, imageSize: recipe.model.imageSize,
+            preprocessing: recipe.resolvedPreprocessing)
+        communicator.phase = "weights"
+        let digests = try communicator.allGather(bytes: Array(baseDigest.utf8)).map {
+            String(decoding: $0, as: UTF8.self)
+        }
+        if let odd = digests.firstIndex(where: { $0 != digests[0] }) {
+            throw TrainingError(
+                .configuration,
+                "rank \(odd) on \(communicator.hostNames[odd]) has weights \(digests[odd].prefix(12)), rank 0 has "
+                    + "\(digests[0].prefix(12))", remedy: "give all nodes the same weight file")
+        }
+    }
+
+    /// Loads a model.
+    ///
+    /// - Parameters:
+    ///   - weights: The weight file; empty for the place where `scripts/fetch-weights` puts it.
+    ///   - imageSize: Side of the input, or 0 for the model's own.
+    ///
+    /// Throws `WeightFileError` and `TrainingError`.
+    public init(
+        kind: Recipe.Model.Kind, weights: String, imageSize: Int, preprocessing: Recipe.Preprocessing
+    ) throws {
+        let configuration = try Self.configuration(kind, imageSize: imageSize)
+        if kind == .tiny {
+            let source = SeededParameters(seed: 1)
+            model = SegmentAnythingModel(configuration, source)
+            baseDigest = "tiny-seed-1"
+        } else {
+            let path = weights.isEmpty ? Self.fetchedWeights(kind) : weights
+            guard FileManager.default.fileExists(atPath: path) else {
+                throw TrainingError(
+                    .missingInput, "there is no weight file \(path)",
+                    remedy: "run `scripts/fetch-weights \(Self.fetchName(kind))`, or name the file in model.weights")
+            }
+            let table = try WeightDialect.officialNames(try WeightFile.open(path))
+            let identity = try WeightDialect.detect(table)
+            guard Self.fits(identity.model, kind) else {
+                throw WeightFileError(
+                    .dialect, path: path, found: "the weights of \(identity.model), not of \(kind.rawValue)",
+                    remedy: "name the right file in model.weights or the right model in model.kind")
+            }
+            let contract = WeightContract(
+                Dictionary(
+                    SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
+                    uniquingKeysWith: { first, _ in first }),
+                ignorableNames: SegmentAnythingModel.unusedTensors,
+                ignorableSuffixes: [".num_batches_tracked", ".attention_bias_idxs"])
+            model = SegmentAnythingModel(configuration, ParameterStore(try contract.tensors(of: table)))
+            baseDigest = table.contentDigest()
+        }
+        self.kind = kind
+        let form: Preprocessing.Kind =
+            switch preprocessing {
+            case .wesam: .wesam
+            case .medsam: .medsam
+            case .sam, .auto: .sam
+            }
+        self.preprocessing = Preprocessing(kind: form, side: model.encoder.imageSize)
+    }
+
+    /// The sizes of a kind, at another input size where the architecture allows one.
+    private static func configuration(
+        _ kind: Recipe.Model.Kind, imageSize: Int
+    ) throws(TrainingError) -> SegmentAnythingConfiguration {
+        let configuration: SegmentAnythingConfiguration =
+            switch kind {
+            case .mobileSAM: .mobileSAM
+            case .liteMedSAM: .liteMedSAM
+            case .vitB: .vitB
+            case .vitL: .vitL
+            case .vitH: .vitH
+            case .tiny: .tiny
+            }
+        let own =
+            switch configuration.encoder {
+            case .viT(let sizes): sizes.imageSize
+            case .tinyViT(let sizes): sizes.imageSize
+            }
+        guard imageSize == 0 || imageSize == own else {
+            throw TrainingError(
+                .configuration,
+                "model.imageSize=\(imageSize): the position tables of \(kind.rawValue) are for \(own) pixels",
+                remedy: "leave model.imageSize at 0")
+        }
+        return configuration
+    }
+
+    /// The file that `scripts/fetch-weights` makes for a kind.
+    private static func fetchedWeights(_ kind: Recipe.Model.Kind) -> String {
+        let folder = ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? "weights"
+        let file =
+            switch kind {
+            case .mobileSAM: "mobile_sam.pt"
+            case .liteMedSAM: "lite_medsam.pth"
+            case .vitB: "sam_vit_b_01ec64.pth"
+            case .vitL: "sam_vit_l_0b3195.pth"
+            case .vitH: "sam_vit_h_4b8939.pth"
+            case .tiny: ""
+            }
+        return folder + "/" + file
+    }
+
+    /// The name that `scripts/fetch-weights` knows a kind by.
+    private static func fetchName(_ kind: Recipe.Model.Kind) -> String {
+        switch kind {
+        case .vitB, .vitL, .vitH: "sam_" + kind.rawValue
+        case .mobileSAM, .liteMedSAM, .tiny: kind.rawValue
+        }
+    }
+
+    /// True when a weight file's model is the one asked for.
+    private static func fits(_ found: ModelKind, _ kind: Recipe.Model.Kind) -> Bool {
+        switch (kind, found) {
+        case (.mobileSAM, .tinyViT1024), (.liteMedSAM, .tinyViT256), (.vitB, .vitB), (.vitL, .vitL), (.vitH, .vitH):
+            true
+        default: false
+        }
+    }
+
+    /// What an adapter of this model says of itself.
+    public func description(_ recipe: Recipe, step: Int) -> AdapterFile.Description {
+        AdapterFile.Description(
+            model: kind.rawValue, imageSize: model.encoder.imageSize, baseDigest: baseDigest,
+            preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipe.digest)
+    }
+
+    /// Opens an adapter for this model. Throws `WeightFileError`, or `TrainingError` when it was trained with another
+    /// preprocessing.
+    public func adapter(opening path: String) throws -> LoRAAdapter {
+        let file = try AdapterFile(opening: path)
+        guard file.description.preprocessing == preprocessing.kind.rawValue else {
+            throw TrainingError(
+                .configuration,
+                "\(path) was trained with preprocessing \(file.description.preprocessing), not \(preprocessing.kind.rawValue)",
+                remedy: "set preprocessing=\(file.description.preprocessing)")
+        }
+        return try file.adapter(
+            for: LoRALayout(sites: model.encoder.adapterSites, rank: file.rank), baseDigest: baseDigest)
+    }
+}

@@ -1,0 +1,11 @@
+import Datasets
+import SegmentAnything
+
+extension ModelFrame {
+    /// The same placement in the words of mask post-processing.
+    var maskFrame: MaskFrame {
+        MaskFrame(
+            side: side, left: left, top: top, width: resizedWidth, height: resizedHeight,
+            originalWidth: originalWidth, originalHeight: originalHeight)
+    }
+}

@@ -1,0 +1,111 @@
+import Datasets
+import Foundation
+
+/// The files of one run, `runs/NAME/`.
+///
+/// | file | content |
+/// |---|---|
+/// | `recipe.yaml` | the resolved recipe, every value with its source |
+/// | `log.jsonl` | one JSON object per event |
+/// | `evaluation.csv` | one row per evaluation and kind of prompt |
+/// | `images-STEP-PROMPT.csv` | one row per evaluation image |
+/// | `adapters/step-STEP.safetensors` | the LoRA matrices at each evaluation |
+/// | `adapter.safetensors` | the LoRA matrices at the end |
+/// | `summary.txt` | the scores before and after |
+public struct RunFolder: Sendable {
+    /// The folder.
+    public let path: String
+
+    /// Names a run's folder without touching the disk.
+    public init(folder: String, name: String) { path = folder + "/" + name }
+
+    /// The matrices at the end of the run.
+    public var adapter: String { path + "/adapter.safetensors" }
+
+    /// The matrices after some steps.
+    public func adapter(step: Int) -> String { path + "/adapters/step-\(Self.padded(step)).safetensors" }
+
+    /// The per-image scores of one evaluation.
+    public func images(step: Int, prompt: String) -> String { path + "/images-\(Self.padded(step))-\(prompt).csv" }
+
+    /// Makes the folder and puts the recipe there; rank 0 alone calls it.
+    ///
+    /// A folder that already holds a run is refused unless `overwriting`, which clears the files of the former run.
+    /// Throws `TrainingError`.
+    public func create(recipe yaml: String, overwriting: Bool) throws(TrainingError) {
+        let files = FileManager.default
+        if files.fileExists(atPath: path + "/recipe.yaml") {
+            guard overwriting else {
+                throw TrainingError(
+                    .cannotWrite, "\(path) already holds a run",
+                    remedy: "choose another run.name, or give --overwrite to replace it")
+            }
+            try clear()
+        }
+        do {
+            try files.createDirectory(atPath: path + "/adapters", withIntermediateDirectories: true)
+            try Data(yaml.utf8).write(to: URL(fileURLWithPath: path + "/recipe.yaml"))
+        } catch {
+            throw Self.failure(path, error)
+        }
+    }
+
+    /// Writes the per-image scores of one evaluation; rank 0 alone calls it. Throws `TrainingError`.
+    public func write(_ outcome: Evaluator.Outcome, step: Int) throws(TrainingError) {
+        try Self.write(outcome, to: images(step: step, prompt: outcome.prompt.rawValue))
+    }
+
+    /// Writes per-image scores as CSV. Throws `TrainingError`.
+    static func write(_ outcome: Evaluator.Outcome, to file: String) throws(TrainingError) {
+        var text = "image,instances,mean_iou,mean_f1\n"
+        for image in outcome.images {
+            text += "\(quoted(image.id)),\(image.instances),\(image.meanIoU),\(image.meanF1)\n"
+        }
+        do {
+            try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        } catch {
+            throw failure(file, error)
+        }
+    }
+
+    /// Writes the closing table; rank 0 alone calls it. Throws `TrainingError`.
+    public func writeSummary(_ text: String) throws(TrainingError) {
+        do {
+            try Data((text + "\n").utf8).write(to: URL(fileURLWithPath: path + "/summary.txt"))
+        } catch {
+            throw Self.failure(path + "/summary.txt", error)
+        }
+    }
+
+    /// Removes what a former run wrote, and nothing else.
+    private func clear() throws(TrainingError) {
+        let files = FileManager.default
+        let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
+            ["recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt"].contains(
+                $0)
+                || ($0.hasPrefix("images-") && $0.hasSuffix(".csv"))
+        }
+        for name in names {
+            do { try files.removeItem(atPath: path + "/" + name) } catch {
+                throw Self.failure(path + "/" + name, error)
+            }
+        }
+    }
+
+    private static func padded(_ step: Int) -> String {
+        let digits = String(step)
+        return String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+
+    private static func quoted(_ text: String) -> String {
+        text.contains(where: { ",\"\n".contains($0) })
+            ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
+    }
+
+    private static func failure(_ path: String, _ error: any Error) -> TrainingError {
+        let cause = (error as NSError).localizedDescription
+        return TrainingError(
+            .cannotWrite, "\(path) cannot be written: \(cause)",
+            remedy: "free disk space or give a folder that can be written with --set run.folder=PATH")
+    }
+}

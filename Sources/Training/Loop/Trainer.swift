@@ -1,0 +1,190 @@
+public import AdaptationMethods
+public import Collectives
+public import Datasets
+public import Kernels
+import Layers
+public import LowRankAdaptation
+public import SegmentAnything
+import Tensors
+
+/// One rank of a training run: computes its share of every global batch and keeps its slice of the optimizer.
+///
+/// A step: samples -> one gradient per sample -> records to all -> rank 0's message -> gradients to the owners of the
+/// slices, summed in sample order -> Adam on the slice -> parameters to all. Nothing in it depends on how many ranks
+/// there are, except who does what.
+public final class Trainer {
+    /// What happened in a step, the same on every rank unless it says otherwise.
+    public struct StepOutcome: Sendable {
+        /// The step, from 0.
+        public var step: Int
+        /// The epoch, from 0.
+        public var epoch: Int
+        /// Images of the batch, with or without instances.
+        public var images: Int
+        /// Per contributing sample: total, then the method's parts, summed.
+        public var lossSums: [Double]
+        /// Samples with a gradient.
+        public var contributingSamples: Int
+        /// The learning rate of the update.
+        public var learningRate: Double
+        /// Names of this rank's images whose numbers were not finite.
+        public var nonFiniteImages: [String]
+        /// Ranks with such images.
+        public var nonFiniteRanks: [Int]
+        /// What rank 0 said.
+        public var message: TrainingController.ControlMessage
+        /// Seconds this rank computed, waited for data, and exchanged.
+        public var seconds: (compute: Double, wait: Double, communication: Double)
+    }
+
+    /// The trainable numbers; equal on all ranks after every step.
+    public private(set) var adapter: LoRAAdapter
+    /// Steps of one epoch.
+    public var stepsPerEpoch: Int { sampler.stepsPerEpoch }
+    /// The names of the loss parts, in the order of `StepOutcome.lossSums` after the total.
+    public let lossNames: [String]
+
+    private let model: SegmentAnythingModel
+    private let method: any AdaptationMethod
+    private let communicator: any Communicator
+    private let sampler: ShardedSampler
+    private let prefetcher: SamplePrefetcher<SampleRequest, TrainingExample>
+    private let schedule: LearningRateSchedule
+    private let workspace: Workspace
+    private let sum: SampleOrderedSum
+    private var optimizer: Adam
+    private var controller: TrainingController
+
+    /// Prepares a run from its first step; starts reading images ahead.
+    public init(
+        model: SegmentAnythingModel, adapter: LoRAAdapter, method: any AdaptationMethod,
+        communicator: any Communicator, sampler: ShardedSampler, preparation: ExamplePreparation,
+        optimizer: Adam.Configuration, schedule: LearningRateSchedule, plan: TrainingController.Plan,
+        prefetch: (depth: Int, threads: Int), workspace: Workspace
+    ) {
+        (self.model, self.adapter, self.method) = (model, adapter, method)
+        (self.communicator, self.sampler, self.schedule, self.workspace) = (communicator, sampler, schedule, workspace)
+        lossNames = method.lossNames
+        sum = SampleOrderedSum(
+            parameterCount: adapter.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
+        self.optimizer = Adam(count: sum.ownSlice.count, configuration: optimizer)
+        controller = TrainingController(plan: plan)
+        let epochs = (plan.totalSteps + sampler.stepsPerEpoch - 1) / sampler.stepsPerEpoch
+        prefetcher = SamplePrefetcher(
+            sampler.requests(rank: communicator.rank, worldSize: communicator.worldSize, epochs: epochs),
+            depth: prefetch.depth, threads: prefetch.threads
+        ) { try preparation.trainingExample($0) }
+    }
+
+    /// Runs one step on all ranks.
+    ///
+    /// - Parameter isStopRequested: True when this rank was asked to end the run.
+    ///
+    /// Throws `DatasetError` for an image that cannot be read and `CollectivesError`.
+    public func runStep(_ step: Int, isStopRequested: Bool) throws -> StepOutcome {
+        let (epoch, place) = step.quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
+        communicator.phase = "step \(step)"
+        var stopwatch = Stopwatch()
+        var local = try computeShare(place, &stopwatch)
+        let batch = try sum.gatherRecords(
+            local.records, isFinite: local.nonFiniteImages.isEmpty, wantsStop: isStopRequested)
+        let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
+        let message = try decide(
+            TrainingController.StepReport(
+                step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
+                isStopRequested: batch.wantsStop))
+        let rate = schedule.rate(at: step)
+        if message.appliesUpdate {
+            try update(local.gradients, of: batch, contributing: contributing, rate: rate)
+        }
+        local.gradients = []
+        stopwatch.lap(\.communication)
+        return StepOutcome(
+            step: step, epoch: epoch, images: sampler.batchSize(step: place),
+            lossSums: batch.sums(count: 1 + lossNames.count), contributingSamples: contributing, learningRate: rate,
+            nonFiniteImages: local.nonFiniteImages, nonFiniteRanks: batch.nonFiniteRanks, message: message,
+            seconds: (stopwatch.compute, stopwatch.wait, stopwatch.communication))
+    }
+
+    /// Ends reading ahead.
+    public func stop() {
+        prefetcher.cancel()
+        prefetcher.waitUntilStopped()
+    }
+
+    private struct Share {
+        var records: [SampleRecord] = []
+        var gradients: [[Float]] = []
+        var nonFiniteImages: [String] = []
+    }
+
+    /// Losses and one gradient per sample of this rank's part of the batch.
+    private func computeShare(_ place: Int, _ stopwatch: inout Stopwatch) throws -> Share {
+        let range = ShardedSampler.share(
+            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: sampler.batchSize(step: place))
+        var share = Share()
+        for position in range {
+            let next = try prefetcher.next()
+            stopwatch.lap(\.wait)
+            guard let example = next else {
+                preconditionFailure("the schedule ended before step \(place), position \(position)")
+            }
+            precondition(example.request.position == position && example.request.step == place)
+            let count = example.prompts.count
+            guard count > 0 else {
+                let silence = [Double](repeating: 0, count: 1 + lossNames.count)
+                share.records.append(SampleRecord(position: position, values: silence, hasGradient: false))
+                continue
+            }
+            var gradient = GradientBuffer(count: adapter.layout.count)
+            let losses = try method.step(
+                AdaptationExample(
+                    weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<count)),
+                model: model, adapter: adapter, gradients: &gradient, in: workspace)
+            let numbers = gradient.values.elements
+            if !losses.isFinite || !numbers.allSatisfy(\.isFinite) { share.nonFiniteImages.append(example.id) }
+            share.records.append(
+                SampleRecord(position: position, values: [losses.total] + losses.parts.map(\.value)))
+            share.gradients.append(numbers)
+            stopwatch.lap(\.compute)
+        }
+        return share
+    }
+
+    /// Rank 0 decides, the others are told.
+    private func decide(_ report: TrainingController.StepReport) throws -> TrainingController.ControlMessage {
+        let mine = communicator.isRoot ? controller.decide(report).bytes : []
+        let bytes = try communicator.broadcast(bytes: mine, from: 0)
+        guard let message = TrainingController.ControlMessage(bytes: bytes) else {
+            throw TrainingError(
+                .protocolViolation, "rank 0 sent \(bytes) as its decision", remedy: "run one binary on all ranks")
+        }
+        return message
+    }
+
+    /// The mean gradient of the contributing samples to its owners, Adam there, and the parameters back to all.
+    private func update(_ gradients: [[Float]], of batch: BatchRecords, contributing: Int, rate: Double) throws {
+        var gradient = try sum.sum(gradients, of: batch)
+        let count = Float(contributing)
+        for i in gradient.indices { gradient[i] /= count }
+        var slice = adapter.parameters.rows(sum.ownSlice).elements
+        optimizer.update(&slice, gradient: gradient, rate: rate)
+        adapter.parameters = Tensor(try sum.gather(slice: slice), [adapter.layout.count])
+    }
+}
+
+/// Splits the time of a step among what it was spent on.
+private struct Stopwatch {
+    var compute = 0.0
+    var wait = 0.0
+    var communication = 0.0
+    private var last = ContinuousClock.now
+
+    /// Gives the time since the last lap to one account.
+    mutating func lap(_ account: WritableKeyPath<Stopwatch, Double>) {
+        let now = ContinuousClock.now
+        self[keyPath: account] +=
+            Double((now - last).components.attoseconds) * 1e-18 + Double((now - last).components.seconds)
+        last = now
+    }
+}
