@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Mean IoU before and after adaptation, with the standard error of the paired per-image difference.
+
+usage: table.py RUN_FOLDER [RUN_FOLDER ...]
+
+Reads images-STEP-PROMPT.csv of every run (made by `kedge adapt`). Runs that differ only in their seed are put together
+when their names end in -seedN: the difference of an image is then averaged over seeds first, and the standard error is
+taken over images.
+"""
+import csv
+import math
+import pathlib
+import re
+import sys
+
+
+def scores(path):
+    with open(path, newline="") as file:
+        return {row["image"]: float(row["mean_iou"]) for row in csv.DictReader(file)}
+
+
+def runs_by_name(folders):
+    groups = {}
+    for folder in map(pathlib.Path, folders):
+        groups.setdefault(re.sub(r"-seed\d+$", "", folder.name), []).append(folder)
+    return groups
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+        sys.exit(__doc__)
+    print(f"{'run':34} {'prompt':6} {'seeds':>5} {'images':>6} {'before':>7} {'after':>7} {'change':>8} {'std.err':>8} {'better':>7}")
+    for name, folders in runs_by_name(sys.argv[1:]).items():
+        for prompt in ("box", "point"):
+            before, after = {}, {}
+            for folder in folders:
+                files = sorted(folder.glob(f"images-*-{prompt}.csv"))
+                if len(files) < 2:
+                    continue
+                for image, value in scores(files[0]).items():
+                    before.setdefault(image, []).append(value)
+                for image, value in scores(files[-1]).items():
+                    after.setdefault(image, []).append(value)
+            images = sorted(set(before) & set(after))
+            if len(images) < 2:
+                continue
+            mean = lambda values: sum(values) / len(values)
+            change = [mean(after[i]) - mean(before[i]) for i in images]
+            centre = mean(change)
+            error = math.sqrt(sum((c - centre) ** 2 for c in change) / (len(change) - 1) / len(change))
+            print(f"{name:34} {prompt:6} {len(folders):5} {len(images):6} {mean([mean(before[i]) for i in images]):7.4f}"
+                  f" {mean([mean(after[i]) for i in images]):7.4f} {centre:+8.4f} {error:8.4f}"
+                  f" {mean([c > 0 for c in change]):6.0%}")
+
+
+if __name__ == "__main__":
+    main()

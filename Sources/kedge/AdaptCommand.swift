@@ -1,0 +1,60 @@
+import ArgumentParser
+import Collectives
+import Foundation
+import Kernels
+import Telemetry
+import Training
+
+/// Options that name a recipe.
+struct RecipeOptions: ParsableArguments {
+    @Option(name: .long, help: "The recipe, a YAML file. Without it every key has its default.")
+    var recipe: String?
+
+    @Option(
+        name: .customLong("set"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "Sets one key, as in optimizer.learningRate=1e-3; repeatable, wins over the file.", valueName: "key=value"))
+    var settings: [String] = []
+
+    /// The recipe with the sources of its values. Throws `RecipeError`, which lists all faults.
+    func resolve(adding more: [String] = []) throws -> ResolvedRecipe {
+        try ResolvedRecipe(path: recipe, environment: ProcessInfo.processInfo.environment, settings: settings + more)
+    }
+}
+
+/// `kedge adapt`.
+struct AdaptCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "adapt", abstract: "Adapts a model to the images of a recipe.",
+        discussion: """
+            Writes runs/NAME: recipe.yaml, log.jsonl, evaluation.csv, images-STEP-PROMPT.csv and adapter.safetensors. \
+            Results do not depend on the number of ranks or threads.
+
+            Recipe keys:
+            \(RecipeReference.helpText)
+            """)
+
+    @OptionGroup var options: RecipeOptions
+
+    @Flag(help: "Replace a run of the same name; without it such a run is left alone and the command refuses.")
+    var overwrite = false
+
+    @Flag(help: "Print the resolved recipe, with the source of every value, and stop.")
+    var dryRun = false
+
+    func run() throws {
+        Startup.watchSignals()
+        Startup.onAllRanks { communicator in
+            let resolved = try options.resolve()
+            if dryRun {
+                if communicator.isRoot { print(resolved.resolvedYAML, terminator: "") }
+                return .done
+            }
+            let threads = Startup.threads(asked: resolved.recipe.training.threads, communicator: communicator)
+            let run = AdaptationRun(
+                recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
+                isStopRequested: { Startup.isStopRequested })
+            return try run.run(overwriting: overwrite).exitCode
+        }
+    }
+}

@@ -1,0 +1,41 @@
+import ArgumentParser
+import Collectives
+import Kernels
+import Telemetry
+import Training
+
+/// `kedge evaluate`.
+struct EvaluateCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "evaluate",
+        abstract: "Scores a model, with or without an adapter, on the evaluation images of a recipe.",
+        discussion: """
+            Prints mean IoU and F1 per kind of prompt: means over images of the means over their instances, on the \
+            model's canvas. With --output the per-image scores are written there as CSV.
+            """)
+
+    @OptionGroup var options: RecipeOptions
+
+    @Option(help: "The adapter of a run (adapter.safetensors). Without it the base model is scored.")
+    var adapter: String?
+
+    @Option(help: "A folder for images-PROMPT.csv, one row per image.")
+    var output: String?
+
+    @Option(help: "With --output: how many images to draw per kind of prompt, truth, base and adapted side by side.")
+    var pictures = 0
+
+    func run() throws {
+        Startup.onAllRanks { communicator in
+            let resolved = try options.resolve()
+            let threads = Startup.threads(asked: resolved.recipe.training.threads, communicator: communicator)
+            let outcomes = try EvaluationRun(
+                recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads)
+            ).run(adapter: adapter, output: output, pictures: pictures)
+            if communicator.isRoot {
+                for outcome in outcomes { print(outcome.line) }
+            }
+            return .done
+        }
+    }
+}

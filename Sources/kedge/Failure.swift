@@ -1,0 +1,55 @@
+import AdaptationMethods
+import Collectives
+import Datasets
+import Foundation
+import Imaging
+import SegmentAnything
+import Telemetry
+import Training
+import WeightFiles
+
+/// The one line and the status of an error, whichever room it comes from.
+enum Failure {
+    /// The error in one line.
+    static func line(for error: any Error) -> String {
+        "\(error)".split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+            .joined(separator: "; ")
+    }
+
+    /// Writes one line to standard error.
+    static func report(_ line: String) {
+        FileHandle.standardError.write(Data("kedge: error: \(line)\n".utf8))
+    }
+
+    /// The documented status of an error.
+    static func exitCode(for error: any Error) -> ExitCode {
+        switch error {
+        case let error as RecipeError: error.exitCode
+        case let error as TrainingError: error.exitCode
+        case let error as WeightFileError:
+            switch error.rule {
+            case .fileUnreadable: .noInput
+            case .spaceLeft, .writable: .cannotWrite
+            default: .data
+            }
+        case let error as ImagingError:
+            switch error.code {
+            case .unreadable: .noInput
+            case .unwritable, .diskFull: .cannotWrite
+            case .outOfMemory: .resources
+            default: .data
+            }
+        case let error as DatasetError:
+            switch error.code {
+            case .missingFolder: .noInput
+            case .unknownDataset, .unavailablePrompt, .invalidOption: .usage
+            case .writeFailed: .cannotWrite
+            default: .data
+            }
+        case let error as CollectivesError: error.kind == .wrongLauncher ? .usage : .internalFault
+        case is TelemetryError: .cannotWrite
+        case is SegmentAnythingError, is AdaptationMethodError: .usage
+        default: .internalFault
+        }
+    }
+}

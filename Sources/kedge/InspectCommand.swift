@@ -1,0 +1,39 @@
+import ArgumentParser
+import Collectives
+import Telemetry
+import WeightFiles
+
+/// `kedge inspect`.
+struct InspectCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "inspect", abstract: "Tells what a weight file or adapter holds: dialect, model, sizes, tensors.",
+        discussion: "Reads safetensors and PyTorch's zip files (.pth, .pt); nothing in them is executed.")
+
+    @Argument(help: "The file.")
+    var file: String
+
+    @Flag(help: "List every tensor with its element type and shape.")
+    var tensors = false
+
+    func run() throws {
+        Startup.onAllRanks { communicator in
+            guard communicator.isRoot else { return .done }
+            let table = try WeightFile.open(file)
+            let numbers = table.entries.reduce(0) { $0 + $1.count }
+            print("file      \(file)")
+            print("sha256    \(table.fileDigest())")
+            print("content   \(table.contentDigest())")
+            if let identity = try? WeightDialect.detect(table) {
+                print("model     \(identity)")
+            } else {
+                print("model     not a Segment Anything model by its tensor names")
+            }
+            print("tensors   \(table.entries.count), \(numbers) numbers")
+            for key in table.metadata.keys.sorted() { print("metadata  \(key) = \(table.metadata[key] ?? "")") }
+            if tensors {
+                for entry in table.entries { print("\(entry.name)  \(entry.elementType.rawValue)  \(entry.shape)") }
+            }
+            return .done
+        }
+    }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Telemetry
+import Training
+
+/// The command line: it reads arguments, starts the ranks' part of a command, and turns errors into one line and a status.
+@main
+struct Kedge: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "kedge",
+        abstract: "Adapts the Segment Anything Model to a new image domain, on CPU clusters.",
+        discussion: """
+            Start it alone, or on several ranks with `mpirun -np N kedge adapt ...`. Exit codes: 0 done, 64 usage or \
+            recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 73 cannot write, \
+            75 stopped on request.
+            """,
+        version: Versions.kedge,
+        subcommands: [
+            AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
+        ])
+
+    static func main() {
+        Startup.prepareProcess()
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            // Help, version and faulty arguments: the parser's own texts and status 0 or 64.
+            exit(withError: error)
+        }
+    }
+}

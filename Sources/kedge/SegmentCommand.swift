@@ -1,0 +1,156 @@
+import ArgumentParser
+import Collectives
+import Datasets
+import Foundation
+import Imaging
+import Kernels
+import Telemetry
+import Training
+
+/// `kedge segment`.
+struct SegmentCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "segment", abstract: "Segments one image with boxes, points or masks as prompts.",
+        discussion: """
+            Every --box is an object of its own. All --point together describe one more object, or refine the box if \
+            there is exactly one; --mask is a rough mask for that same object. Coordinates are pixels of the image, \
+            from its top left corner. Writes mask-1.png, mask-2.png, ... (0 and 255), labels.png (object numbers) and \
+            overlay.png.
+            """)
+
+    @Argument(help: "The image, PNG or JPEG.")
+    var image: String
+
+    @Option(parsing: .singleValue, help: ArgumentHelp("A box; repeatable.", valueName: "x0,y0,x1,y1"))
+    var box: [String] = []
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("A point on the object, or with ,0 a point off it; repeatable.", valueName: "x,y[,0|1]"))
+    var point: [String] = []
+
+    @Option(help: "A rough mask of the object, an image of the same size: above 127 is inside.")
+    var mask: String?
+
+    @Option(help: "The kind of model: mobilesam, litemedsam, vit_b, vit_l, vit_h.")
+    var model = "mobilesam"
+
+    @Option(help: "The weight file; by default where scripts/fetch-weights puts it.")
+    var weights = ""
+
+    @Option(help: "The adapter of a run (adapter.safetensors).")
+    var adapter: String?
+
+    @Option(help: "How the image is made ready: auto, sam, wesam, medsam.")
+    var preprocessing = "auto"
+
+    @Option(help: "The folder for the results.")
+    var output = "segmentation"
+
+    @Option(help: "Threads; 0 for all cores.")
+    var threads = 0
+
+    @Flag(help: "Of three candidate masks take the one the model trusts most: better for a single point.")
+    var multimask = false
+
+    func run() throws {
+        Startup.onAllRanks { communicator in
+            guard communicator.isRoot else { return .done }
+            let resolved = try ResolvedRecipe(
+                settings: ["model.kind=\(model)", "preprocessing=\(preprocessing)", "data.root=."])
+            let picture = try ImageFile.decode(path: image).rgb()
+            let objects = try prompts(width: picture.width, height: picture.height)
+            let recipe = resolved.recipe
+            let loaded = try LoadedModel(
+                kind: recipe.model.kind, weights: weights, imageSize: 0,
+                preprocessing: recipe.resolvedPreprocessing)
+            let segmenter = ImageSegmenter(
+                loaded, adapter: try adapter.map { try loaded.adapter(opening: $0) },
+                workspace: Workspace(threads: Startup.threads(asked: threads, communicator: communicator)))
+            let masks = try segmenter.segment(picture, objects, multimask: multimask)
+            try write(picture, masks, objects)
+            return .done
+        }
+    }
+
+    /// The objects that the arguments describe.
+    private func prompts(width: Int, height: Int) throws -> [ImageSegmenter.ObjectPrompt] {
+        var objects = try box.map { text -> ImageSegmenter.ObjectPrompt in
+            let numbers = try Self.numbers(text, counts: [4], option: "--box", form: "x0,y0,x1,y1")
+            guard numbers[2] > numbers[0], numbers[3] > numbers[1] else {
+                throw TrainingError(.configuration, "--box \(text) has no area", remedy: "give x0 < x1 and y0 < y1")
+            }
+            return .init(box: Box(x0: numbers[0], y0: numbers[1], x1: numbers[2], y1: numbers[3]))
+        }
+        let points = try point.map { text -> LabelledPoint in
+            let numbers = try Self.numbers(text, counts: [2, 3], option: "--point", form: "x,y or x,y,0")
+            return LabelledPoint(x: numbers[0], y: numbers[1], isForeground: numbers.count == 2 || numbers[2] != 0)
+        }
+        for (x, y, option) in objects.compactMap(\.box).flatMap({ [($0.x0, $0.y0, "--box"), ($0.x1, $0.y1, "--box")] })
+            + points.map({ ($0.x, $0.y, "--point") })
+        where !(0...Double(width)).contains(x) || !(0...Double(height)).contains(y) {
+            throw TrainingError(
+                .configuration, "\(option) has the corner or point \(x),\(y) outside the image of \(width) x \(height)",
+                remedy: "give pixels of the image")
+        }
+        let rough = try mask.map { try roughMask($0, width: width, height: height) }
+        if !points.isEmpty || rough != nil {
+            if objects.count == 1 {
+                objects[0].points = points
+                objects[0].mask = rough
+            } else {
+                objects.append(.init(points: points, mask: rough))
+            }
+        }
+        guard !objects.isEmpty else {
+            throw TrainingError(.configuration, "there is no prompt", remedy: "give --box, --point or --mask")
+        }
+        return objects
+    }
+
+    private func roughMask(_ path: String, width: Int, height: Int) throws -> [UInt8] {
+        let image = try ImageFile.decode(path: path)
+        guard image.width == width, image.height == height else {
+            throw TrainingError(
+                .configuration, "--mask \(path) is \(image.width) x \(image.height), the image \(width) x \(height)",
+                remedy: "give a mask of the image's size")
+        }
+        return stride(from: 0, to: image.pixels.count, by: image.channels).map { image.pixels[$0] > 127 ? 1 : 0 }
+    }
+
+    private static func numbers(_ text: String, counts: [Int], option: String, form: String) throws -> [Double] {
+        let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
+        let numbers = parts.compactMap { $0 }.filter(\.isFinite)
+        guard numbers.count == parts.count, counts.contains(numbers.count) else {
+            throw TrainingError(.configuration, "\(option) \(text) is not of the form \(form)", remedy: "give \(form)")
+        }
+        return numbers
+    }
+
+    private func write(
+        _ picture: Image, _ masks: [ImageSegmenter.Mask], _ objects: [ImageSegmenter.ObjectPrompt]
+    ) throws {
+        do {
+            try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+        } catch {
+            throw TrainingError(
+                .cannotWrite, "\(output) cannot be made: \((error as NSError).localizedDescription)",
+                remedy: "give a folder that can be written with --output")
+        }
+        var labels = LabelImage(
+            width: picture.width, height: picture.height,
+            labels: [UInt16](repeating: 0, count: picture.width * picture.height))
+        for (index, mask) in masks.enumerated() {
+            let file = "\(output)/mask-\(index + 1).png"
+            try Image(
+                width: picture.width, height: picture.height, channels: 1, pixels: mask.pixels.map { $0 ? 255 : 0 }
+            ).writePNG(to: file)
+            for pixel in mask.pixels.indices where mask.pixels[pixel] { labels.labels[pixel] = UInt16(index + 1) }
+            let area = mask.pixels.reduce(0) { $0 + ($1 ? 1 : 0) }
+            print("\(file): \(area) pixels, predicted IoU \(String(format: "%.3f", mask.predictedIoU))")
+        }
+        try labels.writePNG(to: output + "/labels.png")
+        try ImageSegmenter.overlay(picture, masks, objects).writePNG(to: output + "/overlay.png")
+        print("\(output)/overlay.png")
+    }
+}

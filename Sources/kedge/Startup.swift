@@ -1,0 +1,95 @@
+import Collectives
+import Foundation
+import Kernels
+import Synchronization
+import Telemetry
+
+/// What a process does before and around its command.
+enum Startup {
+    /// Set in the environment of a process that has started itself again, so that it happens once.
+    private static let marker = "KEDGE_RESTARTED"
+
+    /// Checks the processor and makes OpenBLAS load the right kernels; runs before MPI is initialised.
+    ///
+    /// OpenBLAS chooses while it loads, so where its choice is wrong the process replaces itself, once.
+    static func prepareProcess() {
+        let flags = BLASEnvironment.processorFlags()
+        if let missing = BLASEnvironment.missingInstructionSets(flags: flags) {
+            Failure.report(
+                "this processor lacks \(missing.joined(separator: ", ")); run Kedge on an x86-64-v3 machine "
+                    + "(Haswell, Zen or newer)")
+            exit(ExitCode.resources.rawValue)
+        }
+        let environment = ProcessInfo.processInfo.environment
+        if environment[marker] == nil,
+            let core = BLASEnvironment.coreTypeToSet(
+                coreName: BLASEnvironment.coreName, flags: flags, environment: environment)
+        {
+            setenv("OPENBLAS_CORETYPE", core, 1)
+            setenv("OPENBLAS_NUM_THREADS", "1", 1)
+            setenv(marker, "1", 1)
+            let arguments = CommandLine.arguments.map { strdup($0) } + [nil]
+            execv("/proc/self/exe", arguments)
+            // Only reached when the replacement failed: slower kernels are no reason to stop.
+        }
+        BLASEnvironment.useSingleThread()
+    }
+
+    /// Runs a command's work on all ranks and ends the process with its status.
+    static func onAllRanks(_ work: (any Communicator) throws -> ExitCode) -> Never {
+        let communicator: any Communicator
+        do {
+            communicator = try Launch.detect().start()
+        } catch {
+            Failure.report(Failure.line(for: error))
+            exit(Failure.exitCode(for: error).rawValue)
+        }
+        do {
+            let code = try work(communicator)
+            try (communicator as? MPICommunicator)?.finalize()
+            exit(code.rawValue)
+        } catch {
+            // Faults that all ranks meet are told once: the others give rank 0 two seconds to end them.
+            signal(SIGTERM, SIG_DFL)
+            if !communicator.isRoot { Thread.sleep(forTimeInterval: 2) }
+            let place = communicator.worldSize > 1 ? "[rank \(communicator.rank) \(communicator.hostName)] " : ""
+            Failure.report(place + Failure.line(for: error))
+            let code = Failure.exitCode(for: error).rawValue
+            communicator.abort(code: code)
+            exit(code)
+        }
+    }
+
+    /// The threads of one rank: what the recipe says, else its share of the cores it may run on.
+    static func threads(asked: Int, communicator: any Communicator) -> Int {
+        if asked > 0 { return asked }
+        // A rank bound to cores of its own sees just those; unbound ranks of a node share all of them.
+        let visible = affinityCores()
+        let online = ProcessInfo.processInfo.processorCount
+        return visible < online ? visible : max(1, visible / communicator.ranksOnNode)
+    }
+
+    /// The cores the scheduler lets this process run on, from the mask that Linux prints in hexadecimal words.
+    static func affinityCores(status path: String = "/proc/self/status") -> Int {
+        let key = "Cpus_allowed:"
+        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+            let line = text.split(separator: "\n").first(where: { $0.hasPrefix(key) })
+        else { return ProcessInfo.processInfo.processorCount }
+        return max(1, line.dropFirst(key.count).compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount })
+    }
+
+    private static let stopRequests = Atomic<Int>(0)
+
+    /// True once a signal asked the run to end.
+    static var isStopRequested: Bool { stopRequests.load(ordering: .relaxed) > 0 }
+
+    /// SIGUSR1 and SIGTERM end the run after the current step; a first SIGINT too, a second one at once.
+    static func watchSignals() {
+        for number in [SIGUSR1, SIGTERM] {
+            signal(number) { _ in Startup.stopRequests.add(1, ordering: .relaxed) }
+        }
+        signal(SIGINT) { _ in
+            if Startup.stopRequests.add(1, ordering: .relaxed).oldValue > 0 { _exit(130) }
+        }
+    }
+}

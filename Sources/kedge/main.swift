@@ -1,1 +1,0 @@
-print("kedge: no command is built yet");
