@@ -1,13 +1,11 @@
-/// A prompt or configuration that a model cannot take.
+/// A prompt that a model cannot take.
 public struct SegmentAnythingError: Error, CustomStringConvertible, Equatable {
     /// What is wrong.
     public enum Kind: Sendable, Equatable {
         /// The prompts of a batch do not fit together.
         case prompt
-        /// The prompts or images do not fit the model.
+        /// The prompts do not fit the model.
         case size
-        /// A configuration contradicts itself.
-        case configuration
     }
 
     /// What is wrong.

@@ -32,16 +32,27 @@ struct GoldenModel {
         sizes = try JSONDecoder().decode(Sizes.self, from: Data((table.metadata["config"] ?? "").utf8))
     }
 
+    /// The sizes of the whole model.
+    var configuration: SegmentAnythingConfiguration {
+        var encoder = ImageEncoderViTConfiguration(
+            width: sizes.dim, depth: sizes.depth, heads: sizes.heads, globalBlocks: sizes.glob)
+        (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (sizes.img, sizes.window, sizes.ed)
+        return SegmentAnythingConfiguration(encoder: .viT(encoder), decoder: decoderConfiguration)
+    }
+
+    private var decoderConfiguration: MaskDecoderConfiguration {
+        let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape[0]
+        return MaskDecoderConfiguration(
+            width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden ?? sizes.ed)
+    }
+
     func promptEncoder() throws -> PromptEncoder {
         let configuration = PromptEncoderConfiguration(width: sizes.ed, imageSize: sizes.img, embeddingSide: side)
         return try build(below: "weights.prompt_encoder") { PromptEncoder($0, configuration: configuration) }
     }
 
     func maskDecoder() throws -> MaskDecoder {
-        let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape[0]
-        let configuration = MaskDecoderConfiguration(
-            width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden ?? sizes.ed)
-        return try build(below: "weights.mask_decoder") { MaskDecoder($0, configuration: configuration) }
+        try build(below: "weights.mask_decoder") { MaskDecoder($0, configuration: decoderConfiguration) }
     }
 
     private func build<Part>(below prefix: String, _ make: (ScopedParameterSource) -> Part) throws -> Part {

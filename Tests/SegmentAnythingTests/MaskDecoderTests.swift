@@ -57,27 +57,26 @@ import Testing
         let gradient = pass.backward(dLogits, dIoU, workspace).elements
         func objective(_ point: Tensor) -> Double {
             let (logits, iou) = decode(prompts, point, workspace)
-            let values: [Float] = logits.elements + iou.elements
-            let slopes: [Float] = dLogits.elements + dIoU.elements
-            var sum = 0.0
-            for (value, slope) in zip(values, slopes) { sum += Double(value) * Double(slope) }
-            return sum
+            return dot(logits.elements, dLogits.elements) + dot(iou.elements, dIoU.elements)
         }
-        var squares = 0.0
-        for slope in gradient { squares += Double(slope) * Double(slope) }
-        let norm = squares.squareRoot()
+        let norm = Float(dot(gradient, gradient).squareRoot())
         for index in 0..<3 {
             // Half along the gradient, half at random: a random direction alone hardly meets the gradient.
             let random = TestValues.uniform(embedding.count, "direction \(index)")
-            let direction = zip(random, gradient).map { $0 / 20 + $1 / Float(norm) }
+            let direction = zip(random, gradient).map { $0 / 20 + $1 / norm }
             let step: Float = 0.02
             let above = objective(moved(by: step, direction))
             let below = objective(moved(by: -step, direction))
             let numeric = (above - below) / Double(2 * step)
-            var analytic = 0.0
-            for (slope, move) in zip(gradient, direction) { analytic += Double(slope) * Double(move) }
+            let analytic = dot(gradient, direction)
             #expect(abs(numeric - analytic) < 2e-3 * abs(analytic), "\(numeric) against \(analytic)")
         }
+    }
+
+    private func dot(_ x: [Float], _ y: [Float]) -> Double {
+        var sum = 0.0
+        for (a, b) in zip(x, y) { sum += Double(a) * Double(b) }
+        return sum
     }
 
     private func moved(by step: Float, _ direction: [Float]) -> Tensor {

@@ -4,7 +4,6 @@ import SegmentAnything
 import TestSupport
 import Tensors
 import Testing
-import WeightFiles
 
 @Suite struct PromptTests {
     let encoder = PromptEncoder(
