@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import LowRankAdaptation
 import Telemetry
 import WeightFiles
 
@@ -25,6 +26,8 @@ struct InspectCommand: ParsableCommand {
             print("content   \(table.contentDigest())")
             if let identity = try? WeightDialect.detect(table) {
                 print("model     \(identity)")
+            } else if let adapter = try? AdapterFile(opening: file) {
+                print("model     LoRA adapter of rank \(adapter.rank) for \(adapter.description.model)")
             } else {
                 print("model     not a Segment Anything model by its tensor names")
             }

@@ -55,6 +55,7 @@ struct SegmentCommand: ParsableCommand {
 
     func run() throws {
         Startup.onAllRanks { communicator in
+            let cores = try Startup.threads(asked: threads, communicator: communicator)
             guard communicator.isRoot else { return .done }
             let resolved = try ResolvedRecipe(
                 settings: ["model.kind=\(model)", "preprocessing=\(preprocessing)", "data.root=."])
@@ -66,7 +67,7 @@ struct SegmentCommand: ParsableCommand {
                 preprocessing: recipe.resolvedPreprocessing)
             let segmenter = ImageSegmenter(
                 loaded, adapter: try adapter.map { try loaded.adapter(opening: $0) },
-                workspace: Workspace(threads: Startup.threads(asked: threads, communicator: communicator)))
+                workspace: Workspace(threads: cores))
             let masks = try segmenter.segment(picture, objects, multimask: multimask)
             try write(picture, masks, objects)
             return .done

@@ -60,22 +60,27 @@ enum Startup {
         }
     }
 
-    /// The threads of one rank: what the recipe says, else its share of the cores it may run on.
-    static func threads(asked: Int, communicator: any Communicator) -> Int {
+    /// The threads of one rank: what the recipe says, else its share of the cores it may run on. Collective.
+    ///
+    /// Ranks of a node that were bound to cores of their own have different masks; those with the same mask share its
+    /// cores. Throws `CollectivesError`.
+    static func threads(asked: Int, communicator: any Communicator) throws -> Int {
+        let mask = affinityMask()
+        let masks = try communicator.allGather(bytes: Array(mask.utf8))
         if asked > 0 { return asked }
-        // A rank bound to cores of its own sees just those; unbound ranks of a node share all of them.
-        let visible = affinityCores()
-        let online = ProcessInfo.processInfo.processorCount
-        return visible < online ? visible : max(1, visible / communicator.ranksOnNode)
+        let hosts = communicator.hostNames
+        let sharing = masks.indices.filter { hosts[$0] == communicator.hostName && masks[$0] == Array(mask.utf8) }
+        let cores = mask.compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
+        return max(1, cores / max(1, sharing.count))
     }
 
-    /// The cores the scheduler lets this process run on, from the mask that Linux prints in hexadecimal words.
-    static func affinityCores(status path: String = "/proc/self/status") -> Int {
+    /// The cores the scheduler lets this process run on, as the hexadecimal words that Linux prints.
+    private static func affinityMask(status path: String = "/proc/self/status") -> String {
         let key = "Cpus_allowed:"
         guard let text = try? String(contentsOfFile: path, encoding: .utf8),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix(key) })
-        else { return ProcessInfo.processInfo.processorCount }
-        return max(1, line.dropFirst(key.count).compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount })
+        else { return String(repeating: "1", count: ProcessInfo.processInfo.processorCount) }
+        return line.dropFirst(key.count).trimmingCharacters(in: .whitespaces)
     }
 
     private static let stopRequests = Atomic<Int>(0)

@@ -64,18 +64,19 @@ public struct AdaptationRun {
         let trainer = try makeTrainer(loaded, data)
         defer { trainer.stop() }
         let end = try train(trainer, loaded, evaluator, log)
+        let code: ExitCode = end.stop == .requested ? .resumable : .done
+        // A run that was stopped has no final adapter, only that of its last step.
+        let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
         let digest =
             communicator.isRoot
-            ? try AdapterFile.write(trainer.adapter, loaded.description(settings, step: end.steps), to: folder.adapter)
-            : nil
-        let code: ExitCode = end.stop == .requested ? .resumable : .done
+            ? try AdapterFile.write(trainer.adapter, loaded.description(settings, step: end.steps), to: file) : nil
         if communicator.isRoot {
             if !before.isEmpty, !end.scores.isEmpty {
                 let table = EvaluationTable(before: before, after: end.scores).text
                 try folder.writeSummary(table)
                 for line in table.split(separator: "\n") { log.message(.info, String(line)) }
             }
-            log.message(.info, "adapter \(folder.adapter) sha256 \(digest ?? "")")
+            log.message(.info, "adapter \(file) sha256 \(digest ?? "")")
         }
         let seconds = Double((ContinuousClock.now - started).components.seconds)
         log.record(.end(EndRecord(exitCode: code, step: end.steps, imagesSeen: end.images, seconds: seconds)))

@@ -10,7 +10,8 @@ public enum Versions {
     /// Programs and libraries with their versions.
     public static var all: [(name: String, version: String)] {
         [
-            ("kedge", kedge), ("openmpi", MPICommunicator.libraryVersion), ("openblas", BLASEnvironment.configuration),
+            ("kedge", kedge), ("mpi", String(MPICommunicator.libraryVersion.prefix { $0 != "," })),
+            ("openblas", BLASEnvironment.configuration),
             ("system", ProcessInfo.processInfo.operatingSystemVersionString),
         ]
     }

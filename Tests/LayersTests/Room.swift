@@ -1,1 +1,0 @@
-// This room has no tests yet.
