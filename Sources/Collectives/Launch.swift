@@ -4,7 +4,7 @@ import Foundation
 ///
 /// - Open MPI's `mpirun` sets `OMPI_COMM_WORLD_SIZE`, a PMIx launcher (`srun --mpi=pmix`) `PMIX_RANK`, older ones `PMI_SIZE`.
 /// - Without any of them the process is alone and MPI is not initialised.
-/// - `SLURM_NTASKS` above 1 without several ranks means that `srun` started tasks which do not see each other.
+/// - `SLURM_STEP_NUM_TASKS` above 1 without several ranks means that `srun` started tasks which do not see each other.
 public struct Launch: Sendable, Equatable {
     /// The program that started this process.
     public enum Launcher: String, Sendable {
@@ -22,12 +22,13 @@ public struct Launch: Sendable, Equatable {
     public let launcher: Launcher
     /// The number of ranks the environment speaks of, if it does.
     public let expectedRanks: Int?
-    /// Where that number comes from, for example `SLURM_NTASKS=4`.
+    /// Where that number comes from, for example `SLURM_STEP_NUM_TASKS=4`.
     public let evidence: String
 
     /// Reads the launcher from environment variables.
     ///
-    /// `mpirun`'s own count wins over Slurm's, so one rank inside a larger allocation is a legitimate run.
+    /// `mpirun`'s own count wins over Slurm's, so one rank inside a larger allocation is a legitimate run. Of Slurm only a
+    /// step of `srun` counts: `SLURM_NTASKS` is set in every batch script, where a lone process is legitimate too.
     public static func detect(_ environment: [String: String]) -> Launch {
         func number(_ name: String) -> Int? { environment[name].flatMap { Int($0) } }
         let launcher: Launcher =
@@ -36,7 +37,7 @@ public struct Launch: Sendable, Equatable {
             : environment["PMIX_RANK"] != nil
                 ? .pmix
                 : environment["PMI_RANK"] != nil || environment["PMI_SIZE"] != nil ? .pmi : .none
-        let source = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"].first { number($0) != nil }
+        let source = ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"].first { number($0) != nil }
         let count = source.flatMap(number)
         return Launch(
             launcher: launcher, expectedRanks: count,

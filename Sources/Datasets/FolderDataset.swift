@@ -81,9 +81,21 @@ public struct FolderDataset: SegmentationDataset {
             if let threshold = binariseThreshold {
                 return InstanceMasks(try ImageFile.decode(path: entry.label), above: threshold)
             }
-            return InstanceMasks(labels: try LabelFile.decode(path: entry.label))
+            let labels = try LabelFile.decode(path: entry.label)
+            let distinct = InstanceMasks.distinctLabels(labels)
+            let bytes = distinct * labels.width * labels.height / 8
+            guard bytes <= Self.maskByteLimit else {
+                throw DatasetError(
+                    .unreadableFile, at: entry.label,
+                    "holds \(distinct) different values, which would take \(bytes >> 20) MiB of masks",
+                    remedy: "give instance numbers, or set data.binarise for an intensity image")
+            }
+            return InstanceMasks(labels: labels)
         }
     }
+
+    /// Bytes that the masks of one image may take.
+    private static let maskByteLimit = 1 << 30
 
     /// Runs a decoder and names its file in the error if it fails.
     private static func reading<Result>(_ path: String, _ decode: () throws -> Result) throws -> Result {

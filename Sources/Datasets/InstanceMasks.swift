@@ -24,6 +24,13 @@ public struct InstanceMasks: Equatable, Sendable {
         words = [UInt64](repeating: 0, count: count * height * wordsPerRow)
     }
 
+    /// How many different non-zero labels an image holds.
+    public static func distinctLabels(_ labels: LabelImage) -> Int {
+        var isUsed = [Bool](repeating: false, count: 1 << 16)
+        for label in labels.labels { isUsed[Int(label)] = true }
+        return isUsed.dropFirst().reduce(0) { $0 + ($1 ? 1 : 0) }
+    }
+
     /// Creates one mask per distinct non-zero label, in ascending order of the label.
     public init(labels: LabelImage) {
         var isUsed = [Bool](repeating: false, count: 1 << 16)

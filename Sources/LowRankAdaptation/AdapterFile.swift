@@ -61,7 +61,8 @@ public struct AdapterFile: Sendable {
         let metadata = table.metadata
         guard metadata[Self.marker] == Self.version, let model = metadata["model"],
             let imageSize = metadata["image_size"].flatMap({ Int($0) }),
-            let rank = metadata["rank"].flatMap({ Int($0) }), rank > 0, let baseDigest = metadata["base_digest"],
+            let rank = metadata["rank"].flatMap({ Int($0) }), (1...256).contains(rank),
+            let baseDigest = metadata["base_digest"],
             let preprocessing = metadata["preprocessing"], let step = metadata["step"].flatMap({ Int($0) })
         else {
             throw WeightFileError(

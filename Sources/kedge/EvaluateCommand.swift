@@ -25,6 +25,10 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "With --output: how many images to draw per kind of prompt, truth, base and adapted side by side.")
     var pictures = 0
 
+    func validate() throws {
+        guard pictures >= 0 else { throw ValidationError("--pictures must be 0 or more") }
+    }
+
     func run() throws {
         Startup.onAllRanks { communicator in
             let resolved = try options.resolve()

@@ -53,6 +53,10 @@ struct SegmentCommand: ParsableCommand {
     @Flag(help: "Of three candidate masks take the one the model trusts most: better for a single point.")
     var multimask = false
 
+    func validate() throws {
+        guard (0...1024).contains(threads) else { throw ValidationError("--threads must be 0 to 1024") }
+    }
+
     func run() throws {
         Startup.onAllRanks { communicator in
             let cores = try Startup.threads(asked: threads, communicator: communicator)

@@ -49,9 +49,9 @@ enum Startup {
             try (communicator as? MPICommunicator)?.finalize()
             exit(code.rawValue)
         } catch {
-            // Faults that all ranks meet are told once: the others give rank 0 two seconds to end them.
+            // Faults that all ranks meet are told once: the others give rank 0 five seconds to end them.
             signal(SIGTERM, SIG_DFL)
-            if !communicator.isRoot { Thread.sleep(forTimeInterval: 2) }
+            if !communicator.isRoot { Thread.sleep(forTimeInterval: 5) }
             let place = communicator.worldSize > 1 ? "[rank \(communicator.rank) \(communicator.hostName)] " : ""
             Failure.report(place + Failure.line(for: error))
             let code = Failure.exitCode(for: error).rawValue

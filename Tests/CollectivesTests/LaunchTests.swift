@@ -11,9 +11,9 @@ import Testing
 
     @Test(arguments: [
         (["OMPI_COMM_WORLD_SIZE": "4"], Launch.Launcher.openMPI, 4),
-        (["PMIX_RANK": "0", "SLURM_NTASKS": "8"], .pmix, 8),
+        (["PMIX_RANK": "0", "SLURM_STEP_NUM_TASKS": "8"], .pmix, 8),
         (["PMI_RANK": "1", "PMI_SIZE": "2"], .pmi, 2),
-        (["SLURM_NTASKS": "3"], .none, 3),
+        (["SLURM_STEP_NUM_TASKS": "3"], .none, 3),
     ])
     func launchersAreRecognised(
         environment: [String: String], launcher: Launch.Launcher, ranks: Int
@@ -28,10 +28,10 @@ import Testing
     }
 
     @Test func slurmTasksWithoutALauncherAreRefused() {
-        #expect(throws: CollectivesError.self) { try Launch.detect(["SLURM_NTASKS": "4"]).start() }
+        #expect(throws: CollectivesError.self) { try Launch.detect(["SLURM_STEP_NUM_TASKS": "4"]).start() }
     }
 
     @Test func oneRankInALargerAllocationIsALegitimateRun() throws {
-        try Launch.detect(["OMPI_COMM_WORLD_SIZE": "1", "SLURM_NTASKS": "8"]).verify(worldSize: 1)
+        try Launch.detect(["OMPI_COMM_WORLD_SIZE": "1", "SLURM_STEP_NUM_TASKS": "8"]).verify(worldSize: 1)
     }
 }

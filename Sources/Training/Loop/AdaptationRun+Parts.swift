@@ -57,6 +57,18 @@ extension AdaptationRun {
             prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads))
     }
 
+    /// Stops all ranks when one has another recipe or other images than rank 0.
+    func checkAgreement(_ data: TrainingData) throws {
+        // Threads may differ: the result does not depend on them.
+        let settings = RecipeReference.fields.filter { $0.key != "training.threads" }.map {
+            (name: $0.key, value: "\($0.value(recipe.recipe))")
+        }
+        let images = [("training", data.training), ("evaluation", data.evaluation)].map { name, subset in
+            (name: "\(name) images", value: (0..<subset.count).map { subset.id($0) }.joined(separator: " "))
+        }
+        try RankAgreement.check(settings + images, communicator: communicator)
+    }
+
     /// The lines that open a log.
     func announce(_ loaded: LoadedModel, _ data: TrainingData, to log: RunLog) throws {
         let placements = try communicator.allGather(

@@ -50,6 +50,7 @@ public struct AdaptationRun {
         let settings = recipe.recipe
         let loaded = try LoadedModel(settings, communicator: communicator)
         let data = try TrainingData(settings)
+        try checkAgreement(data)
         if communicator.isRoot { try folder.create(recipe: recipe.resolvedYAML, overwriting: overwriting) }
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
@@ -71,7 +72,7 @@ public struct AdaptationRun {
             communicator.isRoot
             ? try AdapterFile.write(trainer.adapter, loaded.description(settings, step: end.steps), to: file) : nil
         if communicator.isRoot {
-            if !before.isEmpty, !end.scores.isEmpty {
+            if !before.isEmpty, !end.scores.isEmpty, end.scores.allSatisfy({ $0.step == end.steps }) {
                 let table = EvaluationTable(before: before, after: end.scores).text
                 try folder.writeSummary(table)
                 for line in table.split(separator: "\n") { log.message(.info, String(line)) }
@@ -98,7 +99,14 @@ public struct AdaptationRun {
             totalSteps: plan(trainer.stepsPerEpoch).totalSteps, lossNames: trainer.lossNames, log: log)
         var end = TrainingEnd()
         while true {
-            let outcome = try trainer.runStep(end.steps, isStopRequested: isStopRequested())
+            let outcome: Trainer.StepOutcome
+            do {
+                outcome = try trainer.runStep(end.steps, isStopRequested: isStopRequested())
+            } catch {
+                // What was learnt until here is worth more than a second error.
+                if end.steps > 0 { try? save(trainer, loaded, step: end.steps) }
+                throw error
+            }
             for image in outcome.nonFiniteImages {
                 log.warning(
                     "step \(outcome.step): a loss or gradient of image \(image) is not finite; its batch is not used")
@@ -118,6 +126,7 @@ public struct AdaptationRun {
             }
             guard let stop = outcome.message.stop else { continue }
             if stop == .nonFinite {
+                try save(trainer, loaded, step: end.steps)
                 throw TrainingError(
                     .nonFinite,
                     "step \(outcome.step): losses or gradients of ranks \(outcome.nonFiniteRanks) are not finite",

@@ -32,6 +32,7 @@ public struct EvaluationRun {
         let data = try TrainingData(recipe.recipe)
         let parts = AdaptationRun(
             recipe: recipe, communicator: communicator, workspace: workspace, isStopRequested: { false })
+        try parts.checkAgreement(data)
         guard let evaluator = try parts.makeEvaluator(loaded, data) else {
             throw TrainingError(
                 .configuration, "there is no image to score",

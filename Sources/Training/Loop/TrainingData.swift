@@ -13,6 +13,10 @@ public struct TrainingData: Sendable {
     /// Opens the data and splits it: `data.split` cuts one folder, `data.evaluationRoot` names a second one, and the
     /// split `none` trains and scores on the same images. Throws `DatasetError`.
     public init(_ recipe: Recipe) throws {
+        guard recipe.prompts.kind != .coarse, !recipe.evaluation.prompts.contains(.coarse) else {
+            throw DatasetError(
+                .unavailablePrompt, at: "prompts", "coarse prompts are not built yet", remedy: "use box or point")
+        }
         let settings = recipe.data
         let root = try Self.open(settings, root: settings.root)
         let limit = settings.limit > 0 ? settings.limit : nil

@@ -72,7 +72,7 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var splitSeed: Int?
         /// Folder of another data set to evaluate on; none evaluates on the split
         public var evaluationRoot: String?
-        /// At most so many training images; 0 is all
+        /// At most so many images, before the split; 0 is all
         public var limit = 0
         /// What to do with the orientation an image file states
         public var exif = Orientation.ignore

@@ -60,7 +60,7 @@ public enum RecipeReference {
         .optionalText(
             "data.evaluationRoot", \.data.evaluationRoot, shapesResult: false,
             "Folder of another data set to evaluate on; none evaluates on the split"),
-        .integer("data.limit", \.data.limit, count, "At most so many training images; 0 is all"),
+        .integer("data.limit", \.data.limit, count, "At most so many images, before the split; 0 is all"),
         .choice("data.exif", \.data.exif, "What to do with the orientation an image file states"),
         .choice(
             "preprocessing", \.preprocessing,
