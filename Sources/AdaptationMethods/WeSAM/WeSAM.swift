@@ -17,9 +17,15 @@ public struct WeSAM: AdaptationMethod {
     public let configuration: WeSAMConfiguration
     /// focal, dice, iou, anchor, contrast.
     public let lossNames = ["focal", "dice", "iou", "anchor", "contrast"]
+    /// False makes the decoder's pass again for backward where it could have been kept, which changes no bit.
+    package var keepsDecoderPass = true
 
     /// Creates the method.
-    public init(_ configuration: WeSAMConfiguration = .init()) { self.configuration = configuration }
+    public init(_ configuration: WeSAMConfiguration = .init()) {
+        precondition(configuration.decoderChunk > 0, "the decoder takes at least one prompt at a time")
+        precondition(configuration.temperature > 0, "the contrast needs a positive temperature")
+        self.configuration = configuration
+    }
 
     /// The anchor's part that both branches need.
     private struct Anchor {
@@ -39,6 +45,7 @@ public struct WeSAM: AdaptationMethod {
         _ example: AdaptationExample, model: SegmentAnythingModel, adapter: LoRAAdapter,
         gradients: inout GradientBuffer, in workspace: Workspace
     ) throws -> StepLosses {
+        try check(example, model)
         let count = example.prompts.count
         let chunks = try stride(from: 0, to: count, by: configuration.decoderChunk).map { start in
             try model.promptEncoder.encode(
@@ -64,7 +71,7 @@ public struct WeSAM: AdaptationMethod {
         _ chunks: [PromptEmbeddings], _ gradients: inout GradientBuffer, _ workspace: Workspace
     ) -> TeacherOutcome {
         let pass = model.encoder.encodeForTraining(example.weak, adapter: adapter, in: workspace)
-        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: true, in: workspace)
+        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: keepsDecoderPass, in: workspace)
         var dLogits = Tensor(zeros: round.logits.shape)
         let anchorLoss = addAnchorLoss(round.logits, anchor, model, into: &dLogits, workspace)
         var dEmbedding = round.backward(dLogits, [Float](repeating: 0, count: round.iou.count), in: workspace)
@@ -83,7 +90,7 @@ public struct WeSAM: AdaptationMethod {
         _ workspace: Workspace
     ) -> (parts: [StepLosses.Part], anchorLoss: Double) {
         let pass = model.encoder.encodeForTraining(example.strong, adapter: adapter, in: workspace)
-        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: true, in: workspace)
+        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: keepsDecoderPass, in: workspace)
         let canvas = model.encoder.imageSize
         let sums = MaskLossKernel.sums(
             round.logits, target: .logits(teacher.logits), canvas: canvas, threshold: IoULoss.logitThreshold,
@@ -133,6 +140,28 @@ public struct WeSAM: AdaptationMethod {
                 focal: 0, inside: Float(configuration.anchorWeight * slopes.inside),
                 outside: Float(configuration.anchorWeight * slopes.outside)), into: &dLogits, in: workspace)
         return AnchorLoss.value(total)
+    }
+
+    /// Refuses an example that was prepared for another model.
+    private func check(_ example: AdaptationExample, _ model: SegmentAnythingModel) throws(AdaptationMethodError) {
+        let input: Shape = [model.encoder.imageSize, model.encoder.imageSize, 3]
+        for (name, view) in [("weak", example.weak), ("strong", example.strong)] where view.shape != input {
+            throw AdaptationMethodError(
+                .example, "the \(name) view has shape \(view.shape), the model takes \(input); resize it")
+        }
+        let embedding: Shape = [
+            model.encoder.embeddingSide * model.encoder.embeddingSide, model.encoder.embeddingWidth,
+        ]
+        if let kept = example.anchorEmbedding, kept.shape != embedding {
+            throw AdaptationMethodError(
+                .example,
+                "the kept anchor embedding has shape \(kept.shape), the model's is \(embedding); make it again")
+        }
+        guard example.maskCount >= example.prompts.count else {
+            throw AdaptationMethodError(
+                .example,
+                "\(example.maskCount) masks in a batch with \(example.prompts.count) in one image; count all images")
+        }
     }
 
     /// The sums over all instances, in their order.
