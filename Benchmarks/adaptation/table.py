@@ -29,14 +29,16 @@ def runs_by_name(folders):
 def main():
     if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
         sys.exit(__doc__)
-    print(f"{'run':34} {'prompt':6} {'seeds':>5} {'images':>6} {'before':>7} {'after':>7} {'change':>8} {'std.err':>8} {'better':>7}")
+    print(f"{'run':34} {'prompt':6} {'seeds':>5} {'images':>6} {'before':>7} {'after':>7} {'change':>8}"
+          f" {'std.err':>8} {'better':>7}")
     for name, folders in runs_by_name(sys.argv[1:]).items():
         for prompt in ("box", "point"):
-            before, after = {}, {}
+            before, after, finished = {}, {}, 0
             for folder in folders:
                 files = sorted(folder.glob(f"images-*-{prompt}.csv"))
                 if len(files) < 2:
                     continue
+                finished += 1
                 for image, value in scores(files[0]).items():
                     before.setdefault(image, []).append(value)
                 for image, value in scores(files[-1]).items():
@@ -48,7 +50,7 @@ def main():
             change = [mean(after[i]) - mean(before[i]) for i in images]
             centre = mean(change)
             error = math.sqrt(sum((c - centre) ** 2 for c in change) / (len(change) - 1) / len(change))
-            print(f"{name:34} {prompt:6} {len(folders):5} {len(images):6} {mean([mean(before[i]) for i in images]):7.4f}"
+            print(f"{name:34} {prompt:6} {finished:5} {len(images):6} {mean([mean(before[i]) for i in images]):7.4f}"
                   f" {mean([mean(after[i]) for i in images]):7.4f} {centre:+8.4f} {error:8.4f}"
                   f" {mean([c > 0 for c in change]):6.0%}")
 
