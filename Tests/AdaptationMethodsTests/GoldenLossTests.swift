@@ -39,7 +39,7 @@ import WeightFiles
         let table = try Golden.open("losses", in: Bundle.module)
         let masks = try Masks(table)
         let loss = FocalLoss(factor: focalFactor)
-        let value = loss.value(total(masks.sums(threshold: 0.5)), pixels: masks.logits.count)
+        let value = loss.value(total(masks.sums(threshold: IoULoss.logitThreshold)), pixels: masks.logits.count)
         expectRelative(value, try table.tensor("out.focal")[0], "focal")
         let gradient = masks.gradient(
             .init(focal: Float(loss.slope(pixels: masks.logits.count)), inside: 0, outside: 0))
@@ -49,7 +49,7 @@ import WeightFiles
     @Test func dice() throws {
         let table = try Golden.open("losses", in: Bundle.module)
         let masks = try Masks(table)
-        let sums = total(masks.sums(threshold: 0.5))
+        let sums = total(masks.sums(threshold: IoULoss.logitThreshold))
         let loss = DiceLoss(smoothing: 1)
         expectRelative(loss.value(sums), try table.tensor("out.dice")[0], "dice")
         let (inside, outside) = loss.slopes(sums)
@@ -57,11 +57,11 @@ import WeightFiles
         expectRelativeL2(gradient, try table.tensor("grad.dice"), atMost: 1e-5, "gradient of dice")
     }
 
-    /// The golden IoUs were counted on probabilities of at least one half: logits of at least 0.
+    /// The golden IoUs were counted on probabilities of at least one half.
     @Test func iou() throws {
         let table = try Golden.open("losses", in: Bundle.module)
         let expected = try table.tensor("out.iou")
-        for (index, sums) in try Masks(table).sums(threshold: 0).enumerated() {
+        for (index, sums) in try Masks(table).sums(threshold: IoULoss.logitThreshold).enumerated() {
             expectRelative(IoULoss.target(sums), expected[index], "IoU \(index)")
         }
     }

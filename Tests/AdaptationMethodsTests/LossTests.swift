@@ -92,6 +92,14 @@ import Testing
         #expect(outcome.passed, "\(outcome)")
     }
 
+    /// A probability of single precision is one half or more exactly from the threshold on.
+    @Test func theThresholdIsWhereSinglePrecisionReachesOneHalf() {
+        func reachesHalf(_ logit: Float) -> Bool { 1 / (1 + Float(exp(-Double(logit)))) >= 0.5 }
+        for logit: Float in [0, -1e-9, -2e-8, -7.9e-8, -1e-7, -1.5e-7, -1.78e-7, -1.8e-7, -2e-7, -1e-6, -0.1, 0.1] {
+            #expect(reachesHalf(logit) == (logit >= IoULoss.logitThreshold), "\(logit)")
+        }
+    }
+
     @Test func iouHead() {
         var sums = MaskLossKernel.Sums()
         (sums.intersection, sums.union) = (30, 40)

@@ -1,11 +1,13 @@
 public import Kernels
 
 /// Squared error of predicted IoUs: sum over instances of (iou_j - t_j)^2 / N, where t_j = |P and M| / (|P or M| + 1e-7)
-/// is the IoU of the prediction P = [z >= 0] with the target M and carries no gradient (WeSAM `losses.py`).
+/// is the IoU of the prediction P = [sigma(z) >= 1/2] with the target M and carries no gradient (WeSAM `losses.py`).
 public enum IoULoss {
-    /// The logit from which on a pixel counts as predicted: the official numbers are those of probabilities of at least
-    /// one half.
-    public static let logitThreshold: Float = 0
+    /// The logit from which on a pixel counts as predicted.
+    ///
+    /// The released code compares probabilities of single precision with one half, and those reach it a little below
+    /// logit 0: up to -z = 1.5 * 2^-23, 1 + exp(-z) rounds to 2. One such pixel moves an instance's IoU by 1 / union.
+    public static let logitThreshold: Float = -0x1.8p-23
 
     /// t_j of one instance.
     public static func target(_ sums: MaskLossKernel.Sums) -> Double { sums.intersection / (sums.union + 1e-7) }
