@@ -93,6 +93,25 @@ final class TemporaryFolder: Sendable {
         #expect(code { _ = try FolderDataset(DatasetOptions(root: folder.path + "/none")) } == .missingFolder)
     }
 
+    @Test func foldersCanHaveOtherNames() throws {
+        let folder = try TemporaryFolder()
+        try folder.addImage("a.png")
+        try folder.addLabel("a.png", [2: 1])
+        for (old, new) in [("images", "JPEGImages"), ("labels", "masks")] {
+            try FileManager.default.moveItem(atPath: folder.path + "/" + old, toPath: folder.path + "/" + new)
+        }
+        let options = DatasetOptions(root: folder.path, imagesFolder: "JPEGImages", labelsFolder: "masks")
+        #expect(try FolderDataset(options).sample(0).instances?.count == 1)
+    }
+
+    @Test func intensityImagesAreNoInstanceLabels() throws {
+        let folder = try TemporaryFolder()
+        try folder.addImage("a.png", width: 400, height: 400)
+        let ramp = Dictionary(uniqueKeysWithValues: (0..<65_535).map { ($0, UInt16($0 + 1)) })
+        try folder.addLabel("a.png", width: 400, height: 400, ramp)
+        #expect(code { _ = try folder.open().sample(0) } == .unreadableFile)
+    }
+
     @Test func unknownNamesAreToldTheKnownOnes() {
         do {
             _ = try DatasetRegistry.open("imagenet", DatasetOptions(root: "."))
