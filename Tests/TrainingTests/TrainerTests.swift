@@ -22,6 +22,9 @@ private final class CellFolder: Sendable {
 }
 
 @Suite struct TrainerTests {
+    /// OpenBLAS's own threads would cut products differently from call to call.
+    init() { BLASEnvironment.useSingleThread() }
+
     private func recipe(_ folder: CellFolder, _ settings: [String] = []) throws -> ResolvedRecipe {
         try ResolvedRecipe(
             settings: [
@@ -34,7 +37,6 @@ private final class CellFolder: Sendable {
     private func train(
         _ recipe: ResolvedRecipe, ranks: Int, threads: Int, steps: Int
     ) throws -> (bits: [UInt32], losses: [[Double]]) {
-        BLASEnvironment.useSingleThread()
         let results = try InProcessCommunicator.run(ranks: ranks) { communicator in
             let run = AdaptationRun(
                 recipe: recipe, communicator: communicator, workspace: Workspace(threads: threads),
