@@ -12,6 +12,8 @@ public struct AdaptationExample: Sendable {
     public let strong: Tensor
     /// The weak labels, in the model frame.
     public let prompts: PromptBatch
+    /// The prompts of the branches that give the targets, one for each of `prompts`; nil where they take the same.
+    public let teacherPrompts: PromptBatch?
     /// N in the released losses: the masks of the batch that is processed at once, by default the image's own.
     public let maskCount: Int
     /// The anchor's embedding of the weak view where somebody has kept it. // [h * w, C]
@@ -19,9 +21,10 @@ public struct AdaptationExample: Sendable {
 
     /// Puts an example together.
     public init(
-        weak: Tensor, strong: Tensor, prompts: PromptBatch, maskCount: Int? = nil, anchorEmbedding: Tensor? = nil
+        weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
+        anchorEmbedding: Tensor? = nil
     ) {
-        (self.weak, self.strong, self.prompts) = (weak, strong, prompts)
+        (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
         (self.maskCount, self.anchorEmbedding) = (maskCount ?? prompts.count, anchorEmbedding)
     }
 }

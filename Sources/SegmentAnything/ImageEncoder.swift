@@ -19,9 +19,20 @@ public protocol ImageEncoder: Sendable {
     func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor
 
     /// The image embedding and its way back to the adapter's parameters.
+    ///
+    /// - Parameter recompute: What backward makes again instead of keeping it; changes no bit.
     func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass
+}
+
+extension ImageEncoder {
+    /// The image embedding and its way back, with everything kept.
+    public func encodeForTraining(
+        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+    ) -> EncoderPass {
+        encodeForTraining(image, adapter: adapter, recompute: .none, in: workspace)
+    }
 }
 
 /// A forward pass that can be gone back once.

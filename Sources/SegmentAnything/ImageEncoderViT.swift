@@ -42,15 +42,21 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
     public var multiplyAdds: Int {
         let tokens = gridSide * gridSide
         let linear = tokens * width * width * (4 + 2 * mlpRatio)
-        var total = tokens * patchSize * patchSize * 3 * width
-        for block in 0..<depth {
+        return patchEmbeddingMultiplyAdds + depth * linear + attentionMultiplyAdds
+            + tokens * embeddingWidth * (width + 9 * embeddingWidth)
+    }
+
+    /// The part of the patch embedding, which has no backward.
+    public var patchEmbeddingMultiplyAdds: Int { gridSide * gridSide * patchSize * patchSize * 3 * width }
+
+    /// The part of scores and weighted values in all blocks.
+    public var attentionMultiplyAdds: Int {
+        let tokens = gridSide * gridSide
+        let side = (gridSide + window - 1) / window * window
+        return (0..<depth).reduce(0) { sum, block in
             let isGlobal = globalBlocks.contains(block)
-            let keys = isGlobal ? tokens : window * window
-            let side = (gridSide + window - 1) / window * window
-            let queries = isGlobal ? tokens : side * side
-            total += linear + 2 * queries * keys * width
+            return sum + 2 * (isGlobal ? tokens * tokens : side * side * window * window) * width
         }
-        return total + tokens * embeddingWidth * (width + 9 * embeddingWidth)
     }
 }
 
@@ -61,13 +67,8 @@ public struct ImageEncoderViT: ImageEncoder {
     private let patchWeight: Tensor  // [D, P P 3]
     private let patchBias: Tensor  // [D]
     private let positions: Tensor  // [h, w, D]
-    private let blocks: [Block]
+    private let blocks: [ImageEncoderViTBlock]
     private let neck: EncoderNeck
-
-    private struct Block: Sendable {
-        let attention: WindowedAttention
-        let feedForward: FeedForward
-    }
 
     /// Asks a source for all tensors under `image_encoder.`, by the names of the official files.
     public init(_ source: some ParameterSource, configuration: ImageEncoderViTConfiguration) {
@@ -94,10 +95,7 @@ public struct ImageEncoderViT: ImageEncoder {
     /// The image embedding. // [S, S, 3] -> [h * w, C]
     public func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
         var x = embedPatches(image, in: workspace)
-        for block in blocks {
-            x = block.attention(x, adapter: adapter, in: workspace)
-            x = block.feedForward(x, in: workspace)
-        }
+        for block in blocks { x = block(x, adapter: adapter, in: workspace) }
         return neck(x, in: workspace)
     }
 
@@ -107,31 +105,28 @@ public struct ImageEncoderViT: ImageEncoder {
     ) -> [Tensor] {
         var x = embedPatches(image, in: workspace)
         return blocks.map { block in
-            x = block.feedForward(block.attention(x, adapter: adapter, in: workspace), in: workspace)
+            x = block(x, adapter: adapter, in: workspace)
             return x
         }
     }
 
     /// The image embedding and its way back.
     public func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass {
         var x = embedPatches(image, in: workspace)
-        var saved: [(WindowedAttention.Residuals, FeedForward.Residuals)] = []
+        var kept: [KeptBlock<ImageEncoderViTBlock.Residuals>] = []
         for block in blocks {
-            let (middle, attention) = block.attention.forward(x, adapter: adapter, in: workspace)
-            let (output, feedForward) = block.feedForward.forward(middle, in: workspace)
-            saved.append((attention, feedForward))
+            let (output, saved) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
+            kept.append(saved)
             x = output
         }
         let (embedding, neckSaved) = neck.forward(x, in: workspace)
-        return EncoderPass(embedding: embedding) { [self] dEmbedding, gradients, workspace in
+        return EncoderPass(embedding: embedding) { [self, kept] dEmbedding, gradients, workspace in
             var dX = neck.backward(dEmbedding, neckSaved, in: workspace)
             for index in blocks.indices.reversed() {
-                let (attention, feedForward) = saved[index]
-                dX = blocks[index].feedForward.backward(dX, feedForward, in: workspace)
-                let dInput = blocks[index].attention.backward(
-                    dX, attention, adapter: adapter, gradients: &gradients, inputNeeded: index > 0, in: workspace)
+                let dInput = blocks[index].backward(
+                    dX, kept[index], adapter: adapter, gradients: &gradients, inputNeeded: index > 0, in: workspace)
                 // Below the lowest adapter there is nothing to train: the patch embedding has no backward.
                 guard let dInput else { return }
                 dX = dInput
@@ -149,7 +144,7 @@ public struct ImageEncoderViT: ImageEncoder {
 
     private static func block(
         _ index: Int, _ encoder: ScopedParameterSource, _ configuration: ImageEncoderViTConfiguration
-    ) -> Block {
+    ) -> ImageEncoderViTBlock {
         let (width, grid) = (configuration.width, configuration.gridSide)
         let isGlobal = configuration.globalBlocks.contains(index)
         let side = isGlobal ? grid : configuration.window
@@ -174,6 +169,6 @@ public struct ImageEncoderViT: ImageEncoder {
             norm: LayerNorm(source.scoped("norm2"), width: width, epsilon: 1e-6),
             expand: Linear(source.scoped("mlp.lin1"), in: width, out: hidden),
             contract: Linear(source.scoped("mlp.lin2"), in: hidden, out: width))
-        return Block(attention: attention, feedForward: feedForward)
+        return ImageEncoderViTBlock(attention: attention, feedForward: feedForward)
     }
 }

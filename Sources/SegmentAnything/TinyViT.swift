@@ -27,7 +27,7 @@ public struct TinyViT: ImageEncoder {
     /// What backward needs of a stage; the merging below the lowest adapted block keeps nothing.
     struct StageResiduals: Sendable {
         let merging: TinyViTPatchMerging.Residuals?
-        let blocks: [TinyViTBlock.Residuals]
+        let blocks: [KeptBlock<TinyViTBlock.Residuals>]
     }
 
     /// Asks a source for the tensors below `image_encoder`.
@@ -79,7 +79,7 @@ public struct TinyViT: ImageEncoder {
 
     /// The image embedding and its way back to the adapter's parameters. // [S, S, 3] -> [h * w, C]
     public func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass {
         var x = frozenStage(image, in: workspace)
         var saved: [StageResiduals] = []
@@ -90,11 +90,11 @@ public struct TinyViT: ImageEncoder {
             } else {
                 (x, merging) = stage.merging.forward(x, in: workspace)
             }
-            var blocks: [TinyViTBlock.Residuals] = []
+            var blocks: [KeptBlock<TinyViTBlock.Residuals>] = []
             for block in stage.blocks {
-                let (y, residuals) = block.forward(x, adapter: adapter, in: workspace)
+                let (y, kept) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
                 x = y
-                blocks.append(residuals)
+                blocks.append(kept)
             }
             saved.append(StageResiduals(merging: merging, blocks: blocks))
         }

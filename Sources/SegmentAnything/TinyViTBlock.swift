@@ -50,24 +50,40 @@ struct TinyViTBlock: Sendable {
         return feedForward(convolution(attended, activation: .none, in: workspace), in: workspace)
     }
 
-    /// The block and its residuals. // [T, D] -> [T, D]
-    func forward(_ x: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace) -> (Tensor, Residuals) {
-        let (attended, attentionResiduals) = attention.forward(x, adapter: adapter, in: workspace)
+    /// The block and what it keeps. // [T, D] -> [T, D]
+    func forward(
+        _ x: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
+    ) -> (Tensor, KeptBlock<Residuals>) {
+        if recompute == .blocks { return (self(x, adapter: adapter, in: workspace), .input(x)) }
+        let (attended, attentionSaved) = attention.forward(x, adapter: adapter, in: workspace)
         let mixed = convolution(attended, activation: .none, in: workspace)
-        let (y, feedForwardResiduals) = feedForward.forward(mixed, in: workspace)
-        return (y, Residuals(attention: attentionResiduals, feedForward: feedForwardResiduals))
+        let (y, feedForwardSaved) = feedForward.forward(mixed, recompute: recompute, in: workspace)
+        return (y, .residuals(Residuals(attention: attentionSaved, feedForward: feedForwardSaved)))
     }
 
     /// The gradient of the input, or nil when `inputNeeded` is false (the lowest adapted block).
     func backward(
-        _ dY: Tensor, _ saved: Residuals, adapter: any ProjectionAdapter, gradients: inout GradientBuffer,
+        _ dY: Tensor, _ kept: KeptBlock<Residuals>, adapter: any ProjectionAdapter, gradients: inout GradientBuffer,
         inputNeeded: Bool, in workspace: Workspace
     ) -> Tensor? {
+        let saved = residuals(kept, adapter: adapter, in: workspace)
         let dMixed = feedForward.backward(dY, saved.feedForward, in: workspace)
         let dAttended = convolution.backwardInput(dMixed, in: workspace)
         return attention.backward(
             dAttended, saved.attention, adapter: adapter, gradients: &gradients, inputNeeded: inputNeeded,
             in: workspace)
+    }
+
+    private func residuals(
+        _ kept: KeptBlock<Residuals>, adapter: any ProjectionAdapter, in workspace: Workspace
+    ) -> Residuals {
+        switch kept {
+        case .residuals(let residuals): return residuals
+        case .input(let x):
+            let (attended, saved) = attention.forward(x, adapter: adapter, in: workspace)
+            let mixed = convolution(attended, activation: .none, in: workspace)
+            return Residuals(attention: saved, feedForward: FeedForward.Residuals(x: mixed))
+        }
     }
 
     /// The projection with its rows reordered from [head][q | k | v] (TinyViT's weight files) to [q | k | v][head].

@@ -31,11 +31,13 @@ import Testing
     }
 
     private func example(
-        _ prompts: PromptBatch? = nil, maskCount: Int? = nil, anchorEmbedding: Tensor? = nil
+        _ prompts: PromptBatch? = nil, teacher: PromptBatch? = nil, maskCount: Int? = nil,
+        anchorEmbedding: Tensor? = nil
     ) throws -> AdaptationExample {
         AdaptationExample(
             weak: try setting.image("boxes.step0.in.weak", 0), strong: try setting.image("boxes.step0.in.strong", 0),
-            prompts: prompts ?? self.prompts, maskCount: maskCount, anchorEmbedding: anchorEmbedding)
+            prompts: prompts ?? self.prompts, teacherPrompts: teacher, maskCount: maskCount,
+            anchorEmbedding: anchorEmbedding)
     }
 
     private func run(
@@ -59,6 +61,13 @@ import Testing
 
     @Test func keepingTheDecoderPassChangesNoBit() throws {
         #expect(try run(example(), keepingDecoderPass: false) == run(example()))
+    }
+
+    @Test(arguments: [RecomputeLevel.mlp, .blocks], [1, 2])
+    func recomputingChangesNoBit(level: RecomputeLevel, threads: Int) throws {
+        var configuration = WeSAMConfiguration()
+        configuration.recompute = level
+        #expect(try run(example(), configuration, threads: threads) == run(example()))
     }
 
     @Test func aKeptAnchorEmbeddingChangesNoBit() throws {
@@ -111,6 +120,23 @@ import Testing
     @Test func oneInstanceHasNoContrast() throws {
         let losses = try run(example(PromptBatch(boxes: prompts.boxes?.rows(0..<1)))).losses
         #expect(losses["contrast"] == 0 && losses.instances == 1 && losses.isFinite && losses.total > 0)
+    }
+
+    /// The teacher's terms follow its own prompts alone; the student's losses follow both.
+    @Test func theTeacherMayTakeOtherPrompts() throws {
+        let boxes = try #require(prompts.boxes)
+        let corners = Tensor(boxes.elements, [boxes.shape[0], 2, 2])  // the boxes' corners as points
+        let points = try PromptBatch(
+            points: corners, labels: [PointLabel](repeating: .foreground, count: 2 * boxes.shape[0]))
+        let (same, mixed) = (try run(example()), try run(example(points, teacher: prompts)))
+        #expect(try run(example(teacher: prompts)) == same)
+        #expect(try run(example(points)) != mixed)
+        #expect(mixed.losses["contrast"] == same.losses["contrast"])
+        #expect(mixed.losses["focal"] != same.losses["focal"])
+        let error = #expect(throws: AdaptationMethodError.self) {
+            _ = try run(example(points, teacher: PromptBatch(boxes: boxes.rows(0..<1))))
+        }
+        #expect(error?.kind == .example)
     }
 
     @Test func examplesOfAnotherModelAreRefused() throws {

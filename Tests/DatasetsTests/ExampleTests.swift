@@ -68,6 +68,30 @@ struct RectangleDataset: SegmentationDataset {
         #expect(first.prompts.points?.elements != other.prompts.points?.elements)
     }
 
+    @Test func theTeacherMayHaveItsOwnKindOfPrompt() throws {
+        func example(_ teacher: PromptKind?) throws -> TrainingExample {
+            var options = PromptOptions(kind: .point)
+            options.maximumInstances = 2
+            return try ExamplePreparation(
+                dataset: RectangleDataset(), preprocessing: Preprocessing(kind: .wesam, side: 20), prompts: options,
+                teacherKind: teacher, seed: 4
+            ).trainingExample(request(2))
+        }
+        let (mixed, alone) = (try example(.box), try example(nil))
+        let (boxes, points) = (try #require(mixed.teacherPrompts?.boxes), try #require(mixed.prompts.points))
+        #expect(alone.teacherPrompts == nil && points.elements == alone.prompts.points?.elements)
+        #expect(boxes.shape == [2, 4] && points.shape == [2, 10, 2])
+        for instance in 0..<2 {  // the same instances in the same order: every point on the object lies in its box
+            let box = boxes.rows(instance..<instance + 1).elements
+            for point in 0..<5 {
+                let place = (instance * 10 + point) * 2
+                let (x, y) = (points.elements[place], points.elements[place + 1])
+                #expect(x >= box[0] - 1 && x <= box[2] && y >= box[1] - 1 && y <= box[3])
+            }
+        }
+        #expect(try example(.point).teacherPrompts == nil, "its own kind is no other kind")
+    }
+
     @Test func capAppliesToTrainingOnly() throws {
         var options = PromptOptions(kind: .box)
         options.maximumInstances = 2

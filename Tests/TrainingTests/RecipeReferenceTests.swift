@@ -26,6 +26,7 @@ import Training
         data.exif = ignore
         preprocessing = auto
         prompts.kind = box
+        prompts.teacherKind = same
         prompts.positivePoints = 5
         prompts.negativePoints = 5
         prompts.maximumInstances = 40
@@ -57,6 +58,7 @@ import Training
         training.prefetchThreads = 1
         training.threads = 0
         training.decoderChunk = 8
+        training.recompute = "none"
         training.nonFinite = stop
         training.maximumSkips = 10
         evaluation.prompts = [box, point]
@@ -125,7 +127,9 @@ import Training
         let changed: [String: String] = [
             "model.kind": "tiny", "data.binarise": "7", "data.split": "none", "data.splitSeed": "3",
             "data.evaluationRoot": "e", "data.exif": "apply", "preprocessing": "wesam", "prompts.kind": "coarse",
+            "prompts.teacherKind": "box",
             "method.lossForm": "released", "optimizer.decaySteps": "5,6", "training.nonFinite": "skip",
+            "training.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
             "model.imageSize": "64",
         ]

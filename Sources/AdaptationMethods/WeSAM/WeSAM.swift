@@ -10,6 +10,9 @@ import Tensors
 //   student = base + LoRA, strong view    -> 20 focal + dice + IoU error against m^t, and 1/2 dice(student, m^a)
 // Teacher and student meet only in m^t = [z^t > 0], which carries no gradient, so the total splits into two losses that
 // share weights alone: teacher forward and backward, release, student forward and backward. One branch is alive at a time.
+//
+// Beyond the paper, anchor and teacher may take another prompt of the same objects than the student (box against points):
+// then the student learns to reach with its prompt what the model already does with the better one.
 
 /// WeSAM: weakly supervised self-training with an anchor (the released `adaptation.py`, or the paper's losses).
 public struct WeSAM: AdaptationMethod {
@@ -47,16 +50,14 @@ public struct WeSAM: AdaptationMethod {
     ) throws -> StepLosses {
         try check(example, model)
         let count = example.prompts.count
-        let chunks = try stride(from: 0, to: count, by: configuration.decoderChunk).map { start in
-            try model.promptEncoder.encode(
-                example.prompts.objects(start..<min(start + configuration.decoderChunk, count)), in: workspace)
-        }
+        let chunks = try encode(example.prompts, model, workspace)
+        let targetChunks = try example.teacherPrompts.map { try encode($0, model, workspace) } ?? chunks
         let anchorEmbedding =
             example.anchorEmbedding ?? model.encoder.encode(example.weak, adapter: nil, in: workspace)
         let anchor = Anchor(
             embedding: anchorEmbedding,
-            logits: DecoderRound(model, anchorEmbedding, chunks, keepingPass: false, in: workspace).logits)
-        let teacher = teach(example, model, adapter, anchor, chunks, &gradients, workspace)
+            logits: DecoderRound(model, anchorEmbedding, targetChunks, keepingPass: false, in: workspace).logits)
+        let teacher = teach(example, model, adapter, anchor, targetChunks, &gradients, workspace)
         let student = learn(example, model, adapter, anchor, teacher, chunks, &gradients, workspace)
         return StepLosses(
             parts: student.parts + [
@@ -65,12 +66,23 @@ public struct WeSAM: AdaptationMethod {
             ], instances: count)
     }
 
+    /// The embeddings of an image's prompts, chunk by chunk.
+    private func encode(
+        _ prompts: PromptBatch, _ model: SegmentAnythingModel, _ workspace: Workspace
+    ) throws -> [PromptEmbeddings] {
+        try stride(from: 0, to: prompts.count, by: configuration.decoderChunk).map { start in
+            try model.promptEncoder.encode(
+                prompts.objects(start..<min(start + configuration.decoderChunk, prompts.count)), in: workspace)
+        }
+    }
+
     /// The teacher's forward and backward pass.
     private func teach(
         _ example: AdaptationExample, _ model: SegmentAnythingModel, _ adapter: LoRAAdapter, _ anchor: Anchor,
         _ chunks: [PromptEmbeddings], _ gradients: inout GradientBuffer, _ workspace: Workspace
     ) -> TeacherOutcome {
-        let pass = model.encoder.encodeForTraining(example.weak, adapter: adapter, in: workspace)
+        let pass = model.encoder.encodeForTraining(
+            example.weak, adapter: adapter, recompute: configuration.recompute, in: workspace)
         let round = DecoderRound(model, pass.embedding, chunks, keepingPass: keepsDecoderPass, in: workspace)
         var dLogits = Tensor(zeros: round.logits.shape)
         let anchorLoss = addAnchorLoss(round.logits, anchor, model, into: &dLogits, workspace)
@@ -89,7 +101,8 @@ public struct WeSAM: AdaptationMethod {
         _ teacher: TeacherOutcome, _ chunks: [PromptEmbeddings], _ gradients: inout GradientBuffer,
         _ workspace: Workspace
     ) -> (parts: [StepLosses.Part], anchorLoss: Double) {
-        let pass = model.encoder.encodeForTraining(example.strong, adapter: adapter, in: workspace)
+        let pass = model.encoder.encodeForTraining(
+            example.strong, adapter: adapter, recompute: configuration.recompute, in: workspace)
         let round = DecoderRound(model, pass.embedding, chunks, keepingPass: keepsDecoderPass, in: workspace)
         let canvas = model.encoder.imageSize
         let sums = MaskLossKernel.sums(
@@ -148,6 +161,12 @@ public struct WeSAM: AdaptationMethod {
         for (name, view) in [("weak", example.weak), ("strong", example.strong)] where view.shape != input {
             throw AdaptationMethodError(
                 .example, "the \(name) view has shape \(view.shape), the model takes \(input); resize it")
+        }
+        if let targets = example.teacherPrompts, targets.count != example.prompts.count {
+            throw AdaptationMethodError(
+                .example,
+                "\(targets.count) prompts for the teacher and \(example.prompts.count) for the student; give each object one"
+            )
         }
         let embedding: Shape = [
             model.encoder.embeddingSide * model.encoder.embeddingSide, model.encoder.embeddingWidth,

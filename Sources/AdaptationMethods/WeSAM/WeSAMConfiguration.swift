@@ -1,3 +1,5 @@
+public import Layers
+
 /// The settings of WeSAM; the defaults are the weights of the released code with the losses of the paper.
 public struct WeSAMConfiguration: Sendable, Equatable {
     /// Which reading of the self-training losses.
@@ -16,6 +18,8 @@ public struct WeSAMConfiguration: Sendable, Equatable {
     public var temperature = 0.3
     /// Prompts that the decoder takes at once; bounds its memory and shapes its products.
     public var decoderChunk = 8
+    /// What the encoder makes again in backward; trades time for memory and changes no bit.
+    public var recompute = RecomputeLevel.none
 
     /// The defaults.
     public init() {}

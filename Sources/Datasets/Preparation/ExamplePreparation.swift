@@ -10,15 +10,20 @@ public struct ExamplePreparation: Sendable {
     private let dataset: any SegmentationDataset
     private let preprocessing: Preprocessing
     private let prompts: PromptOptions
+    private let teacherKind: PromptKind?
     private let seed: UInt64
 
     /// Creates a preparation for one data set.
+    ///
+    /// - Parameter teacherKind: The teacher's kind of prompt in training; nil gives it the same prompts.
     public init(
-        dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions, seed: UInt64
+        dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions,
+        teacherKind: PromptKind? = nil, seed: UInt64
     ) {
         self.dataset = dataset
         self.preprocessing = preprocessing
         self.prompts = prompts
+        self.teacherKind = teacherKind == prompts.kind ? nil : teacherKind
         self.seed = seed
     }
 
@@ -39,11 +44,19 @@ public struct ExamplePreparation: Sendable {
         let instances = PromptSampling.capped(
             Self.present(sample, masks), maximum: prompts.maximumInstances, generator: &cap)
         var points = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "training prompts")
-        let prompts = try PromptSampling.prompts(
+        let student = try PromptSampling.prompts(
             for: sample, modelMasks: masks, instances: instances, frame: frame, options: prompts, generator: &points)
+        let teacher = try teacherKind.map { kind in
+            var options = prompts
+            options.kind = kind
+            var points = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "teacher prompts")
+            return try PromptSampling.prompts(
+                for: sample, modelMasks: masks, instances: instances, frame: frame, options: options,
+                generator: &points)
+        }
         return TrainingExample(
             request: request, id: sample.id, flip: flip, weak: preprocessing.apply(to: sample.image),
-            strong: preprocessing.apply(to: strong), frame: frame, prompts: prompts)
+            strong: preprocessing.apply(to: strong), frame: frame, prompts: student, teacherPrompts: teacher)
     }
 
     /// Prepares an evaluation image without augmentation and without a cap.

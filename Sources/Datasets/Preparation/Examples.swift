@@ -17,6 +17,8 @@ public struct TrainingExample: Sendable {
     public let frame: ModelFrame
     /// The prompts; none if every instance vanished when resized.
     public let prompts: Prompts
+    /// Other prompts of the same instances for the teacher and the anchor; nil where they take the student's.
+    public let teacherPrompts: Prompts?
 
     /// The image's number in the training set.
     public var sampleIndex: Int { request.sampleIndex }

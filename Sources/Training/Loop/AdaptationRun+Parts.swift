@@ -27,7 +27,8 @@ extension AdaptationRun {
             sampleCount: data.training.count, globalBatch: settings.training.globalBatch, seed: seed)
         let preparation = ExamplePreparation(
             dataset: data.training, preprocessing: loaded.preprocessing,
-            prompts: promptOptions(PromptKind(settings.prompts.kind)), seed: seed)
+            prompts: promptOptions(PromptKind(settings.prompts.kind)),
+            teacherKind: PromptKind(settings.prompts.teacherKind), seed: seed)
         let optimizer = settings.optimizer
         return Trainer(
             model: loaded.model, adapter: LoRAAdapter(layout: layout, seed: seed),
@@ -108,6 +109,7 @@ extension AdaptationRun {
         configuration.contrastWeight = method.contrastWeight
         configuration.temperature = method.temperature
         configuration.decoderChunk = settings.training.decoderChunk
+        configuration.recompute = settings.training.recompute
         return configuration
     }
 }
@@ -119,6 +121,15 @@ extension PromptKind {
         case .box: self = .box
         case .point: self = .point
         case .coarse: self = .coarse
+        }
+    }
+
+    /// The kind a recipe names for the teacher; nil is the student's.
+    init?(_ kind: Recipe.Prompts.TeacherKind) {
+        switch kind {
+        case .same: return nil
+        case .box: self = .box
+        case .point: self = .point
         }
     }
 }

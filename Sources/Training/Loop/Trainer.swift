@@ -139,7 +139,8 @@ public final class Trainer {
             var gradient = GradientBuffer(count: adapter.layout.count)
             let losses = try method.step(
                 AdaptationExample(
-                    weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<count)),
+                    weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<count),
+                    teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<count) }),
                 model: model, adapter: adapter, gradients: &gradient, in: workspace)
             let numbers = gradient.values.elements
             if !losses.isFinite || !numbers.allSatisfy(\.isFinite) { share.nonFiniteImages.append(example.id) }

@@ -1,3 +1,5 @@
+public import Layers
+
 /// Everything that decides what a run does, with its defaults: the tree that recipe files, `KEDGE_SET` and `--set` fill.
 ///
 /// The doc line of each field is the one ``RecipeReference`` prints; a test keeps the two equal.
@@ -92,6 +94,8 @@ public struct Recipe: Codable, Equatable, Sendable {
     public struct Prompts: Codable, Equatable, Sendable {
         /// Weak label that training derives from each instance
         public var kind = Kind.box
+        /// Weak label of the teacher and the anchor where it is to be another than the student's
+        public var teacherKind = TeacherKind.same
         /// Positive points per instance
         public var positivePoints = 5
         /// Negative points per instance
@@ -102,6 +106,11 @@ public struct Recipe: Codable, Equatable, Sendable {
         /// The kinds of prompt; `coarse` is the box around a simplified outline.
         public enum Kind: String, Codable, CaseIterable, Sendable {
             case box, point, coarse
+        }
+
+        /// The teacher's kind of prompt: the student's, or one of its own.
+        public enum TeacherKind: String, Codable, CaseIterable, Sendable {
+            case same, box, point
         }
     }
 
@@ -180,6 +189,8 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var threads = 0
         /// Instances the mask decoder takes at once; fewer need less memory
         public var decoderChunk = 8
+        /// What the encoder makes again in backward to save memory: nothing, its MLPs, or whole blocks
+        public var recompute = RecomputeLevel.none
         /// What to do with a loss or gradient that is not finite
         public var nonFinite = NonFinite.stop
         /// Steps that may be skipped one after another before the run stops

@@ -69,6 +69,9 @@ public enum RecipeReference {
 
     private static let promptFields: [RecipeField] = [
         .choice("prompts.kind", \.prompts.kind, "Weak label that training derives from each instance"),
+        .choice(
+            "prompts.teacherKind", \.prompts.teacherKind,
+            "Weak label of the teacher and the anchor where it is to be another than the student's"),
         .integer("prompts.positivePoints", \.prompts.positivePoints, 0...100, "Positive points per instance"),
         .integer("prompts.negativePoints", \.prompts.negativePoints, 0...100, "Negative points per instance"),
         .integer(
@@ -146,6 +149,9 @@ public enum RecipeReference {
         .integer(
             "training.decoderChunk", \.training.decoderChunk, 1...1024,
             "Instances the mask decoder takes at once; fewer need less memory"),
+        .choice(
+            "training.recompute", \.training.recompute, shapesResult: false,
+            "What the encoder makes again in backward to save memory: nothing, its MLPs, or whole blocks"),
         .choice(
             "training.nonFinite", \.training.nonFinite, shapesResult: false,
             "What to do with a loss or gradient that is not finite"),

@@ -28,7 +28,7 @@ extension Recipe {
         require(
             data.evaluationRoot?.isEmpty != true, "data.evaluationRoot",
             "must name a folder; write none to use the split")
-        let usesPoints = prompts.kind == .point || evaluation.prompts.contains(.point)
+        let usesPoints = prompts.kind == .point || prompts.teacherKind == .point || evaluation.prompts.contains(.point)
         require(
             !usesPoints || prompts.positivePoints > 0, "prompts.positivePoints", "point prompts need at least 1")
         let hasLoss = [
