@@ -60,6 +60,9 @@ let package = Package(
         room(
             "AdaptationMethods",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "Datasets"]),
+        room(
+            "Performance",
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "AdaptationMethods"]),
         room("Collectives", ["COpenMPI"]),
         room("CheckpointStore", ["Tensors", "WeightFiles", "Collectives"]),
         room("Telemetry", [logging]),
@@ -73,8 +76,8 @@ let package = Package(
             name: "kedge",
             dependencies: [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
-                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", "Training",
-                argumentParser,
+                "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
+                "Training", argumentParser,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -102,6 +105,9 @@ let package = Package(
         .target(
             name: "CollectivesConformance", dependencies: ["Collectives"], path: "Tests/CollectivesConformance",
             swiftSettings: swiftSettings),
+        tests(
+            "Performance",
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "AdaptationMethods"]),
         tests("Collectives", ["CollectivesConformance"]),
         tests("Telemetry", [logging]),
         tests(

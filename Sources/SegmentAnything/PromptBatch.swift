@@ -80,3 +80,14 @@ public struct PromptEmbeddings: Sendable {
     /// Puts embeddings together.
     public init(sparse: Tensor, dense: Dense) { (self.sparse, self.dense) = (sparse, dense) }
 }
+
+extension PromptBatch {
+    /// The prompts of some of the objects; a range of its own objects never throws.
+    public func objects(_ range: Range<Int>) throws(SegmentAnythingError) -> PromptBatch {
+        let perObject = count == 0 ? 0 : labels.count / count
+        return try PromptBatch(
+            boxes: boxes?.rows(range), points: points?.rows(range),
+            labels: Array(labels[range.lowerBound * perObject..<range.upperBound * perObject]),
+            masks: masks?.rows(range))
+    }
+}

@@ -81,6 +81,21 @@ public struct TinyViTConfiguration: Sendable, Equatable {
         return total + tokens[3] * embeddingWidth * (widths[3] + 9 * embeddingWidth)
     }
 
+    /// The part of scores and weighted values in all blocks.
+    public var attentionMultiplyAdds: Int {
+        (1..<4).reduce(0) { sum, stage in
+            sum + depths[stage] * gridSides[stage] * gridSides[stage] * 2 * windows[stage] * windows[stage]
+                * widths[stage]
+        }
+    }
+
+    /// The part below the lowest adapter: patch embedding, stage 0 and the first merging, which have no backward.
+    public var frozenStageMultiplyAdds: Int {
+        let (first, second) = (gridSides[0] * gridSides[0], gridSides[1] * gridSides[1])
+        return patchEmbeddingMultiplyAdds + depths[0] * first * expansion * widths[0] * (2 * widths[0] + 9)
+            + first * widths[0] * widths[1] + second * widths[1] * (9 + widths[1])
+    }
+
     private var patchEmbeddingMultiplyAdds: Int {
         let (width, half) = (widths[0], widths[0] / 2)
         switch patchEmbedding {

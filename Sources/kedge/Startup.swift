@@ -70,8 +70,14 @@ enum Startup {
         if asked > 0 { return asked }
         let hosts = communicator.hostNames
         let sharing = masks.indices.filter { hosts[$0] == communicator.hostName && masks[$0] == Array(mask.utf8) }
-        let cores = mask.compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
-        return max(1, cores / max(1, sharing.count))
+        return max(1, cores(in: mask) / max(1, sharing.count))
+    }
+
+    /// The cores this process may run on.
+    static var availableCores: Int { max(1, cores(in: affinityMask())) }
+
+    private static func cores(in mask: String) -> Int {
+        mask.compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
     }
 
     /// The cores the scheduler lets this process run on, as the hexadecimal words that Linux prints.

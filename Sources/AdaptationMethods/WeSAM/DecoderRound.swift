@@ -75,14 +75,3 @@ struct DecoderRound {
         logits.reshaped([logits.shape[0], logits.shape[2], logits.shape[3]])
     }
 }
-
-extension PromptBatch {
-    /// Some objects' prompts.
-    func objects(_ range: Range<Int>) throws(SegmentAnythingError) -> PromptBatch {
-        let perObject = count == 0 ? 0 : labels.count / count
-        return try PromptBatch(
-            boxes: boxes?.rows(range), points: points?.rows(range),
-            labels: Array(labels[range.lowerBound * perObject..<range.upperBound * perObject]),
-            masks: masks?.rows(range))
-    }
-}

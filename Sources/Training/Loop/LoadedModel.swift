@@ -85,6 +85,13 @@ public struct LoadedModel: Sendable {
         self.preprocessing = Preprocessing(kind: form, side: model.encoder.imageSize)
     }
 
+    /// A model of seeded random weights, for benchmarks: same sizes and speed as the real one, no file needed.
+    ///
+    /// Throws `TrainingError` for an input size the architecture does not allow.
+    public static func randomWeights(_ kind: Recipe.Model.Kind, seed: UInt64) throws -> SegmentAnythingModel {
+        SegmentAnythingModel(try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
+    }
+
     /// The sizes of a kind, at another input size where the architecture allows one.
     private static func configuration(
         _ kind: Recipe.Model.Kind, imageSize: Int

@@ -1,0 +1,136 @@
+import Foundation
+public import Kernels
+
+/// Times pieces of work beside the ceiling of matrix products, so that a noisy or throttled machine slows both.
+///
+/// A round measures `cblas_sgemm` and then every piece once; the figure of a piece is the median over rounds, of its
+/// seconds and of its rate over the rate of the same round.
+public struct Benchmark {
+    /// A piece of work.
+    public struct Piece {
+        /// What is run.
+        public var name: String
+        /// Floating-point operations of one run, two per multiply-add; 0 where a rate says nothing.
+        public var operations: Double
+        /// The work.
+        public var body: () throws -> Void
+
+        /// Describes a piece.
+        public init(_ name: String, operations: Double = 0, _ body: @escaping () throws -> Void) {
+            (self.name, self.operations, self.body) = (name, operations, body)
+        }
+    }
+
+    /// What was measured of a piece.
+    public struct Figure: Codable, Sendable, Equatable {
+        /// What was run.
+        public var name: String
+        /// Median seconds of a run.
+        public var seconds: Double
+        /// Fastest run.
+        public var fastest: Double
+        /// Slowest run.
+        public var slowest: Double
+        /// 10^9 operations per second at the median, or nil.
+        public var gigaflops: Double?
+        /// Median of rate over the ceiling of the same round, or nil.
+        public var share: Double?
+    }
+
+    /// All figures of one run.
+    public struct Report: Codable, Sendable, Equatable {
+        /// The subject, as in `encoder`.
+        public var subject: String
+        /// The model, as in recipes.
+        public var model: String
+        /// Compute threads.
+        public var threads: Int
+        /// The core whose kernels OpenBLAS runs.
+        public var openBLASCore: String
+        /// Median of `cblas_sgemm`, 10^9 operations per second on all threads.
+        public var ceilingGigaflops: Double
+        /// Rounds measured.
+        public var rounds: Int
+        /// Largest resident set of the process, bytes.
+        public var peakBytes: Int
+        /// The figures in the order of the pieces.
+        public var figures: [Figure]
+
+        /// Puts a report together.
+        public init(
+            subject: String, model: String, threads: Int, openBLASCore: String, ceilingGigaflops: Double, rounds: Int,
+            peakBytes: Int, figures: [Figure]
+        ) {
+            (self.subject, self.model, self.threads) = (subject, model, threads)
+            (self.openBLASCore, self.ceilingGigaflops) = (openBLASCore, ceilingGigaflops)
+            (self.rounds, self.peakBytes, self.figures) = (rounds, peakBytes, figures)
+        }
+    }
+
+    private let workspace: Workspace
+    private let rounds: Int
+
+    /// - Parameter rounds: Measured rounds; one more runs before them.
+    public init(workspace: Workspace, rounds: Int) {
+        precondition(rounds > 0, "a benchmark needs a round")
+        (self.workspace, self.rounds) = (workspace, rounds)
+    }
+
+    /// Runs all pieces. Rethrows what a piece throws.
+    public func run(_ pieces: [Piece]) throws -> (ceiling: Double, figures: [Figure]) {
+        for piece in pieces { try piece.body() }
+        var ceilings: [Double] = []
+        var seconds = [[Double]](repeating: [], count: pieces.count)
+        for _ in 0..<rounds {
+            ceilings.append(MatrixRate.measure(pool: workspace.pool))
+            for (index, piece) in pieces.enumerated() {
+                let start = ContinuousClock.now
+                try piece.body()
+                seconds[index].append((ContinuousClock.now - start) / .seconds(1))
+            }
+        }
+        let figures = zip(pieces, seconds).map { piece, times in
+            let hasRate = piece.operations > 0
+            return Figure(
+                name: piece.name, seconds: Self.median(times), fastest: times.min() ?? 0, slowest: times.max() ?? 0,
+                gigaflops: hasRate ? piece.operations / Self.median(times) * 1e-9 : nil,
+                share: hasRate ? Self.median(zip(times, ceilings).map { piece.operations / $0 / $1 }) : nil)
+        }
+        return (Self.median(ceilings), figures)
+    }
+
+    /// The middle value; of an even number the mean of the two in the middle.
+    static func median(_ values: [Double]) -> Double {
+        guard !values.isEmpty else { return .nan }
+        let sorted = values.sorted()
+        let middle = sorted.count / 2
+        return sorted.count % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
+    }
+}
+
+extension Benchmark.Report {
+    /// The report as lines for a terminal.
+    public var text: String {
+        let head =
+            "\(subject) of \(model), \(threads) thread\(threads == 1 ? "" : "s"), OpenBLAS core \(openBLASCore), "
+            + "ceiling \(Self.number(ceilingGigaflops, 1)) GFLOP/s (cblas_sgemm), median of \(rounds)"
+        let width = max(4, figures.map(\.name.count).max() ?? 0)
+        var lines = [head, Self.row(width, "", "ms", "fastest", "slowest", "GFLOP/s", "ceiling")]
+        for figure in figures {
+            lines.append(
+                Self.row(
+                    width, figure.name, Self.number(figure.seconds * 1e3, 2), Self.number(figure.fastest * 1e3, 2),
+                    Self.number(figure.slowest * 1e3, 2), figure.gigaflops.map { Self.number($0, 1) } ?? "",
+                    figure.share.map { Self.number($0 * 100, 0) + " %" } ?? ""))
+        }
+        lines.append("peak memory of the process: \(peakBytes >> 20) MiB")
+        return lines.joined(separator: "\n")
+    }
+
+    private static func row(_ width: Int, _ name: String, _ cells: String...) -> String {
+        name.padding(toLength: width, withPad: " ", startingAt: 0)
+            + cells.map { String(repeating: " ", count: max(1, 11 - $0.count)) + $0 }.joined()
+    }
+
+    private static func number(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
+}

@@ -1,0 +1,95 @@
+import AdaptationMethods
+public import ArgumentParser
+import Collectives
+import Foundation
+import Kernels
+public import Layers
+import LowRankAdaptation
+public import Performance
+import SegmentAnything
+import Telemetry
+public import Training
+
+extension BenchmarkSubject: ExpressibleByArgument {}
+extension RecomputeLevel: ExpressibleByArgument {}
+extension Recipe.Model.Kind: ExpressibleByArgument {}
+
+/// `kedge bench`.
+struct BenchCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "bench",
+        abstract: "Measures a model's speed on this machine beside its rate of matrix products.",
+        discussion: """
+            Every round measures cblas_sgemm on the same threads first, so that shares of the ceiling hold on a noisy \
+            machine. The encoder's shares count its products and convolutions, two operations per multiply-add; a \
+            step's shares count those of its encoder passes alone.
+            """)
+
+    @Argument(help: "What to measure.")
+    var subject: BenchmarkSubject
+
+    @Option(help: "The model.")
+    var model = Recipe.Model.Kind.mobileSAM
+
+    @Option(help: "A weight file. Without it the weights are random, which changes no time.")
+    var weights: String?
+
+    @Option(help: "Compute threads; 0 is all cores this process may use.")
+    var threads = 0
+
+    @Option(help: "Box prompts in the image.")
+    var instances = 8
+
+    @Option(help: "Instances the mask decoder takes at once.")
+    var decoderChunk = WeSAMConfiguration().decoderChunk
+
+    @Option(help: "What the encoder makes again in backward.")
+    var recompute = RecomputeLevel.none
+
+    @Option(help: "Measured rounds, after one that is not.")
+    var rounds = 5
+
+    @Flag(help: "Print one JSON object instead of the table.")
+    var json = false
+
+    func validate() throws {
+        guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
+        guard instances > 0 else { throw ValidationError("--instances must be 1 or more") }
+        guard decoderChunk > 0 else { throw ValidationError("--decoder-chunk must be 1 or more") }
+        guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
+    }
+
+    func run() throws {
+        Startup.onAllRanks { communicator in
+            guard communicator.isRoot else { return .done }
+            let workspace = Workspace(threads: threads > 0 ? threads : Startup.availableCores)
+            let model = try loadModel()
+            var settings = WeSAMConfiguration()
+            (settings.decoderChunk, settings.recompute) = (decoderChunk, recompute)
+            let benchmark = ModelBenchmark(
+                model: model,
+                adapter: LoRAAdapter(layout: LoRALayout(sites: model.encoder.adapterSites, rank: 4), seed: 1),
+                example: try ModelBenchmark.example(model, instances: instances), method: WeSAM(settings),
+                workspace: workspace)
+            let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: rounds).run(
+                try benchmark.pieces(subject))
+            let report = Benchmark.Report(
+                subject: subject.rawValue, model: self.model.rawValue, threads: workspace.pool.threads,
+                openBLASCore: BLASEnvironment.coreName, ceilingGigaflops: ceiling * 1e-9, rounds: rounds,
+                peakBytes: ProcessMemory.peakResidentBytes(), figures: figures)
+            print(json ? try Self.json(report) : report.text)
+            return .done
+        }
+    }
+
+    private func loadModel() throws -> SegmentAnythingModel {
+        guard let weights else { return try LoadedModel.randomWeights(model, seed: 1) }
+        return try LoadedModel(kind: model, weights: weights, imageSize: 0, preprocessing: .auto).model
+    }
+
+    private static func json(_ report: Benchmark.Report) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(report), as: UTF8.self)
+    }
+}
