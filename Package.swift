@@ -62,7 +62,10 @@ let package = Package(
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "Datasets"]),
         room(
             "Performance",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "AdaptationMethods"]),
+            [
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "AdaptationMethods",
+            ]),
         room("Collectives", ["COpenMPI"]),
         room("CheckpointStore", ["Tensors", "WeightFiles", "Collectives"]),
         room("Telemetry", [logging]),

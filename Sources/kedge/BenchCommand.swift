@@ -13,6 +13,7 @@ public import Training
 extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}
 extension Recipe.Model.Kind: ExpressibleByArgument {}
+extension Recipe.Method.LossForm: ExpressibleByArgument {}
 
 /// `kedge bench`.
 struct BenchCommand: ParsableCommand {
@@ -46,6 +47,17 @@ struct BenchCommand: ParsableCommand {
     @Option(help: "What the encoder makes again in backward.")
     var recompute = RecomputeLevel.none
 
+    @Option(help: "Reading of the losses.")
+    var lossForm = Recipe.Method.LossForm.paper
+
+    @Option(
+        help: ArgumentHelp(
+            "A step's inputs: safetensors with weak, strong, boxes and the LoRA matrices, as compare.py writes it."))
+    var `case`: String?
+
+    @Option(help: "With --case: where the step's losses and LoRA gradients are written.")
+    var results: String?
+
     @Option(help: "Measured rounds, after one that is not.")
     var rounds = 5
 
@@ -55,6 +67,9 @@ struct BenchCommand: ParsableCommand {
     func validate() throws {
         guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
         guard instances > 0 else { throw ValidationError("--instances must be 1 or more") }
+        guard results == nil || (`case` != nil && subject == .step) else {
+            throw ValidationError("--results needs the subject step and --case")
+        }
         guard decoderChunk > 0 else { throw ValidationError("--decoder-chunk must be 1 or more") }
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
     }
@@ -66,11 +81,16 @@ struct BenchCommand: ParsableCommand {
             let model = try loadModel()
             var settings = WeSAMConfiguration()
             (settings.decoderChunk, settings.recompute) = (decoderChunk, recompute)
+            settings.lossForm = lossForm == .released ? .released : .paper
+            let given = try `case`.map { try StepCase(opening: $0, model: model) }
+            if let given, let results {
+                try given.write(to: results, model: model, method: WeSAM(settings), in: workspace)
+            }
+            let seeded = LoRAAdapter(layout: LoRALayout(sites: model.encoder.adapterSites, rank: 4), seed: 1)
             let benchmark = ModelBenchmark(
-                model: model,
-                adapter: LoRAAdapter(layout: LoRALayout(sites: model.encoder.adapterSites, rank: 4), seed: 1),
-                example: try ModelBenchmark.example(model, instances: instances), method: WeSAM(settings),
-                workspace: workspace)
+                model: model, adapter: given?.adapter ?? seeded,
+                example: try given?.example ?? ModelBenchmark.example(model, instances: instances),
+                method: WeSAM(settings), workspace: workspace)
             let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: rounds).run(
                 try benchmark.pieces(subject))
             let report = Benchmark.Report(
