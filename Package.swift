@@ -73,7 +73,8 @@ let package = Package(
             "Training",
             [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
-                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", "COpenSSL", yams,
+                "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
+                "COpenSSL", yams,
             ]),
         .executableTarget(
             name: "kedge",

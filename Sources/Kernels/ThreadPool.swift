@@ -8,14 +8,19 @@ import Synchronization
 public final class ThreadPool: Sendable {
     /// How many threads work, the caller included.
     public let threads: Int
+    /// True when tasks are left out; see `Workspace.init(rehearsing:)`.
+    public let isRehearsal: Bool
     private let team: Team
 
     /// Starts `threads - 1` workers; the caller of `parallelFor` is the remaining one.
-    public init(threads: Int) {
+    public convenience init(threads: Int) { self.init(threads: threads, isRehearsal: false) }
+
+    init(threads: Int, isRehearsal: Bool) {
         precondition(threads >= 1, "a thread pool needs at least one thread")
-        self.threads = threads
+        (self.threads, self.isRehearsal) = (threads, isRehearsal)
         let team = Team(workers: threads - 1)
         self.team = team
+        if isRehearsal { return }
         for worker in 1..<threads {
             let thread = Thread { team.serve(as: worker) }
             thread.stackSize = 4 << 20
@@ -31,6 +36,7 @@ public final class ThreadPool: Sendable {
     /// - Parameter body: Gets the task and the number of the worker that runs it (0 ..< threads), which names its
     ///   scratch memory. It must not call `parallelFor` again.
     public func parallelFor(_ tasks: Int, _ body: (_ task: Int, _ worker: Int) -> Void) {
+        if isRehearsal { return }
         if threads == 1 || tasks <= 1 {
             for task in 0..<tasks { body(task, 0) }
             return

@@ -19,12 +19,23 @@ public final class Workspace: @unchecked Sendable {
     /// Creates a workspace with its own threads.
     public convenience init(threads: Int) { self.init(threads: threads, fillingScratchWith: nil) }
 
+    /// Creates a workspace for a rehearsal: kernels allocate what they would, and leave out their tasks.
+    ///
+    /// A rehearsed step takes and gives back the same tensors as a real one, in the same order, without touching most of
+    /// their pages, so `StoragePool.figures` afterwards is what the step will need. Its numbers mean nothing.
+    public convenience init(rehearsing threads: Int) {
+        self.init(pool: ThreadPool(threads: threads, isRehearsal: true), fillingScratchWith: nil)
+    }
+
     /// Creates a workspace whose scratch starts as `filling`: tests show with it that no kernel depends on what is left
     /// in its scratch. Nil leaves the memory as the system gives it.
-    package init(threads: Int, fillingScratchWith filling: Float?) {
-        self.filling = filling
-        pool = ThreadPool(threads: threads)
-        let count = threads * Self.slots
+    package convenience init(threads: Int, fillingScratchWith filling: Float?) {
+        self.init(pool: ThreadPool(threads: threads), fillingScratchWith: filling)
+    }
+
+    private init(pool: ThreadPool, fillingScratchWith filling: Float?) {
+        (self.pool, self.filling) = (pool, filling)
+        let count = pool.threads * Self.slots
         blocks = .allocate(capacity: count)
         for index in 0..<count { blocks[index] = Block(base: Self.allocate(16, filling), floats: 16) }
         joint = Block(base: Self.allocate(16, filling), floats: 16)

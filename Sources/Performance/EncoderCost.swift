@@ -1,3 +1,4 @@
+public import Layers
 public import SegmentAnything
 
 /// Floating-point operations of an image encoder, two per multiply-add, products and convolutions only.
@@ -7,23 +8,44 @@ public struct EncoderCost: Sendable, Equatable {
     /// The backward pass behind it: gradients of activations alone, since the weights are frozen. A linear layer costs
     /// as much again; attention five products for its two.
     public let backward: Double
+    /// The hidden layers of all MLPs that have a backward, one forward pass.
+    private let expansions: Double
+    /// The blocks that have a backward, one forward pass without the second layer of their MLPs.
+    private let blocks: Double
 
     /// Counts an encoder's operations.
     public init(_ encoder: SegmentAnythingConfiguration.Encoder) {
-        let total: Int
-        let attention: Int
-        let untrained: Int
+        let parts: (total: Int, attention: Int, untrained: Int, expansions: Int, neck: Int)
         switch encoder {
         case .viT(let sizes):
-            (total, attention, untrained) = (
-                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.patchEmbeddingMultiplyAdds
+            let tokens = sizes.gridSide * sizes.gridSide
+            parts = (
+                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.patchEmbeddingMultiplyAdds,
+                sizes.depth * tokens * sizes.width * sizes.width * sizes.mlpRatio,
+                tokens * sizes.embeddingWidth * (sizes.width + 9 * sizes.embeddingWidth)
             )
         case .tinyViT(let sizes):
-            (total, attention, untrained) = (
-                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.frozenStageMultiplyAdds
+            let grids = sizes.gridSides.map { $0 * $0 }
+            let expansions = (1..<4).reduce(0) {
+                $0 + sizes.depths[$1] * grids[$1] * sizes.widths[$1] * sizes.widths[$1] * sizes.feedForwardRatio
+            }
+            parts = (
+                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.frozenStageMultiplyAdds, expansions,
+                grids[3] * sizes.embeddingWidth * (sizes.widths[3] + 9 * sizes.embeddingWidth)
             )
         }
-        forward = 2 * Double(total)
-        backward = 2 * (Double(total - untrained - attention) + 2.5 * Double(attention))
+        forward = 2 * Double(parts.total)
+        backward = 2 * (Double(parts.total - parts.untrained - parts.attention) + 2.5 * Double(parts.attention))
+        expansions = 2 * Double(parts.expansions)
+        blocks = 2 * Double(parts.total - parts.untrained - parts.neck - parts.expansions)
+    }
+
+    /// What a level makes again in one backward pass.
+    public func recomputed(_ level: RecomputeLevel) -> Double {
+        switch level {
+        case .none: 0
+        case .mlp: expansions
+        case .blocks: blocks
+        }
     }
 }

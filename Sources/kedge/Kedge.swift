@@ -16,7 +16,7 @@ struct Kedge: ParsableCommand {
         version: Versions.kedge,
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
-            BenchCommand.self,
+            PlanCommand.self, BenchCommand.self,
         ])
 
     static func main() {

@@ -55,6 +55,8 @@ public struct AdaptationRun {
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
         try announce(loaded, data, to: log)
+        try MemoryCheck(recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads)
+            .run(communicator, log: log)
 
         let evaluator = try makeEvaluator(loaded, data)
         let started = ContinuousClock.now

@@ -92,9 +92,9 @@ public struct LoadedModel: Sendable {
         SegmentAnythingModel(try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
     }
 
-    /// The sizes of a kind, at another input size where the architecture allows one.
-    private static func configuration(
-        _ kind: Recipe.Model.Kind, imageSize: Int
+    /// The sizes of a kind, at another input size where the architecture allows one. Throws `TrainingError`.
+    public static func configuration(
+        _ kind: Recipe.Model.Kind, imageSize: Int = 0
     ) throws(TrainingError) -> SegmentAnythingConfiguration {
         let configuration: SegmentAnythingConfiguration =
             switch kind {

@@ -12,6 +12,8 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
         case cannotWrite
         /// Too many batches had numbers that are not finite.
         case nonFinite
+        /// The machine cannot give what the run needs.
+        case resources
         /// Ranks do not run the same program.
         case protocolViolation
     }
@@ -38,6 +40,7 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
         case .missingInput: .noInput
         case .cannotWrite: .cannotWrite
         case .nonFinite: .nonFinite
+        case .resources: .resources
         case .protocolViolation: .internalFault
         }
     }

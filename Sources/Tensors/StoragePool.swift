@@ -1,0 +1,183 @@
+import Glibc
+import Synchronization
+
+/// The memory of all tensors of a process: freed blocks serve the next tensors, and the footprint stays at the largest
+/// amount ever in use at once.
+///
+/// Small blocks are kept by size for ever. Large ones are mapped from the system at a multiple of their page, with huge
+/// pages by advice; a request takes the smallest free block that is at most a quarter larger. When there is none, free
+/// blocks are given back to the system until the new one fits below the high-water mark of the bytes in use. So a step
+/// that repeats needs no more memory than its largest moment, and mostly touches pages it has touched before.
+public final class StoragePool: Sendable {
+    /// The pool of this process.
+    public static let shared = StoragePool()
+
+    /// A piece of memory of the pool.
+    package struct Block: @unchecked Sendable {
+        package let start: UnsafeMutableRawPointer
+        package let bytes: Int
+    }
+
+    /// What a pool holds, in bytes.
+    public struct Figures: Sendable, Equatable {
+        /// In blocks that tensors hold now.
+        public internal(set) var live = 0
+        /// In free blocks.
+        public internal(set) var retained = 0
+        /// The largest value of `live` so far.
+        public internal(set) var peakLive = 0
+        /// The largest value of `live` and `retained` together so far: what the process needed for tensors.
+        public internal(set) var peak = 0
+    }
+
+    fileprivate struct State: ~Copyable {
+        var figures = Figures()
+        /// Free small blocks by size.
+        var small: [Int: [UInt]] = [:]
+        /// Free large blocks, ascending by size.
+        var large: [(bytes: Int, address: UInt)] = []
+    }
+    private let state = Mutex(State())
+
+    /// Blocks from here on are mapped one by one and can be given back to the system.
+    static let largeBytes = 1 << 18
+    private static let hugePage = 2 << 20
+
+    /// An empty pool.
+    package init() {}
+
+    /// What the pool holds now and has held at most.
+    public var figures: Figures { state.withLock { $0.figures } }
+
+    /// Lets both peaks count anew from what is held now.
+    public func resetPeaks() {
+        state.withLock {
+            $0.figures.peakLive = $0.figures.live
+            $0.figures.peak = $0.figures.live + $0.figures.retained
+        }
+    }
+
+    /// Returns all free large blocks to the system.
+    public func trim() {
+        let blocks = state.withLock { state in
+            defer { state.large = [] }
+            for block in state.large { state.figures.retained -= block.bytes }
+            return state.large
+        }
+        blocks.forEach(Self.unmap)
+    }
+
+    /// A block for `floats` numbers; its contents are undefined.
+    package func take(floats: Int) -> Block {
+        let bytes = Self.blockBytes(floats: floats)
+        guard bytes >= Self.largeBytes else { return takeSmall(bytes) }
+        let (reused, evicted) = state.withLock { state in
+            let reused = state.reuseLarge(bytes)
+            let evicted = reused == nil ? state.evict(for: bytes) : []
+            state.count(reused?.bytes ?? bytes)
+            return (reused, evicted)
+        }
+        evicted.forEach(Self.unmap)
+        if let reused, let start = UnsafeMutableRawPointer(bitPattern: reused.address) {
+            return Block(start: start, bytes: reused.bytes)
+        }
+        return Block(start: Self.map(bytes), bytes: bytes)
+    }
+
+    /// Takes a block back.
+    package func give(_ block: Block) {
+        state.withLock { state in
+            state.figures.live -= block.bytes
+            state.figures.retained += block.bytes
+            let address = UInt(bitPattern: block.start)
+            if block.bytes < Self.largeBytes {
+                state.small[block.bytes, default: []].append(address)
+            } else {
+                state.large.insert((block.bytes, address), at: state.firstLarge(atLeast: block.bytes))
+            }
+        }
+    }
+
+    private func takeSmall(_ bytes: Int) -> Block {
+        let reused = state.withLock { state -> UInt? in
+            let address = state.small[bytes]?.popLast()
+            if address != nil { state.figures.retained -= bytes }
+            state.count(bytes)
+            return address
+        }
+        if let reused, let start = UnsafeMutableRawPointer(bitPattern: reused) {
+            return Block(start: start, bytes: bytes)
+        }
+        return Block(start: .allocate(byteCount: bytes, alignment: 64), bytes: bytes)
+    }
+
+    /// The bytes set aside for `floats` numbers: one of eight sizes per power of two (at most 12.5 % more), whole pages
+    /// for large blocks.
+    static func blockBytes(floats: Int) -> Int {
+        let bytes = max(floats * MemoryLayout<Float>.stride, 64)
+        let step = max((1 << (Int.bitWidth - 1 - bytes.leadingZeroBitCount)) / 8, 64)
+        return (bytes + step - 1) / step * step
+    }
+
+    /// Fresh memory of the system. Running out of it ends the process as any failed allocation in Swift does.
+    private static func map(_ bytes: Int) -> UnsafeMutableRawPointer {
+        // Huge pages serve whole aligned ones only, so large blocks start at one.
+        let alignment = bytes >= hugePage ? hugePage : 4096
+        guard
+            let reserved = mmap(
+                nil, bytes + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
+            reserved != MAP_FAILED
+        else { preconditionFailure("the system has no \(bytes >> 20) MiB for a tensor") }
+        let head = (alignment - Int(bitPattern: reserved) % alignment) % alignment
+        let start = reserved + head
+        if head > 0 { munmap(reserved, head) }
+        if alignment > head { munmap(start + bytes, alignment - head) }
+        if bytes >= hugePage { madvise(start, bytes, MADV_HUGEPAGE) }
+        return start
+    }
+
+    private static func unmap(_ block: (bytes: Int, address: UInt)) {
+        if let start = UnsafeMutableRawPointer(bitPattern: block.address) { munmap(start, block.bytes) }
+    }
+}
+
+extension StoragePool.State {
+    /// Counts a block that was just taken.
+    mutating func count(_ bytes: Int) {
+        figures.live += bytes
+        figures.peakLive = max(figures.peakLive, figures.live)
+        figures.peak = max(figures.peak, figures.live + figures.retained)
+    }
+
+    /// The place of the first free large block of at least so many bytes.
+    func firstLarge(atLeast bytes: Int) -> Int {
+        var (low, high) = (0, large.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if large[middle].bytes < bytes { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    /// The smallest free block that fits and wastes at most a fifth of itself.
+    mutating func reuseLarge(_ bytes: Int) -> (bytes: Int, address: UInt)? {
+        let place = firstLarge(atLeast: bytes)
+        guard place < large.count, large[place].bytes <= bytes + bytes / 4 else { return nil }
+        figures.retained -= large[place].bytes
+        return large.remove(at: place)
+    }
+
+    /// Free blocks to return to the system so that a new block stays below the high-water mark of the bytes in use.
+    mutating func evict(for bytes: Int) -> [(bytes: Int, address: UInt)] {
+        let limit = max(figures.peakLive, figures.live + bytes)
+        var evicted: [(bytes: Int, address: UInt)] = []
+        while !large.isEmpty, figures.live + figures.retained + bytes > limit {
+            // The smallest block that is enough, else the largest one and another.
+            let excess = figures.live + figures.retained + bytes - limit
+            let block = large.remove(at: min(firstLarge(atLeast: excess), large.count - 1))
+            figures.retained -= block.bytes
+            evicted.append(block)
+        }
+        return evicted
+    }
+}

@@ -1,0 +1,157 @@
+import AdaptationMethods
+import ArgumentParser
+import Collectives
+import Foundation
+import Kernels
+import Layers
+import Performance
+import SegmentAnything
+import Telemetry
+import Training
+
+/// `kedge plan`.
+struct PlanCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "plan",
+        abstract: "Tells memory, operations and time of an adaptation step before it is run.",
+        discussion: """
+            Goes through the step's own code without computing and counts its tensors; measures this machine's matrix \
+            rate for the time. `kedge adapt` does the same before it starts and refuses a run that cannot fit.
+            """)
+
+    @Option(help: "The model.")
+    var model = Recipe.Model.Kind.mobileSAM
+
+    @Option(help: "Instances in the image.")
+    var instances = 8
+
+    @Option(help: "Points per instance; without it prompts are boxes.")
+    var points: Int?
+
+    @Option(help: "Instances the mask decoder takes at once.")
+    var decoderChunk = WeSAMConfiguration().decoderChunk
+
+    @Option(help: "What the encoder makes again in backward.")
+    var recompute = RecomputeLevel.none
+
+    @Option(help: "Rank of the LoRA matrices.")
+    var loraRank = 4
+
+    @Option(help: "Samples each rank prepares ahead.")
+    var prefetchDepth = 4
+
+    @Option(help: "Ranks on a node.")
+    var ranksPerNode = 1
+
+    @Option(help: "Compute threads of a rank; 0 is its share of the cores this process may use.")
+    var threads = 0
+
+    @Flag(help: "Print one JSON object instead of the table.")
+    var json = false
+
+    func validate() throws {
+        for (name, value) in [
+            ("--instances", instances), ("--points", points ?? 1), ("--decoder-chunk", decoderChunk),
+            ("--lora-rank", loraRank), ("--ranks-per-node", ranksPerNode), ("--prefetch-depth", prefetchDepth),
+        ] where value < 1 {
+            throw ValidationError("\(name) must be 1 or more")
+        }
+        guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
+    }
+
+    /// What `--json` prints.
+    private struct Answer: Encodable {
+        var model: String
+        var ranksPerNode: Int
+        var threads: Int
+        var matrixGigaflops: Double
+        var availableBytes: Int?
+        var levels: [Level]
+
+        struct Level: Encodable {
+            var recompute: RecomputeLevel
+            var parts: [StepPlan.Part]
+            var bytesPerRank: Int
+            var bytesPerNode: Int
+            var operations: Double
+            var secondsPerImage: Double
+            var fits: Bool?
+        }
+    }
+
+    func run() throws {
+        Startup.onAllRanks { communicator in
+            guard communicator.isRoot else { return .done }
+            let answer = try plan()
+            print(json ? try Self.encoded(answer) : text(answer))
+            return .done
+        }
+    }
+
+    private func plan() throws -> Answer {
+        var request = StepPlan.Request(try LoadedModel.configuration(model))
+        request.threads = threads > 0 ? threads : max(1, Startup.availableCores / ranksPerNode)
+        (request.instances, request.points) = (instances, points.map { $0 + 1 })  // and a place holder
+        (request.loraRank, request.prefetchDepth) = (loraRank, prefetchDepth)
+        request.settings.decoderChunk = decoderChunk
+        let rate = MatrixRate.measure(pool: ThreadPool(threads: request.threads))
+        let memory = NodeMemory.now()
+        let levels = try RecomputeLevel.allCases.map { level -> Answer.Level in
+            request.settings.recompute = level
+            let plan = try StepPlan(request)
+            let node = plan.bytesPerRank * ranksPerNode
+            return Answer.Level(
+                recompute: level, parts: plan.parts, bytesPerRank: plan.bytesPerRank, bytesPerNode: node,
+                operations: plan.operations,
+                secondsPerImage: plan.seconds(rate: rate, configuration: request.configuration),
+                fits: memory.map { node <= $0.available })
+        }
+        return Answer(
+            model: model.rawValue, ranksPerNode: ranksPerNode, threads: request.threads,
+            matrixGigaflops: rate * 1e-9, availableBytes: memory?.available, levels: levels)
+    }
+
+    private func text(_ answer: Answer) -> String {
+        let chosen = answer.levels.first { $0.recompute == recompute } ?? answer.levels[0]
+        var lines = [
+            "\(answer.model), \(instances) instance\(instances == 1 ? "" : "s"), recompute \(recompute.rawValue), "
+                + "\(ranksPerNode) rank\(ranksPerNode == 1 ? "" : "s") on a node, \(answer.threads) "
+                + "thread\(answer.threads == 1 ? "" : "s") each"
+        ]
+        lines += chosen.parts.map { Self.row($0.name, Self.mebibytes($0.bytes)) }
+        lines.append(Self.row("a rank", Self.mebibytes(chosen.bytesPerRank)))
+        lines.append(Self.row("a node", Self.mebibytes(chosen.bytesPerNode)))
+        lines.append(
+            String(
+                format: "%.2f TFLOP a step; %.1f s an image expected at %.0f GFLOP/s of matrix products",
+                chosen.operations * 1e-12, chosen.secondsPerImage, answer.matrixGigaflops))
+        lines.append("")
+        lines.append("recompute      a rank       a node    s/image" + (answer.availableBytes == nil ? "" : "   here"))
+        for level in answer.levels {
+            let fits = level.fits.map { $0 ? "   fits" : "   too large" } ?? ""
+            lines.append(
+                level.recompute.rawValue.padding(toLength: 9, withPad: " ", startingAt: 0)
+                    + Self.right(Self.mebibytes(level.bytesPerRank), 12)
+                    + Self.right(Self.mebibytes(level.bytesPerNode), 13)
+                    + Self.right(String(format: "%.1f", level.secondsPerImage), 11) + fits)
+        }
+        if let available = answer.availableBytes { lines.append("free on this node: \(Self.mebibytes(available))") }
+        return lines.joined(separator: "\n")
+    }
+
+    private static func row(_ name: String, _ value: String) -> String {
+        "  " + name.padding(toLength: 30, withPad: " ", startingAt: 0) + right(value, 12)
+    }
+
+    private static func right(_ text: String, _ width: Int) -> String {
+        String(repeating: " ", count: max(1, width - text.count)) + text
+    }
+
+    private static func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 19)) >> 20) MiB" }
+
+    private static func encoded(_ answer: Answer) throws -> String {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return String(decoding: try encoder.encode(answer), as: UTF8.self)
+    }
+}
