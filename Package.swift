@@ -111,14 +111,17 @@ let package = Package(
             swiftSettings: swiftSettings),
         tests(
             "Performance",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "AdaptationMethods"]),
+            [
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "AdaptationMethods",
+            ]),
         tests("Collectives", ["CollectivesConformance"]),
         tests("Telemetry", [logging]),
         tests(
             "Training",
             [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
-                "Datasets", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry",
+                "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
             ]),
     ]
 )

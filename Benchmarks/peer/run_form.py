@@ -60,10 +60,9 @@ def main():
     case = load_file(case_path)
     image = lambda name: case[name].permute(2, 0, 1)[None].contiguous()
     matrices = {name: tensor for name, tensor in case.items() if ".linear_" in name}
-    sam, frozen = load(model, weights), load(model, weights)
+    sam, frozen = load(model, weights), load(model, weights) if form == "released" else None
     if form == "expert":
-        for one in (sam, frozen):
-            fused_attention.fuse(one.image_encoder, wesam.attention_modules(one.image_encoder))
+        fused_attention.fuse(sam.image_encoder, wesam.attention_modules(sam.image_encoder))
     trainable = wesam.inject(sam, matrices, interleaved=model == "mobilesam")
     step = wesam.released_step if form == "released" else wesam.expert_step
     seconds = []

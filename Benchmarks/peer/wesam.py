@@ -7,6 +7,8 @@ expert    what a careful PyTorch user would make of it: anchor without gradient,
 Losses as the released code executes them on a batch of one image: the number of masks is focal's factor and dice's
 smoothing (`--loss-form paper`: factor 1 and smoothing 1).
 """
+import contextlib
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -17,11 +19,13 @@ class LowRankQKV(nn.Module):
 
     def __init__(self, qkv, matrices, heads, interleaved):
         super().__init__()
-        self.qkv, self.heads, self.interleaved = qkv, heads, interleaved
+        self.qkv, self.heads, self.interleaved, self.enabled = qkv, heads, interleaved, True
         self.a_q, self.b_q, self.a_v, self.b_v = (nn.Parameter(m) for m in matrices)
 
     def forward(self, x):
         y = self.qkv(x)
+        if not self.enabled:
+            return y
         q, v = x @ self.a_q.T @ self.b_q.T, x @ self.a_v.T @ self.b_v.T
         if self.interleaved:
             split = lambda z: z.unflatten(-1, (self.heads, 1, -1))
@@ -47,6 +51,17 @@ def inject(sam, matrices, interleaved):
         attention.qkv = LowRankQKV(attention.qkv, [matrices[n].clone() for n in names], attention.num_heads, interleaved)
         trainable.update(zip(names, attention.qkv.parameters(recurse=False)))
     return trainable
+
+
+@contextlib.contextmanager
+def adapters_off(sam):
+    """The frozen model: one set of weights serves as anchor too."""
+    adapters = [module for module in sam.modules() if isinstance(module, LowRankQKV)]
+    for adapter in adapters:
+        adapter.enabled = False
+    yield
+    for adapter in adapters:
+        adapter.enabled = True
 
 
 def decode(sam, embedding, boxes):
@@ -115,13 +130,13 @@ def released_step(sam, frozen, weak, strong, boxes, form):
     return {name: float(value.detach()) for name, value in losses.items()}
 
 
-def expert_step(sam, frozen, weak, strong, boxes, form):
-    """One branch alive at a time."""
-    with torch.inference_mode():
-        anchor_embedding = frozen.image_encoder(weak)
-        anchor_low, anchor, _ = decode(frozen, anchor_embedding, boxes)
+def expert_step(sam, _, weak, strong, boxes, form):
+    """One branch alive at a time, on one set of weights."""
+    with torch.no_grad(), adapters_off(sam):
+        anchor_embedding = sam.image_encoder(weak)
+        anchor_low, anchor, _ = decode(sam, anchor_embedding, boxes)
         anchor_mask = (anchor > 0).float()
-    anchor_embedding, anchor_low, anchor_mask = (t.clone() for t in (anchor_embedding, anchor_low, anchor_mask))
+    del anchor
     embedding = sam.image_encoder(weak)
     low, teacher, _ = decode(sam, embedding, boxes)
     half = dice(teacher, anchor_mask, 1) / 2

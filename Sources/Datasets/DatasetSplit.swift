@@ -52,12 +52,17 @@ public struct DatasetSplit: Sendable {
     /// How many evaluation images were left out because they have no instance: their IoU is not defined.
     public let evaluationWithoutInstances: Int
 
+    /// Instances of the training image that has most.
+    public let mostInstances: Int
+
     /// Cuts the data set, then drops images without instances, which reads every label once.
     ///
     /// Throws `DatasetError` if a label cannot be read, or no training image with an instance is left.
     public init(_ dataset: any SegmentationDataset, _ split: KToOneSplit) throws {
         let (training, evaluation) = split.apply(count: dataset.count)
-        let keptTraining = try training.filter { try dataset.instanceCount($0) > 0 }
+        let counts = try training.map { try dataset.instanceCount($0) }
+        let keptTraining = zip(training, counts).filter { $0.1 > 0 }.map(\.0)
+        mostInstances = counts.max() ?? 0
         let keptEvaluation = try evaluation.filter { try dataset.instanceCount($0) > 0 }
         guard !keptTraining.isEmpty else {
             throw DatasetError(

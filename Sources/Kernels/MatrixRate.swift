@@ -2,7 +2,7 @@ import Foundation
 
 /// The ceiling that everything else is held against: what `cblas_sgemm` reaches on this machine.
 public enum MatrixRate {
-    /// The product that is timed: SAM's MLP on one band of tokens per call, weights stored `[out, in]`.
+    /// The product that is timed: tokens by the first layer of ViT-B's MLP, weights stored `[out, in]`.
     private static let (rows, columns, depth) = (1024, 3072, 768)
 
     /// Floating-point operations per second (two per multiply-add) of all threads of a pool together, each with a

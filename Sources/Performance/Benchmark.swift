@@ -69,16 +69,21 @@ public struct Benchmark {
 
     private let workspace: Workspace
     private let rounds: Int
+    private let warmsUp: Bool
 
-    /// - Parameter rounds: Measured rounds; one more runs before them.
-    public init(workspace: Workspace, rounds: Int) {
+    /// Creates a benchmark.
+    ///
+    /// - Parameters:
+    ///   - rounds: Measured rounds.
+    ///   - warmsUp: True to run every piece once before.
+    public init(workspace: Workspace, rounds: Int, warmsUp: Bool = true) {
         precondition(rounds > 0, "a benchmark needs a round")
-        (self.workspace, self.rounds) = (workspace, rounds)
+        (self.workspace, self.rounds, self.warmsUp) = (workspace, rounds, warmsUp)
     }
 
     /// Runs all pieces. Rethrows what a piece throws.
     public func run(_ pieces: [Piece]) throws -> (ceiling: Double, figures: [Figure]) {
-        for piece in pieces { try piece.body() }
+        if warmsUp { for piece in pieces { try piece.body() } }
         var ceilings: [Double] = []
         var seconds = [[Double]](repeating: [], count: pieces.count)
         for _ in 0..<rounds {

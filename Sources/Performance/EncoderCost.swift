@@ -15,7 +15,8 @@ public struct EncoderCost: Sendable, Equatable {
 
     /// Counts an encoder's operations.
     public init(_ encoder: SegmentAnythingConfiguration.Encoder) {
-        let parts: (total: Int, attention: Int, untrained: Int, expansions: Int, neck: Int)
+        // `kept`: what has a backward and is never made again.
+        let parts: (total: Int, attention: Int, untrained: Int, expansions: Int, kept: Int)
         switch encoder {
         case .viT(let sizes):
             let tokens = sizes.gridSide * sizes.gridSide
@@ -32,12 +33,16 @@ public struct EncoderCost: Sendable, Equatable {
             parts = (
                 sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.frozenStageMultiplyAdds, expansions,
                 grids[3] * sizes.embeddingWidth * (sizes.widths[3] + 9 * sizes.embeddingWidth)
+                    + (2..<4).reduce(0) { sum, stage in
+                        let (below, width) = (sizes.widths[stage - 1], sizes.widths[stage])
+                        return sum + grids[stage - 1] * below * width + grids[stage] * width * (9 + width)
+                    }
             )
         }
         forward = 2 * Double(parts.total)
         backward = 2 * (Double(parts.total - parts.untrained - parts.attention) + 2.5 * Double(parts.attention))
         expansions = 2 * Double(parts.expansions)
-        blocks = 2 * Double(parts.total - parts.untrained - parts.neck - parts.expansions)
+        blocks = 2 * Double(parts.total - parts.untrained - parts.kept - parts.expansions)
     }
 
     /// What a level makes again in one backward pass.

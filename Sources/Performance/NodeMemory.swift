@@ -12,31 +12,48 @@ public struct NodeMemory: Sendable, Equatable {
 
     /// What is there now, or nil where the system does not tell.
     ///
-    /// - Parameters:
-    ///   - memoryInfo: Linux's table of memory.
-    ///   - controlGroup: Folder of the process's control group (version 2).
-    public static func now(
-        memoryInfo: String = "/proc/meminfo", controlGroup: String = "/sys/fs/cgroup"
-    ) -> NodeMemory? {
-        let candidates = [systemBytes(memoryInfo), groupBytes(controlGroup)].compactMap(\.self)
-        return candidates.min { $0.available < $1.available }
+    /// The least of Linux's MemAvailable and, for the control group of this process and each above it (version 2), its
+    /// limit less what it uses; pages of files count as free, since the system takes them back when it needs them.
+    ///
+    /// - Parameter root: Where `/proc` and `/sys` are found.
+    public static func now(root: String = "") -> NodeMemory? {
+        ([system(root)] + groups(root)).compactMap(\.self).min { $0.available < $1.available }
     }
 
-    private static func systemBytes(_ path: String) -> NodeMemory? {
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
+    private static func system(_ root: String) -> NodeMemory? {
+        guard let text = try? String(contentsOfFile: root + "/proc/meminfo", encoding: .utf8),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("MemAvailable:") }),
             let kibibytes = line.split(separator: " ").dropFirst().first.flatMap({ Int($0) })
         else { return nil }
-        return NodeMemory(available: kibibytes * 1024, source: "MemAvailable")
+        return NodeMemory(available: kibibytes * 1024, source: "the system")
     }
 
-    private static func groupBytes(_ folder: String) -> NodeMemory? {
+    private static func groups(_ root: String) -> [NodeMemory?] {
+        let mount = root + "/sys/fs/cgroup"
+        let own =
+            (try? String(contentsOfFile: root + "/proc/self/cgroup", encoding: .utf8))?
+            .split(separator: "\n").first { $0.hasPrefix("0::") }?.dropFirst(3) ?? "/"
+        var names = own.split(separator: "/").map(String.init)
+        var folders = [mount]
+        while !names.isEmpty {
+            folders.append(mount + "/" + names.joined(separator: "/"))
+            names.removeLast()
+        }
+        return folders.map(group)
+    }
+
+    private static func group(_ folder: String) -> NodeMemory? {
+        func text(_ name: String) -> String? { try? String(contentsOfFile: folder + "/" + name, encoding: .utf8) }
         func number(_ name: String) -> Int? {
-            (try? String(contentsOfFile: folder + "/" + name, encoding: .utf8)).flatMap {
-                Int($0.trimmingCharacters(in: .whitespacesAndNewlines))
-            }
+            text(name).flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
         }
         guard let limit = number("memory.max"), let used = number("memory.current") else { return nil }
-        return NodeMemory(available: max(0, limit - used), source: "the control group's limit")
+        let cached = (text("memory.stat") ?? "").split(separator: "\n").reduce(0) { sum, line in
+            let words = line.split(separator: " ")
+            let isFile = words.count == 2 && (words[0] == "inactive_file" || words[0] == "active_file")
+            return isFile ? sum + (Int(words[1]) ?? 0) : sum
+        }
+        return NodeMemory(
+            available: min(limit, max(0, limit - used + cached)), source: "the control group's limit")
     }
 }

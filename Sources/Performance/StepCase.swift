@@ -33,6 +33,12 @@ public struct StepCase {
         adapter = LoRAAdapter(
             layout: layout,
             parameters: Tensor(layout.entries.flatMap { matrices[$0.name]?.elements ?? [] }, [layout.count]))
+        let view: Shape = [model.encoder.imageSize, model.encoder.imageSize, 3]
+        for name in ["weak", "strong"] where table[name].map({ Shape($0.shape) != view }) ?? false {
+            throw WeightFileError(
+                .valueType, path: path, found: "\(name) of another shape than \(view)",
+                remedy: "make the case for this model")
+        }
         example = AdaptationExample(
             weak: try table.tensor("weak"), strong: try table.tensor("strong"),
             prompts: try PromptBatch(boxes: try table.tensor("boxes")))

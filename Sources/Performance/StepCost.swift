@@ -32,12 +32,7 @@ struct DecoderCost {
 
     init(_ configuration: SegmentAnythingConfiguration) {
         let (width, heads) = (Double(configuration.decoder.width), Double(configuration.decoder.heads))
-        let side: Int =
-            switch configuration.encoder {
-            case .viT(let sizes): sizes.gridSide
-            case .tinyViT(let sizes): sizes.gridSides[3]
-            }
-        let positions = Double(side * side)
+        let positions = Double(configuration.embeddingSide * configuration.embeddingSide)
         let tokens = Double(configuration.decoder.multimaskOutputs + 2 + 2)  // masks, IoU, two corners
         let attention = 2 * heads * tokens * width * positions  // scores and sums over all positions
         let attentions = Double(2 * configuration.decoder.depth + 1)

@@ -21,9 +21,11 @@ public struct StepPlan: Codable, Sendable, Equatable {
         /// Rank of the LoRA matrices.
         public var loraRank = 4
         /// Instances in the image.
-        public var instances = 8
+        public var instances = 40
         /// Points per instance, or nil for boxes.
         public var points: Int?
+        /// Images of a step that one rank computes.
+        public var imagesPerRank = 1
         /// Samples read ahead.
         public var prefetchDepth = 4
         /// Compute threads of a rank.
@@ -45,14 +47,21 @@ public struct StepPlan: Codable, Sendable, Equatable {
 
     /// Bytes a rank has yet to take once the program runs and its weights are loaded.
     public var bytesToCome: Int {
-        parts.filter { $0.name != Self.weightsName && $0.name != Self.runtimeName }.reduce(0) { $0 + $1.bytes }
+        parts.filter { $0.name != Self.weightsName && $0.name != Self.programName }.reduce(0) { $0 + $1.bytes }
     }
 
-    private static let weightsName = "frozen weights"
-    private static let runtimeName = "program and scratch"
+    /// Bytes of weights that all ranks of a node map from one file: they are in memory once.
+    public let sharedBytes: Int
 
-    /// The process without tensors: program, libraries, MPI, and per thread OpenBLAS's buffer and the kernels' scratch.
-    static func runtimeBytes(threads: Int) -> Int { (40 + 15 * threads) << 20 }
+    /// Bytes of a node that runs so many ranks.
+    public func bytes(ranks: Int) -> Int { sharedBytes + ranks * (bytesPerRank - sharedBytes) }
+
+    private static let weightsName = "frozen weights"
+    private static let programName = "program and libraries"
+    /// Program, libraries and MPI, measured as what a run of the tiny model holds.
+    private static let programBytes = 30 << 20
+    /// Per thread: OpenBLAS's buffer and the scratch of the kernels, measured the same way.
+    private static let scratchBytes = 15 << 20
 
     /// Plans a step by rehearsing it. Throws what a step throws.
     public init(_ request: Request) throws {
@@ -60,9 +69,12 @@ public struct StepPlan: Codable, Sendable, Equatable {
             request.configuration, settings: request.settings, loraRank: request.loraRank,
             instances: request.instances, points: request.points)
         let side = request.configuration.imageSize
-        // Two views in single precision, and the masks that prompts are drawn from, a bit per pixel and instance.
-        let sample = side * side * (2 * 3 * 4) + request.instances * side * side / 8
+        // Two views in single precision; a sample being prepared also holds its masks, a bit per pixel and instance.
+        let views = side * side * (2 * 3 * 4)
+        let masks = request.instances * side * side / 8
         recompute = request.settings.recompute
+        // TinyViT's weights are folded and reordered when they are loaded; SAM's are used as they lie in the file.
+        if case .viT = request.configuration.encoder { sharedBytes = rehearsal.weights } else { sharedBytes = 0 }
         operations =
             StepCost(
                 request.configuration, settings: request.settings, instances: request.instances
@@ -71,29 +83,22 @@ public struct StepPlan: Codable, Sendable, Equatable {
             Part(name: Self.weightsName, bytes: rehearsal.weights),
             Part(name: "encoder residuals", bytes: rehearsal.encoderResiduals),
             Part(name: "decoder, losses, temporaries", bytes: max(0, rehearsal.step - rehearsal.encoderResiduals)),
-            Part(name: "samples read ahead", bytes: request.prefetchDepth * sample),
-            Part(name: Self.runtimeName, bytes: Self.runtimeBytes(threads: request.threads)),
+            Part(name: "samples read ahead", bytes: request.prefetchDepth * views + masks),
+            Part(name: "gradients and optimiser", bytes: (3 * request.imagesPerRank + 4) * rehearsal.adapterBytes),
+            Part(name: Self.programName, bytes: Self.programBytes),
+            Part(name: "scratch of the threads", bytes: request.threads * Self.scratchBytes),
         ]
     }
 
-    /// Seconds of a step at a rate of matrix products, operations per second, at the share an encoder of this kind
-    /// reaches (`kedge bench encoder`).
+    /// Seconds of a step at a rate of matrix products, operations per second.
     public func seconds(rate: Double, configuration: SegmentAnythingConfiguration) -> Double {
-        let share: Double =
-            switch configuration.encoder {
-            case .viT: 0.75
-            case .tinyViT: 0.55
-            }
-        return operations / (rate * share)
-    }
-}
-
-extension SegmentAnythingConfiguration {
-    /// Side of the square input, pixels.
-    public var imageSize: Int {
-        switch encoder {
-        case .viT(let sizes): sizes.imageSize
-        case .tinyViT(let sizes): sizes.imageSize
+        switch configuration.encoder {
+        case .viT: operations / (rate * Self.shareOfViT)
+        case .tinyViT: operations / (rate * Self.shareOfTinyViT)
         }
     }
+
+    /// Share of `cblas_sgemm` that a step reaches over `StepCost.total`, from `kedge bench step` on two cores with AVX2.
+    private static let shareOfViT = 0.75
+    private static let shareOfTinyViT = 0.55
 }

@@ -8,7 +8,7 @@ import Tensors
 /// The tensors of a step, counted by going through one without computing.
 ///
 /// The very code of the step runs, with kernels that leave out their tasks, so the count cannot drift from the code.
-/// Fresh pages of the system are not touched before they are written: the rehearsal itself needs little memory.
+/// Fresh pages of the system take no memory before they are written, and most never are.
 public struct StepRehearsal: Sendable, Equatable {
     /// Bytes of the frozen weights as the layers hold them, copies in another layout included.
     public let weights: Int
@@ -16,10 +16,10 @@ public struct StepRehearsal: Sendable, Equatable {
     public let encoderResiduals: Int
     /// The largest number of bytes in tensors during a step, the weights not counted, blocks kept for reuse included.
     public let step: Int
+    /// Bytes of the adapter's matrices.
+    public let adapterBytes: Int
 
-    /// Rehearses one step on one image.
-    ///
-    /// Counts the tensors of the whole process: nothing else may use tensors meanwhile. Throws what the step throws.
+    /// Rehearses one step on one image, with tensors from a pool of its own. Throws what the step throws.
     ///
     /// - Parameters:
     ///   - instances: Box prompts in the image.
@@ -28,33 +28,46 @@ public struct StepRehearsal: Sendable, Equatable {
         _ configuration: SegmentAnythingConfiguration, settings: WeSAMConfiguration, loraRank: Int, instances: Int,
         points: Int? = nil
     ) throws {
-        let pool = StoragePool.shared
-        pool.trim()
-        let start = pool.figures.live
+        let pool = StoragePool()
+        defer { pool.trim() }
+        let prompts = try Self.prompts(instances, points: points)
+        self = try StoragePool.$rehearsal.withValue(pool) {
+            try Self(configuration, settings, loraRank, prompts, countedBy: pool)
+        }
+    }
+
+    private init(
+        _ configuration: SegmentAnythingConfiguration, _ settings: WeSAMConfiguration, _ loraRank: Int,
+        _ prompts: PromptBatch, countedBy pool: StoragePool
+    ) throws {
         let model = SegmentAnythingModel(configuration, UntouchedParameters())
         pool.trim()
-        weights = pool.figures.live - start
+        weights = pool.figures.live
         let workspace = Workspace(rehearsing: 1)
-        let adapter = LoRAAdapter(
-            layout: LoRALayout(sites: model.encoder.adapterSites, rank: loraRank),
-            parameters: Tensor(zeros: [LoRALayout(sites: model.encoder.adapterSites, rank: loraRank).count]))
+        let layout = LoRALayout(sites: model.encoder.adapterSites, rank: loraRank)
+        adapterBytes = layout.count * MemoryLayout<Float>.stride
+        let adapter = LoRAAdapter(layout: layout, parameters: Tensor(zeros: [layout.count]))
         let side = model.encoder.imageSize
         let example = AdaptationExample(
             weak: Tensor(uninitialized: [side, side, 3]), strong: Tensor(uninitialized: [side, side, 3]),
-            prompts: try Self.prompts(instances, points: points))
-        let before = pool.figures.live
-        var pass: EncoderPass? = model.encoder.encodeForTraining(
-            example.weak, adapter: adapter, recompute: settings.recompute, in: workspace)
-        encoderResiduals = pool.figures.live - before
-        pass = nil
-        _ = pass
+            prompts: prompts)
+        encoderResiduals = Self.residuals(of: model.encoder, adapter, example.weak, settings, pool, workspace)
         pool.trim()
         pool.resetPeaks()
-        var gradients = GradientBuffer(count: adapter.layout.count)
+        var gradients = GradientBuffer(count: layout.count)
         _ = try WeSAM(settings).step(
             example, model: model, adapter: adapter, gradients: &gradients, in: workspace)
-        step = pool.figures.peak - start - weights
-        pool.trim()
+        step = pool.figures.peak - weights
+    }
+
+    private static func residuals(
+        of encoder: any ImageEncoder, _ adapter: LoRAAdapter, _ image: Tensor, _ settings: WeSAMConfiguration,
+        _ pool: StoragePool, _ workspace: Workspace
+    ) -> Int {
+        let before = pool.figures.live
+        let pass = encoder.encodeForTraining(
+            image, adapter: adapter, recompute: settings.recompute, in: workspace)
+        return withExtendedLifetime(pass) { pool.figures.live - before }
     }
 
     private static func prompts(_ instances: Int, points: Int?) throws -> PromptBatch {

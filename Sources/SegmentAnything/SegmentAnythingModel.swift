@@ -22,6 +22,22 @@ public struct SegmentAnythingConfiguration: Sendable, Equatable {
         (self.encoder, self.decoder) = (encoder, decoder)
     }
 
+    /// Side of the square input, pixels.
+    public var imageSize: Int {
+        switch encoder {
+        case .viT(let sizes): sizes.imageSize
+        case .tinyViT(let sizes): sizes.imageSize
+        }
+    }
+
+    /// Side of the image embedding's grid.
+    public var embeddingSide: Int {
+        switch encoder {
+        case .viT(let sizes): sizes.gridSide
+        case .tinyViT(let sizes): sizes.gridSides[3]
+        }
+    }
+
     /// SAM with ViT-B.
     public static let vitB = Self(encoder: .viT(.vitB))
     /// SAM with ViT-L.

@@ -11,6 +11,8 @@ import Synchronization
 public final class StoragePool: Sendable {
     /// The pool of this process.
     public static let shared = StoragePool()
+    /// The pool that tensors made by the calling thread come from instead of the shared one, for rehearsals.
+    @TaskLocal package static var rehearsal: StoragePool?
 
     /// A piece of memory of the pool.
     package struct Block: @unchecked Sendable {
@@ -81,7 +83,7 @@ public final class StoragePool: Sendable {
         if let reused, let start = UnsafeMutableRawPointer(bitPattern: reused.address) {
             return Block(start: start, bytes: reused.bytes)
         }
-        return Block(start: Self.map(bytes), bytes: bytes)
+        return Block(start: map(bytes), bytes: bytes)
     }
 
     /// Takes a block back.
@@ -120,14 +122,24 @@ public final class StoragePool: Sendable {
     }
 
     /// Fresh memory of the system. Running out of it ends the process as any failed allocation in Swift does.
-    private static func map(_ bytes: Int) -> UnsafeMutableRawPointer {
+    private func map(_ bytes: Int) -> UnsafeMutableRawPointer {
+        if let block = Self.mapped(bytes) { return block }
+        trim()
+        if let block = Self.mapped(bytes) { return block }
+        // The message of a failed precondition is not printed in release builds.
+        let line = "kedge: error: the system gives no \(bytes >> 20) MiB for a tensor; see kedge plan\n"
+        _ = line.withCString { write(2, $0, strlen($0)) }
+        preconditionFailure(line)
+    }
+
+    private static func mapped(_ bytes: Int) -> UnsafeMutableRawPointer? {
         // Huge pages serve whole aligned ones only, so large blocks start at one.
         let alignment = bytes >= hugePage ? hugePage : 4096
         guard
             let reserved = mmap(
                 nil, bytes + alignment, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0),
             reserved != MAP_FAILED
-        else { preconditionFailure("the system has no \(bytes >> 20) MiB for a tensor") }
+        else { return nil }
         let head = (alignment - Int(bitPattern: reserved) % alignment) % alignment
         let start = reserved + head
         if head > 0 { munmap(reserved, head) }

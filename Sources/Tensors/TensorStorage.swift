@@ -6,13 +6,14 @@ public final class TensorStorage: @unchecked Sendable {
     let count: Int
     let isReadOnly: Bool
     private let release: (() -> Void)?
-    private let block: StoragePool.Block?
+    private let block: (memory: StoragePool.Block, pool: StoragePool)?
 
     /// Takes a block of `count` floats from the pool; its contents are undefined.
     init(count: Int) {
-        let block = StoragePool.shared.take(floats: count)
-        (self.count, self.block) = (count, block)
-        base = block.start.assumingMemoryBound(to: Float.self)
+        let pool = StoragePool.rehearsal ?? StoragePool.shared
+        let memory = pool.take(floats: count)
+        (self.count, block) = (count, (memory, pool))
+        base = memory.start.assumingMemoryBound(to: Float.self)
         isReadOnly = false
         release = nil
     }
@@ -27,6 +28,6 @@ public final class TensorStorage: @unchecked Sendable {
 
     deinit {
         release?()
-        if let block { StoragePool.shared.give(block) }
+        if let block { block.pool.give(block.memory) }
     }
 }

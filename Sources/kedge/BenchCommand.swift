@@ -52,7 +52,8 @@ struct BenchCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "A step's inputs: safetensors with weak, strong, boxes and the LoRA matrices, as compare.py writes it."))
+            "A step's inputs instead of --instances: safetensors with weak, strong, boxes and the LoRA matrices, as compare.py writes it."
+        ))
     var `case`: String?
 
     @Option(help: "With --case: where the step's losses and LoRA gradients are written.")
@@ -60,6 +61,9 @@ struct BenchCommand: ParsableCommand {
 
     @Option(help: "Measured rounds, after one that is not.")
     var rounds = 5
+
+    @Flag(help: "Leave out the round that is not measured: for models of which a step takes minutes.")
+    var cold = false
 
     @Flag(help: "Print one JSON object instead of the table.")
     var json = false
@@ -70,6 +74,7 @@ struct BenchCommand: ParsableCommand {
         guard results == nil || (`case` != nil && subject == .step) else {
             throw ValidationError("--results needs the subject step and --case")
         }
+        guard `case` == nil || subject == .step else { throw ValidationError("--case is for the subject step") }
         guard decoderChunk > 0 else { throw ValidationError("--decoder-chunk must be 1 or more") }
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
     }
@@ -91,7 +96,7 @@ struct BenchCommand: ParsableCommand {
                 model: model, adapter: given?.adapter ?? seeded,
                 example: try given?.example ?? ModelBenchmark.example(model, instances: instances),
                 method: WeSAM(settings), workspace: workspace)
-            let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: rounds).run(
+            let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: rounds, warmsUp: !cold).run(
                 try benchmark.pieces(subject))
             let report = Benchmark.Report(
                 subject: subject.rawValue, model: self.model.rawValue, threads: workspace.pool.threads,

@@ -16,14 +16,14 @@ struct PlanCommand: ParsableCommand {
         abstract: "Tells memory, operations and time of an adaptation step before it is run.",
         discussion: """
             Goes through the step's own code without computing and counts its tensors; measures this machine's matrix \
-            rate for the time. `kedge adapt` does the same before it starts and refuses a run that cannot fit.
+            rate for the time. `kedge adapt` plans its memory the same way before it starts, and refuses what cannot fit.
             """)
 
     @Option(help: "The model.")
     var model = Recipe.Model.Kind.mobileSAM
 
     @Option(help: "Instances in the image.")
-    var instances = 8
+    var instances = 40
 
     @Option(help: "Points per instance; without it prompts are boxes.")
     var points: Int?
@@ -91,7 +91,7 @@ struct PlanCommand: ParsableCommand {
     private func plan() throws -> Answer {
         var request = StepPlan.Request(try LoadedModel.configuration(model))
         request.threads = threads > 0 ? threads : max(1, Startup.availableCores / ranksPerNode)
-        (request.instances, request.points) = (instances, points.map { $0 + 1 })  // and a place holder
+        (request.instances, request.points) = (instances, points)
         (request.loraRank, request.prefetchDepth) = (loraRank, prefetchDepth)
         request.settings.decoderChunk = decoderChunk
         let rate = MatrixRate.measure(pool: ThreadPool(threads: request.threads))
@@ -99,7 +99,7 @@ struct PlanCommand: ParsableCommand {
         let levels = try RecomputeLevel.allCases.map { level -> Answer.Level in
             request.settings.recompute = level
             let plan = try StepPlan(request)
-            let node = plan.bytesPerRank * ranksPerNode
+            let node = plan.bytes(ranks: ranksPerNode)
             return Answer.Level(
                 recompute: level, parts: plan.parts, bytesPerRank: plan.bytesPerRank, bytesPerNode: node,
                 operations: plan.operations,

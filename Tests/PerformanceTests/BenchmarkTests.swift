@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Foundation
 import Kernels
 import Layers
 import LowRankAdaptation
@@ -6,6 +7,7 @@ import Performance
 import SegmentAnything
 import Tensors
 import Testing
+import WeightFiles
 
 /// Counts that can be made by hand, and that a benchmark reports what it ran.
 @Suite struct BenchmarkTests {
@@ -36,12 +38,48 @@ import Testing
         #expect(ceiling > 1e8 && !figures.isEmpty)
         for figure in figures {
             #expect(figure.fastest > 0 && figure.fastest <= figure.seconds && figure.seconds <= figure.slowest)
-            #expect(figure.share.map { $0 > 0 && $0 < 1.5 } ?? true, "\(figure)")
+            #expect(figure.share.map { $0 > 0 } ?? true, "\(figure)")
         }
         let report = Benchmark.Report(
             subject: subject.rawValue, model: "tiny", threads: 2, openBLASCore: "x", ceilingGigaflops: ceiling * 1e-9,
             rounds: 2, peakBytes: 1 << 20, figures: figures)
         #expect(figures.allSatisfy { report.text.contains($0.name) })
+    }
+
+    /// A case written by another program is run on its inputs, and the results hold the step's losses and gradients.
+    @Test func aCaseGivesLossesAndGradients() throws {
+        BLASEnvironment.useSingleThread()
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-case-\(UUID().uuidString)")
+        try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+        defer { try? FileManager.default.removeItem(at: folder) }
+        let model = SegmentAnythingModel(.tiny, ConstantSource())
+        let layout = LoRALayout(sites: model.encoder.adapterSites, rank: 2)
+        let adapter = LoRAAdapter(layout: layout, seed: 4)
+        let example = try ModelBenchmark.example(model, instances: 2)
+        let boxes = try #require(example.prompts.boxes)
+        func write(_ strong: Tensor) throws -> String {
+            let path = folder.appendingPathComponent("case.safetensors").path
+            let views = [
+                TensorToWrite("weak", example.weak), TensorToWrite("strong", strong), TensorToWrite("boxes", boxes),
+            ]
+            try SafetensorsFile.write(
+                views + layout.entries.map { TensorToWrite($0.name, adapter.matrix($0)) }, to: path)
+            return path
+        }
+        let results = folder.appendingPathComponent("results.safetensors").path
+        let workspace = Workspace(threads: 1)
+        let given = try StepCase(opening: write(example.strong), model: model)
+        #expect(given.adapter.parameters.elements == adapter.parameters.elements)
+        try given.write(to: results, model: model, method: WeSAM(), in: workspace)
+        var gradients = GradientBuffer(count: layout.count)
+        let losses = try WeSAM().step(example, model: model, adapter: adapter, gradients: &gradients, in: workspace)
+        let table = try SafetensorsFile.read(results)
+        for part in losses.parts { #expect(try table.tensor("loss.\(part.name)").elements == [Float(part.value)]) }
+        let written = try layout.entries.flatMap { try table.tensor("gradient.\($0.name)").elements }
+        #expect(written == gradients.values.elements)
+        #expect(throws: WeightFileError.self) {
+            try StepCase(opening: write(Tensor(zeros: [8, 8, 3])), model: model)
+        }
     }
 
     @Test func aRoundRunsEveryPieceAfterOneThatIsNotCounted() throws {

@@ -27,6 +27,27 @@ import Testing
         pool.trim()
     }
 
+    /// Threads that take and give at once leave nothing behind, and large blocks begin at a huge page.
+    @Test func threadsShareAPool() async {
+        let pool = StoragePool()
+        await withTaskGroup(of: Void.self) { group in
+            for thread in 0..<4 {
+                group.addTask {
+                    var generator = SeededGenerator(seed: UInt64(thread), purpose: "pool threads")
+                    for _ in 0..<300 {
+                        let block = pool.take(floats: 1 + generator.index(below: 3 * (1 << 18)))
+                        if block.bytes >= 2 << 20 { #expect(UInt(bitPattern: block.start) % (2 << 20) == 0) }
+                        block.start.assumingMemoryBound(to: Int.self).pointee = thread
+                        #expect(block.start.assumingMemoryBound(to: Int.self).pointee == thread)
+                        pool.give(block)
+                    }
+                }
+            }
+        }
+        #expect(pool.figures.live == 0 && pool.figures.peak >= pool.figures.peakLive)
+        pool.trim()
+    }
+
     /// Random requests never share memory, and what is written stays.
     @Test func blocksAreApartAndAligned() {
         let pool = StoragePool()

@@ -65,6 +65,17 @@ private final class CellFolder: Sendable {
         }
     }
 
+    /// A box for the teacher changes what is learnt from points, and nothing depends on ranks.
+    @Test func theTeacherMayTakeBoxes() throws {
+        let folder = try CellFolder(count: 4)
+        let points = ["prompts.kind=point", "training.seed=1"]
+        let same = try train(try recipe(folder, points), ranks: 1, threads: 1, steps: 2)
+        let boxes = try recipe(folder, points + ["prompts.teacherKind=box"])
+        let mixed = try train(boxes, ranks: 1, threads: 1, steps: 2)
+        #expect(mixed.bits != same.bits)
+        #expect(try train(boxes, ranks: 2, threads: 1, steps: 2).bits == mixed.bits)
+    }
+
     @Test func theSeedDecides() throws {
         let folder = try CellFolder(count: 4)
         let first = try train(try recipe(folder, ["training.seed=1"]), ranks: 1, threads: 1, steps: 2)

@@ -51,12 +51,15 @@ public struct AdaptationRun {
         let loaded = try LoadedModel(settings, communicator: communicator)
         let data = try TrainingData(settings)
         try checkAgreement(data)
+        let memory = try MemoryCheck(
+            recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
+            mostInstances: data.mostInstances
+        ).run(communicator)
         if communicator.isRoot { try folder.create(recipe: recipe.resolvedYAML, overwriting: overwriting) }
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
         try announce(loaded, data, to: log)
-        try MemoryCheck(recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads)
-            .run(communicator, log: log)
+        log.message(.info, memory)
 
         let evaluator = try makeEvaluator(loaded, data)
         let started = ContinuousClock.now

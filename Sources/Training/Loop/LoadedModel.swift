@@ -105,11 +105,7 @@ public struct LoadedModel: Sendable {
             case .vitH: .vitH
             case .tiny: .tiny
             }
-        let own =
-            switch configuration.encoder {
-            case .viT(let sizes): sizes.imageSize
-            case .tinyViT(let sizes): sizes.imageSize
-            }
+        let own = configuration.imageSize
         guard imageSize == 0 || imageSize == own else {
             throw TrainingError(
                 .configuration,

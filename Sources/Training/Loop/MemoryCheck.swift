@@ -1,55 +1,71 @@
 import AdaptationMethods
-import Collectives
+package import Collectives
 import Layers
-import Performance
-import SegmentAnything
-import Telemetry
+package import Performance
+package import SegmentAnything
 
 /// Compares what a run will need with what its nodes can give, before the first step. Collective.
 ///
 /// The first rank of each node rehearses a step with the recipe's largest number of instances and reads the node's free
 /// memory; all ranks come to the same verdict. Weights are loaded by then, so they are not counted again.
-struct MemoryCheck {
+package struct MemoryCheck {
     let recipe: Recipe
     let configuration: SegmentAnythingConfiguration
     let threads: Int
+    /// Instances of the image that has most.
+    let mostInstances: Int
+    /// How a node's free memory is found out.
+    let free: @Sendable () -> NodeMemory?
 
-    /// Throws `TrainingError` of kind `resources` on all ranks when a node cannot hold its ranks.
-    func run(_ communicator: any Communicator, log: RunLog) throws {
+    package init(
+        recipe: Recipe, configuration: SegmentAnythingConfiguration, threads: Int, mostInstances: Int,
+        free: @escaping @Sendable () -> NodeMemory? = { NodeMemory.now() }
+    ) {
+        (self.recipe, self.configuration, self.threads) = (recipe, configuration, threads)
+        (self.mostInstances, self.free) = (mostInstances, free)
+    }
+
+    /// The line for the log. Throws `TrainingError` of kind `resources` on all ranks when a node cannot hold its ranks.
+    package func run(_ communicator: any Communicator) throws -> String {
         communicator.phase = "memory check"
         let hosts = communicator.hostNames
         let isFirst = hosts.firstIndex(of: communicator.hostName) == communicator.rank
-        var figures: [Float] = [0, 0, 0]  // MiB: a rank in all, still to come, free
-        if isFirst {
-            let plan = try StepPlan(request)
-            let free = NodeMemory.now().map { Float($0.available >> 20) } ?? .infinity
-            figures = [Float(plan.bytesPerRank >> 20), Float(plan.bytesToCome >> 20), free]
+        let ranks = hosts.count { $0 == communicator.hostName }
+        var mine = ""
+        if isFirst { mine = try report(ranks: ranks, worldSize: communicator.worldSize, host: communicator.hostName) }
+        let reports = try communicator.allGather(bytes: Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        if let refusal = reports.first(where: { $0.hasPrefix(Self.refusal) }) {
+            throw TrainingError(.resources, String(refusal.dropFirst(Self.refusal.count)), remedy: remedy)
         }
-        let all = try communicator.allGather(floats: figures)
-        for rank in hosts.indices where hosts.firstIndex(of: hosts[rank]) == rank {
-            let ranks = hosts.count { $0 == hosts[rank] }
-            let (whole, toCome, free) = (all[rank][0], all[rank][1], all[rank][2])
-            if rank == 0 {
-                let here = free.isFinite ? ", \(Int(free)) MiB free on \(hosts[rank])" : ""
-                log.message(.info, "memory: \(Int(whole)) MiB a rank expected\(here)")
-            }
-            guard toCome * Float(ranks) > free else { continue }
-            throw TrainingError(
-                .resources,
-                "\(ranks) rank\(ranks == 1 ? "" : "s") on \(hosts[rank]) need \(Int(toCome) * ranks) MiB more, "
-                    + "\(Int(free)) MiB are free", remedy: remedy)
-        }
+        return reports[0]
     }
 
-    private var request: StepPlan.Request {
+    private static let refusal = "refused: "
+
+    /// One node's verdict.
+    private func report(ranks: Int, worldSize: Int, host: String) throws -> String {
+        let plan = try StepPlan(request(worldSize: worldSize))
+        // Weights mapped from a file lie in pages that count as free.
+        let toCome = plan.bytesToCome * ranks + plan.sharedBytes
+        guard let free = free() else { return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected" }
+        guard toCome > free.available else {
+            return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected, \(free.available >> 20) MiB free on \(host)"
+        }
+        return Self.refusal
+            + "\(ranks) rank\(ranks == 1 ? "" : "s") on \(host) need \(toCome >> 20) MiB more, "
+            + "\(free.available >> 20) MiB are free by \(free.source)"
+    }
+
+    private func request(worldSize: Int) -> StepPlan.Request {
         var request = StepPlan.Request(configuration)
         request.settings.recompute = recipe.training.recompute
         request.settings.decoderChunk = recipe.training.decoderChunk
         (request.loraRank, request.threads) = (recipe.lora.rank, threads)
-        request.instances = recipe.prompts.maximumInstances
+        request.instances = max(1, min(recipe.prompts.maximumInstances, mostInstances))
+        request.imagesPerRank = (recipe.training.globalBatch + worldSize - 1) / worldSize
         request.prefetchDepth = recipe.training.prefetchDepth
         if recipe.prompts.kind == .point || recipe.prompts.teacherKind == .point {
-            request.points = recipe.prompts.positivePoints + recipe.prompts.negativePoints + 1
+            request.points = recipe.prompts.positivePoints + recipe.prompts.negativePoints
         }
         return request
     }

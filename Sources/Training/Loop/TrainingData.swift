@@ -9,6 +9,8 @@ public struct TrainingData: Sendable {
     public let evaluation: DatasetSubset
     /// Images left out of either because nothing in them is labelled.
     public let withoutInstances: Int
+    /// Instances of the training image that has most.
+    public let mostInstances: Int
 
     /// Opens the data and splits it: `data.split` cuts one folder, `data.evaluationRoot` names a second one, and the
     /// split `none` trains and scores on the same images. Throws `DatasetError`.
@@ -26,10 +28,13 @@ public struct TrainingData: Sendable {
             let split = try DatasetSplit(root, KToOneSplit(k: k, limit: limit, seed: seed))
             training = split.training
             scored = split.evaluation
+            mostInstances = split.mostInstances
             withoutInstances = split.trainingWithoutInstances + split.evaluationWithoutInstances
         } else {
             let all = Array(0..<min(root.count, limit ?? root.count))
-            let kept = try all.filter { try root.instanceCount($0) > 0 }
+            let counts = try all.map { try root.instanceCount($0) }
+            let kept = all.filter { counts[$0] > 0 }
+            mostInstances = counts.max() ?? 0
             guard !kept.isEmpty else {
                 throw DatasetError(
                     .emptyDataset, at: settings.root, "none of its \(all.count) images has a labelled instance",
