@@ -65,7 +65,7 @@ def run_kedge(options, weights, case, results, recompute="none"):
     out = subprocess.run(
         [options.kedge, "bench", "step", "--model", options.model, "--weights", weights, "--case", case, "--results",
          results, "--loss-form", options.loss_form, "--threads", str(options.threads), "--rounds", "1", "--recompute",
-         recompute, "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
+         recompute, "--cold", "--json"], check=True, stdout=subprocess.PIPE, text=True).stdout
     report = json.loads(out)
     step, at_hand = report["figures"]
     return {"seconds": step["seconds"], "atHand": at_hand["seconds"], "peakBytes": report["peakBytes"],
