@@ -4,8 +4,6 @@ public struct AdaptationMethodError: Error, CustomStringConvertible, Equatable {
     public enum Kind: Sendable, Equatable {
         /// No method of that name.
         case unknownMethod
-        /// A setting outside its range.
-        case configuration
         /// An example or cached embedding that does not fit the model.
         case example
     }

@@ -67,7 +67,7 @@ public struct ImageEncoderViT: ImageEncoder {
     private let patchWeight: Tensor  // [D, P P 3]
     private let patchBias: Tensor  // [D]
     private let positions: Tensor  // [h, w, D]
-    private let blocks: [ImageEncoderViTBlock]
+    private let blocks: [EncoderBlock]
     private let neck: EncoderNeck
 
     /// Asks a source for all tensors under `image_encoder.`, by the names of the official files.
@@ -115,7 +115,7 @@ public struct ImageEncoderViT: ImageEncoder {
         _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass {
         var x = embedPatches(image, in: workspace)
-        var kept: [KeptBlock<ImageEncoderViTBlock.Residuals>] = []
+        var kept: [KeptBlock<EncoderBlock.Residuals>] = []
         for block in blocks {
             let (output, saved) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
             kept.append(saved)
@@ -144,7 +144,7 @@ public struct ImageEncoderViT: ImageEncoder {
 
     private static func block(
         _ index: Int, _ encoder: ScopedParameterSource, _ configuration: ImageEncoderViTConfiguration
-    ) -> ImageEncoderViTBlock {
+    ) -> EncoderBlock {
         let (width, grid) = (configuration.width, configuration.gridSide)
         let isGlobal = configuration.globalBlocks.contains(index)
         let side = isGlobal ? grid : configuration.window
@@ -169,6 +169,6 @@ public struct ImageEncoderViT: ImageEncoder {
             norm: LayerNorm(source.scoped("norm2"), width: width, epsilon: 1e-6),
             expand: Linear(source.scoped("mlp.lin1"), in: width, out: hidden),
             contract: Linear(source.scoped("mlp.lin2"), in: hidden, out: width))
-        return ImageEncoderViTBlock(attention: attention, feedForward: feedForward)
+        return EncoderBlock(attention: attention, convolution: nil, feedForward: feedForward)
     }
 }

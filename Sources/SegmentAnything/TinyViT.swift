@@ -21,13 +21,13 @@ public struct TinyViT: ImageEncoder {
     /// A patch merging and the blocks behind it.
     struct Stage: Sendable {
         let merging: TinyViTPatchMerging
-        let blocks: [TinyViTBlock]
+        let blocks: [EncoderBlock]
     }
 
     /// What backward needs of a stage; the merging below the lowest adapted block keeps nothing.
     struct StageResiduals: Sendable {
         let merging: TinyViTPatchMerging.Residuals?
-        let blocks: [KeptBlock<TinyViTBlock.Residuals>]
+        let blocks: [KeptBlock<EncoderBlock.Residuals>]
     }
 
     /// Asks a source for the tensors below `image_encoder`.
@@ -49,8 +49,9 @@ public struct TinyViT: ImageEncoder {
             let blocks = (0..<configuration.depths[stage]).map { block in
                 let name = "layers.\(stage).blocks.\(block)"
                 defer { siteIndex += 1 }
-                return TinyViTBlock(
-                    encoder.scoped(name), name: "image_encoder." + name, siteIndex: siteIndex, width: widths[stage],
+                return EncoderBlock(
+                    tinyViT: encoder.scoped(name), name: "image_encoder." + name, siteIndex: siteIndex,
+                    width: widths[stage],
                     heads: configuration.heads[stage], window: configuration.windows[stage], side: sides[stage],
                     feedForwardRatio: configuration.feedForwardRatio)
             }
@@ -90,7 +91,7 @@ public struct TinyViT: ImageEncoder {
             } else {
                 (x, merging) = stage.merging.forward(x, in: workspace)
             }
-            var blocks: [KeptBlock<TinyViTBlock.Residuals>] = []
+            var blocks: [KeptBlock<EncoderBlock.Residuals>] = []
             for block in stage.blocks {
                 let (y, kept) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
                 x = y

@@ -2,26 +2,15 @@ import Kernels
 import Layers
 import Tensors
 
-/// A block of stages 1 to 3: windowed attention, a depthwise 3x3 convolution without activation, and a feed-forward
-/// (`TinyViTBlock` in tiny_vit_sam.py).
-struct TinyViTBlock: Sendable {
-    let attention: WindowedAttention
-    let convolution: TinyViTDepthwise
-    let feedForward: FeedForward
-
-    /// What backward needs; the convolution between the halves is linear and needs nothing.
-    struct Residuals: Sendable {
-        let attention: WindowedAttention.Residuals
-        let feedForward: FeedForward.Residuals
-    }
-
-    /// Asks a source for the block's tensors.
+extension EncoderBlock {
+    /// A block of TinyViT's stages 1 to 3; asks a source for its tensors.
     ///
     /// - Parameters:
     ///   - name: The block's name in the weight file, for its adapter site.
     ///   - side: Side of the token grid.
     init(
-        _ source: some ParameterSource, name: String, siteIndex: Int, width: Int, heads: Int, window: Int, side: Int,
+        tinyViT source: some ParameterSource, name: String, siteIndex: Int, width: Int, heads: Int, window: Int,
+        side: Int,
         feedForwardRatio: Int
     ) {
         let attention = source.scoped("attn")
@@ -42,48 +31,6 @@ struct TinyViTBlock: Sendable {
             norm: LayerNorm(mlp.scoped("norm"), width: width, epsilon: 1e-5),
             expand: Linear(mlp.scoped("fc1"), in: width, out: feedForwardRatio * width),
             contract: Linear(mlp.scoped("fc2"), in: feedForwardRatio * width, out: width))
-    }
-
-    /// The block with nothing kept. // [T, D] -> [T, D]
-    func callAsFunction(_ x: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        let attended = attention(x, adapter: adapter, in: workspace)
-        return feedForward(convolution(attended, activation: .none, in: workspace), in: workspace)
-    }
-
-    /// The block and what it keeps. // [T, D] -> [T, D]
-    func forward(
-        _ x: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
-    ) -> (Tensor, KeptBlock<Residuals>) {
-        if recompute == .blocks { return (self(x, adapter: adapter, in: workspace), .input(x)) }
-        let (attended, attentionSaved) = attention.forward(x, adapter: adapter, in: workspace)
-        let mixed = convolution(attended, activation: .none, in: workspace)
-        let (y, feedForwardSaved) = feedForward.forward(mixed, recompute: recompute, in: workspace)
-        return (y, .residuals(Residuals(attention: attentionSaved, feedForward: feedForwardSaved)))
-    }
-
-    /// The gradient of the input, or nil when `inputNeeded` is false (the lowest adapted block).
-    func backward(
-        _ dY: Tensor, _ kept: KeptBlock<Residuals>, adapter: any ProjectionAdapter, gradients: inout GradientBuffer,
-        inputNeeded: Bool, in workspace: Workspace
-    ) -> Tensor? {
-        let saved = residuals(kept, adapter: adapter, in: workspace)
-        let dMixed = feedForward.backward(dY, saved.feedForward, in: workspace)
-        let dAttended = convolution.backwardInput(dMixed, in: workspace)
-        return attention.backward(
-            dAttended, saved.attention, adapter: adapter, gradients: &gradients, inputNeeded: inputNeeded,
-            in: workspace)
-    }
-
-    private func residuals(
-        _ kept: KeptBlock<Residuals>, adapter: any ProjectionAdapter, in workspace: Workspace
-    ) -> Residuals {
-        switch kept {
-        case .residuals(let residuals): return residuals
-        case .input(let x):
-            let (attended, saved) = attention.forward(x, adapter: adapter, in: workspace)
-            let mixed = convolution(attended, activation: .none, in: workspace)
-            return Residuals(attention: saved, feedForward: FeedForward.Residuals(x: mixed))
-        }
     }
 
     /// The projection with its rows reordered from [head][q | k | v] (TinyViT's weight files) to [q | k | v][head].
