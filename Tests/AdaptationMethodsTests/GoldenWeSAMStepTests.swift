@@ -15,15 +15,6 @@ import WeightFiles
 /// focal's factor and dice's smoothing.
 @Suite struct GoldenWeSAMStepTests {
     struct Configuration: Decodable {
-        var img: Int
-        var dim: Int
-        var depth: Int
-        var heads: Int
-        var window: Int
-        var glob: [Int]
-        var ed: Int
-        var mlp_dim: Int
-        var dheads: Int
         var rank: Int
         var lr: Double
         var weight_decay: Double
@@ -33,6 +24,7 @@ import WeightFiles
     struct Setting {
         let table: TensorTable
         let configuration: Configuration
+        let sizes: GoldenSizes
         let model: SegmentAnythingModel
         let layout: LoRALayout
         let workspace = Workspace(threads: 2)
@@ -40,24 +32,19 @@ import WeightFiles
         init() throws {
             BLASEnvironment.useSingleThread()
             table = try Golden.open("wesam_steps", in: .module)
-            let json = Data((table.metadata["config"] ?? "").utf8)
-            let sizes = try JSONDecoder().decode(Configuration.self, from: json)
-            configuration = sizes
+            configuration = try Golden.configuration(of: table, as: Configuration.self)
+            sizes = try Golden.configuration(of: table, as: GoldenSizes.self)
             var encoder = ImageEncoderViTConfiguration(
                 width: sizes.dim, depth: sizes.depth, heads: sizes.heads, globalBlocks: sizes.glob)
             (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (sizes.img, sizes.window, sizes.ed)
             let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape[0] ?? sizes.ed
-            var tensors: [String: Tensor] = [:]
-            for name in table.names where name.hasPrefix("weights.") {
-                tensors[String(name.dropFirst("weights.".count))] = try table.tensor(name)
-            }
             model = SegmentAnythingModel(
                 SegmentAnythingConfiguration(
                     encoder: .viT(encoder),
                     decoder: MaskDecoderConfiguration(
                         width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden)),
-                ParameterStore(tensors))
-            layout = LoRALayout(sites: model.encoder.adapterSites, rank: sizes.rank)
+                ParameterStore(try Golden.weights(of: table)))
+            layout = LoRALayout(sites: model.encoder.adapterSites, rank: configuration.rank)
         }
 
         /// The tensors `PREFIX.block0.a_q` ... as one flat vector in the layout's order.
@@ -70,7 +57,7 @@ import WeightFiles
         }
 
         func image(_ name: String, _ index: Int) throws -> Tensor {
-            let side = configuration.img
+            let side = sizes.img
             let stored = try table.tensor(name).rows(index..<index + 1)
             return ElementwiseKernel.transpose(stored, rows: 3, columns: side * side).reshaped([side, side, 3])
         }
@@ -177,7 +164,7 @@ import WeightFiles
         let parameters = try setting.matrices("lora.init")
         let adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(parameters, [parameters.count]))
         let (cells, channels) = (
-            setting.model.encoder.embeddingSide * setting.model.encoder.embeddingSide, setting.configuration.ed
+            setting.model.encoder.embeddingSide * setting.model.encoder.embeddingSide, setting.sizes.ed
         )
         for name in names {
             let isAnchor = name.contains("anchor")

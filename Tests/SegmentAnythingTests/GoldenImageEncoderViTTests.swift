@@ -7,20 +7,8 @@ import Tensors
 import Testing
 import WeightFiles
 
-/// The configuration that golden files carry in their metadata.
-struct GoldenConfiguration: Decodable {
-    var img: Int
-    var dim: Int
-    var depth: Int
-    var heads: Int
-    var window: Int
-    var glob: [Int]
-    var ed: Int
-
-    init(_ table: TensorTable) throws {
-        self = try JSONDecoder().decode(Self.self, from: Data((table.metadata["config"] ?? "").utf8))
-    }
-
+extension GoldenSizes {
+    /// The image encoder of these sizes.
     var encoder: ImageEncoderViTConfiguration {
         var configuration = ImageEncoderViTConfiguration(width: dim, depth: depth, heads: heads, globalBlocks: glob)
         (configuration.imageSize, configuration.window, configuration.embeddingWidth) = (img, window, ed)
@@ -28,21 +16,12 @@ struct GoldenConfiguration: Decodable {
     }
 }
 
-/// The tensors of a golden file under `weights.`, by their official names.
-func goldenWeights(_ table: TensorTable) throws -> ParameterStore {
-    var tensors: [String: Tensor] = [:]
-    for name in table.names where name.hasPrefix("weights.") {
-        tensors[String(name.dropFirst("weights.".count))] = try table.tensor(name)
-    }
-    return ParameterStore(tensors)
-}
-
 @Suite struct GoldenImageEncoderViTTests {
     /// Every block's output and the embedding of both images: windowed blocks with padding, global blocks, neck.
     @Test(arguments: [1, 2]) func blocksAndEmbedding(threads: Int) throws {
         let table = try Golden.open("model", in: Bundle.module)
-        let configuration = try GoldenConfiguration(table).encoder
-        let encoder = ImageEncoderViT(try goldenWeights(table), configuration: configuration)
+        let configuration = try Golden.configuration(of: table, as: GoldenSizes.self).encoder
+        let encoder = ImageEncoderViT(ParameterStore(try Golden.weights(of: table)), configuration: configuration)
         let workspace = Workspace(threads: threads)
         let images = try table.tensor("in.image")  // [2, 3, S, S]
         let (side, width) = (configuration.gridSide, configuration.width)
@@ -67,7 +46,7 @@ func goldenWeights(_ table: TensorTable) throws -> ParameterStore {
     @Test func asksForTheOfficialTensors() throws {
         let table = try Golden.open("model", in: Bundle.module)
         let recorder = ParameterRecorder()
-        _ = ImageEncoderViT(recorder, configuration: try GoldenConfiguration(table).encoder)
+        _ = ImageEncoderViT(recorder, configuration: try Golden.configuration(of: table, as: GoldenSizes.self).encoder)
         let prefix = "weights.image_encoder."
         let stored = table.entries.filter { $0.name.hasPrefix(prefix) }
         #expect(Set(recorder.requests.map { "weights." + $0.name }) == Set(stored.map(\.name)))

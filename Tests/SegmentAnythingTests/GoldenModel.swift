@@ -8,28 +8,15 @@ import WeightFiles
 
 /// The small model of model.safetensors, or of a file in its layout: sizes from its metadata, weights below `weights.`.
 struct GoldenModel {
-    /// The sizes that the metadata names.
-    struct Sizes: Decodable {
-        var img: Int
-        var dim: Int
-        var depth: Int
-        var heads: Int
-        var window: Int
-        var glob: [Int]
-        var ed: Int
-        var mlp_dim: Int
-        var dheads: Int
-    }
-
     let table: TensorTable
-    let sizes: Sizes
+    let sizes: GoldenSizes
     /// Side of the embedding's grid.
     var side: Int { sizes.img / 16 }
 
     init(_ name: String = "model") throws {
         BLASEnvironment.useSingleThread()
         table = try Golden.open(name, in: .module)
-        sizes = try JSONDecoder().decode(Sizes.self, from: Data((table.metadata["config"] ?? "").utf8))
+        sizes = try Golden.configuration(of: table, as: GoldenSizes.self)
     }
 
     /// The sizes of the whole model.

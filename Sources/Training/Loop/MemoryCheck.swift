@@ -7,7 +7,8 @@ package import SegmentAnything
 /// Compares what a run will need with what its nodes can give, before the first step. Collective.
 ///
 /// The first rank of each node rehearses a step with the recipe's largest number of instances and reads the node's free
-/// memory; all ranks come to the same verdict. Weights are loaded by then, so they are not counted again.
+/// memory; all ranks come to the same verdict. Weights are loaded by then, so a rank's own are not counted again; those mapped from a file
+/// are, once a node, because their pages count as free.
 package struct MemoryCheck {
     let recipe: Recipe
     let configuration: SegmentAnythingConfiguration
@@ -45,7 +46,6 @@ package struct MemoryCheck {
     /// One node's verdict.
     private func report(ranks: Int, worldSize: Int, host: String) throws -> String {
         let plan = try StepPlan(request(worldSize: worldSize))
-        // Weights mapped from a file lie in pages that count as free.
         let toCome = plan.bytesToCome * ranks + plan.sharedBytes
         guard let free = free() else { return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected" }
         guard toCome > free.available else {
@@ -72,7 +72,8 @@ package struct MemoryCheck {
 
     private var remedy: String {
         recipe.training.recompute == .blocks
-            ? "start fewer ranks on a node or lower prompts.maximumInstances or training.prefetchDepth; see kedge plan"
+            ? "start fewer ranks on a node or lower prompts.maximumInstances, training.globalBatch or training.prefetchDepth; "
+                + "see kedge plan"
             : "set training.recompute=blocks or start fewer ranks on a node; see kedge plan"
     }
 }
