@@ -3,8 +3,10 @@ public import SegmentAnything
 
 /// Floating-point operations of an image encoder, two per multiply-add, products and convolutions only.
 public struct EncoderCost: Sendable, Equatable {
-    /// One forward pass.
+    /// One forward pass, the stem included.
     public let forward: Double
+    /// What lies below the lowest adapter: has no backward, and is the same for anchor and teacher.
+    public let stem: Double
     /// The backward pass behind it: gradients of activations alone, since the weights are frozen. A linear layer costs
     /// as much again; attention five products for its two.
     public let backward: Double
@@ -16,12 +18,12 @@ public struct EncoderCost: Sendable, Equatable {
     /// Counts an encoder's operations.
     public init(_ encoder: SegmentAnythingConfiguration.Encoder) {
         // `kept`: what has a backward and is never made again.
-        let parts: (total: Int, attention: Int, untrained: Int, expansions: Int, kept: Int)
+        let parts: (total: Int, attention: Int, stem: Int, expansions: Int, kept: Int)
         switch encoder {
         case .viT(let sizes):
             let tokens = sizes.gridSide * sizes.gridSide
             parts = (
-                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.patchEmbeddingMultiplyAdds,
+                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.stemMultiplyAdds,
                 sizes.depth * tokens * sizes.width * sizes.width * sizes.mlpRatio,
                 tokens * sizes.embeddingWidth * (sizes.width + 9 * sizes.embeddingWidth)
             )
@@ -31,7 +33,7 @@ public struct EncoderCost: Sendable, Equatable {
                 $0 + sizes.depths[$1] * grids[$1] * sizes.widths[$1] * sizes.widths[$1] * sizes.feedForwardRatio
             }
             parts = (
-                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.frozenStageMultiplyAdds, expansions,
+                sizes.multiplyAdds, sizes.attentionMultiplyAdds, sizes.stemMultiplyAdds, expansions,
                 grids[3] * sizes.embeddingWidth * (sizes.widths[3] + 9 * sizes.embeddingWidth)
                     + (2..<4).reduce(0) { sum, stage in
                         let (below, width) = (sizes.widths[stage - 1], sizes.widths[stage])
@@ -40,9 +42,10 @@ public struct EncoderCost: Sendable, Equatable {
             )
         }
         forward = 2 * Double(parts.total)
-        backward = 2 * (Double(parts.total - parts.untrained - parts.attention) + 2.5 * Double(parts.attention))
+        stem = 2 * Double(parts.stem)
+        backward = 2 * (Double(parts.total - parts.stem - parts.attention) + 2.5 * Double(parts.attention))
         expansions = 2 * Double(parts.expansions)
-        blocks = 2 * Double(parts.total - parts.untrained - parts.kept - parts.expansions)
+        blocks = 2 * Double(parts.total - parts.stem - parts.kept - parts.expansions)
     }
 
     /// What a level makes again in one backward pass.

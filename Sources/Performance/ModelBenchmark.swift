@@ -116,9 +116,10 @@ public struct ModelBenchmark {
         }
         // The encoder's operations alone: the decoder and losses count as overhead.
         return [
-            .init("step, \(example.prompts.count) instances", operations: 3 * cost.forward + 2 * cost.backward) {
-                try run(example)
-            },
+            .init(
+                "step, \(example.prompts.count) instances",
+                operations: 3 * cost.forward - cost.stem + 2 * cost.backward
+            ) { try run(example) },
             .init("step, anchor's embedding at hand", operations: 2 * cost.forward + 2 * cost.backward) {
                 try run(kept)
             },

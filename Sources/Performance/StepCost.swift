@@ -4,7 +4,7 @@ public import SegmentAnything
 
 /// Floating-point operations of one adaptation step on one image, two per multiply-add, products and convolutions only.
 public struct StepCost: Sendable, Equatable {
-    /// Three encoder passes forward (anchor, teacher, student) and two backward.
+    /// Three encoder passes forward (anchor, teacher, student), the first two with one stem, and two backward.
     public let encoder: Double
     /// What the encoder makes again in backward, both passes together.
     public let recomputed: Double
@@ -17,7 +17,7 @@ public struct StepCost: Sendable, Equatable {
     /// Counts a step.
     public init(_ configuration: SegmentAnythingConfiguration, settings: WeSAMConfiguration, instances: Int) {
         let cost = EncoderCost(configuration.encoder)
-        encoder = 3 * cost.forward + 2 * cost.backward
+        encoder = 3 * cost.forward - cost.stem + 2 * cost.backward
         recomputed = 2 * cost.recomputed(settings.recompute)
         let decoder = DecoderCost(configuration)
         let again = instances > settings.decoderChunk ? decoder.forward : 0

@@ -15,23 +15,35 @@ public protocol ImageEncoder: Sendable {
     /// Where adapters may go, from the input upwards.
     var adapterSites: [AdapterSite] { get }
 
-    /// The image embedding, with nothing kept. // [S, S, 3] -> [h * w, C]
-    func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor
+    /// Everything below the lowest adapter: the tokens that the first block with an adapter reads.
+    ///
+    /// Frozen whatever the adapter holds, so one stem of an image serves anchor and teacher, and no backward enters it.
+    /// // [S, S, 3] -> [T, D]
+    func stem(_ image: Tensor, in workspace: Workspace) -> Tensor
 
-    /// The image embedding and its way back to the adapter's parameters.
+    /// The image embedding from an image's stem, with nothing kept. // [T, D] -> [h * w, C]
+    func encode(stem: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor
+
+    /// The image embedding from an image's stem and its way back to the adapter's parameters. // [T, D] -> [h * w, C]
     ///
     /// - Parameter recompute: What backward makes again instead of keeping it; changes no bit.
     func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
+        stem: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass
 }
 
 extension ImageEncoder {
-    /// The image embedding and its way back, with everything kept.
+    /// The image embedding, with nothing kept. // [S, S, 3] -> [h * w, C]
+    public func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
+        encode(stem: stem(image, in: workspace), adapter: adapter, in: workspace)
+    }
+
+    /// The image embedding and its way back. // [S, S, 3] -> [h * w, C]
     public func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, in workspace: Workspace
+        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel = .none, in workspace: Workspace
     ) -> EncoderPass {
-        encodeForTraining(image, adapter: adapter, recompute: .none, in: workspace)
+        encodeForTraining(
+            stem: stem(image, in: workspace), adapter: adapter, recompute: recompute, in: workspace)
     }
 }
 

@@ -42,12 +42,12 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
     public var multiplyAdds: Int {
         let tokens = gridSide * gridSide
         let linear = tokens * width * width * (4 + 2 * mlpRatio)
-        return patchEmbeddingMultiplyAdds + depth * linear + attentionMultiplyAdds
+        return stemMultiplyAdds + depth * linear + attentionMultiplyAdds
             + tokens * embeddingWidth * (width + 9 * embeddingWidth)
     }
 
-    /// The part of the patch embedding, which has no backward.
-    public var patchEmbeddingMultiplyAdds: Int { gridSide * gridSide * patchSize * patchSize * 3 * width }
+    /// The stem, below the lowest adapter: the patch embedding, which has no backward.
+    public var stemMultiplyAdds: Int { gridSide * gridSide * patchSize * patchSize * 3 * width }
 
     /// The part of scores and weighted values in all blocks.
     public var attentionMultiplyAdds: Int {
@@ -92,9 +92,18 @@ public struct ImageEncoderViT: ImageEncoder {
     /// The qkv projection of every block.
     public var adapterSites: [AdapterSite] { blocks.map(\.attention.site) }
 
-    /// The image embedding. // [S, S, 3] -> [h * w, C]
-    public func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        var x = embedPatches(image, in: workspace)
+    /// The embedded patches with their positions. // [S, S, 3] -> [h * w, D]
+    public func stem(_ image: Tensor, in workspace: Workspace) -> Tensor {
+        var x = Tensor(uninitialized: [embeddingSide, embeddingSide, configuration.width])
+        PatchEmbeddingKernel.forward(
+            image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
+            patchSize: configuration.patchSize, into: &x, in: workspace)
+        return x.reshaped([embeddingSide * embeddingSide, configuration.width])
+    }
+
+    /// The image embedding. // [h * w, D] -> [h * w, C]
+    public func encode(stem: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
+        var x = stem
         for block in blocks { x = block(x, adapter: adapter, in: workspace) }
         return neck(x, in: workspace)
     }
@@ -103,18 +112,18 @@ public struct ImageEncoderViT: ImageEncoder {
     public func blockOutputs(
         _ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace
     ) -> [Tensor] {
-        var x = embedPatches(image, in: workspace)
+        var x = stem(image, in: workspace)
         return blocks.map { block in
             x = block(x, adapter: adapter, in: workspace)
             return x
         }
     }
 
-    /// The image embedding and its way back.
+    /// The image embedding and its way back. // [h * w, D] -> [h * w, C]
     public func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
+        stem: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass {
-        var x = embedPatches(image, in: workspace)
+        var x = stem
         var kept: [KeptBlock<EncoderBlock.Residuals>] = []
         for block in blocks {
             let (output, saved) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
@@ -132,14 +141,6 @@ public struct ImageEncoderViT: ImageEncoder {
                 dX = dInput
             }
         }
-    }
-
-    private func embedPatches(_ image: Tensor, in workspace: Workspace) -> Tensor {
-        var x = Tensor(uninitialized: [embeddingSide, embeddingSide, configuration.width])
-        PatchEmbeddingKernel.forward(
-            image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
-            patchSize: configuration.patchSize, into: &x, in: workspace)
-        return x.reshaped([embeddingSide * embeddingSide, configuration.width])
     }
 
     private static func block(

@@ -5,8 +5,8 @@ public import Tensors
 /// The image encoder of MobileSAM and LiteMedSAM (Wu et al., ECCV 2022; Zhang et al. 2023; `TinyViT` in
 /// tiny_vit_sam.py).
 ///
-/// Adapters go to the qkv projections of stages 1 to 3, so a training pass keeps nothing of the patch embedding and of
-/// stage 0, and backward ends at the qkv of the lowest block of stage 1.
+/// Adapters go to the qkv projections of stages 1 to 3, so the stem is the patch embedding, stage 0 and the merging into
+/// stage 1, and backward ends at the qkv of the lowest block of stage 1.
 public struct TinyViT: ImageEncoder {
     /// The sizes.
     public let configuration: TinyViTConfiguration
@@ -24,7 +24,7 @@ public struct TinyViT: ImageEncoder {
         let blocks: [EncoderBlock]
     }
 
-    /// What backward needs of a stage; the merging below the lowest adapted block keeps nothing.
+    /// What backward needs of a stage; the merging into stage 1 belongs to the stem and keeps nothing.
     struct StageResiduals: Sendable {
         let merging: TinyViTPatchMerging.Residuals?
         let blocks: [KeptBlock<EncoderBlock.Residuals>]
@@ -68,29 +68,33 @@ public struct TinyViT: ImageEncoder {
     /// Channels of the embedding.
     public var embeddingWidth: Int { configuration.embeddingWidth }
 
-    /// The image embedding, with nothing kept. // [S, S, 3] -> [h * w, C]
-    public func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        var x = frozenStage(image, in: workspace)
-        for stage in stages {
-            x = stage.merging(x, in: workspace)
+    /// The tokens of stage 1: patch embedding, stage 0 and the merging behind it. // [S, S, 3] -> [T, C1]
+    public func stem(_ image: Tensor, in workspace: Workspace) -> Tensor {
+        precondition(image.shape == [imageSize, imageSize, 3], "an image of \(imageSize) pixels, not \(image.shape)")
+        var x = patchEmbedding(image, in: workspace)
+        for bottleneck in bottlenecks { x = bottleneck(x, in: workspace) }
+        return stages[0].merging(x, in: workspace)
+    }
+
+    /// The image embedding, with nothing kept. // [T, C1] -> [h * w, C]
+    public func encode(stem: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
+        var x = stem
+        for (index, stage) in stages.enumerated() {
+            if index > 0 { x = stage.merging(x, in: workspace) }
             for block in stage.blocks { x = block(x, adapter: adapter, in: workspace) }
         }
         return neck(x, in: workspace)
     }
 
-    /// The image embedding and its way back to the adapter's parameters. // [S, S, 3] -> [h * w, C]
+    /// The image embedding and its way back to the adapter's parameters. // [T, C1] -> [h * w, C]
     public func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
+        stem: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
     ) -> EncoderPass {
-        var x = frozenStage(image, in: workspace)
+        var x = stem
         var saved: [StageResiduals] = []
         for (index, stage) in stages.enumerated() {
             var merging: TinyViTPatchMerging.Residuals?
-            if index == 0 {
-                x = stage.merging(x, in: workspace)
-            } else {
-                (x, merging) = stage.merging.forward(x, in: workspace)
-            }
+            if index > 0 { (x, merging) = stage.merging.forward(x, in: workspace) }
             var blocks: [KeptBlock<EncoderBlock.Residuals>] = []
             for block in stage.blocks {
                 let (y, kept) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
@@ -104,14 +108,6 @@ public struct TinyViT: ImageEncoder {
             let dX = neck.backward(dEmbedding, neckResiduals, in: workspace)
             backward(dX, saved, adapter: adapter, gradients: &gradients, in: workspace)
         }
-    }
-
-    /// The patch embedding and stage 0, which have no adapters.
-    private func frozenStage(_ image: Tensor, in workspace: Workspace) -> Tensor {
-        precondition(image.shape == [imageSize, imageSize, 3], "an image of \(imageSize) pixels, not \(image.shape)")
-        var x = patchEmbedding(image, in: workspace)
-        for bottleneck in bottlenecks { x = bottleneck(x, in: workspace) }
-        return x
     }
 
     /// From the gradient of the last stage's output down to the lowest adapted projection.

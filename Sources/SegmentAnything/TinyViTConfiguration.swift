@@ -89,8 +89,8 @@ public struct TinyViTConfiguration: Sendable, Equatable {
         }
     }
 
-    /// The part below the lowest adapter: patch embedding, stage 0 and the first merging, which have no backward.
-    public var frozenStageMultiplyAdds: Int {
+    /// The stem, below the lowest adapter: patch embedding, stage 0 and the first merging, which have no backward.
+    public var stemMultiplyAdds: Int {
         let (first, second) = (gridSides[0] * gridSides[0], gridSides[1] * gridSides[1])
         return patchEmbeddingMultiplyAdds + depths[0] * first * expansion * widths[0] * (2 * widths[0] + 9)
             + first * widths[0] * widths[1] + second * widths[1] * (9 + widths[1])

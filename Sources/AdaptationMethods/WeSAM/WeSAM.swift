@@ -52,12 +52,13 @@ public struct WeSAM: AdaptationMethod {
         let count = example.prompts.count
         let chunks = try encode(example.prompts, model, workspace)
         let targetChunks = try example.teacherPrompts.map { try encode($0, model, workspace) } ?? chunks
-        let anchorEmbedding =
-            example.anchorEmbedding ?? model.encoder.encode(example.weak, adapter: nil, in: workspace)
+        // Anchor and teacher see the same view: its stem, which no adapter changes, is made once.
+        let stem = model.encoder.stem(example.weak, in: workspace)
+        let anchorEmbedding = example.anchorEmbedding ?? model.encoder.encode(stem: stem, adapter: nil, in: workspace)
         let anchor = Anchor(
             embedding: anchorEmbedding,
             logits: DecoderRound(model, anchorEmbedding, targetChunks, keepingPass: false, in: workspace).logits)
-        let teacher = teach(example, model, adapter, anchor, targetChunks, &gradients, workspace)
+        let teacher = teach(stem, model, adapter, anchor, targetChunks, &gradients, workspace)
         let student = learn(example, model, adapter, anchor, teacher, chunks, &gradients, workspace)
         return StepLosses(
             parts: student.parts + [
@@ -78,11 +79,11 @@ public struct WeSAM: AdaptationMethod {
 
     /// The teacher's forward and backward pass.
     private func teach(
-        _ example: AdaptationExample, _ model: SegmentAnythingModel, _ adapter: LoRAAdapter, _ anchor: Anchor,
+        _ stem: Tensor, _ model: SegmentAnythingModel, _ adapter: LoRAAdapter, _ anchor: Anchor,
         _ chunks: [PromptEmbeddings], _ gradients: inout GradientBuffer, _ workspace: Workspace
     ) -> TeacherOutcome {
         let pass = model.encoder.encodeForTraining(
-            example.weak, adapter: adapter, recompute: configuration.recompute, in: workspace)
+            stem: stem, adapter: adapter, recompute: configuration.recompute, in: workspace)
         let round = DecoderRound(model, pass.embedding, chunks, keepingPass: keepsDecoderPass, in: workspace)
         var dLogits = Tensor(zeros: round.logits.shape)
         let anchorLoss = addAnchorLoss(round.logits, anchor, model, into: &dLogits, workspace)
