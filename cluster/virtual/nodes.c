@@ -68,8 +68,8 @@ int main(int count, char **arguments) {
     int *cells, *first, disp;
     MPI_Aint size;
     MPI_Win window;
-    MPI_Win_allocate_shared(shared_rank == 0 ? shared_ranks * sizeof(int) : 0, sizeof(int), MPI_INFO_NULL, shared, &cells,
-                            &window);
+    MPI_Win_allocate_shared(shared_rank == 0 ? shared_ranks * sizeof(int) : 0, sizeof(int), MPI_INFO_NULL, shared,
+                            &cells, &window);
     MPI_Win_shared_query(window, 0, &size, &disp, &first);
     MPI_Win_lock_all(0, window);
     first[shared_rank] = rank + 1;
