@@ -9,6 +9,8 @@ package enum CollectiveOperation: Int32, Sendable {
     case reduceSum
     case allMinimum
     case allMaximum
+    case nodeMemory
+    case publish
 }
 
 /// What each rank announces before an operation: 64 bytes, the same form for all operations, so that ranks in different

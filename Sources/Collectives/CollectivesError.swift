@@ -16,6 +16,8 @@ public struct CollectivesError: Error, CustomStringConvertible, Sendable, Equata
         case invalidBatch
         /// The process was started in a way that hides the other ranks (exit code 64).
         case wrongLauncher
+        /// A node has no room for memory that its ranks share.
+        case nodeMemory
         /// MPI was not initialised, was initialised twice, or has been finalised.
         case notInitialised
     }

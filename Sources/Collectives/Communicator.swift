@@ -18,6 +18,8 @@ public protocol Communicator: AnyObject {
     var nodeRank: Int { get }
     /// The number of ranks that share this node's memory.
     var ranksOnNode: Int { get }
+    /// The number of every rank's node, in rank order; nodes are numbered by their first ranks.
+    var nodeOfRank: [Int] { get }
     /// What the run is doing, for example `step 12`; ranks that meet in different phases get an error.
     ///
     /// The first 40 bytes of its UTF-8 form are compared.
@@ -48,6 +50,18 @@ public protocol Communicator: AnyObject {
     func allMinimum(_ values: [Int]) throws -> [Int]
     /// The element-wise maximum over ranks.
     func allMaximum(_ values: [Int]) throws -> [Int]
+    /// Memory for what rank 0 will write and every rank will read.
+    ///
+    /// - Parameters:
+    ///   - kind: `window` for one copy on each node, `private` for one in each rank.
+    ///   - temporaryFolder: Where a node keeps its copy when /dev/shm has no room for it.
+    ///
+    /// Throws an error of kind `nodeMemory` on all ranks if a node has no room at all.
+    func makeNodeMemory(
+        byteCount: Int, kind: NodeSharedMemory.Kind, temporaryFolder: String
+    ) throws -> NodeSharedMemory
+    /// Brings what rank 0 wrote to all copies and makes them read-only.
+    func publish(_ memory: NodeSharedMemory, kind: NodeSharedMemory.Kind) throws
     /// Stops all ranks after an error on this one: under MPI it ends every process with `code` and does not return.
     ///
     /// Other communicators make the other ranks' operations throw and return; the caller then exits by itself. The

@@ -6,9 +6,10 @@ public final class InProcessCommunicator: SequencedCommunicator {
     /// The stack of a rank's thread, in bytes.
     private static let stackSize = 16 << 20
 
-    private init(rendezvous: Rendezvous, rank: Int, ranks: Int) throws {
+    private init(rendezvous: Rendezvous, rank: Int, ranks: Int, ranksPerNode: Int) throws {
         try super.init(
-            transport: InProcessTransport(rendezvous: rendezvous, rank: rank, worldSize: ranks),
+            transport: InProcessTransport(
+                rendezvous: rendezvous, rank: rank, worldSize: ranks, ranksPerNode: ranksPerNode),
             hostName: localHostName(), sharesHostNames: true)
     }
 
@@ -16,11 +17,13 @@ public final class InProcessCommunicator: SequencedCommunicator {
     ///
     /// If a rank throws, the other ranks' pending and later operations throw too, and the first error is thrown here
     /// when all threads have ended. The same holds when a rank returns while others still wait for it.
+    ///
+    /// - Parameter ranksPerNode: How many consecutive ranks pass for a node; all of them if it is not given.
     @discardableResult
     public static func run<Result: Sendable>(
-        ranks: Int, _ body: @escaping @Sendable (InProcessCommunicator) throws -> Result
+        ranks: Int, ranksPerNode: Int? = nil, _ body: @escaping @Sendable (InProcessCommunicator) throws -> Result
     ) throws -> [Result] {
-        precondition(ranks > 0, "a group needs at least one rank")
+        precondition(ranks > 0 && ranksPerNode ?? 1 > 0, "a group needs at least one rank")
         let rendezvous = Rendezvous(ranks: ranks)
         let results = Collected<Result>(count: ranks)
         let group = DispatchGroup()
@@ -28,7 +31,8 @@ public final class InProcessCommunicator: SequencedCommunicator {
             group.enter()
             let thread = Thread {
                 do {
-                    let communicator = try InProcessCommunicator(rendezvous: rendezvous, rank: rank, ranks: ranks)
+                    let communicator = try InProcessCommunicator(
+                        rendezvous: rendezvous, rank: rank, ranks: ranks, ranksPerNode: ranksPerNode ?? ranks)
                     let result = try body(communicator)
                     results.values.withLock { $0[rank] = result }
                     rendezvous.leave(rank: rank, error: nil)
@@ -57,14 +61,17 @@ private final class Collected<Value: Sendable>: Sendable {
 private final class InProcessTransport: Transport {
     let rank: Int
     let worldSize: Int
-    var nodeRank: Int { rank }
-    var ranksOnNode: Int { worldSize }
+    let firstRankOfNode: Int
+    let ranksOnNode: Int
+    var nodeRank: Int { rank - firstRankOfNode }
     private let rendezvous: Rendezvous
 
-    init(rendezvous: Rendezvous, rank: Int, worldSize: Int) {
+    init(rendezvous: Rendezvous, rank: Int, worldSize: Int, ranksPerNode: Int) {
         self.rendezvous = rendezvous
         self.rank = rank
         self.worldSize = worldSize
+        firstRankOfNode = rank / ranksPerNode * ranksPerNode
+        ranksOnNode = min(ranksPerNode, worldSize - rank / ranksPerNode * ranksPerNode)
     }
 
     func exchange(header: CollectiveHeader) throws -> [CollectiveHeader] {

@@ -37,15 +37,29 @@ private final class MPITransport: Transport {
     let worldSize: Int
     let nodeRank: Int
     let ranksOnNode: Int
+    let firstRankOfNode: Int
+    var sharesMemory: Bool { true }
     private var world: MPI_Comm?
+    /// The ranks that share this node's memory.
+    private var node: MPI_Comm?
+    /// The first ranks of all nodes, in rank order; nil on other ranks.
+    private var firstRanks: MPI_Comm?
+    private var windows: [MPI_Win?] = []
     private let thread = pthread_self()
 
-    private init(world: MPI_Comm, node: (rank: Int, count: Int), rank: Int, worldSize: Int) {
+    private init(world: MPI_Comm, rank: Int, worldSize: Int) throws {
         self.world = world
         self.rank = rank
         self.worldSize = worldSize
-        nodeRank = node.rank
-        ranksOnNode = node.count
+        let code = MPI_Comm_split_type(
+            world, kedge_mpi_comm_type_shared(), Int32(rank), kedge_mpi_info_null(), &node)
+        try Self.check(code, "MPI_Comm_split_type", rank: rank)
+        (nodeRank, ranksOnNode) = try Self.place(in: node)
+        var first = Int32(rank)
+        try Self.check(MPI_Bcast(&first, 1, kedge_mpi_int32(), 0, node), "MPI_Bcast", rank: rank)
+        firstRankOfNode = Int(first)
+        let colour = nodeRank == 0 ? 0 : kedge_mpi_undefined()
+        try Self.check(MPI_Comm_split(world, colour, Int32(rank), &firstRanks), "MPI_Comm_split", rank: rank)
     }
 
     static func initialise() throws -> MPITransport {
@@ -70,7 +84,7 @@ private final class MPITransport: Transport {
         guard let copy else { throw failure("MPI_Comm_dup", "no communicator was returned", rank: 0) }
         try check(MPI_Comm_set_errhandler(copy, kedge_mpi_errors_return()), "MPI_Comm_set_errhandler")
         let (rank, size) = try place(in: copy)
-        return MPITransport(world: copy, node: try nodePlace(in: copy, rank: rank), rank: rank, worldSize: size)
+        return try MPITransport(world: copy, rank: rank, worldSize: size)
     }
 
     /// The rank and size of a communicator.
@@ -82,19 +96,12 @@ private final class MPITransport: Transport {
         return (Int(rank), Int(size))
     }
 
-    /// This rank's place among the ranks of its node.
-    private static func nodePlace(in world: MPI_Comm, rank: Int) throws -> (rank: Int, count: Int) {
-        var node: MPI_Comm?
-        let code = MPI_Comm_split_type(
-            world, kedge_mpi_comm_type_shared(), Int32(rank), kedge_mpi_info_null(), &node)
-        try check(code, "MPI_Comm_split_type", rank: rank)
-        let result = try place(in: node)
-        try check(MPI_Comm_free(&node), "MPI_Comm_free", rank: rank)
-        return result
-    }
-
     func finalize() throws {
         _ = try communicator("MPI_Finalize")
+        for index in windows.indices { try check(MPI_Win_free(&windows[index]), "MPI_Win_free") }
+        windows = []
+        if nodeRank == 0 { try check(MPI_Comm_free(&firstRanks), "MPI_Comm_free") }
+        try check(MPI_Comm_free(&node), "MPI_Comm_free")
         try check(MPI_Comm_free(&world), "MPI_Comm_free")
         world = nil
         try check(MPI_Finalize(), "MPI_Finalize")
@@ -149,6 +156,43 @@ private final class MPITransport: Transport {
             bytes.baseAddress, outgoing.counts, outgoing.offsets, kedge_mpi_byte(), received.baseAddress,
             incoming.counts, incoming.offsets, kedge_mpi_byte(), communicator("MPI_Alltoallv"))
         try check(code, "MPI_Alltoallv")
+    }
+
+    // MARK: Memory of a node
+
+    func makeWindow(byteCount: Int) throws -> UnsafeMutableRawPointer {
+        _ = try communicator("MPI_Win_allocate_shared")
+        var window: MPI_Win?
+        var start: UnsafeMutableRawPointer?
+        // A page more, because the library promises no page boundary. The first rank gives all the memory.
+        let page = Int(sysconf(Int32(_SC_PAGESIZE)))
+        let size = MPI_Aint(nodeRank == 0 ? byteCount + page : 0)
+        let code = withUnsafeMutablePointer(to: &start) {
+            MPI_Win_allocate_shared(size, 1, kedge_mpi_info_null(), node, $0, &window)
+        }
+        try check(code, "MPI_Win_allocate_shared")
+        windows.append(window)
+        var (extent, unit) = (MPI_Aint(0), Int32(0))
+        let query = withUnsafeMutablePointer(to: &start) { MPI_Win_shared_query(window, 0, &extent, &unit, $0) }
+        try check(query, "MPI_Win_shared_query")
+        guard let start else { throw Self.failure("MPI_Win_shared_query", "no address was returned", rank: rank) }
+        // All ranks map the window at a page boundary of the same file, so all skip the same number of bytes.
+        return start + (page - Int(bitPattern: start) % page) % page
+    }
+
+    func synchroniseWindow() throws {
+        _ = try communicator("MPI_Win_sync")
+        for window in windows {
+            try check(MPI_Win_lock_all(kedge_mpi_mode_nocheck(), window), "MPI_Win_lock_all")
+            try check(MPI_Win_sync(window), "MPI_Win_sync")
+            try check(MPI_Win_unlock_all(window), "MPI_Win_unlock_all")
+        }
+    }
+
+    func broadcastToFirstRanks(_ buffer: UnsafeMutableRawBufferPointer) throws {
+        let count = try narrow(buffer.count, "MPI_Bcast")
+        _ = try communicator("MPI_Bcast")
+        try check(MPI_Bcast(buffer.baseAddress, count, kedge_mpi_byte(), 0, firstRanks), "MPI_Bcast")
     }
 
     func abort(code: Int32) { _ = MPI_Abort(world ?? kedge_mpi_comm_world(), code) }

@@ -7,6 +7,8 @@ public class SequencedCommunicator: Communicator {
     private static let broadcastChunk = 1 << 28
 
     public private(set) var hostNames: [String]
+    /// The first rank of every rank's node.
+    private(set) var firstRanks: [Int]
     public var phase = ""
 
     public var rank: Int { transport.rank }
@@ -18,8 +20,11 @@ public class SequencedCommunicator: Communicator {
     package init(transport: any Transport, hostName: String, sharesHostNames: Bool) throws {
         self.transport = transport
         hostNames = [String](repeating: hostName, count: transport.worldSize)
+        firstRanks = [Int](repeating: 0, count: transport.worldSize)
         guard sharesHostNames else { return }
         hostNames = try allGather(bytes: Array(hostName.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        let firsts = try allGather(bytes: Array(String(transport.firstRankOfNode).utf8))
+        firstRanks = firsts.map { Int(String(decoding: $0, as: UTF8.self)) ?? 0 }
     }
 
     public func barrier() throws { _ = try agree(on: .barrier, count: 0) }
@@ -27,13 +32,15 @@ public class SequencedCommunicator: Communicator {
     public func broadcast(bytes: [UInt8], from root: Int) throws -> [UInt8] {
         let headers = try agree(on: .broadcast, root: root, count: rank == root ? bytes.count : 0)
         var result = rank == root ? bytes : [UInt8](repeating: 0, count: Int(headers[root].count))
-        try result.withUnsafeMutableBytes { try broadcastInChunks($0, from: root) }
+        try result.withUnsafeMutableBytes { buffer in
+            try inChunks(buffer) { try transport.broadcast($0, from: root) }
+        }
         return result
     }
 
     public func broadcast(buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
         try requireEqualCounts(agree(on: .broadcastBuffer, root: root, count: buffer.count), operation: "broadcast")
-        try broadcastInChunks(buffer, from: root)
+        try inChunks(buffer) { try transport.broadcast($0, from: root) }
     }
 
     public func allGather(bytes: [UInt8]) throws -> [[UInt8]] {
@@ -129,7 +136,7 @@ extension SequencedCommunicator {
     }
 
     /// Exchanges headers and checks that all ranks are in the same operation.
-    private func agree(
+    func agree(
         on operation: CollectiveOperation, root: Int = -1, count: Int
     ) throws -> [CollectiveHeader] {
         precondition(root < worldSize, "rank \(root) does not exist among \(worldSize) ranks")
@@ -147,7 +154,7 @@ extension SequencedCommunicator {
         return CollectiveHeader(sequence: sequence, operation: operation, root: root, count: count, phase: phase)
     }
 
-    private func requireEqualCounts(_ headers: [CollectiveHeader], operation: String) throws {
+    func requireEqualCounts(_ headers: [CollectiveHeader], operation: String) throws {
         guard let other = headers.firstIndex(where: { $0.count != headers[0].count }) else { return }
         throw error(
             .countMismatch, operation,
@@ -155,10 +162,13 @@ extension SequencedCommunicator {
             "check that all ranks run the same configuration and the same build")
     }
 
-    private func broadcastInChunks(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws {
+    /// Moves a large buffer piece by piece.
+    func inChunks(
+        _ buffer: UnsafeMutableRawBufferPointer, _ move: (UnsafeMutableRawBufferPointer) throws -> Void
+    ) throws {
         for start in stride(from: 0, to: buffer.count, by: Self.broadcastChunk) {
             let end = min(start + Self.broadcastChunk, buffer.count)
-            try transport.broadcast(UnsafeMutableRawBufferPointer(rebasing: buffer[start..<end]), from: root)
+            try move(UnsafeMutableRawBufferPointer(rebasing: buffer[start..<end]))
         }
     }
 

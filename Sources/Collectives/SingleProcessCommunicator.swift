@@ -21,6 +21,7 @@ private final class SingleProcessTransport: Transport {
     let worldSize = 1
     let nodeRank = 0
     let ranksOnNode = 1
+    let firstRankOfNode = 0
 
     func exchange(header: CollectiveHeader) -> [CollectiveHeader] { [header] }
 

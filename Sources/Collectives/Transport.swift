@@ -4,6 +4,10 @@ package protocol Transport: AnyObject {
     var worldSize: Int { get }
     var nodeRank: Int { get }
     var ranksOnNode: Int { get }
+    /// The first of the ranks that share this node's memory.
+    var firstRankOfNode: Int { get }
+    /// True if ranks of one node can share memory; then the three functions at the end work.
+    var sharesMemory: Bool { get }
 
     /// Every rank's header, in rank order.
     func exchange(header: CollectiveHeader) throws -> [CollectiveHeader]
@@ -19,4 +23,26 @@ package protocol Transport: AnyObject {
         receiveCounts: [Int]) throws
     /// Stops all ranks.
     func abort(code: Int32)
+
+    /// Memory that all ranks of this node see, valid until the end of the transport; called by all of them.
+    func makeWindow(byteCount: Int) throws -> UnsafeMutableRawPointer
+    /// Makes what ranks wrote into windows visible to the others of the node.
+    func synchroniseWindow() throws
+    /// Copies rank 0's buffer to the first rank of every other node; called by first ranks alone.
+    func broadcastToFirstRanks(_ buffer: UnsafeMutableRawBufferPointer) throws
+}
+
+/// A transport between ranks that share no memory.
+extension Transport {
+    package var sharesMemory: Bool { false }
+
+    package func makeWindow(byteCount: Int) throws -> UnsafeMutableRawPointer {
+        preconditionFailure("this transport shares no memory")
+    }
+
+    package func synchroniseWindow() throws {}
+
+    package func broadcastToFirstRanks(_ buffer: UnsafeMutableRawBufferPointer) throws {
+        preconditionFailure("this transport shares no memory")
+    }
 }

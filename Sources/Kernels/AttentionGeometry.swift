@@ -71,18 +71,22 @@ public struct AttentionGeometry: Sendable {
 public enum AttentionBias: Sendable {
     /// Nothing.
     case none
-    /// One number per head, query and key: `[heads, queries, rowStride]` as `AttentionBias.table(padding:...)` makes it.
+    /// One number per head, query and key, from `AttentionBias.paddedTable`. // [heads, queries, paddedKeys]
     case table(Tensor)
     /// SAM's decomposed relative positions: `q . heightTable[y - y']  +  q . widthTable[x - x']` with unscaled q.
     ///
-    /// The tables are stored in reversed row order, `[2 side - 1, headDimension]`, so that the terms of ascending keys
-    /// are consecutive. `side` is the window's or the grid's (height, width).
+    /// The tables come from `AttentionBias.reversedTable`, `[2 side - 1, headDimension]`, so that the terms of ascending
+    /// keys are consecutive. `side` is the window's or the grid's (height, width).
     case decomposed(height: Tensor, width: Tensor, side: (height: Int, width: Int))
+
+    /// The length of a padded table's rows.
+    public static func paddedKeys(_ keys: Int) -> Int { AttentionKernel.paddedKeys(keys) }
 
     /// A bias table whose rows are padded to whole vectors with a number that softmax turns into zero.
     ///
     /// - Parameter values: The biases. // [heads, queries, keys]
-    public static func table(padding values: Tensor) -> AttentionBias {
+    /// - Returns: // [heads, queries, paddedKeys]
+    public static func paddedTable(_ values: Tensor) -> Tensor {
         let (heads, queries, keys) = (values.shape[0], values.shape[1], values.shape[2])
         let stride = AttentionKernel.paddedKeys(keys)
         var padded = Tensor(repeating: AttentionKernel.masked, [heads, queries, stride])
@@ -90,18 +94,11 @@ public enum AttentionBias: Sendable {
         for row in 0..<heads * queries {
             (destination + row * stride).update(from: values.pointer + row * keys, count: keys)
         }
-        return .table(padded)
+        return padded
     }
 
-    /// SAM's tables as stored in its weight files, `[2 side - 1, headDimension]` each.
-    public static func decomposed(
-        relativeHeight: Tensor, relativeWidth: Tensor, side: (height: Int, width: Int)
-    ) -> AttentionBias {
-        precondition(relativeHeight.shape[0] == 2 * side.height - 1 && relativeWidth.shape[0] == 2 * side.width - 1)
-        return .decomposed(height: reversed(relativeHeight), width: reversed(relativeWidth), side: side)
-    }
-
-    private static func reversed(_ table: Tensor) -> Tensor {
+    /// A table of relative positions as stored in SAM's weight files, in reversed row order. // [2 side - 1, headDimension]
+    public static func reversedTable(_ table: Tensor) -> Tensor {
         let (rows, columns) = (table.shape[0], table.shape[1])
         var result = Tensor(uninitialized: table.shape)
         let destination = result.mutablePointer

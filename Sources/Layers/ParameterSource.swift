@@ -7,9 +7,24 @@ public import Tensors
 public protocol ParameterSource {
     /// The tensor of this name, which has this shape.
     func tensor(_ name: String, _ shape: Shape) -> Tensor
+
+    /// A tensor that a layer makes of others once, when it is built: folded, packed or tabulated.
+    ///
+    /// A layer that keeps such a tensor asks for it by a name of its own, so that a source which has it already
+    /// (`ParameterArena`) gives it without making it again.
+    ///
+    /// - Parameter make: Makes it, asking this source for what it needs; the result has `shape`.
+    func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor
 }
 
 extension ParameterSource {
+    /// Makes the tensor.
+    public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
+        let tensor = make()
+        precondition(tensor.count == shape.count, "\(name) was made as \(tensor.shape), not \(shape)")
+        return tensor.reshaped(shape)
+    }
+
     /// The same source below a prefix, as in `scoped("blocks.0")`.
     public func scoped(_ prefix: String) -> ScopedParameterSource {
         ScopedParameterSource(base: self, prefix: prefix + ".")
@@ -23,6 +38,11 @@ public struct ScopedParameterSource: ParameterSource {
 
     /// The tensor called prefix + name.
     public func tensor(_ name: String, _ shape: Shape) -> Tensor { base.tensor(prefix + name, shape) }
+
+    /// The derived tensor called prefix + name.
+    public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
+        base.derived(prefix + name, shape, make)
+    }
 }
 
 /// Frozen weights held by name.
@@ -48,15 +68,16 @@ public struct ParameterStore: ParameterSource, Sendable {
 
 /// Writes down what a model asks for.
 public final class ParameterRecorder: ParameterSource {
-    /// Names and shapes in the order of asking.
+    /// Names and shapes in the order of first asking; two derived tensors may be made of the same one.
     public private(set) var requests: [(name: String, shape: Shape)] = []
+    private var names: Set<String> = []
 
     /// Creates an empty record.
     public init() {}
 
     /// Records the request; the tensor's contents are undefined.
     public func tensor(_ name: String, _ shape: Shape) -> Tensor {
-        requests.append((name, shape))
+        if names.insert(name).inserted { requests.append((name, shape)) }
         return Tensor(uninitialized: shape)
     }
 }

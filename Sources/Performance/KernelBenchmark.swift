@@ -116,9 +116,10 @@ struct KernelBenchmark {
     private func bias(_ geometry: AttentionGeometry, side: Int, _ decomposed: Bool) -> AttentionBias {
         if decomposed {
             return .decomposed(
-                relativeHeight: noise([2 * side - 1, geometry.headDimension], "height"),
-                relativeWidth: noise([2 * side - 1, geometry.headDimension], "width"), side: (side, side))
+                height: AttentionBias.reversedTable(noise([2 * side - 1, geometry.headDimension], "height")),
+                width: AttentionBias.reversedTable(noise([2 * side - 1, geometry.headDimension], "width")),
+                side: (side, side))
         }
-        return .table(padding: noise([geometry.heads, geometry.queries, geometry.keys], "bias"))
+        return .table(AttentionBias.paddedTable(noise([geometry.heads, geometry.queries, geometry.keys], "bias")))
     }
 }

@@ -28,6 +28,8 @@ public struct StepPlan: Codable, Sendable, Equatable {
         public var imagesPerRank = 1
         /// Samples read ahead.
         public var prefetchDepth = 4
+        /// True when a node holds the frozen weights once, false when each rank does.
+        public var isBaseShared = true
         /// Compute threads of a rank.
         public var threads = 1
 
@@ -50,7 +52,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
         parts.filter { $0.name != Self.weightsName && $0.name != Self.programName }.reduce(0) { $0 + $1.bytes }
     }
 
-    /// Bytes of weights that all ranks of a node map from one file: they are in memory once.
+    /// Bytes of weights that all ranks of a node share: they are in memory once.
     public let sharedBytes: Int
 
     /// Bytes of a node that runs so many ranks.
@@ -73,8 +75,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
         let views = side * side * (2 * 3 * 4)
         let masks = request.instances * side * side / 8
         recompute = request.settings.recompute
-        // TinyViT's weights are folded and reordered when they are loaded; SAM's are used as they lie in the file.
-        if case .viT = request.configuration.encoder { sharedBytes = rehearsal.weights } else { sharedBytes = 0 }
+        sharedBytes = request.isBaseShared ? rehearsal.weights : 0
         operations =
             StepCost(
                 request.configuration, settings: request.settings, instances: request.instances

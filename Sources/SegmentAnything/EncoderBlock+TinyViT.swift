@@ -16,13 +16,17 @@ extension EncoderBlock {
         let attention = source.scoped("attn")
         let geometry = AttentionGeometry(
             heads: heads, headDimension: width / heads, height: side, width: side, window: window)
-        let qkv = Linear(attention.scoped("qkv"), in: width, out: 3 * width)
         self.attention = WindowedAttention(
             norm: LayerNorm(attention.scoped("norm"), width: width, epsilon: 1e-5),
-            qkv: Self.sideBySide(qkv, heads: heads),
+            qkv: Self.sideBySide(attention.scoped("qkv"), width: width, heads: heads),
             projection: Linear(attention.scoped("proj"), in: width, out: width), geometry: geometry,
-            bias: Self.bias(
-                attention.tensor("attention_biases", [heads, window * window]), heads: heads, window: window),
+            bias: .table(
+                attention.derived(
+                    "attention_bias_table", [heads, window * window, AttentionBias.paddedKeys(window * window)]
+                ) {
+                    let biases = attention.tensor("attention_biases", [heads, window * window])
+                    return AttentionBias.paddedTable(Self.table(biases, heads: heads, window: window))
+                }),
             padding: .beforeNorm,
             site: AdapterSite(index: siteIndex, name: name + ".attn.qkv", inputWidth: width, outputWidth: width))
         convolution = TinyViTDepthwise(source, "local_conv", width: width, stride: 1, side: side)
@@ -34,25 +38,27 @@ extension EncoderBlock {
     }
 
     /// The projection with its rows reordered from [head][q | k | v] (TinyViT's weight files) to [q | k | v][head].
-    private static func sideBySide(_ qkv: Linear, heads: Int) -> Linear {
-        guard let bias = qkv.bias else { return qkv }
-        let (inputs, width) = (qkv.inputs, qkv.outputs / 3)
-        let headWidth = width / heads
-        var (weight, shift) = (Tensor(uninitialized: qkv.weight.shape), Tensor(uninitialized: bias.shape))
-        let (rows, numbers) = (weight.mutablePointer, shift.mutablePointer)
-        for head in 0..<heads {
-            for part in 0..<3 {
-                let (from, to) = ((head * 3 + part) * headWidth, part * width + head * headWidth)
-                (rows + to * inputs).update(from: qkv.weight.pointer + from * inputs, count: headWidth * inputs)
-                (numbers + to).update(from: bias.pointer + from, count: headWidth)
+    private static func sideBySide(_ source: ScopedParameterSource, width: Int, heads: Int) -> Linear {
+        func reordered(_ name: String, _ shape: Shape) -> Tensor {
+            source.derived(name + "_side_by_side", shape) {
+                let stored = source.tensor(name, shape)
+                let run = stored.count / (3 * heads)
+                var tensor = Tensor(uninitialized: shape)
+                let (from, to) = (stored.pointer, tensor.mutablePointer)
+                for head in 0..<heads {
+                    for part in 0..<3 {
+                        (to + (part * heads + head) * run).update(from: from + (head * 3 + part) * run, count: run)
+                    }
+                }
+                return tensor
             }
         }
-        return Linear(weight: weight, bias: shift)
+        return Linear(weight: reordered("weight", [3 * width, width]), bias: reordered("bias", [3 * width]))
     }
 
     /// The learned bias of each pair of window positions: it depends on (|dy|, |dx|), which the weight file numbers
     /// |dy| * window + |dx|.
-    private static func bias(_ values: Tensor, heads: Int, window: Int) -> AttentionBias {
+    private static func table(_ values: Tensor, heads: Int, window: Int) -> Tensor {
         let count = window * window
         var table = Tensor(uninitialized: [heads, count, count])
         let (source, destination) = (values.pointer, table.mutablePointer)
@@ -66,6 +72,6 @@ extension EncoderBlock {
                 }
             }
         }
-        return .table(padding: table)
+        return table
     }
 }

@@ -33,9 +33,10 @@ public struct EncoderNeck: Sendable {
         let weight = neck.tensor("0.weight", [outputs, inputs, 1, 1])
         projection = Linear(weight: weight.reshaped([outputs, inputs]), bias: nil)
         projectionNorm = LayerNorm(neck.scoped("1"), width: outputs, epsilon: 1e-6)
-        let taps = neck.tensor("2.weight", [outputs, outputs, 3, 3])
-        convolution = Convolution3x3Kernel.pack(taps)
-        convolutionForBackward = Convolution3x3Kernel.packForBackward(taps)
+        let taps = { neck.tensor("2.weight", [outputs, outputs, 3, 3]) }
+        let packed: Shape = [outputs, 9 * outputs]
+        convolution = neck.derived("2.forward", packed) { Convolution3x3Kernel.pack(taps()) }
+        convolutionForBackward = neck.derived("2.backward", packed) { Convolution3x3Kernel.packForBackward(taps()) }
         convolutionNorm = LayerNorm(neck.scoped("3"), width: outputs, epsilon: 1e-6)
     }
 

@@ -76,7 +76,9 @@ public struct ImageEncoderViT: ImageEncoder {
         let encoder = source.scoped("image_encoder")
         let (width, grid) = (configuration.width, configuration.gridSide)
         let patch = configuration.patchSize
-        patchWeight = PatchEmbeddingKernel.pack(encoder.tensor("patch_embed.proj.weight", [width, 3, patch, patch]))
+        patchWeight = encoder.derived("patch_embed.product", [width, patch * patch * 3]) {
+            PatchEmbeddingKernel.pack(encoder.tensor("patch_embed.proj.weight", [width, 3, patch, patch]))
+        }
         patchBias = encoder.tensor("patch_embed.proj.bias", [width])
         positions = encoder.tensor("pos_embed", [1, grid, grid, width]).reshaped([grid, grid, width])
         blocks = (0..<configuration.depth).map { Self.block($0, encoder, configuration) }
@@ -143,6 +145,10 @@ public struct ImageEncoderViT: ImageEncoder {
         }
     }
 
+    private static func reversed(_ source: ScopedParameterSource, _ name: String, _ shape: Shape) -> Tensor {
+        source.derived(name + "_reversed", shape) { AttentionBias.reversedTable(source.tensor(name, shape)) }
+    }
+
     private static func block(
         _ index: Int, _ encoder: ScopedParameterSource, _ configuration: ImageEncoderViTConfiguration
     ) -> EncoderBlock {
@@ -159,9 +165,8 @@ public struct ImageEncoderViT: ImageEncoder {
                 heads: configuration.heads, headDimension: headDimension, height: grid, width: grid,
                 window: isGlobal ? 0 : configuration.window),
             bias: .decomposed(
-                relativeHeight: source.tensor("attn.rel_pos_h", [2 * side - 1, headDimension]),
-                relativeWidth: source.tensor("attn.rel_pos_w", [2 * side - 1, headDimension]),
-                side: (side, side)),
+                height: reversed(source, "attn.rel_pos_h", [2 * side - 1, headDimension]),
+                width: reversed(source, "attn.rel_pos_w", [2 * side - 1, headDimension]), side: (side, side)),
             padding: .afterNorm,
             site: AdapterSite(
                 index: index, name: "image_encoder.blocks.\(index).attn.qkv", inputWidth: width, outputWidth: width))

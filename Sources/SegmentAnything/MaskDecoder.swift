@@ -49,9 +49,11 @@ public struct MaskDecoder: Sendable {
         transformer = TwoWayTransformer(
             source.scoped("transformer"), depth: configuration.depth, width: width, heads: configuration.heads,
             mlpWidth: configuration.mlpWidth)
-        let iouToken = source.tensor("iou_token.weight", [1, width])
-        let maskTokens = source.tensor("mask_tokens.weight", [masks, width])
-        outputTokens = Tensor(iouToken.elements + maskTokens.elements, [1 + masks, width])
+        outputTokens = source.derived("output_tokens", [1 + masks, width]) {
+            let iouToken = source.tensor("iou_token.weight", [1, width])
+            let maskTokens = source.tensor("mask_tokens.weight", [masks, width])
+            return Tensor(iouToken.elements + maskTokens.elements, [1 + masks, width])
+        }
         upscaling = MaskUpscaling(source.scoped("output_upscaling"), width: width)
         hypernetworks = (0..<masks).map {
             MultilayerPerceptron(

@@ -27,19 +27,24 @@ struct MaskUpscaling: Sendable {
     private static func transposedConvolution(
         _ source: some ParameterSource, from inputs: Int, to outputs: Int
     ) -> Linear {
-        let stored = source.tensor("weight", [inputs, outputs, 2, 2])
-        let bias = source.tensor("bias", [outputs])
-        var weight = Tensor(uninitialized: [4 * outputs, inputs])
-        let (from, to) = (stored.pointer, weight.mutablePointer)
-        for input in 0..<inputs {
-            for output in 0..<outputs {
-                for part in 0..<4 {
-                    to[(part * outputs + output) * inputs + input] = from[(input * outputs + output) * 4 + part]
+        let weight = source.derived("product", [4 * outputs, inputs]) {
+            let stored = source.tensor("weight", [inputs, outputs, 2, 2])
+            var weight = Tensor(uninitialized: [4 * outputs, inputs])
+            let (from, to) = (stored.pointer, weight.mutablePointer)
+            for input in 0..<inputs {
+                for output in 0..<outputs {
+                    for part in 0..<4 {
+                        to[(part * outputs + output) * inputs + input] = from[(input * outputs + output) * 4 + part]
+                    }
                 }
             }
+            return weight
         }
-        let repeated = Tensor((0..<4).flatMap { _ in bias.elements }, [4 * outputs])
-        return Linear(weight: weight, bias: repeated)
+        let bias = source.derived("repeated_bias", [4 * outputs]) {
+            let bias = source.tensor("bias", [outputs])
+            return Tensor((0..<4).flatMap { _ in bias.elements }, [4 * outputs])
+        }
+        return Linear(weight: weight, bias: bias)
     }
 
     /// The mask logits of one prompt in position order. // [T, C], [m, C / 8] -> [16 T, m]

@@ -52,17 +52,25 @@ public struct PromptEncoder: Sendable {
         maskDownscaling = MaskDownscaling(
             source.scoped("mask_downscaling"), channels: configuration.maskChannels, width: width)
         noMask = source.tensor("no_mask_embed.weight", [1, width]).reshaped([width])
-        let side = configuration.embeddingSide
-        var dense = Tensor(uninitialized: [side * side, width])
-        let destination = dense.mutablePointer
+        let (side, frequencies) = (configuration.embeddingSide, frequencies)
+        densePositionalEncoding = source.derived("dense_positional_encoding", [side * side, width]) {
+            Self.grid(side: side, frequencies)
+        }
+    }
+
+    /// The codes of the centres of a square grid's cells. // [h * w, C]
+    private static func grid(side: Int, _ frequencies: Tensor) -> Tensor {
+        let width = frequencies.count
+        var codes = Tensor(uninitialized: [side * side, width])
+        let destination = codes.mutablePointer
         for row in 0..<side {
             for column in 0..<side {
-                Self.encode(
+                encode(
                     x: (Double(column) + 0.5) / Double(side), y: (Double(row) + 0.5) / Double(side), frequencies,
                     into: destination + (row * side + column) * width)
             }
         }
-        densePositionalEncoding = dense
+        return codes
     }
 
     /// The embeddings of a batch.
@@ -164,15 +172,18 @@ private struct MaskDownscaling: Sendable {
 
     /// Reorders a convolution's weight [out, in, a, b] into that of a product over (a, b, in).
     static func convolution(_ source: some ParameterSource, from inputs: Int, to outputs: Int) -> Linear {
-        let stored = source.tensor("weight", [outputs, inputs, 2, 2])
-        var weight = Tensor(uninitialized: [outputs, 4 * inputs])
-        let (from, to) = (stored.pointer, weight.mutablePointer)
-        for output in 0..<outputs {
-            for input in 0..<inputs {
-                for part in 0..<4 {
-                    to[(output * 4 + part) * inputs + input] = from[(output * inputs + input) * 4 + part]
+        let weight = source.derived("product", [outputs, 4 * inputs]) {
+            let stored = source.tensor("weight", [outputs, inputs, 2, 2])
+            var weight = Tensor(uninitialized: [outputs, 4 * inputs])
+            let (from, to) = (stored.pointer, weight.mutablePointer)
+            for output in 0..<outputs {
+                for input in 0..<inputs {
+                    for part in 0..<4 {
+                        to[(output * 4 + part) * inputs + input] = from[(output * inputs + input) * 4 + part]
+                    }
                 }
             }
+            return weight
         }
         return Linear(weight: weight, bias: source.tensor("bias", [outputs]))
     }

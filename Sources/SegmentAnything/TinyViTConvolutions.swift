@@ -5,13 +5,26 @@ import Tensors
 extension ParameterSource {
     /// A 1x1 convolution with its batch norm folded in (names `c.weight`, `bn.weight`, ...).
     func foldedPointwise(_ name: String, in inputs: Int, out outputs: Int) -> Linear {
-        let (weight, bias) = foldedConvolution(name, [outputs, inputs, 1, 1])
-        return Linear(weight: weight.reshaped([outputs, inputs]), bias: bias)
+        let (weight, bias) = foldedConvolution(name, [outputs, inputs, 1, 1], packed: [outputs, inputs]) { $0 }
+        return Linear(weight: weight, bias: bias)
     }
 
     /// A convolution without bias and the batch norm behind it (epsilon 1e-5), as one convolution with bias.
-    func foldedConvolution(_ name: String, _ shape: Shape) -> (weight: Tensor, bias: Tensor) {
+    ///
+    /// - Parameters:
+    ///   - shape: Of the stored weight, output channel first.
+    ///   - packed: Of the weight that `pack` makes of the folded one.
+    func foldedConvolution(
+        _ name: String, _ shape: Shape, packed: Shape, _ pack: (Tensor) -> Tensor
+    ) -> (weight: Tensor, bias: Tensor) {
         let layer = scoped(name)
+        return (
+            layer.derived("folded_weight", packed) { pack(Self.fold(layer, shape).weight) },
+            layer.derived("folded_bias", [shape[0]]) { Self.fold(layer, shape).bias }
+        )
+    }
+
+    private static func fold(_ layer: ScopedParameterSource, _ shape: Shape) -> (weight: Tensor, bias: Tensor) {
         let weight = layer.tensor("c.weight", shape)
         let norm = BatchNormFolding.Statistics(
             scale: layer.tensor("bn.weight", [shape[0]]), shift: layer.tensor("bn.bias", [shape[0]]),
@@ -30,9 +43,9 @@ struct TinyViTDepthwise: Sendable {
     let side: Int
 
     init(_ source: some ParameterSource, _ name: String, width: Int, stride: Int, side: Int) {
-        let (weight, bias) = source.foldedConvolution(name, [width, 1, 3, 3])
-        self.weight = DepthwiseConvolution3x3Kernel.pack(weight)
-        (self.bias, self.stride, self.side) = (bias, stride, side)
+        (weight, bias) = source.foldedConvolution(
+            name, [width, 1, 3, 3], packed: [9, width], DepthwiseConvolution3x3Kernel.pack)
+        (self.stride, self.side) = (stride, side)
     }
 
     private var width: Int { bias.count }
@@ -87,11 +100,12 @@ enum TinyViTPatchEmbedding: Sendable {
                 layers.foldedPointwise("0", in: 3, out: width / 2),
                 layers.foldedPointwise("2", in: width / 2, out: width))
         case .strided:
-            let (first, firstBias) = layers.foldedConvolution("0", [width / 2, 3, 3, 3])
-            let (second, secondBias) = layers.foldedConvolution("2", [width, width / 2, 3, 3])
+            let half = width / 2
             self = .strided(
-                first: (Convolution3x3Kernel.pack(first), firstBias),
-                second: (Convolution3x3Kernel.pack(second), secondBias))
+                first: layers.foldedConvolution(
+                    "0", [half, 3, 3, 3], packed: [half, 27], Convolution3x3Kernel.pack),
+                second: layers.foldedConvolution(
+                    "2", [width, half, 3, 3], packed: [width, 9 * half], Convolution3x3Kernel.pack))
         }
     }
 

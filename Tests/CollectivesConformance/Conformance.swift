@@ -19,7 +19,7 @@ public struct ConformanceCase: Sendable, CustomStringConvertible {
 /// The list of requirements, the same for one process, threads and MPI.
 public enum Conformance {
     /// All cases, in the order in which they run.
-    public static let cases: [ConformanceCase] = operations + disagreements + sampleOrder
+    public static let cases: [ConformanceCase] = operations + disagreements + sampleOrder + nodeMemory
 
     static let operations: [ConformanceCase] = [
         ConformanceCase("ranks and hosts are numbered") { communicator, check in

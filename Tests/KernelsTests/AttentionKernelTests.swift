@@ -46,14 +46,14 @@ import Testing
             case "table":
                 let values = numbers(heads * geometry.queries * geometry.keys)
                 let (queries, keys) = (geometry.queries, geometry.keys)
-                bias = .table(padding: Tensor(values, [heads, queries, keys]))
+                bias = .table(AttentionBias.paddedTable(Tensor(values, [heads, queries, keys])))
                 function = { head, query, key, _ in Double(values[(head * queries + query) * keys + key]) }
             case "decomposed":
                 let high = numbers((2 * window.height - 1) * d)
                 let wide = numbers((2 * window.width - 1) * d)
                 bias = .decomposed(
-                    relativeHeight: Tensor(high, [2 * window.height - 1, d]),
-                    relativeWidth: Tensor(wide, [2 * window.width - 1, d]), side: window)
+                    height: AttentionBias.reversedTable(Tensor(high, [2 * window.height - 1, d])),
+                    width: AttentionBias.reversedTable(Tensor(wide, [2 * window.width - 1, d])), side: window)
                 function = { _, query, key, q in
                     let dy = query / window.width - key / window.width + window.height - 1
                     let dx = query % window.width - key % window.width + window.width - 1

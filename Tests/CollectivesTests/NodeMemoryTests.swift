@@ -1,0 +1,70 @@
+import Collectives
+import Foundation
+import Testing
+
+@Suite struct NodeMemoryTests {
+    private let folder: String
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "kedge-node-memory-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    @Test func aWindowIsTakenWhereItHasRoom() {
+        #expect(
+            NodeMemoryDecision.make(byteCount: 1000, sharedFolder: folder, temporaryFolder: "/no/such/folder")
+                == .window)
+    }
+
+    @Test func aFileIsTakenWhereTheWindowHasNone() throws {
+        let decision = NodeMemoryDecision.make(
+            byteCount: 100_000, sharedFolder: "/no/such/folder", temporaryFolder: folder)
+        guard case .file(let path, folder) = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+        // All blocks are there, so that no write can fail.
+        var figures = stat()
+        #expect(stat(path, &figures) == 0)
+        #expect(figures.st_size == 100_000 && figures.st_blocks * 512 >= 100_000)
+        #expect(NodeMemoryDecision(line: decision.line) == decision)
+    }
+
+    @Test func withoutRoomAnywhereTheReasonNamesBothPlaces() {
+        let decision = NodeMemoryDecision.make(
+            byteCount: 1 << 60, sharedFolder: folder, temporaryFolder: folder)
+        guard case .fault(let reason) = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+        #expect(reason.contains("\(folder) has"))
+        #expect(reason.contains("\(1 << 40) MiB"))
+        #expect((try? FileManager.default.contentsOfDirectory(atPath: folder)) == [], "a file was left behind")
+        #expect(NodeMemoryDecision(line: decision.line) == decision)
+    }
+
+    @Test func memoryOfAFileIsSharedByThoseWhoMapIt() throws {
+        guard
+            case .file(let path, _) = NodeMemoryDecision.make(
+                byteCount: 5000, sharedFolder: "/no/such/folder", temporaryFolder: folder)
+        else {
+            Issue.record("no file")
+            return
+        }
+        let descriptor = open(path, O_RDWR)
+        let (first, second) = (
+            try NodeSharedMemory(file: descriptor, in: folder, byteCount: 5000),
+            try NodeSharedMemory(file: descriptor, in: folder, byteCount: 5000)
+        )
+        close(descriptor)
+        unlink(path)
+        first.start.storeBytes(of: 7, toByteOffset: 4999, as: UInt8.self)
+        #expect(second.start.load(fromByteOffset: 4999, as: UInt8.self) == 7)
+    }
+
+    @Test func nodesOfThreadsAreNumbered() throws {
+        let nodes = try InProcessCommunicator.run(ranks: 5, ranksPerNode: 2) { ($0.nodeOfRank, $0.nodeRank) }
+        #expect(nodes.map(\.0) == [[Int]](repeating: [0, 0, 1, 1, 2], count: 5))
+        #expect(nodes.map(\.1) == [0, 1, 0, 1, 0])
+    }
+}
