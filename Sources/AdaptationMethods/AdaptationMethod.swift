@@ -18,14 +18,17 @@ public struct AdaptationExample: Sendable {
     public let maskCount: Int
     /// The anchor's embedding of the weak view where somebody has kept it. // [h * w, C]
     public let anchorEmbedding: Tensor?
+    /// Is given the anchor's embedding of the weak view when a step had to make it.
+    public let keepAnchorEmbedding: (@Sendable (Tensor) -> Void)?
 
     /// Puts an example together.
     public init(
         weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
-        anchorEmbedding: Tensor? = nil
+        anchorEmbedding: Tensor? = nil, keepAnchorEmbedding: (@Sendable (Tensor) -> Void)? = nil
     ) {
         (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
         (self.maskCount, self.anchorEmbedding) = (maskCount ?? prompts.count, anchorEmbedding)
+        self.keepAnchorEmbedding = keepAnchorEmbedding
     }
 }
 

@@ -91,7 +91,9 @@ import Testing
 
     @Test func weakFlipsAreEquallyLikely() {
         var counts = [0, 0, 0, 0]
-        for sample in 0..<8000 { counts[WeakAugmentation.draw(seed: 7, epoch: 1, sample: sample).index] += 1 }
+        for sample in 0..<8000 {
+            counts[WeakAugmentation.draw(.everyEpoch, seed: 7, epoch: 1, sample: sample).index] += 1
+        }
         // Standard deviation of each count is 39.
         #expect(counts.allSatisfy { abs($0 - 2000) < 160 }, "\(counts)")
     }

@@ -38,7 +38,7 @@ struct RectangleDataset: SegmentationDataset {
 
     func request(_ index: Int, epoch: Int = 0) -> SampleRequest {
         let sampler = ShardedSampler(sampleCount: 3, globalBatch: 3, seed: 1)
-        let all = Array(sampler.requests(rank: 0, worldSize: 1, fromEpoch: epoch, epochs: epoch + 1))
+        let all = Array(sampler.requests(rank: 0, nodeOfRank: [0], fromEpoch: epoch, epochs: epoch + 1))
         return all.first { $0.sampleIndex == index } ?? all[0]
     }
 

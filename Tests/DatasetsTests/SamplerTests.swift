@@ -1,4 +1,5 @@
 import Datasets
+import Imaging
 import Testing
 
 @Suite struct SamplerTests {
@@ -28,7 +29,7 @@ import Testing
         #expect(sampler.stepsPerEpoch == 5)
         for worldSize in [1, 2, 3, 7] {
             let all = (0..<worldSize).flatMap { rank in
-                Array(sampler.requests(rank: rank, worldSize: worldSize, epochs: 3))
+                Array(sampler.requests(rank: rank, nodeOfRank: [Int](repeating: 0, count: worldSize), epochs: 3))
             }
             #expect(all.count == 3 * 23)
             for epoch in 0..<3 {
@@ -46,11 +47,11 @@ import Testing
 
     @Test func seekingContinuesTheSameSchedule() {
         let sampler = ShardedSampler(sampleCount: 23, globalBatch: 5, seed: 77)
-        let whole = Array(sampler.requests(rank: 1, worldSize: 2, epochs: 3))
-        let rest = Array(sampler.requests(rank: 1, worldSize: 2, fromEpoch: 1, step: 3, epochs: 3))
+        let whole = Array(sampler.requests(rank: 1, nodeOfRank: [0, 0], epochs: 3))
+        let rest = Array(sampler.requests(rank: 1, nodeOfRank: [0, 0], fromEpoch: 1, step: 3, epochs: 3))
         #expect(rest == whole.filter { ($0.epoch, $0.step) >= (1, 3) })
         // The step after an epoch's last is the next epoch's first.
-        let boundary = Array(sampler.requests(rank: 1, worldSize: 2, fromEpoch: 0, step: 5, epochs: 3))
+        let boundary = Array(sampler.requests(rank: 1, nodeOfRank: [0, 0], fromEpoch: 0, step: 5, epochs: 3))
         #expect(boundary == whole.filter { $0.epoch >= 1 })
     }
 
@@ -65,5 +66,62 @@ import Testing
                 #expect((counts.max() ?? 0) - (counts.min() ?? 0) <= 1)
             }
         }
+    }
+}
+
+/// Who computes which image of a batch.
+@Suite struct DealingTests {
+    @Test func onOneNodeImagesAreDealtByPlace() {
+        #expect(ShardedSampler.deal([9, 4, 7, 1, 3], nodeOfRank: [0, 0]) == [[0, 1], [2, 3, 4]])
+    }
+
+    @Test func onSeveralNodesImagesGoHomeWhileThereIsRoom() {
+        // Homes by image mod 4: node 0, 0, 1, 1. Images 2, 6, 3 are at home on node 1, which has room for two.
+        #expect(ShardedSampler.deal([2, 6, 3, 4], nodeOfRank: [0, 0, 1, 1]) == [[2], [3], [0], [1]])
+    }
+
+    @Test func everyPositionIsDealtOnceAndSharesKeepTheirSizes() {
+        for nodes in [[0, 0, 1, 1], [0, 1, 0, 1, 2], [0, 0, 0, 1]] {
+            for size in 1...11 {
+                let batch = (0..<size).map { ($0 * 7 + 3) % 23 }
+                let dealt = ShardedSampler.deal(batch, nodeOfRank: nodes)
+                #expect(dealt.flatMap { $0 }.sorted() == Array(0..<size))
+                #expect(
+                    dealt.map(\.count)
+                        == nodes.indices.map {
+                            ShardedSampler.share(rank: $0, worldSize: nodes.count, batchSize: size).count
+                        })
+                #expect(dealt.allSatisfy { $0 == $0.sorted() })
+            }
+        }
+    }
+
+    @Test func mostImagesMeetTheSameNodeAgain() {
+        let sampler = ShardedSampler(sampleCount: 64, globalBatch: 16, seed: 3)
+        func stays(_ nodes: [Int]) -> Double {
+            let homes = (0..<6).map { epoch in
+                var node = [Int](repeating: -1, count: 64)
+                for rank in 0..<4 {
+                    for request in sampler.requests(rank: rank, nodeOfRank: nodes, fromEpoch: epoch, epochs: epoch + 1)
+                    {
+                        node[request.sampleIndex] = rank / 2
+                    }
+                }
+                return node
+            }
+            let pairs = zip(homes, homes.dropFirst()).flatMap { zip($0, $1).map { $0 == $1 } }
+            return Double(pairs.count { $0 }) / Double(pairs.count)
+        }
+        #expect(stays([0, 0, 1, 1]) > 0.75)
+        #expect(stays([0, 0, 0, 0]) < 0.6)
+    }
+
+    @Test func flipsDrawnOncePerImageStay() {
+        let flips = (0..<5).map { epoch in
+            (0..<40).map { WeakAugmentation.draw(.oncePerImage, seed: 2, epoch: epoch, sample: $0) }
+        }
+        #expect(flips.allSatisfy { $0 == flips[0] })
+        #expect(Set(flips[0]).count == 4)
+        #expect((0..<9).allSatisfy { WeakAugmentation.draw(.never, seed: 2, epoch: 1, sample: $0) == .none })
     }
 }

@@ -24,6 +24,7 @@ import Training
         data.evaluationRoot = none
         data.limit = 0
         data.exif = ignore
+        data.flips = epoch
         preprocessing = auto
         prompts.kind = box
         prompts.teacherKind = same
@@ -61,6 +62,13 @@ import Training
         training.recompute = "none"
         training.nonFinite = stop
         training.maximumSkips = 10
+        sampler.locality = node
+        anchorStore.mode = on
+        anchorStore.limitGiB = 0
+        anchorStore.folder = ""
+        anchorStore.keep = false
+        node.baseMemory = window
+        node.temporaryFolder = ""
         evaluation.prompts = [box, point]
         evaluation.threshold = 0
         evaluation.limit = 0
@@ -131,7 +139,8 @@ import Training
             "method.lossForm": "released", "optimizer.decaySteps": "5,6", "training.nonFinite": "skip",
             "training.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
-            "model.imageSize": "64",
+            "model.imageSize": "64", "data.flips": "none", "sampler.locality": "none", "anchorStore.mode": "off",
+            "anchorStore.keep": "true", "node.baseMemory": "private",
         ]
         for field in RecipeReference.fields {
             let text: String

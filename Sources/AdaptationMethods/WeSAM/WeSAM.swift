@@ -55,6 +55,7 @@ public struct WeSAM: AdaptationMethod {
         // Anchor and teacher see the same view: its stem, which no adapter changes, is made once.
         let stem = model.encoder.stem(example.weak, in: workspace)
         let anchorEmbedding = example.anchorEmbedding ?? model.encoder.encode(stem: stem, adapter: nil, in: workspace)
+        if example.anchorEmbedding == nil { example.keepAnchorEmbedding?(anchorEmbedding) }
         let anchor = Anchor(
             embedding: anchorEmbedding,
             logits: DecoderRound(model, anchorEmbedding, targetChunks, keepingPass: false, in: workspace).logits)

@@ -7,9 +7,21 @@ package import Tensors
 /// horizontal flip, a vertical flip. Together they make the four flip states equally likely (albumentations' `Flip`,
 /// `HorizontalFlip`, `VerticalFlip`).
 public enum WeakAugmentation {
+    /// When a sample's flip is drawn.
+    public enum Schedule: Sendable {
+        /// Anew in every epoch, as WeSAM does.
+        case everyEpoch
+        /// Once: every epoch sees the same weak view, and one anchor embedding serves all of them.
+        case oncePerImage
+        /// Never.
+        case never
+    }
+
     /// Draws the flip of one sample in one epoch.
-    public static func draw(seed: UInt64, epoch: Int, sample: Int) -> Flip {
-        var generator = SeededGenerator(seed: seed, epoch: epoch, sample: sample, purpose: "weak augmentation")
+    public static func draw(_ schedule: Schedule, seed: UInt64, epoch: Int, sample: Int) -> Flip {
+        if schedule == .never { return .none }
+        var generator = SeededGenerator(
+            seed: seed, epoch: schedule == .oncePerImage ? 0 : epoch, sample: sample, purpose: "weak augmentation")
         return draw(using: &generator)
     }
 

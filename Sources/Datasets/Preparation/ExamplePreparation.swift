@@ -11,19 +11,23 @@ public struct ExamplePreparation: Sendable {
     private let preprocessing: Preprocessing
     private let prompts: PromptOptions
     private let teacherKind: PromptKind?
+    private let flips: WeakAugmentation.Schedule
     private let seed: UInt64
 
     /// Creates a preparation for one data set.
     ///
-    /// - Parameter teacherKind: The teacher's kind of prompt in training; nil gives it the same prompts.
+    /// - Parameters:
+    ///   - teacherKind: The teacher's kind of prompt in training; nil gives it the same prompts.
+    ///   - flips: When the weak view's mirroring is drawn.
     public init(
         dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions,
-        teacherKind: PromptKind? = nil, seed: UInt64
+        teacherKind: PromptKind? = nil, flips: WeakAugmentation.Schedule = .everyEpoch, seed: UInt64
     ) {
         self.dataset = dataset
         self.preprocessing = preprocessing
         self.prompts = prompts
         self.teacherKind = teacherKind == prompts.kind ? nil : teacherKind
+        self.flips = flips
         self.seed = seed
     }
 
@@ -33,7 +37,7 @@ public struct ExamplePreparation: Sendable {
     public func trainingExample(_ request: SampleRequest) throws -> TrainingExample {
         let (epoch, index) = (request.epoch, request.sampleIndex)
         let original = try dataset.sample(index)
-        let flip = WeakAugmentation.draw(seed: seed, epoch: epoch, sample: index)
+        let flip = WeakAugmentation.draw(flips, seed: seed, epoch: epoch, sample: index)
         let sample = flip.apply(to: original)
         let operations = StrongAugmentation.draw(
             seed: seed, epoch: epoch, sample: index, width: sample.image.width, height: sample.image.height)

@@ -6,6 +6,7 @@ import Kernels
 import LowRankAdaptation
 import SegmentAnything
 import Telemetry
+import Tensors
 
 // The parts of a run, made from its recipe: one place where recipe keys become the types of the rooms below.
 
@@ -19,7 +20,21 @@ extension AdaptationRun {
             maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0)
     }
 
-    package func makeTrainer(_ loaded: LoadedModel, _ data: TrainingData) throws -> Trainer {
+    /// This node's store of anchor embeddings, and what it says of itself. Collective.
+    func openAnchors(_ loaded: LoadedModel, _ data: TrainingData) throws -> (store: AnchorStore?, line: String) {
+        let (settings, encoder) = (recipe.recipe, loaded.model.encoder)
+        return try AnchorStore.open(
+            settings.anchorStore,
+            AnchorStore.Run(
+                images: data.training.count, mirrorings: settings.data.flips,
+                embedding: [encoder.embeddingSide * encoder.embeddingSide, encoder.embeddingWidth],
+                baseDigest: loaded.baseDigest),
+            temporaryFolder: settings.node.folderForTemporaryFiles, communicator: communicator)
+    }
+
+    package func makeTrainer(
+        _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil
+    ) throws -> Trainer {
         let settings = recipe.recipe
         let seed = UInt64(bitPattern: Int64(settings.training.seed))
         let layout = LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank)
@@ -28,7 +43,7 @@ extension AdaptationRun {
         let preparation = ExamplePreparation(
             dataset: data.training, preprocessing: loaded.preprocessing,
             prompts: promptOptions(PromptKind(settings.prompts.kind)),
-            teacherKind: PromptKind(settings.prompts.teacherKind), seed: seed)
+            teacherKind: PromptKind(settings.prompts.teacherKind), flips: .init(settings.data.flips), seed: seed)
         let optimizer = settings.optimizer
         return Trainer(
             model: loaded.model, adapter: LoRAAdapter(layout: layout, seed: seed),
@@ -41,7 +56,10 @@ extension AdaptationRun {
                 base: optimizer.learningRate, warmUpSteps: optimizer.warmUpSteps, decaySteps: optimizer.decaySteps,
                 decayFactor: optimizer.decayFactor),
             plan: plan(sampler.stepsPerEpoch),
-            prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads), workspace: workspace)
+            prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads),
+            nodeOfRank: settings.sampler.locality == .node
+                ? communicator.nodeOfRank : [Int](repeating: 0, count: communicator.worldSize),
+            anchors: anchors, workspace: workspace)
     }
 
     /// The evaluator, or nil when there is no image or no kind of prompt to score.
@@ -111,6 +129,17 @@ extension AdaptationRun {
         configuration.decoderChunk = settings.training.decoderChunk
         configuration.recompute = settings.training.recompute
         return configuration
+    }
+}
+
+extension WeakAugmentation.Schedule {
+    /// The schedule a recipe names.
+    init(_ flips: Recipe.Data.Flips) {
+        switch flips {
+        case .epoch: self = .everyEpoch
+        case .image: self = .oncePerImage
+        case .none: self = .never
+        }
     }
 }
 

@@ -59,6 +59,7 @@ public struct AdaptationRun {
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
         try announce(loaded, data, to: log)
+        log.message(.info, loaded.placement)
         log.message(.info, memory)
 
         let evaluator = try makeEvaluator(loaded, data)
@@ -67,7 +68,9 @@ public struct AdaptationRun {
         if settings.evaluation.before, let evaluator {
             before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
         }
-        let trainer = try makeTrainer(loaded, data)
+        let anchors = try openAnchors(loaded, data)
+        log.message(.info, anchors.line)
+        let trainer = try makeTrainer(loaded, data, anchors: anchors.store)
         defer { trainer.stop() }
         let end = try train(trainer, loaded, evaluator, log)
         let code: ExitCode = end.stop == .requested ? .resumable : .done
@@ -119,6 +122,9 @@ public struct AdaptationRun {
             end.steps += 1
             end.images += outcome.images
             reporter.add(outcome)
+            if end.steps % trainer.stepsPerEpoch == 0 || outcome.message.stop != nil {
+                reporter.reportAnchors(epoch: outcome.epoch)
+            }
             if outcome.message.logs { try reporter.report(outcome, communicator: communicator) }
             if outcome.message.evaluates {
                 reporter.pause()

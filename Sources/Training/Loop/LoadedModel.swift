@@ -17,27 +17,22 @@ public struct LoadedModel: Sendable {
     public let preprocessing: Preprocessing
     /// SHA-256 over names, shapes and values of the weights; the same for every container and dialect.
     public let baseDigest: String
+    /// Where the weights lie, for the log.
+    public let placement: String
 
-    /// Loads what a recipe names; ranks that loaded different weights stop here.
+    /// Loads what a recipe names; rank 0 alone reads the weight file. Collective.
     ///
     /// Throws `WeightFileError`, `TrainingError` and `CollectivesError`.
     public init(_ recipe: Recipe, communicator: any Communicator) throws {
-        try self.init(
-            kind: recipe.model.kind, weights: recipe.model.weights, imageSize: recipe.model.imageSize,
-            preprocessing: recipe.resolvedPreprocessing)
-        communicator.phase = "weights"
-        let digests = try communicator.allGather(bytes: Array(baseDigest.utf8)).map {
-            String(decoding: $0, as: UTF8.self)
+        let configuration = try Self.configuration(recipe.model.kind, imageSize: recipe.model.imageSize)
+        let base = try FrozenBase(configuration, recipe.node, communicator: communicator) {
+            try Self.read(recipe.model.kind, configuration, recipe.model.weights)
         }
-        if let odd = digests.firstIndex(where: { $0 != digests[0] }) {
-            throw TrainingError(
-                .configuration,
-                "rank \(odd) on \(communicator.hostNames[odd]) has weights \(digests[odd].prefix(12)), rank 0 has "
-                    + "\(digests[0].prefix(12))", remedy: "give all nodes the same weight file")
-        }
+        self.init(
+            base.model, recipe.model.kind, recipe.resolvedPreprocessing, digest: base.digest, placement: base.placement)
     }
 
-    /// Loads a model.
+    /// Loads a model for this process alone.
     ///
     /// - Parameters:
     ///   - weights: The weight file; empty for the place where `scripts/fetch-weights` puts it.
@@ -48,34 +43,45 @@ public struct LoadedModel: Sendable {
         kind: Recipe.Model.Kind, weights: String, imageSize: Int, preprocessing: Recipe.Preprocessing
     ) throws {
         let configuration = try Self.configuration(kind, imageSize: imageSize)
-        if kind == .tiny {
-            let source = SeededParameters(seed: 1)
-            model = SegmentAnythingModel(configuration, source)
-            baseDigest = "tiny-seed-1"
-        } else {
-            let path = weights.isEmpty ? Self.fetchedWeights(kind) : weights
-            guard FileManager.default.fileExists(atPath: path) else {
-                throw TrainingError(
-                    .missingInput, "there is no weight file \(path)",
-                    remedy: "run `scripts/fetch-weights \(Self.fetchName(kind))`, or name the file in model.weights")
-            }
-            let table = try WeightDialect.officialNames(try WeightFile.open(path))
-            let identity = try WeightDialect.detect(table)
-            guard Self.fits(identity.model, kind) else {
-                throw WeightFileError(
-                    .dialect, path: path, found: "the weights of \(identity.model), not of \(kind.rawValue)",
-                    remedy: "name the right file in model.weights or the right model in model.kind")
-            }
-            let contract = WeightContract(
-                Dictionary(
-                    SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
-                    uniquingKeysWith: { first, _ in first }),
-                ignorableNames: SegmentAnythingModel.unusedTensors,
-                ignorableSuffixes: [".num_batches_tracked", ".attention_bias_idxs"])
-            model = SegmentAnythingModel(configuration, ParameterStore(try contract.tensors(of: table)))
-            baseDigest = table.contentDigest()
+        let (parameters, digest) = try Self.read(kind, configuration, weights)
+        self.init(
+            SegmentAnythingModel(configuration, parameters), kind, preprocessing, digest: digest,
+            placement: "frozen weights: mapped from their file")
+    }
+
+    /// The tensors of a weight file under the official names, and their digest. Throws `WeightFileError` and
+    /// `TrainingError`.
+    private static func read(
+        _ kind: Recipe.Model.Kind, _ configuration: SegmentAnythingConfiguration, _ weights: String
+    ) throws -> (parameters: any ParameterSource, digest: String) {
+        if kind == .tiny { return (SeededParameters(seed: 1), "tiny-seed-1") }
+        let path = weights.isEmpty ? fetchedWeights(kind) : weights
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw TrainingError(
+                .missingInput, "there is no weight file \(path)",
+                remedy: "run `scripts/fetch-weights \(fetchName(kind))`, or name the file in model.weights")
         }
-        self.kind = kind
+        let table = try WeightDialect.officialNames(try WeightFile.open(path))
+        let identity = try WeightDialect.detect(table)
+        guard fits(identity.model, kind) else {
+            throw WeightFileError(
+                .dialect, path: path, found: "the weights of \(identity.model), not of \(kind.rawValue)",
+                remedy: "name the right file in model.weights or the right model in model.kind")
+        }
+        let contract = WeightContract(
+            Dictionary(
+                SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
+                uniquingKeysWith: { first, _ in first }),
+            ignorableNames: SegmentAnythingModel.unusedTensors,
+            ignorableSuffixes: [".num_batches_tracked", ".attention_bias_idxs"])
+        return (ParameterStore(try contract.tensors(of: table)), table.contentDigest())
+    }
+
+    private init(
+        _ model: SegmentAnythingModel, _ kind: Recipe.Model.Kind, _ preprocessing: Recipe.Preprocessing, digest: String,
+        placement: String
+    ) {
+        (self.model, self.kind, baseDigest, self.placement) = (model, kind, digest, placement)
         let form: Preprocessing.Kind =
             switch preprocessing {
             case .wesam: .wesam

@@ -7,8 +7,7 @@ package import SegmentAnything
 /// Compares what a run will need with what its nodes can give, before the first step. Collective.
 ///
 /// The first rank of each node rehearses a step with the recipe's largest number of instances and reads the node's free
-/// memory; all ranks come to the same verdict. Weights are loaded by then, so a rank's own are not counted again; those mapped from a file
-/// are, once a node, because their pages count as free.
+/// memory; all ranks come to the same verdict. Weights are loaded by then and not counted again.
 package struct MemoryCheck {
     let recipe: Recipe
     let configuration: SegmentAnythingConfiguration
@@ -46,7 +45,7 @@ package struct MemoryCheck {
     /// One node's verdict.
     private func report(ranks: Int, worldSize: Int, host: String) throws -> String {
         let plan = try StepPlan(request(worldSize: worldSize))
-        let toCome = plan.bytesToCome * ranks + plan.sharedBytes
+        let toCome = plan.bytesToCome * ranks
         guard let free = free() else { return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected" }
         guard toCome > free.available else {
             return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected, \(free.available >> 20) MiB free on \(host)"
@@ -62,6 +61,7 @@ package struct MemoryCheck {
         request.settings.decoderChunk = recipe.training.decoderChunk
         (request.loraRank, request.threads) = (recipe.lora.rank, threads)
         request.instances = max(1, min(recipe.prompts.maximumInstances, mostInstances))
+        request.isBaseShared = recipe.node.baseMemory == .window
         request.imagesPerRank = (recipe.training.globalBatch + worldSize - 1) / worldSize
         request.prefetchDepth = recipe.training.prefetchDepth
         if recipe.prompts.kind == .point || recipe.prompts.teacherKind == .point {

@@ -1,4 +1,5 @@
 import Collectives
+import Foundation
 import Telemetry
 
 /// Gathers steps into the log lines of rank 0.
@@ -11,6 +12,8 @@ struct StepReporter {
     private var samples = 0
     private var images = 0
     private var computeSeconds = 0.0
+    /// Of the present epoch.
+    private var anchors = (atHand: 0, samples: 0, seconds: 0.0)
     /// Mean total loss of the last line; nil before the first.
     private(set) var lastLoss: Double?
 
@@ -26,7 +29,20 @@ struct StepReporter {
         samples += step.contributingSamples
         images += step.images
         computeSeconds += step.seconds.compute
+        anchors.atHand += step.anchorsAtHand
+        anchors.samples += step.contributingSamples
+        anchors.seconds += step.seconds.compute + step.seconds.wait + step.seconds.communication
         meter.endStep(images: step.images, dataWait: step.seconds.wait, communication: step.seconds.communication)
+    }
+
+    /// Says how many anchor embeddings of an epoch were at hand, and how fast it went; starts counting anew.
+    mutating func reportAnchors(epoch: Int) {
+        let rate = anchors.seconds > 0 ? Double(anchors.samples) / anchors.seconds : 0
+        log.message(
+            .info,
+            "epoch \(epoch + 1): \(anchors.atHand) of \(anchors.samples) anchor embeddings were at hand, "
+                + "\(String(format: "%.2f", rate)) img/s")
+        anchors = (0, 0, 0)
     }
 
     /// Writes the interval's line; collective, because ranks compare their times and memory.

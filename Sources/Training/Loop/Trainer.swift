@@ -1,10 +1,10 @@
-public import AdaptationMethods
-public import Collectives
-public import Datasets
-public import Kernels
+package import AdaptationMethods
+package import Collectives
+package import Datasets
+package import Kernels
 import Layers
 public import LowRankAdaptation
-public import SegmentAnything
+package import SegmentAnything
 import Tensors
 
 /// One rank of a training run: computes its share of every global batch and keeps its slice of the optimizer.
@@ -23,6 +23,8 @@ public final class Trainer {
         public var images: Int
         /// Per contributing sample: total, then the method's parts, summed.
         public var lossSums: [Double]
+        /// Samples whose anchor embedding was at hand.
+        public var anchorsAtHand: Int
         /// Samples with a gradient.
         public var contributingSamples: Int
         /// The learning rate of the update.
@@ -48,7 +50,8 @@ public final class Trainer {
     private let method: any AdaptationMethod
     private let communicator: any Communicator
     private let sampler: ShardedSampler
-    private let prefetcher: SamplePrefetcher<SampleRequest, TrainingExample>
+    private let prefetcher: SamplePrefetcher<SampleRequest, PreparedExample>
+    private let anchors: AnchorStore?
     private let schedule: LearningRateSchedule
     private let workspace: Workspace
     private let sum: SampleOrderedSum
@@ -56,24 +59,29 @@ public final class Trainer {
     private var controller: TrainingController
 
     /// Prepares a run from its first step; starts reading images ahead.
-    public init(
+    ///
+    /// - Parameters:
+    ///   - nodeOfRank: The node of every rank for dealing images; all the same deals by place.
+    ///   - anchors: Embeddings the node keeps, if it does.
+    package init(
         model: SegmentAnythingModel, adapter: LoRAAdapter, method: any AdaptationMethod,
         communicator: any Communicator, sampler: ShardedSampler, preparation: ExamplePreparation,
         optimizer: Adam.Configuration, schedule: LearningRateSchedule, plan: TrainingController.Plan,
-        prefetch: (depth: Int, threads: Int), workspace: Workspace
+        prefetch: (depth: Int, threads: Int), nodeOfRank: [Int], anchors: AnchorStore? = nil, workspace: Workspace
     ) {
         (self.model, self.adapter, self.method) = (model, adapter, method)
         (self.communicator, self.sampler, self.schedule, self.workspace) = (communicator, sampler, schedule, workspace)
         lossNames = method.lossNames
+        self.anchors = anchors
         sum = SampleOrderedSum(
             parameterCount: adapter.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
         self.optimizer = Adam(count: sum.ownSlice.count, configuration: optimizer)
         controller = TrainingController(plan: plan)
         let epochs = (plan.totalSteps + sampler.stepsPerEpoch - 1) / sampler.stepsPerEpoch
         prefetcher = SamplePrefetcher(
-            sampler.requests(rank: communicator.rank, worldSize: communicator.worldSize, epochs: epochs),
+            sampler.requests(rank: communicator.rank, nodeOfRank: nodeOfRank, epochs: epochs),
             depth: prefetch.depth, threads: prefetch.threads
-        ) { try preparation.trainingExample($0) }
+        ) { PreparedExample(try preparation.trainingExample($0), anchors) }
     }
 
     /// Runs one step on all ranks.
@@ -99,9 +107,11 @@ public final class Trainer {
         }
         local.gradients = []
         stopwatch.lap(\.communication)
+        let sums = batch.sums(count: 2 + lossNames.count)
         return StepOutcome(
             step: step, epoch: epoch, images: sampler.batchSize(step: place),
-            lossSums: batch.sums(count: 1 + lossNames.count), contributingSamples: contributing, learningRate: rate,
+            lossSums: Array(sums.prefix(1 + lossNames.count)), anchorsAtHand: Int(sums[1 + lossNames.count]),
+            contributingSamples: contributing, learningRate: rate,
             nonFiniteImages: local.nonFiniteImages, nonFiniteRanks: batch.nonFiniteRanks, message: message,
             seconds: (stopwatch.compute, stopwatch.wait, stopwatch.communication))
     }
@@ -120,36 +130,44 @@ public final class Trainer {
 
     /// Losses and one gradient per sample of this rank's part of the batch.
     private func computeShare(_ place: Int, _ stopwatch: inout Stopwatch) throws -> Share {
-        let range = ShardedSampler.share(
-            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: sampler.batchSize(step: place))
+        // How many is a matter of ranks alone; which ones the schedule of the requests says.
+        let count = ShardedSampler.share(
+            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: sampler.batchSize(step: place)
+        ).count
         var share = Share()
-        for position in range {
+        for _ in 0..<count {
             let next = try prefetcher.next()
             stopwatch.lap(\.wait)
-            guard let example = next else {
-                preconditionFailure("the schedule ended before step \(place), position \(position)")
-            }
-            precondition(example.request.position == position && example.request.step == place)
-            let count = example.prompts.count
-            guard count > 0 else {
-                let silence = [Double](repeating: 0, count: 1 + lossNames.count)
-                share.records.append(SampleRecord(position: position, values: silence, hasGradient: false))
-                continue
-            }
-            var gradient = GradientBuffer(count: adapter.layout.count)
-            let losses = try method.step(
-                AdaptationExample(
-                    weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<count),
-                    teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<count) }),
-                model: model, adapter: adapter, gradients: &gradient, in: workspace)
-            let numbers = gradient.values.elements
-            if !losses.isFinite || !numbers.allSatisfy(\.isFinite) { share.nonFiniteImages.append(example.id) }
-            share.records.append(
-                SampleRecord(position: position, values: [losses.total] + losses.parts.map(\.value)))
-            share.gradients.append(numbers)
+            guard let prepared = next else { preconditionFailure("the schedule ended before step \(place)") }
+            precondition(prepared.example.request.step == place, "the schedule is at another step than the loop")
+            try compute(prepared, into: &share)
             stopwatch.lap(\.compute)
         }
         return share
+    }
+
+    /// Losses and gradient of one sample.
+    private func compute(_ prepared: PreparedExample, into share: inout Share) throws {
+        let example = prepared.example
+        let (position, instances) = (example.request.position, example.prompts.count)
+        guard instances > 0 else {
+            let silence = [Double](repeating: 0, count: 2 + lossNames.count)
+            share.records.append(SampleRecord(position: position, values: silence, hasGradient: false))
+            return
+        }
+        let anchor = prepared.anchorEmbedding(anchors)
+        var gradient = GradientBuffer(count: adapter.layout.count)
+        let losses = try method.step(
+            AdaptationExample(
+                weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<instances),
+                teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
+                anchorEmbedding: anchor, keepAnchorEmbedding: prepared.keeper(anchors)),
+            model: model, adapter: adapter, gradients: &gradient, in: workspace)
+        let numbers = gradient.values.elements
+        if !losses.isFinite || !numbers.allSatisfy(\.isFinite) { share.nonFiniteImages.append(example.id) }
+        let values = [losses.total] + losses.parts.map(\.value) + [anchor == nil ? 0 : 1]
+        share.records.append(SampleRecord(position: position, values: values))
+        share.gradients.append(numbers)
     }
 
     /// Rank 0 decides, the others are told.

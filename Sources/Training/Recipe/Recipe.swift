@@ -22,6 +22,12 @@ public struct Recipe: Codable, Equatable, Sendable {
     public var optimizer = Optimizer()
     /// The loop.
     public var training = Training()
+    /// Which rank computes which image of a batch.
+    public var sampler = Sampler()
+    /// Anchor embeddings that a node keeps from epoch to epoch.
+    public var anchorStore = AnchorStore()
+    /// What the ranks of a node share.
+    public var node = Node()
     /// What is measured before, during and after.
     public var evaluation = Evaluation()
 
@@ -78,6 +84,13 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var limit = 0
         /// What to do with the orientation an image file states
         public var exif = Orientation.ignore
+        /// Mirroring of the weak view: drawn for every epoch, drawn once per image, or none
+        public var flips = Flips.epoch
+
+        /// When the weak view's mirroring is drawn.
+        public enum Flips: String, Codable, CaseIterable, Sendable {
+            case epoch, image, none
+        }
 
         /// What to do with the orientation an image file states.
         public enum Orientation: String, Codable, CaseIterable, Sendable {
@@ -199,6 +212,47 @@ public struct Recipe: Codable, Equatable, Sendable {
         /// What to do with a loss or gradient that is not finite.
         public enum NonFinite: String, Codable, CaseIterable, Sendable {
             case stop, skip
+        }
+    }
+
+    /// Which rank computes which image of a batch.
+    public struct Sampler: Codable, Equatable, Sendable {
+        /// node deals an image to the same node in every epoch, as far as equal shares allow; none deals by place
+        public var locality = Locality.node
+
+        /// Whether images stay on their node.
+        public enum Locality: String, Codable, CaseIterable, Sendable {
+            case node, none
+        }
+    }
+
+    /// Anchor embeddings that a node keeps from epoch to epoch.
+    public struct AnchorStore: Codable, Equatable, Sendable {
+        /// Whether embeddings are kept; the result is the same either way
+        public var mode = Mode.on
+        /// Largest size on each node, GiB; 0 is half of what the folder has free
+        public var limitGiB = 0.0
+        /// Folder on each node, /dev/shm for memory; empty is the node's temporary folder
+        public var folder = ""
+        /// Leave the embeddings for the next run
+        public var keep = false
+
+        /// Whether embeddings are kept.
+        public enum Mode: String, Codable, CaseIterable, Sendable {
+            case on, off
+        }
+    }
+
+    /// What the ranks of a node share.
+    public struct Node: Codable, Equatable, Sendable {
+        /// One copy of the frozen weights per node in a shared window, or a private one per rank
+        public var baseMemory = BaseMemory.window
+        /// Folder for files of this node alone; empty is $TMPDIR, or /tmp without it
+        public var temporaryFolder = ""
+
+        /// Where the frozen weights lie.
+        public enum BaseMemory: String, Codable, CaseIterable, Sendable {
+            case window, `private`
         }
     }
 

@@ -11,6 +11,9 @@ public enum RecipeReference {
         ("lora", "The adapters."),
         ("optimizer", "The optimiser and its schedule."),
         ("training", "The loop."),
+        ("sampler", "Which rank computes which image of a batch."),
+        ("anchorStore", "Anchor embeddings that a node keeps from epoch to epoch."),
+        ("node", "What the ranks of a node share."),
         ("evaluation", "What is measured before, during and after."),
     ]
 
@@ -23,7 +26,7 @@ public enum RecipeReference {
     /// All fields, section by section.
     public static let fields: [RecipeField] =
         runFields + modelFields + dataFields + promptFields + methodFields + optimizerFields + trainingFields
-        + evaluationFields
+        + nodeFields + evaluationFields
 
     private static let runFields: [RecipeField] = [
         .text("run.name", \.run.name, rule: .name, shapesResult: false, "Name of the run and of its folder"),
@@ -62,6 +65,9 @@ public enum RecipeReference {
             "Folder of another data set to evaluate on; none evaluates on the split"),
         .integer("data.limit", \.data.limit, count, "At most so many images, before the split; 0 is all"),
         .choice("data.exif", \.data.exif, "What to do with the orientation an image file states"),
+        .choice(
+            "data.flips", \.data.flips,
+            "Mirroring of the weak view: drawn for every epoch, drawn once per image, or none"),
         .choice(
             "preprocessing", \.preprocessing,
             "Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with"),
@@ -158,6 +164,30 @@ public enum RecipeReference {
         .integer(
             "training.maximumSkips", \.training.maximumSkips, 0...1_000_000, shapesResult: false,
             "Steps that may be skipped one after another before the run stops"),
+    ]
+
+    private static let nodeFields: [RecipeField] = [
+        .choice(
+            "sampler.locality", \.sampler.locality, shapesResult: false,
+            "node deals an image to the same node in every epoch, as far as equal shares allow; none deals by place"),
+        .choice(
+            "anchorStore.mode", \.anchorStore.mode, shapesResult: false,
+            "Whether embeddings are kept; the result is the same either way"),
+        .number(
+            "anchorStore.limitGiB", \.anchorStore.limitGiB, weight, shapesResult: false,
+            "Largest size on each node, GiB; 0 is half of what the folder has free"),
+        .text(
+            "anchorStore.folder", \.anchorStore.folder, shapesResult: false,
+            "Folder on each node, /dev/shm for memory; empty is the node's temporary folder"),
+        .flag(
+            "anchorStore.keep", \.anchorStore.keep, shapesResult: false,
+            "Leave the embeddings for the next run"),
+        .choice(
+            "node.baseMemory", \.node.baseMemory, shapesResult: false,
+            "One copy of the frozen weights per node in a shared window, or a private one per rank"),
+        .text(
+            "node.temporaryFolder", \.node.temporaryFolder, shapesResult: false,
+            "Folder for files of this node alone; empty is $TMPDIR, or /tmp without it"),
     ]
 
     private static let evaluationFields: [RecipeField] = [

@@ -1,0 +1,126 @@
+import Collectives
+import Foundation
+import Imaging
+import Tensors
+import Testing
+import Training
+
+/// What a node keeps of the anchor's work, and what it must never give back.
+@Suite struct AnchorStoreTests {
+    private let folder: String
+    private let run = AnchorStore.Run(images: 3, mirrorings: .epoch, embedding: [4, 8], baseDigest: "base")
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "kedge-anchor-tests-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    private var files: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }
+
+    private func open(
+        _ run: AnchorStore.Run? = nil, keep: Bool = false, limitGiB: Double = 0.1,
+        _ communicator: (any Communicator)? = nil
+    ) throws -> (store: AnchorStore?, line: String) {
+        var settings = Recipe().anchorStore
+        (settings.folder, settings.keep, settings.limitGiB) = (folder, keep, limitGiB)
+        return try AnchorStore.open(
+            settings, run ?? self.run, temporaryFolder: "/no/such/folder",
+            communicator: try communicator ?? SingleProcessCommunicator())
+    }
+
+    private func view(_ value: Float) -> Tensor { Tensor(repeating: value, [2, 2, 3]) }
+    private func embedding(_ value: Float) -> Tensor { Tensor((0..<32).map { value + Float($0) }, [4, 8]) }
+
+    @Test func givesBackWhatWasKeptForTheSameView() throws {
+        let store = try #require(try open().store)
+        let (key, other) = (store.key(of: view(1)), store.key(of: view(2)))
+        #expect(key != other)
+        #expect(store.embedding(image: 1, flip: .vertical, key: key) == nil)
+        store.keep(embedding(7), image: 1, flip: .vertical, key: key)
+        let found = try #require(store.embedding(image: 1, flip: .vertical, key: key))
+        #expect(found.shape == [4, 8])
+        #expect(found.elements == embedding(7).elements)
+        // Another mirroring, another image or other pixels are other embeddings.
+        #expect(store.embedding(image: 1, flip: .none, key: key) == nil)
+        #expect(store.embedding(image: 2, flip: .vertical, key: key) == nil)
+        #expect(store.embedding(image: 1, flip: .vertical, key: other) == nil)
+        #expect(store.count == 1)
+    }
+
+    @Test func anotherBaseHasOtherKeys() throws {
+        let first = try #require(try open().store)
+        var run = run
+        run.baseDigest = "another"
+        #expect(try #require(try open(run).store).key(of: view(1)) != first.key(of: view(1)))
+    }
+
+    @Test func anUnkeptStoreHasNoNameOnceItIsOpen() throws {
+        let store = try #require(try open().store)
+        #expect(files.isEmpty)
+        store.keep(embedding(1), image: 0, flip: .none, key: store.key(of: view(1)))
+        #expect(store.count == 1)
+    }
+
+    @Test func aKeptStoreServesTheNextRun() throws {
+        let key = try {
+            let store = try #require(try open(keep: true).store)
+            let key = store.key(of: view(3))
+            store.keep(embedding(3), image: 2, flip: .both, key: key)
+            return key
+        }()
+        // The lock is held until the process ends, as between two runs at once.
+        let second = try open(keep: true)
+        #expect(second.line.contains("another run has the kept file"))
+        #expect(try #require(second.store).embedding(image: 2, flip: .both, key: key) == nil)
+        #expect(files.count == 1)
+    }
+
+    @Test func aFullStoreKeepsWhatItHas() throws {
+        // Room for two of twelve.
+        let opened = try open(limitGiB: 2.5 * 128 / Double(1 << 30))
+        #expect(opened.line.contains("room for 2 of 12 embeddings"), "\(opened.line)")
+        let store = try #require(opened.store)
+        let key = store.key(of: view(1))
+        for image in 0..<3 { store.keep(embedding(Float(image)), image: image, flip: .none, key: key) }
+        #expect(store.count == 2)
+        #expect(store.embedding(image: 0, flip: .none, key: key) != nil)
+        #expect(store.embedding(image: 1, flip: .none, key: key) != nil)
+        #expect(store.embedding(image: 2, flip: .none, key: key) == nil)
+    }
+
+    @Test func aNodeWithoutRoomRunsWithoutAStore() throws {
+        let none = try open(limitGiB: 1e-9)
+        #expect(none.store == nil)
+        #expect(none.line.contains("off, because \(folder) has no room"))
+        var settings = Recipe().anchorStore
+        settings.folder = "/no/such/folder"
+        let missing = try AnchorStore.open(
+            settings, run, temporaryFolder: "", communicator: try SingleProcessCommunicator())
+        #expect(missing.store == nil)
+        settings.mode = .off
+        let off = try AnchorStore.open(
+            settings, run, temporaryFolder: "", communicator: try SingleProcessCommunicator())
+        #expect(off.store == nil && off.line == "anchor store: off")
+    }
+
+    @Test func ranksOfANodeShareAndRacesKeepOneCopy() throws {
+        let counts = try InProcessCommunicator.run(ranks: 4, ranksPerNode: 2) { communicator in
+            let store = try #require(try open(communicator).store)
+            let key = store.key(of: view(5))
+            store.keep(embedding(5), image: 0, flip: .none, key: key)
+            try communicator.barrier()
+            let found = store.embedding(image: 0, flip: .none, key: key)?.elements
+            #expect(found == embedding(5).elements)
+            // What the node's other rank alone keeps is there for this one, and not for the other node.
+            if communicator.rank == 0 { store.keep(embedding(6), image: 1, flip: .none, key: key) }
+            try communicator.barrier()
+            return store.count
+        }
+        #expect(counts == [2, 2, 1, 1])
+        #expect(files.isEmpty)
+    }
+
+    private func open(_ communicator: any Communicator) throws -> (store: AnchorStore?, line: String) {
+        try open(nil, keep: false, communicator)
+    }
+}
