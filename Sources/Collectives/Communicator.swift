@@ -25,6 +25,10 @@ public protocol Communicator: AnyObject {
     /// The first 40 bytes of its UTF-8 form are compared.
     var phase: String { get set }
 
+    /// Bytes this rank has sent to others, as an exchange without detours needs them: its part to every other rank in a
+    /// gather, what is meant for each in an all-to-all, headers included; broadcasts are not counted.
+    var bytesSent: Int { get }
+
     /// Returns when every rank has called it.
     func barrier() throws
     /// The root's bytes, on every rank; the other ranks' argument is ignored and they need not know the size.
@@ -36,10 +40,15 @@ public protocol Communicator: AnyObject {
     /// Puts every rank's floats together in rank order; rank `r` contributes `counts[r]` floats.
     func allGather(
         floats: UnsafeBufferPointer<Float>, counts: [Int], into all: UnsafeMutableBufferPointer<Float>) throws
-    /// Sends consecutive parts of `floats`, `counts[d]` floats to rank `d`; receives `receiveCounts[s]` from rank `s`.
+    /// Sends consecutive parts of `floats`, `counts[d]` floats to rank `d`, and receives one part of every rank, in rank
+    /// order, at the beginning of `received`, which grows as needed.
+    ///
+    /// - Parameters:
+    ///   - announcement: A number that travels in the operation's header, ahead of the data.
+    ///   - receiveCounts: How many floats each rank sends here, from the announcements of all ranks.
     func allToAll(
-        floats: UnsafeBufferPointer<Float>, counts: [Int], into received: UnsafeMutableBufferPointer<Float>,
-        receiveCounts: [Int]) throws
+        floats: UnsafeBufferPointer<Float>, counts: [Int], announcing announcement: Int, into received: inout [Float],
+        receiveCounts: (_ announcements: [Int]) -> [Int]) throws
     /// Sends `floats[d]` to rank `d` and returns what each rank sent here, in rank order; lengths may differ.
     func allToAll(floats: [[Float]]) throws -> [[Float]]
     /// The element-wise sum over ranks, added in rank order on every rank, so all ranks hold the same bits.

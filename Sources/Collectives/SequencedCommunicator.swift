@@ -10,6 +10,7 @@ public class SequencedCommunicator: Communicator {
     /// The first rank of every rank's node.
     private(set) var firstRanks: [Int]
     public var phase = ""
+    public private(set) var bytesSent = 0
 
     public var rank: Int { transport.rank }
     public var worldSize: Int { transport.worldSize }
@@ -46,6 +47,7 @@ public class SequencedCommunicator: Communicator {
     public func allGather(bytes: [UInt8]) throws -> [[UInt8]] {
         let counts = try agree(on: .allGather, count: bytes.count).map { Int($0.count) }
         var all = [UInt8](repeating: 0, count: counts.reduce(0, +))
+        bytesSent += bytes.count * (worldSize - 1)
         try bytes.withUnsafeBytes { mine in
             try all.withUnsafeMutableBytes { try transport.allGather(mine, into: $0, counts: counts) }
         }
@@ -68,35 +70,26 @@ public class SequencedCommunicator: Communicator {
                 "rank \(other) contributes \(headers[other].count) floats, this rank expects \(counts[other])",
                 "check that all ranks run the same configuration and the same build")
         }
+        bytesSent += floats.count * MemoryLayout<Float>.stride * (worldSize - 1)
         try transport.allGather(
             UnsafeRawBufferPointer(floats), into: UnsafeMutableRawBufferPointer(all),
             counts: counts.map { $0 * MemoryLayout<Float>.stride })
     }
 
     public func allToAll(
-        floats: UnsafeBufferPointer<Float>, counts: [Int], into received: UnsafeMutableBufferPointer<Float>,
-        receiveCounts: [Int]
+        floats: UnsafeBufferPointer<Float>, counts: [Int], announcing announcement: Int, into received: inout [Float],
+        receiveCounts: (_ announcements: [Int]) -> [Int]
     ) throws {
-        precondition(
-            counts.count == worldSize && receiveCounts.count == worldSize, "allToAll needs one count per rank")
-        precondition(
-            counts.reduce(0, +) == floats.count && receiveCounts.reduce(0, +) == received.count,
-            "allToAll's buffers do not fit")
-        let incoming = try exchangeCounts(counts)
-        // All ranks must take the same branch, or those without a mismatch would wait for the others' data.
-        let fits = try agree(on: .allToAll, count: incoming == receiveCounts ? 1 : 0)
-        if let source = receiveCounts.indices.first(where: { incoming[$0] != receiveCounts[$0] }) {
-            throw error(
-                .countMismatch, "allToAll",
-                "rank \(source) sends \(incoming[source]) floats, this rank expects \(receiveCounts[source])",
-                "check that all ranks run the same configuration and the same build")
+        precondition(counts.count == worldSize && counts.reduce(0, +) == floats.count, "allToAll's buffers do not fit")
+        let headers = try agree(on: .allToAll, count: announcement)
+        let incoming = receiveCounts(headers.map { Int($0.count) })
+        let total = incoming.reduce(0, +)
+        if received.count < total { received = [Float](repeating: 0, count: total) }
+        try received.withUnsafeMutableBufferPointer {
+            try move(
+                floats: floats, counts: counts, into: UnsafeMutableBufferPointer(rebasing: $0[..<total]),
+                receiveCounts: incoming)
         }
-        if let other = fits.firstIndex(where: { $0.count == 0 }) {
-            throw error(
-                .countMismatch, "allToAll", "rank \(other) (\(hostNames[other])) is sent a number it does not expect",
-                "check that all ranks run the same configuration and the same build")
-        }
-        try move(floats: floats, counts: counts, into: received, receiveCounts: incoming)
     }
 
     public func allToAll(floats: [[Float]]) throws -> [[Float]] {
@@ -141,6 +134,7 @@ extension SequencedCommunicator {
     ) throws -> [CollectiveHeader] {
         precondition(root < worldSize, "rank \(root) does not exist among \(worldSize) ranks")
         let headers = try transport.exchange(header: nextHeader(operation, root: root, count: count))
+        bytesSent += CollectiveHeader.byteCount * (worldSize - 1)
         guard let other = headers.firstIndex(where: { !$0.agrees(with: headers[0]) }) else { return headers }
         throw error(
             .operationMismatch, "\(operation)",
@@ -183,6 +177,7 @@ extension SequencedCommunicator {
         receiveCounts: [Int]
     ) throws {
         let size = MemoryLayout<Float>.stride
+        bytesSent += (floats.count - counts[rank]) * size
         try transport.allToAll(
             UnsafeRawBufferPointer(floats), counts: counts.map { $0 * size },
             into: UnsafeMutableRawBufferPointer(received), receiveCounts: receiveCounts.map { $0 * size })

@@ -30,18 +30,22 @@ public struct ProgressInterval: Equatable, Sendable {
     public var dataWaitFraction: Double
     /// Share of the interval spent exchanging gradients, 0 to 1.
     public var communicationFraction: Double
+    /// Share of the time that waited for slower ranks.
+    public var peerWaitFraction: Double
     /// Expected seconds to the end of the run; nil before the first step.
     public var remainingSeconds: Double?
 
     /// Speed and shares of time.
     public init(
-        seconds: Double, imagesPerSecond: Double, dataWaitFraction: Double, communicationFraction: Double,
+        seconds: Double, imagesPerSecond: Double, dataWaitFraction: Double, peerWaitFraction: Double = 0,
+        communicationFraction: Double,
         remainingSeconds: Double?
     ) {
         self.seconds = seconds
         self.imagesPerSecond = imagesPerSecond
         self.dataWaitFraction = dataWaitFraction
         self.communicationFraction = communicationFraction
+        self.peerWaitFraction = peerWaitFraction
         self.remainingSeconds = remainingSeconds
     }
 }
@@ -58,7 +62,7 @@ public struct ProgressMeter: Sendable {
     private var step: Int
     private var lastMark: Duration
     private var pausedAt: Duration?
-    private var interval = (seconds: 0.0, images: 0, dataWait: 0.0, communication: 0.0)
+    private var interval = (seconds: 0.0, images: 0, dataWait: 0.0, peerWait: 0.0, communication: 0.0)
     private var average = (sum: 0.0, weight: 0.0)
 
     /// Starts measuring now.
@@ -79,8 +83,9 @@ public struct ProgressMeter: Sendable {
     /// - Parameters:
     ///   - images: Images of the step over all ranks.
     ///   - dataWait: Seconds of the step that waited for samples.
+    ///   - peerWait: Seconds of the step that waited for slower ranks.
     ///   - communication: Seconds of the step that exchanged gradients.
-    public mutating func endStep(images: Int, dataWait: Double, communication: Double) {
+    public mutating func endStep(images: Int, dataWait: Double, peerWait: Double = 0, communication: Double) {
         let now = clock.monotonic()
         let seconds = Self.seconds(now - lastMark)
         lastMark = now
@@ -88,6 +93,7 @@ public struct ProgressMeter: Sendable {
         interval.seconds += seconds
         interval.images += images
         interval.dataWait += dataWait
+        interval.peerWait += peerWait
         interval.communication += communication
         average.sum += Self.newestWeight * (seconds - average.sum)
         average.weight += Self.newestWeight * (1 - average.weight)
@@ -105,12 +111,13 @@ public struct ProgressMeter: Sendable {
 
     /// Ends an interval: what it was like; the next begins.
     public mutating func takeInterval() -> ProgressInterval {
-        defer { interval = (0, 0, 0, 0) }
+        defer { interval = (0, 0, 0, 0, 0) }
         let seconds = interval.seconds
         func share(_ part: Double) -> Double { seconds > 0 ? min(1, max(0, part / seconds)) : 0 }
         return ProgressInterval(
             seconds: seconds, imagesPerSecond: seconds > 0 ? Double(interval.images) / seconds : 0,
-            dataWaitFraction: share(interval.dataWait), communicationFraction: share(interval.communication),
+            dataWaitFraction: share(interval.dataWait), peerWaitFraction: share(interval.peerWait),
+            communicationFraction: share(interval.communication),
             remainingSeconds: average.weight > 0
                 ? Double(max(0, totalSteps - step)) * average.sum / average.weight : nil)
     }

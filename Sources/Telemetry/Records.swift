@@ -36,6 +36,8 @@ public struct StepRecord: Equatable, Sendable {
     public var fastestRank: RankTime?
     /// Largest peak of resident memory of any rank, in bytes.
     public var peakMemoryBytes: Int
+    /// Bytes that rank 0 sent to other ranks in the interval.
+    public var sentBytes: Int
 
     /// Compute time of one rank.
     public struct RankTime: Equatable, Sendable {
@@ -55,7 +57,7 @@ public struct StepRecord: Equatable, Sendable {
     public init(
         step: Int, totalSteps: Int, epoch: Int, imagesSeen: Int, loss: Double, lossParts: [LossPart],
         learningRate: Double, interval: ProgressInterval, slowestRank: RankTime? = nil, fastestRank: RankTime? = nil,
-        peakMemoryBytes: Int
+        peakMemoryBytes: Int, sentBytes: Int = 0
     ) {
         self.step = step
         self.totalSteps = totalSteps
@@ -68,6 +70,7 @@ public struct StepRecord: Equatable, Sendable {
         self.slowestRank = slowestRank
         self.fastestRank = fastestRank
         self.peakMemoryBytes = peakMemoryBytes
+        self.sentBytes = sentBytes
     }
 
     var fields: [LogField] {
@@ -82,6 +85,8 @@ public struct StepRecord: Equatable, Sendable {
             LogField("images_per_second", .number(interval.imagesPerSecond)),
             LogField("data_wait_percent", .number(100 * interval.dataWaitFraction)),
             LogField("communication_percent", .number(100 * interval.communicationFraction)),
+            LogField("peer_wait_percent", .number(100 * interval.peerWaitFraction)),
+            LogField("sent_bytes", .integer(sentBytes)),
             LogField("interval_seconds", .number(interval.seconds)),
             LogField("eta_seconds", interval.remainingSeconds.map(LogValue.number) ?? .missing),
             LogField("peak_memory_bytes", .integer(peakMemoryBytes)),

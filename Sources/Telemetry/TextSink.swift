@@ -61,6 +61,7 @@ public struct TextSink: LogSink {
         ]
         if let slowest = record.slowestRank, let fastest = record.fastestRank {
             let ratio = fastest.seconds > 0 ? slowest.seconds / fastest.seconds : 1
+            columns.append("wait " + fixed(100 * record.interval.peerWaitFraction, 0, 3) + "%")
             columns.append("slow " + pad("r\(slowest.rank)", 4) + " " + fixed(ratio, 2, 4) + "x r\(fastest.rank)")
         }
         columns += [

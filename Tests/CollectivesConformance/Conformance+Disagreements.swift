@@ -37,29 +37,14 @@ extension Conformance {
             }
             try communicator.barrier()
         },
-        ConformanceCase("an all-to-all with unexpected counts is an error on all ranks") { communicator, check in
-            guard communicator.worldSize > 1 else { return }
-            let world = communicator.worldSize
-            // Rank 0 expects two floats from rank 1, which sends one.
-            var expected = [Int](repeating: 1, count: world)
-            if communicator.rank == 0 { expected[1] = 2 }
-            let send = floats(world, salt: communicator.rank)
-            var received = [Float](repeating: 0, count: expected.reduce(0, +))
-            expectError(.countMismatch, naming: ["allToAll"], check) {
-                try send.withUnsafeBufferPointer { mine in
-                    try received.withUnsafeMutableBufferPointer {
-                        try communicator.allToAll(
-                            floats: mine, counts: [Int](repeating: 1, count: world), into: $0, receiveCounts: expected)
-                    }
-                }
-            }
-            try communicator.barrier()
-        },
         ConformanceCase("a sample held twice is an error on all ranks") { communicator, check in
             guard communicator.worldSize > 1 else { return }
             let sum = SampleOrderedSum(parameterCount: 4, globalBatch: 8, communicator: communicator)
             expectError(.invalidBatch, naming: ["position 3", "ranks 0 and 1"], check) {
                 _ = try sum.gatherRecords([SampleRecord(position: 3, values: [])])
+            }
+            expectError(.invalidBatch, naming: ["position 3", "ranks 0 and 1"], check) {
+                _ = try sum.exchange([SampleRecord(position: 3, values: [])], gradients: [[1, 2, 3, 4]])
             }
             expectError(.invalidBatch, naming: ["position 8"], check) {
                 _ = try sum.gatherRecords(communicator.isRoot ? [SampleRecord(position: 8, values: [])] : [])

@@ -61,6 +61,23 @@ extension Conformance {
             check.expect(quiet.isFinite && !quiet.wantsStop, "flags of a quiet batch")
             check.equal(all.sums(count: 2)[0], 13.0 * 12 / 2 - 12, "sum of positions")
         },
+        ConformanceCase("records travel with the gradients; the bytes sent are those of the formula") {
+            communicator, check in
+            let (parameters, batch) = (10_000, 8)
+            let sum = SampleOrderedSum(parameterCount: parameters, globalBatch: batch, communicator: communicator)
+            let mine = (0..<batch).filter { $0 % communicator.worldSize == communicator.rank }
+            let before = communicator.bytesSent
+            let all = try sum.exchange(
+                mine.map { SampleRecord(position: $0, values: values($0)) },
+                gradients: mine.map { floats(parameters, salt: $0) }, isFinite: true, wantsStop: communicator.rank == 0)
+            _ = try sum.gather(slice: sum.sum(of: all))
+            check.equal(all.values.count { $0 != nil }, batch, "records")
+            check.equal(all.stoppingRanks, [0], "ranks that stop")
+            let others = Double(communicator.worldSize - 1) / Double(communicator.worldSize)
+            let expected = 4 * Double(parameters * (mine.count + 1)) * others
+            let sent = Double(communicator.bytesSent - before)
+            check.expect(sent >= expected - 100 && sent <= 1.1 * expected + 100, "\(sent) bytes, not \(expected)")
+        },
         ConformanceCase("slices cover the vector once") { communicator, check in
             for count in [0, 1, 2, 7, 100] {
                 let slices = ParameterSlices(count: count, ranks: communicator.worldSize)
@@ -90,9 +107,9 @@ extension Conformance {
         let sum = SampleOrderedSum(
             parameterCount: batch.parameters, globalBatch: batch.globalBatch, communicator: communicator)
         let mine = positions(batch, communicator, isDealtBackwards: isDealtBackwards)
-        let all = try sum.gatherRecords(records(mine, batch))
         let gradients = mine.filter { !batch.weightless.contains($0) }.map { gradient(batch, $0) }
-        return try sum.gather(slice: sum.sum(gradients, of: all))
+        let all = try sum.exchange(records(mine, batch), gradients: gradients)
+        return try sum.gather(slice: sum.sum(of: all))
     }
 
     /// The positions this rank holds: dealt in turn, or in turn from the last rank and in falling order.

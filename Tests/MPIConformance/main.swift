@@ -48,15 +48,15 @@ func measure(_ communicator: any Communicator, parameters: Int, globalBatch: Int
     let gradients = [Float](repeating: 0.25, count: mine.count * parameters)
     var slice = [Float](repeating: 0, count: sum.ownSlice.count)
     var all = [Float](repeating: 0, count: parameters)
-    var times: [[Double]] = [[], [], []]  // records, sum, gather
+    var times: [[Double]] = [[], [], []]  // exchange, sum, gather
     for _ in 0..<60 {
         try communicator.barrier()
         let start = ContinuousClock.now
-        let batch = try sum.gatherRecords(mine.map { SampleRecord(position: $0, values: [1, 2, 3, 4, 5, 6]) })
-        let recorded = ContinuousClock.now
-        try gradients.withUnsafeBufferPointer { flat in
-            try slice.withUnsafeMutableBufferPointer { try sum.sum(flat, of: batch, into: $0) }
+        let batch = try gradients.withUnsafeBufferPointer { flat in
+            try sum.exchange(mine.map { SampleRecord(position: $0, values: [1, 2, 3, 4, 5, 6]) }, flat)
         }
+        let recorded = ContinuousClock.now
+        slice.withUnsafeMutableBufferPointer { sum.sum(of: batch, into: $0) }
         let summed = ContinuousClock.now
         try slice.withUnsafeBufferPointer { part in
             try all.withUnsafeMutableBufferPointer { try sum.gather(slice: part, into: $0) }
@@ -67,7 +67,7 @@ func measure(_ communicator: any Communicator, parameters: Int, globalBatch: Int
         }
     }
     guard communicator.isRoot else { return }
-    let parts = zip(["records", "sum", "gather"], times).map { name, values in
+    let parts = zip(["exchange", "sum", "gather"], times).map { name, values in
         "\(name) \(Int(values.sorted()[values.count / 2])) (worst \(Int(values.max() ?? 0)))"
     }
     say(

@@ -7,14 +7,14 @@ import Testing
 /// Sinks, the log's behaviour when they fail, and what other ranks say.
 @Suite struct RunLogTests {
     private static let interval = ProgressInterval(
-        seconds: 2, imagesPerSecond: 4.5, dataWaitFraction: 0.031, communicationFraction: 0.012,
+        seconds: 2, imagesPerSecond: 4.5, dataWaitFraction: 0.031, peerWaitFraction: 0.25, communicationFraction: 0.012,
         remainingSeconds: 3725)
 
     private static let step = StepRecord(
         step: 12, totalSteps: 600, epoch: 1, imagesSeen: 48, loss: 1.25,
         lossParts: [LossPart("focal", 0.0123), LossPart("dice", 0.5)], learningRate: 1e-4, interval: interval,
         slowestRank: .init(rank: 3, seconds: 1.8), fastestRank: .init(rank: 0, seconds: 1.5),
-        peakMemoryBytes: 812 << 20)
+        peakMemoryBytes: 812 << 20, sentBytes: 4096)
 
     private static let evaluation = EvaluationRecord(
         name: "polyps, \"small\"", prompt: "box", meanIoU: 0.75, meanF1: 0.8125, step: 0, images: 40, instances: 42,
@@ -50,7 +50,7 @@ import Testing
                 == #"{"communication_percent":1.2,"data_wait_percent":3.1,"epoch":1,"eta_seconds":3725,"#
                 + #""event":"step","fastest_rank":0,"fastest_rank_seconds":1.5,"images_per_second":4.5,"#
                 + #""images_seen":48,"interval_seconds":2,"learning_rate":0.0001,"loss":1.25,"loss_dice":0.5,"#
-                + #""loss_focal":0.0123,"peak_memory_bytes":851443712,"schema":1,"slowest_rank":3,"#
+                + #""loss_focal":0.0123,"peak_memory_bytes":851443712,"peer_wait_percent":25,"schema":1,"sent_bytes":4096,"slowest_rank":3,"#
                 + #""slowest_rank_seconds":1.8,"step":12,"time":"2023-11-14T22:13:20.250Z","total_steps":600}"# + "\n")
     }
 
@@ -92,7 +92,7 @@ import Testing
         let first = TextSink.text(of: .step(Self.step))
         #expect(
             first == "step  12/600  epoch  1  loss   1.2500  focal  0.0123  dice  0.5000  lr 1.00e-04    4.50 img/s  "
-                + "data   3%  comm   1%  slow   r3 1.20x r0  mem    812 MiB  eta 01:02:05")
+                + "data   3%  comm   1%  wait  25%  slow   r3 1.20x r0  mem    812 MiB  eta 01:02:05")
         var later = Self.step
         later.step = 600
         later.loss = 12.5

@@ -12,6 +12,7 @@ struct StepReporter {
     private var samples = 0
     private var images = 0
     private var computeSeconds = 0.0
+    private var bytesSent = 0
     /// Of the present epoch.
     private var anchors = (atHand: 0, samples: 0, seconds: 0.0)
     /// Mean total loss of the last line; nil before the first.
@@ -31,8 +32,11 @@ struct StepReporter {
         computeSeconds += step.seconds.compute
         anchors.atHand += step.anchorsAtHand
         anchors.samples += step.contributingSamples
-        anchors.seconds += step.seconds.compute + step.seconds.wait + step.seconds.communication
-        meter.endStep(images: step.images, dataWait: step.seconds.wait, communication: step.seconds.communication)
+        anchors.seconds += step.seconds.compute + step.seconds.wait + step.seconds.peers + step.seconds.communication
+        meter.endStep(
+            images: step.images, dataWait: step.seconds.wait, peerWait: step.seconds.peers,
+            communication: step.seconds.communication)
+        bytesSent += step.bytesSent
     }
 
     /// Says how many anchor embeddings of an epoch were at hand, and how fast it went; starts counting anew.
@@ -63,9 +67,9 @@ struct StepReporter {
                     learningRate: step.learningRate, interval: meter.takeInterval(),
                     slowestRank: all.count > 1 ? slowest.map { .init(rank: $0.rank, seconds: $0.seconds) } : nil,
                     fastestRank: all.count > 1 ? fastest.map { .init(rank: $0.rank, seconds: $0.seconds) } : nil,
-                    peakMemoryBytes: (all.map { Int($0[1]) }.max() ?? 0) << 20)))
+                    peakMemoryBytes: (all.map { Int($0[1]) }.max() ?? 0) << 20, sentBytes: bytesSent)))
         lossSums = lossSums.map { _ in 0 }
-        (samples, computeSeconds) = (0, 0)
+        (samples, computeSeconds, bytesSent) = (0, 0, 0)
     }
 
     /// Stops the clock for an evaluation.

@@ -9,8 +9,8 @@ import Tensors
 
 /// One rank of a training run: computes its share of every global batch and keeps its slice of the optimizer.
 ///
-/// A step: samples -> one gradient per sample -> records to all -> rank 0's message -> gradients to the owners of the
-/// slices, summed in sample order -> Adam on the slice -> parameters to all. Nothing in it depends on how many ranks
+/// A step: samples -> one gradient per sample -> records to all and gradients to the owners of the slices -> rank 0's
+/// message -> the owners' sums in sample order -> Adam on the slice -> parameters to all. Nothing in it depends on how many ranks
 /// there are, except who does what.
 public final class Trainer {
     /// What happened in a step, the same on every rank unless it says otherwise.
@@ -35,8 +35,10 @@ public final class Trainer {
         public var nonFiniteRanks: [Int]
         /// What rank 0 said.
         public var message: TrainingController.ControlMessage
-        /// Seconds this rank computed, waited for data, and exchanged.
-        public var seconds: (compute: Double, wait: Double, communication: Double)
+        /// Seconds this rank computed, waited for data, waited for slower ranks, and exchanged.
+        public var seconds: (compute: Double, wait: Double, peers: Double, communication: Double)
+        /// Bytes this rank sent to others.
+        public var bytesSent: Int
     }
 
     /// The trainable numbers; equal on all ranks after every step.
@@ -93,9 +95,14 @@ public final class Trainer {
         let (epoch, place) = step.quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
         communicator.phase = "step \(step)"
         var stopwatch = Stopwatch()
-        var local = try computeShare(place, &stopwatch)
-        let batch = try sum.gatherRecords(
-            local.records, isFinite: local.nonFiniteImages.isEmpty, wantsStop: isStopRequested)
+        let local = try computeShare(place, &stopwatch)
+        // Ranks that are done early wait here, so that the exchange below costs what it costs.
+        try communicator.barrier()
+        stopwatch.lap(\.peers)
+        let sentBefore = communicator.bytesSent
+        let batch = try sum.exchange(
+            local.records, gradients: local.gradients, isFinite: local.nonFiniteImages.isEmpty,
+            wantsStop: isStopRequested)
         let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
         let message = try decide(
             TrainingController.StepReport(
@@ -103,9 +110,8 @@ public final class Trainer {
                 isStopRequested: batch.wantsStop))
         let rate = schedule.rate(at: step)
         if message.appliesUpdate {
-            try update(local.gradients, of: batch, contributing: contributing, rate: rate)
+            try update(batch, contributing: contributing, rate: rate)
         }
-        local.gradients = []
         stopwatch.lap(\.communication)
         let sums = batch.sums(count: 2 + lossNames.count)
         return StepOutcome(
@@ -113,7 +119,8 @@ public final class Trainer {
             lossSums: Array(sums.prefix(1 + lossNames.count)), anchorsAtHand: Int(sums[1 + lossNames.count]),
             contributingSamples: contributing, learningRate: rate,
             nonFiniteImages: local.nonFiniteImages, nonFiniteRanks: batch.nonFiniteRanks, message: message,
-            seconds: (stopwatch.compute, stopwatch.wait, stopwatch.communication))
+            seconds: (stopwatch.compute, stopwatch.wait, stopwatch.peers, stopwatch.communication),
+            bytesSent: communicator.bytesSent - sentBefore)
     }
 
     /// Ends reading ahead.
@@ -181,9 +188,9 @@ public final class Trainer {
         return message
     }
 
-    /// The mean gradient of the contributing samples to its owners, Adam there, and the parameters back to all.
-    private func update(_ gradients: [[Float]], of batch: BatchRecords, contributing: Int, rate: Double) throws {
-        var gradient = try sum.sum(gradients, of: batch)
+    /// The mean gradient of the contributing samples at its owners, Adam there, and the parameters back to all.
+    private func update(_ batch: BatchRecords, contributing: Int, rate: Double) throws {
+        var gradient = sum.sum(of: batch)
         let count = Float(contributing)
         for i in gradient.indices { gradient[i] /= count }
         var slice = adapter.parameters.rows(sum.ownSlice).elements
@@ -196,6 +203,7 @@ public final class Trainer {
 private struct Stopwatch {
     var compute = 0.0
     var wait = 0.0
+    var peers = 0.0
     var communication = 0.0
     private var last = ContinuousClock.now
 
