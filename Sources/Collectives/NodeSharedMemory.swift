@@ -3,8 +3,9 @@ import Glibc
 // One copy of what every rank of a node reads: rank 0 writes it, `publish` brings it to one rank of every node, and from
 // then on nobody can write. Where the copy lies is decided on each node by its first rank:
 //   window  an MPI-3 shared window (MPI_Win_allocate_shared), which lives in /dev/shm
-//   file    a file of the temporary folder, mapped by all ranks and without a name as soon as all have it, where
-//           /dev/shm is too small (64 MiB in a default container); writing beyond its end would be a SIGBUS
+//   file    a file of the temporary folder, where /dev/shm is too small (64 MiB in a default container; writing beyond
+//           its end would be a SIGBUS). It loses its name before it gets its size, and the others open it through
+//           /proc/PID/fd, so nothing is left of it whenever a rank may die
 //   own     memory of the process: the only rank of its node, threads, a lone process, or `private` asked for
 
 /// Memory that the ranks of a node hold once; writable until it is published.
@@ -92,17 +93,21 @@ package enum NodeMemoryDecision: Equatable {
     case fault(String)
 
     /// Window where /dev/shm has room, else a new file that has all its bytes, else the reason why neither is possible.
+    ///
+    /// - Returns: The decision, and the descriptor of the file, to be closed when all ranks have opened it.
     package static func make(
         byteCount: Int, sharedFolder: String = "/dev/shm", temporaryFolder: String
-    ) -> Self {
+    ) -> (decision: Self, descriptor: Int32?) {
         let wanted = byteCount + slack
         let free = freeBytes(sharedFolder)
-        if free >= wanted { return .window }
+        if free >= wanted { return (.window, nil) }
         do throws(NodeMemoryFault) {
-            return .file(path: try makeFile(byteCount, in: temporaryFolder), folder: temporaryFolder)
+            let descriptor = try makeFile(byteCount, in: temporaryFolder)
+            return (.file(path: "/proc/\(getpid())/fd/\(descriptor)", folder: temporaryFolder), descriptor)
         } catch {
-            return .fault(
-                "\(sharedFolder) has \(free >> 20) MiB free, \(wanted >> 20) are needed; \(error.reason)")
+            return (
+                .fault("\(sharedFolder) has \(free >> 20) MiB free, \(wanted >> 20) are needed; \(error.reason)"), nil
+            )
         }
     }
 
@@ -116,21 +121,21 @@ package enum NodeMemoryDecision: Equatable {
         return Int(figures.f_bavail) * Int(figures.f_frsize)
     }
 
-    /// A file whose blocks are all there: one that is only long would end a rank by SIGBUS when the disk is full.
-    private static func makeFile(_ byteCount: Int, in folder: String) throws(NodeMemoryFault) -> String {
+    /// A file without a name whose blocks are all there: one that is only long would end a rank by SIGBUS when the disk is
+    /// full.
+    private static func makeFile(_ byteCount: Int, in folder: String) throws(NodeMemoryFault) -> Int32 {
         var name = Array((folder + "/kedge-base-XXXXXX").utf8CString)
         let descriptor = mkstemp(&name)
-        let path = String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
         guard descriptor >= 0 else {
             throw NodeMemoryFault("no file can be made in \(folder): \(String(cString: strerror(errno)))")
         }
-        defer { close(descriptor) }
+        unlink(name)
         let code = posix_fallocate(descriptor, 0, byteCount)
         guard code == 0 else {
-            unlink(path)
+            close(descriptor)
             throw NodeMemoryFault("\(folder) has no \(byteCount >> 20) MiB: \(String(cString: strerror(code)))")
         }
-        return path
+        return descriptor
     }
 
     package var line: String {

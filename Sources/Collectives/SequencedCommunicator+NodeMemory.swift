@@ -14,15 +14,15 @@ extension SequencedCommunicator {
         let isShared = transport.sharesMemory && kind == .window
         // Alone on its node a rank needs no shared memory, and no room in /dev/shm.
         let decides = isShared && ranksOnNode > 1 && nodeRank == 0
-        let mine =
-            decides
-            ? NodeMemoryDecision.make(byteCount: byteCount, temporaryFolder: temporaryFolder).line : ""
-        let lines = try allGather(bytes: Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
+        let mine = decides ? NodeMemoryDecision.make(byteCount: byteCount, temporaryFolder: temporaryFolder) : nil
+        defer { if let descriptor = mine?.descriptor { close(descriptor) } }
+        let lines = try allGather(bytes: Array((mine?.decision.line ?? "").utf8)).map {
+            String(decoding: $0, as: UTF8.self)
+        }
         let decisions = lines.map { $0.isEmpty ? nil : NodeMemoryDecision(line: $0) }
         if let rank = decisions.firstIndex(where: { if case .fault = $0 { true } else { false } }),
             case .fault(let reason) = decisions[rank]
         {
-            if case .file(let path, _) = decisions[self.rank] { unlink(path) }
             throw nodeMemoryError(reason, rank: rank)
         }
         var fault: NodeMemoryFault?
@@ -32,9 +32,8 @@ extension SequencedCommunicator {
         } catch let found as NodeMemoryFault {
             fault = found
         }
-        // Everybody waits here, so a file can lose its name; a rank without memory tells all others.
+        // Everybody waits here, so a file can be closed; a rank without memory tells all others.
         let faults = try allGather(bytes: Array((fault?.reason ?? "").utf8))
-        if case .file(let path, _) = decisions[rank] { unlink(path) }
         if let rank = faults.firstIndex(where: { !$0.isEmpty }) {
             throw nodeMemoryError(String(decoding: faults[rank], as: UTF8.self), rank: rank)
         }

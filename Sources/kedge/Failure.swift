@@ -46,7 +46,12 @@ enum Failure {
             case .writeFailed: .cannotWrite
             default: .data
             }
-        case let error as CollectivesError: error.kind == .wrongLauncher ? .usage : .internalFault
+        case let error as CollectivesError:
+            switch error.kind {
+            case .wrongLauncher: .usage
+            case .nodeMemory: .resources
+            default: .internalFault
+            }
         case is TelemetryError: .cannotWrite
         case is SegmentAnythingError, is AdaptationMethodError: .usage
         default: .internalFault

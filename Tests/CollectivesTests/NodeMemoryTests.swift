@@ -13,16 +13,18 @@ import Testing
     @Test func aWindowIsTakenWhereItHasRoom() {
         #expect(
             NodeMemoryDecision.make(byteCount: 1000, sharedFolder: folder, temporaryFolder: "/no/such/folder")
-                == .window)
+                == (.window, nil))
     }
 
     @Test func aFileIsTakenWhereTheWindowHasNone() throws {
-        let decision = NodeMemoryDecision.make(
+        let (decision, descriptor) = NodeMemoryDecision.make(
             byteCount: 100_000, sharedFolder: "/no/such/folder", temporaryFolder: folder)
         guard case .file(let path, folder) = decision else {
             Issue.record("\(decision)")
             return
         }
+        defer { if let descriptor { close(descriptor) } }
+        #expect((try? FileManager.default.contentsOfDirectory(atPath: folder)) == [], "the file has a name")
         // All blocks are there, so that no write can fail.
         var figures = stat()
         #expect(stat(path, &figures) == 0)
@@ -31,7 +33,7 @@ import Testing
     }
 
     @Test func withoutRoomAnywhereTheReasonNamesBothPlaces() {
-        let decision = NodeMemoryDecision.make(
+        let (decision, _) = NodeMemoryDecision.make(
             byteCount: 1 << 60, sharedFolder: folder, temporaryFolder: folder)
         guard case .fault(let reason) = decision else {
             Issue.record("\(decision)")
@@ -45,7 +47,7 @@ import Testing
 
     @Test func memoryOfAFileIsSharedByThoseWhoMapIt() throws {
         guard
-            case .file(let path, _) = NodeMemoryDecision.make(
+            case (.file(let path, _), let made?) = NodeMemoryDecision.make(
                 byteCount: 5000, sharedFolder: "/no/such/folder", temporaryFolder: folder)
         else {
             Issue.record("no file")
@@ -57,7 +59,7 @@ import Testing
             try NodeSharedMemory(file: descriptor, in: folder, byteCount: 5000)
         )
         close(descriptor)
-        unlink(path)
+        close(made)
         first.start.storeBytes(of: 7, toByteOffset: 4999, as: UInt8.self)
         #expect(second.start.load(fromByteOffset: 4999, as: UInt8.self) == 7)
     }

@@ -3,7 +3,7 @@ import Glibc
 import Synchronization
 import Tensors
 
-// One file per node, mapped by its ranks; without a name once all have opened it, unless it is to be kept.
+// One file per node, mapped by its ranks; without a name, unless it is to be kept.
 //
 //   0      "KEDGEANC", version, slots, floats per slot; at 64 the number of slots in use
 //   4096   128 bytes per slot: state, at 32 the key, at 64 the SHA-256 of the payload

@@ -25,8 +25,6 @@ struct AnchorPlace {
         /// Why there is no store; empty if there is one.
         var fault = ""
 
-        var unlinks: Bool { fault.isEmpty && !path.isEmpty && !isKept }
-
         func text(slots: Int) -> String {
             if !fault.isEmpty { return "off, because \(fault)" }
             let room = limit >= slots ? "all \(slots)" : "\(limit) of \(slots)"
@@ -36,9 +34,11 @@ struct AnchorPlace {
         }
     }
 
-    /// An open file. The descriptor of a kept file stays open on its first rank: it holds the lock.
+    /// An open file, and on the first rank the descriptor through which the others open it: to be closed afterwards,
+    /// unless it holds the lock on a kept file.
     struct Opened {
         let file: AnchorFile
+        var descriptor: Int32?
     }
 
     /// Makes or finds the file; on the first rank of a node.
@@ -63,7 +63,7 @@ struct AnchorPlace {
 
     /// Opens what the first rank has prepared; nil where that fails, which costs time alone.
     func attach(_ decision: Decision) -> Opened? {
-        let descriptor = open(decision.path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)
+        let descriptor = open(decision.path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         let file = try? AnchorFile(descriptor: descriptor, slots: slots, floats: floats, verifies: decision.isKept)
@@ -88,15 +88,15 @@ struct AnchorPlace {
         var template = Array((folder + "/kedge-anchors-XXXXXX").utf8CString)
         let descriptor = mkstemp(&template)
         guard descriptor >= 0 else { throw AnchorFault("no file can be made in \(folder): \(errorText())") }
-        defer { close(descriptor) }
-        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        // Without a name from the start: whenever a rank may die, nothing is left of it.
+        unlink(template)
         do throws(AnchorFault) {
             try AnchorFile.format(descriptor, slots: slots, floats: floats)
             let file = try AnchorFile(descriptor: descriptor, slots: slots, floats: floats, verifies: false)
-            decision.path = path
-            return Opened(file: file)
+            decision.path = "/proc/\(getpid())/fd/\(descriptor)"
+            return Opened(file: file, descriptor: descriptor)
         } catch {
-            unlink(path)
+            close(descriptor)
             throw error
         }
     }

@@ -70,9 +70,9 @@ package final class AnchorStore: Sendable {
         let nodes = communicator.nodeOfRank
         let own = all[nodes.firstIndex(of: nodes[communicator.rank]) ?? 0]
         if opened == nil, own.fault.isEmpty { opened = place.attach(own) }
-        // Everybody has it open now: an unnamed file vanishes with its last rank, however that ends.
+        // Everybody has it open now; the file vanishes with its last rank, however that ends.
         try communicator.barrier()
-        if communicator.nodeRank == 0, own.unlinks { unlink(own.path) }
+        if let descriptor = opened?.descriptor { close(descriptor) }
         let store = opened.map { AnchorStore($0.file, limit: own.limit, run: run) }
         return (store, line(all, nodes, communicator, slots: slots))
     }

@@ -49,12 +49,23 @@ public struct LoadedModel: Sendable {
             placement: "frozen weights: mapped from their file")
     }
 
+    /// What stands before the seed in place of a weight file.
+    private static let randomPrefix = "random:"
+
     /// The tensors of a weight file under the official names, and their digest. Throws `WeightFileError` and
     /// `TrainingError`.
     private static func read(
         _ kind: Recipe.Model.Kind, _ configuration: SegmentAnythingConfiguration, _ weights: String
     ) throws -> (parameters: any ParameterSource, digest: String) {
         if kind == .tiny { return (SeededParameters(seed: 1), "tiny-seed-1") }
+        if weights.hasPrefix(randomPrefix) {
+            guard let seed = UInt64(weights.dropFirst(randomPrefix.count)) else {
+                throw TrainingError(
+                    .configuration, "model.weights=\(weights): random weights need a seed",
+                    remedy: "write \(randomPrefix)1")
+            }
+            return (SeededParameters(seed: seed), "\(kind.rawValue)-\(weights)")
+        }
         let path = weights.isEmpty ? fetchedWeights(kind) : weights
         guard FileManager.default.fileExists(atPath: path) else {
             throw TrainingError(

@@ -46,7 +46,7 @@ public struct Recipe: Codable, Equatable, Sendable {
     public struct Model: Codable, Equatable, Sendable {
         /// Architecture of the base model; tiny is a small seeded random model for tests
         public var kind = Kind.mobileSAM
-        /// Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it
+        /// Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it; random:SEED is noise of the real sizes, for trying out memory and speed
         public var weights = ""
         /// Side of the square the image is resized and padded to, in pixels; 0 is the model's own
         public var imageSize = 0

@@ -39,7 +39,8 @@ public enum RecipeReference {
             "Architecture of the base model; tiny is a small seeded random model for tests"),
         .text(
             "model.weights", \.model.weights, shapesResult: false,
-            "Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it"),
+            "Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it; "
+                + "random:SEED is noise of the real sizes, for trying out memory and speed"),
         .integer(
             "model.imageSize", \.model.imageSize, 0...4096,
             "Side of the square the image is resized and padded to, in pixels; 0 is the model's own"),
