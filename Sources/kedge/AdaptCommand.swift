@@ -16,9 +16,16 @@ struct RecipeOptions: ParsableArguments {
             "Sets one key, as in optimizer.learningRate=1e-3; repeatable, wins over the file.", valueName: "key=value"))
     var settings: [String] = []
 
+    @Option(
+        name: .long,
+        help: "Short for --set node.baseMemory: one copy of the frozen weights per node (window), or per rank (private).")
+    var baseMemory: Recipe.Node.BaseMemory?
+
     /// The recipe with the sources of its values. Throws `RecipeError`, which lists all faults.
     func resolve(adding more: [String] = []) throws -> ResolvedRecipe {
-        try ResolvedRecipe(path: recipe, environment: ProcessInfo.processInfo.environment, settings: settings + more)
+        let short = baseMemory.map { ["node.baseMemory=\($0.rawValue)"] } ?? []
+        return try ResolvedRecipe(
+            path: recipe, environment: ProcessInfo.processInfo.environment, settings: settings + short + more)
     }
 }
 

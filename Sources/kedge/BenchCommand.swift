@@ -14,6 +14,7 @@ extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}
 extension Recipe.Model.Kind: ExpressibleByArgument {}
 extension Recipe.Method.LossForm: ExpressibleByArgument {}
+extension Recipe.Node.BaseMemory: ExpressibleByArgument {}
 
 /// `kedge bench`.
 struct BenchCommand: ParsableCommand {

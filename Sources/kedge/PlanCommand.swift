@@ -43,6 +43,9 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "Ranks on a node.")
     var ranksPerNode = 1
 
+    @Option(help: "One copy of the frozen weights per node, or a private one per rank.")
+    var baseMemory = Recipe.Node.BaseMemory.window
+
     @Option(help: "Compute threads of a rank; 0 is its share of the cores this process may use.")
     var threads = 0
 
@@ -94,6 +97,7 @@ struct PlanCommand: ParsableCommand {
         (request.instances, request.points) = (instances, points)
         (request.loraRank, request.prefetchDepth) = (loraRank, prefetchDepth)
         request.settings.decoderChunk = decoderChunk
+        request.isBaseShared = baseMemory == .window
         let rate = MatrixRate.measure(pool: ThreadPool(threads: request.threads))
         let memory = NodeMemory.now()
         let levels = try RecomputeLevel.allCases.map { level -> Answer.Level in
