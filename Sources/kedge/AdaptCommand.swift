@@ -18,7 +18,7 @@ struct RecipeOptions: ParsableArguments {
 
     @Option(
         name: .long,
-        help: "Short for --set node.baseMemory: one copy of the frozen weights per node (window), or per rank (private).")
+        help: "Short for --set node.baseMemory: one copy of the frozen weights per node, or a private one per rank.")
     var baseMemory: Recipe.Node.BaseMemory?
 
     /// The recipe with the sources of its values. Throws `RecipeError`, which lists all faults.
