@@ -57,7 +57,7 @@ struct AdaptCommand: ParsableCommand {
                 if communicator.isRoot { print(resolved.resolvedYAML, terminator: "") }
                 return .done
             }
-            let threads = try Startup.threads(asked: resolved.recipe.training.threads, communicator: communicator)
+            let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
             let run = AdaptationRun(
                 recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
                 isStopRequested: { Startup.isStopRequested })

@@ -83,7 +83,7 @@ struct BenchCommand: ParsableCommand {
     func run() throws {
         Startup.onAllRanks { communicator in
             guard communicator.isRoot else { return .done }
-            let workspace = Workspace(threads: threads > 0 ? threads : Startup.availableCores)
+            let workspace = Workspace(threads: threads > 0 ? threads : CoreAffinity.current().count)
             let model = try loadModel()
             var settings = WeSAMConfiguration()
             (settings.decoderChunk, settings.recompute) = (decoderChunk, recompute)

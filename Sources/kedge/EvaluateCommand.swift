@@ -32,7 +32,7 @@ struct EvaluateCommand: ParsableCommand {
     func run() throws {
         Startup.onAllRanks { communicator in
             let resolved = try options.resolve()
-            let threads = try Startup.threads(asked: resolved.recipe.training.threads, communicator: communicator)
+            let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
             let outcomes = try EvaluationRun(
                 recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads)
             ).run(adapter: adapter, output: output, pictures: pictures)

@@ -93,7 +93,7 @@ struct PlanCommand: ParsableCommand {
 
     private func plan() throws -> Answer {
         var request = StepPlan.Request(try LoadedModel.configuration(model))
-        request.threads = threads > 0 ? threads : max(1, Startup.availableCores / ranksPerNode)
+        request.threads = threads > 0 ? threads : max(1, CoreAffinity.current().count / ranksPerNode)
         (request.instances, request.points) = (instances, points)
         (request.loraRank, request.prefetchDepth) = (loraRank, prefetchDepth)
         request.settings.decoderChunk = decoderChunk

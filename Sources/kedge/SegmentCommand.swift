@@ -59,7 +59,7 @@ struct SegmentCommand: ParsableCommand {
 
     func run() throws {
         Startup.onAllRanks { communicator in
-            let cores = try Startup.threads(asked: threads, communicator: communicator)
+            let cores = try ThreadShare.threads(asked: threads, communicator: communicator)
             guard communicator.isRoot else { return .done }
             let resolved = try ResolvedRecipe(
                 settings: ["model.kind=\(model)", "preprocessing=\(preprocessing)", "data.root=."])

@@ -60,35 +60,6 @@ enum Startup {
         }
     }
 
-    /// The threads of one rank: what the recipe says, else its share of the cores it may run on. Collective.
-    ///
-    /// Ranks of a node that were bound to cores of their own have different masks; those with the same mask share its
-    /// cores. Throws `CollectivesError`.
-    static func threads(asked: Int, communicator: any Communicator) throws -> Int {
-        let mask = affinityMask()
-        let masks = try communicator.allGather(bytes: Array(mask.utf8))
-        if asked > 0 { return asked }
-        let hosts = communicator.hostNames
-        let sharing = masks.indices.filter { hosts[$0] == communicator.hostName && masks[$0] == Array(mask.utf8) }
-        return max(1, cores(in: mask) / max(1, sharing.count))
-    }
-
-    /// The cores this process may run on.
-    static var availableCores: Int { max(1, cores(in: affinityMask())) }
-
-    private static func cores(in mask: String) -> Int {
-        mask.compactMap(\.hexDigitValue).reduce(0) { $0 + $1.nonzeroBitCount }
-    }
-
-    /// The cores the scheduler lets this process run on, as the hexadecimal words that Linux prints.
-    private static func affinityMask(status path: String = "/proc/self/status") -> String {
-        let key = "Cpus_allowed:"
-        guard let text = try? String(contentsOfFile: path, encoding: .utf8),
-            let line = text.split(separator: "\n").first(where: { $0.hasPrefix(key) })
-        else { return String(repeating: "1", count: ProcessInfo.processInfo.processorCount) }
-        return line.dropFirst(key.count).trimmingCharacters(in: .whitespaces)
-    }
-
     private static let stopRequests = Atomic<Int>(0)
 
     /// True once a signal asked the run to end.

@@ -1,0 +1,67 @@
+import Foundation
+
+/// The cores that the scheduler lets a process run on.
+public struct CoreAffinity: Codable, Equatable, Sendable {
+    /// Numbers of the cores, ascending.
+    public let cores: [Int]
+
+    /// Creates an affinity.
+    public init(cores: [Int]) { self.cores = cores.sorted() }
+
+    /// Reads ranges as Linux writes them, as in `0-3,8`; nil for any other text.
+    public init?(ranges text: String) {
+        var cores: [Int] = []
+        for part in text.split(separator: ",") {
+            let ends = part.split(separator: "-").map { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+            guard let first = ends.first ?? nil, let last = ends.last ?? nil, ends.count <= 2, first <= last else {
+                return nil
+            }
+            cores += first...last
+        }
+        guard !cores.isEmpty else { return nil }
+        self.init(cores: cores)
+    }
+
+    /// The number of cores.
+    public var count: Int { cores.count }
+
+    /// The cores of this process, which it inherits from whoever started it.
+    ///
+    /// - Parameter root: Where `/proc` is found.
+    public static func current(root: String = "") -> CoreAffinity {
+        let key = "Cpus_allowed_list:"
+        let line = (try? String(contentsOfFile: root + "/proc/self/status", encoding: .utf8))?
+            .split(separator: "\n").first { $0.hasPrefix(key) }
+        return line.flatMap { CoreAffinity(ranges: String($0.dropFirst(key.count))) }
+            ?? CoreAffinity(cores: Array(0..<ProcessInfo.processInfo.activeProcessorCount))
+    }
+
+    /// The cores this node would give a process that nobody had bound: those of its control group, else all.
+    ///
+    /// A launcher binds each rank by itself and leaves the group alone, so the difference shows what it holds back.
+    ///
+    /// - Parameter root: Where `/proc` and `/sys` are found.
+    public static func unbound(root: String = "") -> CoreAffinity {
+        let groups = ((try? String(contentsOfFile: root + "/proc/self/cgroup", encoding: .utf8)) ?? "").split(
+            separator: "\n")
+        // Version 2 has one group, `0::/path`; version 1 one for each controller, `3:cpuset:/path`.
+        for (mark, mount, file) in [
+            (":cpuset:", "/sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
+            ("::", "/sys/fs/cgroup", "cpuset.cpus.effective"),
+        ] {
+            let path = groups.first { $0.contains(mark) }?.split(separator: ":").last.map(String.init) ?? "/"
+            var names = path.split(separator: "/").map(String.init)
+            while true {
+                let folder = ([root + mount] + names).joined(separator: "/")
+                if let cores = read(folder + "/" + file) { return cores }
+                guard !names.isEmpty else { break }
+                names.removeLast()
+            }
+        }
+        return read(root + "/sys/devices/system/cpu/online") ?? current(root: root)
+    }
+
+    private static func read(_ file: String) -> CoreAffinity? {
+        (try? String(contentsOfFile: file, encoding: .utf8)).flatMap { CoreAffinity(ranges: $0) }
+    }
+}
