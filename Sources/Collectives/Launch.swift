@@ -24,6 +24,8 @@ public struct Launch: Sendable, Equatable {
     public let expectedRanks: Int?
     /// Where that number comes from, for example `SLURM_STEP_NUM_TASKS=4`.
     public let evidence: String
+    /// This process's number by the environment, if it gives one; the ranks' own numbers come from MPI.
+    public let environmentRank: Int?
 
     /// Reads the launcher from environment variables.
     ///
@@ -41,7 +43,9 @@ public struct Launch: Sendable, Equatable {
         let count = source.flatMap(number)
         return Launch(
             launcher: launcher, expectedRanks: count,
-            evidence: source.map { "\($0)=\(count ?? 0)" } ?? "no launcher variable is set")
+            evidence: source.map { "\($0)=\(count ?? 0)" } ?? "no launcher variable is set",
+            environmentRank: ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"].lazy
+                .compactMap(number).first)
     }
 
     /// Reads the launcher from this process's environment.
@@ -51,14 +55,16 @@ public struct Launch: Sendable, Equatable {
     ///
     /// Call it on the main thread. Throws `CollectivesError`, of kind `wrongLauncher` if the environment promises ranks
     /// that MPI does not see; the program then exits with code 64.
-    public func start() throws -> any Communicator {
+    ///
+    /// - Parameter verifying: False to be given a lone rank where several were promised, for a command that reports it.
+    public func start(verifying: Bool = true) throws -> any Communicator {
         guard launcher != .none else {
-            try verify(worldSize: 1)
+            if verifying { try verify(worldSize: 1) }
             return try SingleProcessCommunicator()
         }
         let communicator = try MPICommunicator.initialise()
         do {
-            try verify(worldSize: communicator.worldSize)
+            if verifying { try verify(worldSize: communicator.worldSize) }
         } catch {
             try communicator.finalize()
             throw error

@@ -15,6 +15,18 @@ public enum BLASEnvironment {
         String(cString: openblas_get_config()).trimmingCharacters(in: .whitespaces)
     }
 
+    /// Threads a call of OpenBLAS takes.
+    public static var threads: Int { Int(openblas_get_num_threads()) }
+
+    /// What OpenBLAS was built to make threads with: `pthreads`, `OpenMP` or `none`.
+    public static var threading: String {
+        switch openblas_get_parallel() {
+        case 0: "none"
+        case 1: "pthreads"
+        default: "OpenMP"
+        }
+    }
+
     /// Holds OpenBLAS to the calling thread: Kedge's own pool is the only owner of threads.
     public static func useSingleThread() { openblas_set_num_threads(1) }
 

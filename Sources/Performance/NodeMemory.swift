@@ -1,7 +1,7 @@
 import Foundation
 
 /// Memory that this node can still give, as the system and the control group of the process tell.
-public struct NodeMemory: Sendable, Equatable {
+public struct NodeMemory: Codable, Sendable, Equatable {
     /// Bytes.
     public let available: Int
     /// Where the figure is from, for messages.

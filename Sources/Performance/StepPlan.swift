@@ -52,6 +52,9 @@ public struct StepPlan: Codable, Sendable, Equatable {
         parts.filter { $0.name != Self.weightsName && $0.name != Self.programName }.reduce(0) { $0 + $1.bytes }
     }
 
+    /// Bytes of one copy of the frozen weights.
+    public var weightBytes: Int { parts.filter { $0.name == Self.weightsName }.reduce(0) { $0 + $1.bytes } }
+
     /// Bytes of weights that all ranks of a node share: they are in memory once.
     public let sharedBytes: Int
 

@@ -5,7 +5,7 @@ import Layers
 public import LowRankAdaptation
 public import SegmentAnything
 import Tensors
-import WeightFiles
+package import WeightFiles
 
 /// A model with its weights, and what must be known about both to use an adapter on them.
 public struct LoadedModel: Sendable {
@@ -66,19 +66,7 @@ public struct LoadedModel: Sendable {
             }
             return (SeededParameters(seed: seed), "\(kind.rawValue)-\(weights)")
         }
-        let path = weights.isEmpty ? fetchedWeights(kind) : weights
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw TrainingError(
-                .missingInput, "there is no weight file \(path)",
-                remedy: "run `scripts/fetch-weights \(fetchName(kind))`, or name the file in model.weights")
-        }
-        let table = try WeightDialect.officialNames(try WeightFile.open(path))
-        let identity = try WeightDialect.detect(table)
-        guard fits(identity.model, kind) else {
-            throw WeightFileError(
-                .dialect, path: path, found: "the weights of \(identity.model), not of \(kind.rawValue)",
-                remedy: "name the right file in model.weights or the right model in model.kind")
-        }
+        let table = try weightTable(kind, path: weights.isEmpty ? fetchedWeights(kind) : weights)
         let contract = WeightContract(
             Dictionary(
                 SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
@@ -130,6 +118,30 @@ public struct LoadedModel: Sendable {
                 remedy: "leave model.imageSize at 0")
         }
         return configuration
+    }
+
+    /// The weight file that a recipe names, or where `scripts/fetch-weights` puts it; nil when none is needed.
+    package static func weightPath(_ model: Recipe.Model) -> String? {
+        guard model.kind != .tiny, !model.weights.hasPrefix(randomPrefix) else { return nil }
+        return model.weights.isEmpty ? fetchedWeights(model.kind) : model.weights
+    }
+
+    /// The tensors of a weight file under their official names. Throws `WeightFileError`, and `TrainingError` when there
+    /// is no such file.
+    package static func weightTable(_ kind: Recipe.Model.Kind, path: String) throws -> TensorTable {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw TrainingError(
+                .missingInput, "there is no weight file \(path)",
+                remedy: "run `scripts/fetch-weights \(fetchName(kind))`, or name the file in model.weights")
+        }
+        let table = try WeightDialect.officialNames(try WeightFile.open(path))
+        let identity = try WeightDialect.detect(table)
+        guard fits(identity.model, kind) else {
+            throw WeightFileError(
+                .dialect, path: path, found: "the weights of \(identity.model), not of \(kind.rawValue)",
+                remedy: "name the right file in model.weights or the right model in model.kind")
+        }
+        return table
     }
 
     /// The file that `scripts/fetch-weights` makes for a kind.

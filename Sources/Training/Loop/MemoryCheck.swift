@@ -44,7 +44,7 @@ package struct MemoryCheck {
 
     /// One node's verdict.
     private func report(ranks: Int, worldSize: Int, host: String) throws -> String {
-        let plan = try StepPlan(request(worldSize: worldSize))
+        let plan = try plan(worldSize: worldSize)
         let toCome = plan.bytesToCome * ranks
         guard let free = free() else { return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected" }
         guard toCome > free.available else {
@@ -54,6 +54,9 @@ package struct MemoryCheck {
             + "\(ranks) rank\(ranks == 1 ? "" : "s") on \(host) need \(toCome >> 20) MiB more, "
             + "\(free.available >> 20) MiB are free by \(free.source)"
     }
+
+    /// A rank's part of a step, planned. Throws what a step throws.
+    package func plan(worldSize: Int) throws -> StepPlan { try StepPlan(request(worldSize: worldSize)) }
 
     private func request(worldSize: Int) -> StepPlan.Request {
         var request = StepPlan.Request(configuration)
@@ -70,7 +73,8 @@ package struct MemoryCheck {
         return request
     }
 
-    private var remedy: String {
+    /// What to do when a node cannot hold its ranks.
+    package var remedy: String {
         recipe.training.recompute == .blocks
             ? "start fewer ranks on a node or lower prompts.maximumInstances, training.globalBatch or training.prefetchDepth; "
                 + "see kedge plan"
