@@ -76,12 +76,15 @@ let package = Package(
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
                 "COpenSSL", yams,
             ]),
+        room(
+            "Diagnosis",
+            ["Kernels", "WeightFiles", "SegmentAnything", "Performance", "Collectives", "Telemetry", "Training"]),
         .executableTarget(
             name: "kedge",
             dependencies: [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
-                "Training", argumentParser,
+                "Training", "Diagnosis", argumentParser,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -123,5 +126,6 @@ let package = Package(
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
             ]),
+        tests("Diagnosis", ["Kernels", "Performance", "Collectives", "Telemetry", "Training"]),
     ]
 )

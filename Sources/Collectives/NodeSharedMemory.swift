@@ -112,7 +112,7 @@ package enum NodeMemoryDecision: Equatable {
     }
 
     /// What the MPI library itself keeps in shared memory beside a window.
-    private static let slack = 16 << 20
+    package static let slack = 16 << 20
 
     /// Bytes this user may still write below a folder; 0 where there is no such folder.
     static func freeBytes(_ folder: String) -> Int {

@@ -48,6 +48,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         # Exit codes
 
         `mpirun` passes on the status of a failing rank. A job script may restart on 75 and should ask a person otherwise.
+        `kedge doctor` ends with the status of its first fault, the one a run would end with; warnings are 0.
 
         | status | meaning |
         |---|---|

@@ -21,11 +21,12 @@ struct RecipeOptions: ParsableArguments {
         help: "Short for --set node.baseMemory: one copy of the frozen weights per node, or a private one per rank.")
     var baseMemory: Recipe.Node.BaseMemory?
 
+    /// What is laid over the file, short forms included.
+    var allSettings: [String] { settings + (baseMemory.map { ["node.baseMemory=\($0.rawValue)"] } ?? []) }
+
     /// The recipe with the sources of its values. Throws `RecipeError`, which lists all faults.
     func resolve(adding more: [String] = []) throws -> ResolvedRecipe {
-        let short = baseMemory.map { ["node.baseMemory=\($0.rawValue)"] } ?? []
-        return try ResolvedRecipe(
-            path: recipe, environment: ProcessInfo.processInfo.environment, settings: settings + short + more)
+        try ResolvedRecipe(path: recipe, environment: ProcessInfo.processInfo.environment, settings: allSettings + more)
     }
 }
 

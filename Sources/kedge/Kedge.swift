@@ -10,13 +10,13 @@ struct Kedge: ParsableCommand {
         abstract: "Adapts the Segment Anything Model to a new image domain, on CPU clusters.",
         discussion: """
             Start it alone, or on several ranks with `mpirun -np N kedge adapt ...`. Exit codes: 0 done, 64 usage or \
-            recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 73 cannot write, \
-            75 stopped on request.
+            recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 72 no answer, \
+            73 cannot write, 75 stopped on request.
             """,
         version: Versions.kedge,
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
-            PlanCommand.self, BenchCommand.self,
+            PlanCommand.self, BenchCommand.self, DoctorCommand.self,
         ])
 
     static func main() {

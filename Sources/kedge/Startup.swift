@@ -36,10 +36,15 @@ enum Startup {
     }
 
     /// Runs a command's work on all ranks and ends the process with its status.
-    static func onAllRanks(_ work: (any Communicator) throws -> ExitCode) -> Never {
+    ///
+    /// - Parameter start: How the ranks meet.
+    static func onAllRanks(
+        start: () throws -> any Communicator = { try Launch.detect().start() },
+        _ work: (any Communicator) throws -> ExitCode
+    ) -> Never {
         let communicator: any Communicator
         do {
-            communicator = try Launch.detect().start()
+            communicator = try start()
         } catch {
             Failure.report(Failure.line(for: error))
             exit(Failure.exitCode(for: error).rawValue)

@@ -1,0 +1,116 @@
+import Collectives
+package import Performance
+import Telemetry
+
+/// Memory of a rank's node and what the ranks there will need.
+package struct MemoryFacts: Codable, Sendable, Equatable {
+    /// What the node can give; nil where the system does not tell.
+    package var node: NodeMemory?
+    /// What a step needs; only the first rank of a node plans it, and only with a recipe.
+    package var plan: Plan?
+    /// What `/dev/shm` can take; nil where there is none.
+    package var sharedFree: Int?
+
+    /// A step's memory, planned.
+    package struct Plan: Codable, Sendable, Equatable {
+        package var bytesPerRank: Int
+        package var bytesPerNode: Int
+        /// One copy of the frozen weights.
+        package var weightBytes: Int
+        /// True when the ranks of a node are to share it.
+        package var sharesWeights: Bool
+        /// What to do when it does not fit.
+        package var remedy: String
+
+        package init(
+            bytesPerRank: Int, bytesPerNode: Int, weightBytes: Int, sharesWeights: Bool, remedy: String
+        ) {
+            (self.bytesPerRank, self.bytesPerNode) = (bytesPerRank, bytesPerNode)
+            (self.weightBytes, self.sharesWeights, self.remedy) = (weightBytes, sharesWeights, remedy)
+        }
+    }
+
+    package init() {}
+}
+
+extension Check {
+    /// Can every node hold its ranks?
+    static let memory = Check("memory") { ranks in
+        let planned = plannedNodes(ranks)
+        let tight = planned.filter { $0.plan.bytesPerNode > $0.first.memory.node?.available ?? .max }
+        guard tight.isEmpty else {
+            return tight.map { node, first, plan in
+                let free = first.memory.node
+                return .fault(
+                    .resources,
+                    "\(node.host): \(counted(node.ranks.count, "rank")) need\(node.ranks.count == 1 ? "s" : "") "
+                        + "\(size(plan.bytesPerNode)), \(size(free?.available ?? 0)) are free by \(free?.source ?? "")",
+                    remedy: plan.remedy)
+            }
+        }
+        let rooms = planned.compactMap { node, first, plan in
+            first.memory.node.map { (node, plan, free: $0.available) }
+        }
+        guard let closest = rooms.min(by: { $0.free - $0.1.bytesPerNode < $1.free - $1.1.bytesPerNode }) else {
+            return planned.first.map {
+                [.ok("\(size($0.plan.bytesPerNode)) a node expected; the system tells no figure")]
+            }
+                ?? []
+        }
+        let place = rooms.count > 1 ? "tightest node \(closest.0.host): " : ""
+        return [.ok("\(place)\(size(closest.1.bytesPerNode)) needed, \(size(closest.free)) free")]
+    }
+
+    /// Can `/dev/shm` of every node hold the copy of the frozen weights that its ranks share?
+    static let sharedMemory = Check("shared memory") { ranks in
+        let planned = plannedNodes(ranks)
+        guard !planned.isEmpty else { return [] }
+        // A rank that has its node to itself keeps the copy in its own memory.
+        let sharing = planned.filter { $0.plan.sharesWeights && $0.node.ranks.count > 1 }
+        guard let least = sharing.min(by: { $0.first.memory.sharedFree ?? 0 < $1.first.memory.sharedFree ?? 0 }) else {
+            return [.ok("not needed: every rank keeps the frozen weights in its own memory")]
+        }
+        let complaints = sharing.compactMap { node, first, plan in shortOfRoom(node, first, plan) }
+        guard complaints.isEmpty else { return Complaint.findings(complaints) }
+        let place = sharing.count > 1 ? " or more on every node" : ""
+        return [
+            .ok(
+                "/dev/shm has \(size(least.first.memory.sharedFree ?? 0)) free\(place) for one copy of the weights, "
+                    + size(least.plan.weightBytes))
+        ]
+    }
+
+    /// What a node does without the room: it takes a file, if there is room for that.
+    private static func shortOfRoom(_ node: Node, _ first: RankFacts, _ plan: MemoryFacts.Plan) -> Complaint? {
+        let needed = plan.weightBytes + NodeMemoryDecision.slack
+        guard first.memory.sharedFree ?? 0 < needed else { return nil }
+        let found =
+            (first.memory.sharedFree.map { "/dev/shm has \(size($0)) free" } ?? "no /dev/shm")
+            + " for one copy of the frozen weights, \(size(plan.weightBytes))"
+        let container =
+            "docker run --shm-size=\(advised(plan.weightBytes)), or in Kubernetes an emptyDir of medium Memory "
+            + "at /dev/shm"
+        let (folder, room) = (first.system.temporaryFolder, first.system.temporaryFree ?? 0)
+        guard room >= plan.weightBytes else {
+            return Complaint(
+                ranks: node.ranks, state: .fault(.resources), text: found + "; \(folder) has no room for them either",
+                remedy: container
+                    + "; or name a folder with room in node.temporaryFolder, or give --base-memory private")
+        }
+        return Complaint(
+            ranks: node.ranks, text: found + "; they will lie in a file of \(folder)",
+            remedy: container + "; or leave it so, if that folder is on a disk of the node")
+    }
+
+    /// Nodes whose first rank could plan a step.
+    private static func plannedNodes(
+        _ ranks: [RankFacts]
+    ) -> [(node: Node, first: RankFacts, plan: MemoryFacts.Plan)] {
+        Node.all(of: ranks).compactMap { node in node.ranks[0].memory.plan.map { (node, node.ranks[0], $0) } }
+    }
+
+    /// Weights and what MPI puts beside them, as Docker writes sizes.
+    private static func advised(_ weights: Int) -> String {
+        "\(((weights * 5 / 4 + (128 << 20)) >> 20) / 64 * 64 + 64)m"
+    }
+}

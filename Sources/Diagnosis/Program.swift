@@ -1,0 +1,94 @@
+import Foundation
+import Telemetry
+import Training
+
+/// What a rank's recipe says.
+package struct RecipeFacts: Codable, Sendable, Equatable {
+    /// A key with its value as YAML.
+    package struct Setting: Codable, Sendable, Equatable {
+        package var key: String
+        package var value: String
+
+        package init(_ key: String, _ value: String) { (self.key, self.value) = (key, value) }
+    }
+
+    /// True when a file or a setting was given; without any, the defaults are judged.
+    package var isGiven = false
+    /// Why it cannot be resolved; nil when it can.
+    package var problem: String?
+    /// The status that `kedge adapt` would end with.
+    package var status: Int32?
+    /// The digest of what shapes the result.
+    package var digest = ""
+    /// The settings that are not at their defaults, in the order of the reference, without those ranks may differ in.
+    package var settings: [Setting] = []
+    /// The folders of images it names; nil when it names none.
+    package var folders: [String]?
+    /// Those of them that are not there or cannot be read.
+    package var missingFolders: [String] = []
+
+    package init() {}
+}
+
+extension Check {
+    /// Do all ranks run the same program?
+    static let build = Check("program") { ranks in
+        let digests = Majority(ranks, by: \.program)
+        guard digests.odd.isEmpty else {
+            return digests.odd.map { odd in
+                .fault(
+                    .usage,
+                    "\(named(odd.ranks)) run\(odd.ranks.count == 1 ? "s" : "") another kedge (\(short(odd.value))) "
+                        + "than \(named(digests.ranks)) (\(short(digests.value)))",
+                    remedy: "copy one build to all nodes, or start it from a shared folder")
+            }
+        }
+        return [.ok("kedge \(Versions.kedge), \(short(digests.value))\(ranks.count > 1 ? " on all ranks" : "")")]
+    }
+
+    /// Can every rank read its recipe, and is it the same everywhere?
+    static let recipe = Check("recipe") { ranks in
+        let faults = Complaint.findings(
+            ranks.compactMap { rank in
+                rank.recipe.problem.map { problem in
+                    Complaint(
+                        ranks: [rank], state: .fault(ExitCode(rawValue: rank.recipe.status ?? 64) ?? .usage),
+                        text: problem,
+                        remedy: "mend it there; kedge adapt --dry-run prints a recipe and where its values come from")
+                }
+            })
+        let readable = ranks.filter { $0.recipe.problem == nil }
+        guard !readable.isEmpty else { return faults }
+        let recipes = Majority(readable, by: \.recipe.settings)
+        let differences = recipes.odd.map { odd in
+            Finding.fault(
+                .usage,
+                "\(owners(odd.ranks)) \(difference(odd.value, recipes.value)), \(recipes.others) "
+                    + difference(recipes.value, odd.value, isSecond: true),
+                remedy: "give all ranks the same recipe and settings, KEDGE_SET too (mpirun -x KEDGE_SET)")
+        }
+        guard faults.isEmpty, differences.isEmpty else { return faults + differences }
+        let facts = readable[0].recipe
+        return [
+            .ok(
+                facts.isGiven
+                    ? "digest \(short(facts.digest))\(ranks.count > 1 ? " on all ranks" : "")"
+                    : "none is named; what follows is for the defaults")
+        ]
+    }
+
+    /// The first setting in which one recipe differs from another, as the first one has it.
+    private static func difference(
+        _ own: [RecipeFacts.Setting], _ other: [RecipeFacts.Setting], isSecond: Bool = false
+    ) -> String {
+        func value(_ settings: [RecipeFacts.Setting], _ field: RecipeField) -> String {
+            settings.first { $0.key == field.key }?.value ?? field.defaultValue.description
+        }
+        guard let field = RecipeReference.fields.first(where: { value(own, $0) != value(other, $0) }) else {
+            return "other settings"
+        }
+        return isSecond ? value(own, field) : "\(field.key) = \(value(own, field))"
+    }
+
+    static func short(_ digest: String) -> String { digest.isEmpty ? "unknown" : String(digest.prefix(12)) }
+}

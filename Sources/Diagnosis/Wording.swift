@@ -1,0 +1,102 @@
+import Foundation
+
+/// Names of ranks as a reader wants them: `rank 3 on node1`, `ranks 0-3, 6 on node0 and node1`.
+func named(_ ranks: [RankFacts]) -> String {
+    let numbers = (ranks.count == 1 ? "rank " : "ranks ") + spans(ranks.map(\.rank))
+    return numbers + " on " + list(Node.all(of: ranks).map(\.host))
+}
+
+/// Ranks that have something: `rank 3 on node1 has`.
+func owners(_ ranks: [RankFacts]) -> String { named(ranks) + (ranks.count == 1 ? " has" : " have") }
+
+/// Ascending numbers as ranges: `0-3, 6`.
+func spans(_ numbers: [Int]) -> String {
+    var parts: [ClosedRange<Int>] = []
+    for number in numbers {
+        if let last = parts.last, last.upperBound == number - 1 {
+            parts[parts.count - 1] = last.lowerBound...number
+        } else {
+            parts.append(number...number)
+        }
+    }
+    return parts.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+        .joined(separator: ", ")
+}
+
+/// A list that stays on a line: `a`, `a and b`, `a, b, c and 5 more`.
+func list(_ words: [String]) -> String {
+    switch words.count {
+    case 0: "none"
+    case 1...4:
+        words.count == 1 ? words[0] : words.dropLast().joined(separator: ", ") + " and " + words[words.count - 1]
+    default: words.prefix(3).joined(separator: ", ") + " and \(words.count - 3) more"
+    }
+}
+
+/// A number with its noun: `1 rank`, `2 ranks`.
+func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }
+
+/// Bytes as `512 MiB` or `1.5 GiB`.
+func size(_ bytes: Int) -> String {
+    bytes < 1 << 30 ? "\((bytes + (1 << 19)) >> 20) MiB" : String(format: "%.1f GiB", Double(bytes) / Double(1 << 30))
+}
+
+/// The value that most ranks have, and the ranks that have another.
+struct Majority<Value: Equatable> {
+    /// What most have; rank 0's on a tie.
+    let value: Value
+    /// The ranks that have it.
+    let ranks: [RankFacts]
+    /// The others, grouped by their value, in the order of their first ranks.
+    let odd: [(value: Value, ranks: [RankFacts])]
+
+    /// Groups at least one rank.
+    init(_ ranks: [RankFacts], by value: (RankFacts) -> Value) {
+        var groups: [(value: Value, ranks: [RankFacts])] = []
+        for rank in ranks {
+            let own = value(rank)
+            if let index = groups.firstIndex(where: { $0.value == own }) {
+                groups[index].ranks.append(rank)
+            } else {
+                groups.append((own, [rank]))
+            }
+        }
+        var most = 0
+        for index in groups.indices where groups[index].ranks.count > groups[most].ranks.count { most = index }
+        let common = groups.remove(at: most)
+        (self.value, self.ranks, odd) = (common.value, common.ranks, groups)
+    }
+
+    /// Who has the common value, for the other half of a sentence.
+    var others: String { owners(ranks) }
+}
+
+/// What is wrong with one rank or node; complaints of the same words become one finding.
+struct Complaint {
+    let ranks: [RankFacts]
+    var state = Finding.State.warning
+    let text: String
+    let remedy: String
+
+    /// One finding per state, text and remedy, with the names of its ranks in front where there are several.
+    static func findings(_ complaints: [Complaint]) -> [Finding] {
+        var groups: [Complaint] = []
+        for complaint in complaints {
+            let index = groups.firstIndex { group in
+                group.text == complaint.text && group.remedy == complaint.remedy && group.state == complaint.state
+            }
+            if let index {
+                groups[index] = Complaint(
+                    ranks: groups[index].ranks + complaint.ranks, state: complaint.state, text: complaint.text,
+                    remedy: complaint.remedy)
+            } else {
+                groups.append(complaint)
+            }
+        }
+        return groups.map { group in
+            let isAlone = group.ranks[0].launch.worldSize == 1
+            return Finding(
+                group.state, isAlone ? group.text : "\(named(group.ranks)): \(group.text)", remedy: group.remedy)
+        }
+    }
+}

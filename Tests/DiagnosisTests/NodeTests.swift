@@ -1,0 +1,146 @@
+import Diagnosis
+import Performance
+import Telemetry
+import Testing
+
+/// Matrix kernels, memory and limits of nodes.
+@Suite struct NodeTests {
+    @Test func oneKindOfKernels() {
+        #expect(
+            findings("OpenBLAS", MadeUpCluster.two()).line
+                == "ok | OpenBLAS 0.3.21, Haswell kernels on all ranks, one thread a call, pthreads | ")
+    }
+
+    @Test func processorsOfTwoKinds() {
+        func line(_ first: String, _ second: String) -> String {
+            findings("OpenBLAS", MadeUpCluster.two { $0.kernels.core = $0.host == "node1" ? second : first }).line
+        }
+        let mixed = line("Zen", "SkylakeX")
+        #expect(
+            mixed.hasPrefix("warning | ranks 2-3 on node1: SkylakeX kernels, ranks 0-1 on node0 have Zen: other bits"))
+        #expect(mixed.contains("-x OPENBLAS_CORETYPE=Haswell"))
+        #expect(line("Cooperlake", "SkylakeX").contains("-x OPENBLAS_CORETYPE=SkylakeX"))
+    }
+
+    @Test func kernelsThatDoNotFitTheProcessor() {
+        let slow = MadeUpCluster.two {
+            $0.kernels.core = "Prescott"
+            $0.kernels.betterCore = "SkylakeX"
+        }
+        let line = findings("OpenBLAS", slow).line
+        #expect(line.contains("Prescott kernels are slow on this processor, which can run SkylakeX"))
+        #expect(line.contains("-x OPENBLAS_CORETYPE=SkylakeX"))
+        // Pinned on purpose, for the same bits on older nodes.
+        let pinned = MadeUpCluster.two { ($0.kernels.betterCore, $0.kernels.chosenByUser) = ("SkylakeX", "Haswell") }
+        #expect(findings("OpenBLAS", pinned).line.hasPrefix("ok"))
+    }
+
+    @Test func anotherOpenBLAS() {
+        let mixed = MadeUpCluster.two { if $0.rank == 0 { $0.kernels.version = "OpenBLAS 0.3.29" } }
+        let line = findings("OpenBLAS", mixed).line
+        #expect(line.hasPrefix("warning | rank 0 on node0: OpenBLAS 0.3.29") && line.contains("same OpenBLAS"))
+    }
+
+    /// Builds with OpenMP take their number of threads from OpenMP alone.
+    @Test func threadsOfItsOwn() {
+        let threaded = MadeUpCluster.two {
+            if $0.host == "node1" { ($0.kernels.threading, $0.kernels.threads) = ("OpenMP", 8) }
+        }
+        let line = findings("OpenBLAS", threaded).line
+        #expect(
+            line.contains("ranks 2-3 on node1: OpenBLAS (OpenMP) takes 8 threads") && line.contains("OMP_NUM_THREADS=1")
+        )
+    }
+
+    @Test func memoryAgainstThePlan() {
+        #expect(
+            findings("memory", MadeUpCluster.two()).line
+                == "ok | tightest node node0: 2.0 GiB needed, 8.0 GiB free | ")
+        let tight = MadeUpCluster.two {
+            if $0.host == "node1" {
+                $0.memory.node = NodeMemory(available: 1 << 30, source: "the control group's limit")
+            }
+        }
+        let finding = findings("memory", tight)
+        #expect(finding.first?.state == .fault(.resources))
+        #expect(finding.line.contains("node1: 2 ranks need 2.0 GiB, 1.0 GiB are free by the control group's limit"))
+        #expect(finding.line.hasSuffix("start fewer ranks"))
+        #expect(Report(tight).exitCode == .resources)
+    }
+
+    @Test func unknownMemoryIsSaid() {
+        #expect(
+            findings("memory", MadeUpCluster.two { $0.memory.node = nil }).line.contains("the system tells no figure"))
+        #expect(findings("memory", MadeUpCluster.two { $0.memory.plan = nil }).isEmpty)
+    }
+
+    @Test func sharedMemoryForTheWeights() {
+        let whole = findings("shared memory", MadeUpCluster.two()).line
+        #expect(whole == "ok | /dev/shm has 1.0 GiB free or more on every node for one copy of the weights, 358 MiB | ")
+        let container = MadeUpCluster.two { if $0.host == "node1" { $0.memory.sharedFree = 64 << 20 } }
+        let line = findings("shared memory", container).line
+        #expect(
+            line.hasPrefix("warning | ranks 2-3 on node1: /dev/shm has 64 MiB free for one copy of the frozen weights"))
+        #expect(line.contains("358 MiB; they will lie in a file of /tmp"))
+        #expect(line.contains("--shm-size=576m") && line.contains("emptyDir of medium Memory"))
+        let none = findings("shared memory", MadeUpCluster.two { $0.memory.sharedFree = nil }).line
+        #expect(none.contains("ranks 0-3 on node0 and node1: no /dev/shm"))
+    }
+
+    @Test func neitherSharedMemoryNorAFile() {
+        let full = MadeUpCluster.two {
+            if $0.host == "node0" { ($0.memory.sharedFree, $0.system.temporaryFree) = (64 << 20, 100 << 20) }
+        }
+        let finding = findings("shared memory", full)
+        #expect(finding.first?.state == .fault(.resources))
+        #expect(finding.line.contains("ranks 0-1 on node0: /dev/shm has 64 MiB free"))
+        #expect(
+            finding.line.contains("/tmp has no room for them either") && finding.line.contains("node.temporaryFolder"))
+    }
+
+    @Test func sharedMemoryThatIsNotNeeded() {
+        let text = "ok | not needed: every rank keeps the frozen weights in its own memory | "
+        let spread = MadeUpCluster.ranks(["a", "b"]) { $0.memory.sharedFree = 0 }
+        #expect(findings("shared memory", spread).line == text)
+        let apart = MadeUpCluster.two {
+            $0.memory.plan?.sharesWeights = false
+            $0.memory.sharedFree = 0
+        }
+        #expect(findings("shared memory", apart).line == text)
+    }
+
+    @Test func openFiles() {
+        #expect(findings("open files", MadeUpCluster.two()).line.hasPrefix("ok | 1024 allowed"))
+        let few = MadeUpCluster.two { if $0.rank == 1 { $0.system.openFiles = 256 } }
+        let line = findings("open files", few).line
+        #expect(
+            line.contains("rank 1 on node0: 256 open files allowed, 264 may be needed") && line.contains("ulimit -n"))
+        // The same limit suffices or not by the number of ranks.
+        let many = MadeUpCluster.ranks((0..<600).map { "node\($0 / 8)" })
+        #expect(findings("open files", many).line.contains("1024 open files allowed, 1456 may be needed"))
+    }
+
+    @Test func hugePagesAreToldAndNothingMore() {
+        #expect(findings("huge pages", MadeUpCluster.two()).line == "ok | madvise | ")
+        let mixed = MadeUpCluster.two { if $0.host == "node1" { $0.system.hugePages = "never" } }
+        #expect(findings("huge pages", mixed).line == "ok | madvise, never on node1 | ")
+    }
+
+    @Test func temporaryFolder() {
+        #expect(findings("temporary", MadeUpCluster.two()).line == "ok | 1.0 GiB free in /tmp or more on every node | ")
+        let full = MadeUpCluster.two { if $0.host == "node1" { $0.system.temporaryFree = 1 << 20 } }
+        #expect(findings("temporary", full).line.contains("rank 2 on node1: 1 MiB free in /tmp"))
+        let none = MadeUpCluster.ranks(["a"]) { $0.system.temporaryFree = nil }
+        let line = findings("temporary", none).line
+        #expect(line.hasPrefix("warning | there is no folder /tmp") && line.contains("TMPDIR"))
+    }
+
+    @Test func runFolder() {
+        #expect(findings("run folder", MadeUpCluster.two()).line == "ok | runs/first can be written, 16.0 GiB free | ")
+        let closed = MadeUpCluster.two { $0.system.runFolder?.isWritable = false }
+        let finding = findings("run folder", closed)
+        #expect(finding.first?.state == .fault(.cannotWrite) && finding.line.contains("--set run.folder=PATH"))
+        let taken = findings("run folder", MadeUpCluster.two { $0.system.runFolder?.holdsRun = true }).line
+        #expect(taken.hasPrefix("warning | runs/first already holds a run") && taken.contains("--overwrite"))
+    }
+}
