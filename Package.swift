@@ -119,6 +119,7 @@ let package = Package(
                 "AdaptationMethods",
             ]),
         tests("Collectives", ["CollectivesConformance"]),
+        tests("CheckpointStore", ["Collectives"]),
         tests("Telemetry", [logging]),
         tests(
             "Training",

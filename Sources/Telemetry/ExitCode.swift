@@ -20,7 +20,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case hang = 72
     /// The run folder cannot be written.
     case cannotWrite = 73
-    /// The run stopped on request; the adapter so far is saved. Resuming is not built yet.
+    /// The run stopped on request; a checkpoint is saved; the same command goes on from it.
     case resumable = 75
     /// No checkpoint can be used.
     case checkpointUnusable = 76
@@ -37,7 +37,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         case .nonFinite: "A loss or gradient is not finite; no update was made with it."
         case .hang: "A rank stopped answering; the message names it and what the others waited for."
         case .cannotWrite: "The run folder cannot be written."
-        case .resumable: "The run stopped on request; the adapter so far is saved. Resuming is not built yet."
+        case .resumable: "The run stopped on request; a checkpoint is saved; the same command goes on from it."
         case .checkpointUnusable: "No checkpoint can be used; the message lists each with its reason."
         }
     }

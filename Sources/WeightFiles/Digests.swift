@@ -1,25 +1,30 @@
 import COpenSSL
 
 /// SHA-256 fed piece by piece.
-final class SHA256Digest {
+package final class SHA256Digest {
     private let context: OpaquePointer?
 
-    init() {
+    package init() {
         context = EVP_MD_CTX_new()
         precondition(context != nil && EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1, "OpenSSL lacks SHA-256")
     }
 
     deinit { EVP_MD_CTX_free(context) }
 
-    func update(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+    package func update(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
 
-    func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
+    package func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 
-    /// The digest in hexadecimal digits; ends the use of this object.
-    func hexadecimal() -> String {
+    /// The digest; ends the use of this object. // 32 bytes
+    package func finish() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         EVP_DigestFinal_ex(context, &digest, nil)
-        return digest.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        return digest
+    }
+
+    /// The digest in hexadecimal digits; ends the use of this object.
+    package func hexadecimal() -> String {
+        finish().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 }
 

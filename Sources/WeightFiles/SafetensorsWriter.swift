@@ -187,7 +187,7 @@ func littleEndianBytes<Number: FixedWidthInteger>(_ numbers: [Number]) -> [UInt8
 
 extension [UInt8] {
     /// `withUnsafeBytes` for bodies with typed errors.
-    func withUnsafeBytesTyped<Result, Failure: Error>(
+    package func withUnsafeBytesTyped<Result, Failure: Error>(
         _ body: (UnsafeRawBufferPointer) throws(Failure) -> Result
     ) throws(Failure) -> Result {
         let result = withUnsafeBytes { (raw) -> Swift.Result<Result, Failure> in

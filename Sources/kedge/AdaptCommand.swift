@@ -44,7 +44,18 @@ struct AdaptCommand: ParsableCommand {
 
     @OptionGroup var options: RecipeOptions
 
-    @Flag(help: "Replace a run of the same name; without it such a run is left alone and the command refuses.")
+    @Option(
+        help: ArgumentHelp(
+            "auto goes on from the newest whole checkpoint of the run's folder, none refuses a folder that holds a run, "
+                + "a path goes on from that checkpoint and no other.", valueName: "auto|none|PATH"))
+    var resume = "auto"
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("A recipe key that may differ from the checkpoint's; repeatable.", valueName: "key"))
+    var allowChange: [String] = []
+
+    @Flag(help: "Replace a run of the same name, its checkpoints included.")
     var overwrite = false
 
     @Flag(help: "Print the resolved recipe, with the source of every value, and stop.")
@@ -62,7 +73,9 @@ struct AdaptCommand: ParsableCommand {
             let run = AdaptationRun(
                 recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
                 isStopRequested: { Startup.isStopRequested })
-            return try run.run(overwriting: overwrite).exitCode
+            return try run.run(
+                AdaptationRun.Start(resume: resume, overwriting: overwrite, allowedChanges: allowChange)
+            ).exitCode
         }
     }
 }

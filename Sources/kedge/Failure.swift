@@ -1,4 +1,5 @@
 import AdaptationMethods
+import CheckpointStore
 import Collectives
 import Datasets
 import Foundation
@@ -51,6 +52,12 @@ enum Failure {
             case .wrongLauncher: .usage
             case .nodeMemory: .resources
             default: .internalFault
+            }
+        case let error as CheckpointError:
+            switch error.kind {
+            case .damaged, .noneUsable: .checkpointUnusable
+            case .changed: .usage
+            case .locked, .cannotWrite: .cannotWrite
             }
         case is TelemetryError: .cannotWrite
         case is SegmentAnythingError, is AdaptationMethodError: .usage

@@ -62,6 +62,10 @@ import Training
         training.recompute = "none"
         training.nonFinite = stop
         training.maximumSkips = 10
+        checkpoint.everySteps = 500
+        checkpoint.everySeconds = 120
+        checkpoint.keep = 2
+        checkpoint.maximumFailures = 3
         sampler.locality = node
         anchorStore.mode = on
         anchorStore.limitGiB = 0

@@ -41,7 +41,18 @@ import Training
     @Test func aRequestEndsTheRunAfterTheStep() {
         var controller = controller()
         let message = controller.decide(report(3, stop: true))
-        #expect(message == Message(appliesUpdate: true, logs: true, evaluates: false, stop: .requested))
+        #expect(message == Message(appliesUpdate: true, logs: true, evaluates: false, saves: true, stop: .requested))
+    }
+
+    @Test func checkpointsAreSavedByStepsByTheClockAndAtTheEnd() {
+        var controller = TrainingController(
+            plan: .init(totalSteps: 8, logEvery: 1, evaluateEvery: 0, maximumSkips: 0, saveEvery: 3))
+        let saves = (0..<8).map { step in
+            var report = report(step)
+            report.isSaveDue = step == 3
+            return controller.decide(report).saves
+        }
+        #expect(saves == [false, false, true, true, false, true, false, true])
     }
 
     @Test func aBatchWithoutInstancesChangesNothing() {
@@ -51,10 +62,11 @@ import Training
 
     @Test func messagesSurviveTheBroadcast() {
         for stop: Message.Stop? in [nil, .finished, .requested, .nonFinite] {
-            let message = Message(appliesUpdate: true, logs: false, evaluates: true, stop: stop)
+            let message = Message(appliesUpdate: true, logs: false, evaluates: true, saves: stop == nil, stop: stop)
             #expect(Message(bytes: message.bytes) == message)
         }
-        #expect(Message(bytes: [1, 0, 0]) == nil)
-        #expect(Message(bytes: [2, 0, 0, 0]) == nil)
+        #expect(Message(bytes: [1, 0, 0, 0]) == nil)
+        #expect(Message(bytes: [2, 0, 0, 0, 0]) == nil)
+        #expect(Message(bytes: [0, 0, 0, 2, 0]) == nil)
     }
 }

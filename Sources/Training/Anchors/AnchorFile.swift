@@ -1,7 +1,7 @@
-import COpenSSL
 import Glibc
 import Synchronization
 import Tensors
+import WeightFiles
 
 // One file per node, mapped by its ranks; without a name, unless it is to be kept.
 //
@@ -187,11 +187,7 @@ func errorText() -> String { String(cString: strerror(errno)) }
 
 /// SHA-256 of some pieces of memory, one after the other.
 func sha256(_ pieces: [UnsafeRawBufferPointer]) -> [UInt8] {
-    let context = EVP_MD_CTX_new()
-    defer { EVP_MD_CTX_free(context) }
-    precondition(EVP_DigestInit_ex(context, EVP_sha256(), nil) == 1, "OpenSSL lacks SHA-256")
-    for piece in pieces { EVP_DigestUpdate(context, piece.baseAddress, piece.count) }
-    var digest = [UInt8](repeating: 0, count: 32)
-    EVP_DigestFinal_ex(context, &digest, nil)
-    return digest
+    let digest = SHA256Digest()
+    for piece in pieces { digest.update(piece) }
+    return digest.finish()
 }

@@ -1,4 +1,5 @@
 import AdaptationMethods
+package import CheckpointStore
 import Collectives
 import Datasets
 import Foundation
@@ -17,7 +18,8 @@ extension AdaptationRun {
         return TrainingController.Plan(
             totalSteps: training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch,
             logEvery: training.logEvery, evaluateEvery: training.evaluateEvery,
-            maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0)
+            maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0,
+            saveEvery: recipe.recipe.checkpoint.everySteps)
     }
 
     /// This node's store of anchor embeddings, and what it says of itself. Collective.
@@ -33,7 +35,8 @@ extension AdaptationRun {
     }
 
     package func makeTrainer(
-        _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil
+        _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil,
+        resuming state: CheckpointState? = nil
     ) throws -> Trainer {
         let settings = recipe.recipe
         let seed = UInt64(bitPattern: Int64(settings.training.seed))
@@ -59,7 +62,7 @@ extension AdaptationRun {
             prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads),
             nodeOfRank: settings.sampler.locality == .node
                 ? communicator.nodeOfRank : [Int](repeating: 0, count: communicator.worldSize),
-            anchors: anchors, workspace: workspace)
+            anchors: anchors, resuming: state, workspace: workspace)
     }
 
     /// The evaluator, or nil when there is no image or no kind of prompt to score.
@@ -89,7 +92,7 @@ extension AdaptationRun {
     }
 
     /// The lines that open a log.
-    func announce(_ loaded: LoadedModel, _ data: TrainingData, to log: RunLog) throws {
+    func announce(_ loaded: LoadedModel, _ data: TrainingData, firstStep: Int, to log: RunLog) throws {
         let placements = try communicator.allGather(
             floats: [Float(ProcessInfo.processInfo.activeProcessorCount), Float(workspace.pool.threads)])
         let hosts = communicator.hostNames
@@ -102,7 +105,7 @@ extension AdaptationRun {
                         .init(host: hosts[rank], cores: Int(numbers[0]), threads: Int(numbers[1]))
                     },
                     openBLASCore: BLASEnvironment.coreName, weightsDigest: loaded.baseDigest,
-                    recipeDigest: recipe.recipe.digest)))
+                    recipeDigest: recipe.recipe.digest, firstStep: firstStep)))
         log.message(
             .info,
             "data: \(data.training.count) images to adapt to, \(data.evaluation.count) to score"

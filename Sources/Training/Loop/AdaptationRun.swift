@@ -1,3 +1,4 @@
+import CheckpointStore
 public import Collectives
 import Datasets
 import Foundation
@@ -18,6 +19,26 @@ public struct AdaptationRun {
     public let folder: RunFolder
     /// True once somebody asked for the run to end, for example by a signal.
     public let isStopRequested: @Sendable () -> Bool
+
+    /// What a run does about an earlier one in its folder.
+    public struct Start: Sendable {
+        /// `auto`, `none`, or the path of a checkpoint.
+        public var resume: String
+        /// True to replace a run of the same name.
+        public var overwriting: Bool
+        /// Keys that may differ from those of the checkpoint.
+        public var allowedChanges: [String]
+
+        /// Goes on where there is something to go on from, unless told otherwise.
+        public init(resume: String = "auto", overwriting: Bool = false, allowedChanges: [String] = []) {
+            (self.resume, self.overwriting, self.allowedChanges) = (resume, overwriting, allowedChanges)
+        }
+
+        var request: RunCheckpoints.Request {
+            if overwriting || resume == "none" { return .none }
+            return resume == "auto" ? .auto : .path(resume)
+        }
+    }
 
     /// How a run ended.
     public struct Outcome: Sendable {
@@ -41,12 +62,10 @@ public struct AdaptationRun {
         folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
     }
 
-    /// Runs to the end.
-    ///
-    /// - Parameter overwriting: True to replace a run of the same name.
+    /// Runs to the end, from the last checkpoint if there is one.
     ///
     /// Throws the typed errors of every room; the command line turns them into one line and a status.
-    public func run(overwriting: Bool) throws -> Outcome {
+    public func run(_ start: Start = Start()) throws -> Outcome {
         let settings = recipe.recipe
         let loaded = try LoadedModel(settings, communicator: communicator)
         let data = try TrainingData(settings)
@@ -55,24 +74,39 @@ public struct AdaptationRun {
             recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances
         ).run(communicator)
-        if communicator.isRoot { try folder.create(recipe: recipe.resolvedYAML, overwriting: overwriting) }
+        if communicator.isRoot { try folder.make() }
+        let lock = try communicator.isRoot ? RunLock(folder: folder.path) : nil
+        defer { withExtendedLifetime(lock) {} }
+        var checkpoints = RunCheckpoints(
+            settings, folder: folder, loaded: loaded, data: data,
+            parameterCount: LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank).count,
+            communicator: communicator)
+        let resumed = try checkpoints.resume(start.request, allowing: start.allowedChanges)
+        if communicator.isRoot {
+            try folder.create(
+                recipe: recipe.resolvedYAML, overwriting: start.overwriting, resuming: resumed != nil)
+        }
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
-        try announce(loaded, data, to: log)
+        try announce(loaded, data, firstStep: resumed?.state.step ?? 0, to: log)
+        for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
+        if let resumed { log.message(.info, "goes on from \(resumed.path)") }
         log.message(.info, loaded.placement)
         log.message(.info, memory)
 
         let evaluator = try makeEvaluator(loaded, data)
         let started = ContinuousClock.now
         var before: [EvaluationRecord] = []
-        if settings.evaluation.before, let evaluator {
+        if settings.evaluation.before, resumed == nil || resumed?.state.step == 0, let evaluator {
             before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
         }
         let anchors = try openAnchors(loaded, data)
         log.message(.info, anchors.line)
-        let trainer = try makeTrainer(loaded, data, anchors: anchors.store)
+        let trainer = try makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
         defer { trainer.stop() }
-        let end = try train(trainer, loaded, evaluator, log)
+        // The first one shows that the folder can be written before any work is done.
+        if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), log: log) }
+        let end = try train(trainer, loaded, evaluator, &checkpoints, from: resumed?.state, log)
         let code: ExitCode = end.stop == .requested ? .resumable : .done
         // A run that was stopped has no final adapter, only that of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
@@ -101,15 +135,19 @@ public struct AdaptationRun {
 
     /// The loop over steps.
     private func train(
-        _ trainer: Trainer, _ loaded: LoadedModel, _ evaluator: Evaluator?, _ log: RunLog
+        _ trainer: Trainer, _ loaded: LoadedModel, _ evaluator: Evaluator?, _ checkpoints: inout RunCheckpoints,
+        from state: CheckpointState?, _ log: RunLog
     ) throws -> TrainingEnd {
+        let total = plan(trainer.stepsPerEpoch).totalSteps
+        var end = TrainingEnd(steps: state?.step ?? 0, images: state?.images ?? 0)
         var reporter = StepReporter(
-            totalSteps: plan(trainer.stepsPerEpoch).totalSteps, lossNames: trainer.lossNames, log: log)
-        var end = TrainingEnd()
-        while true {
+            totalSteps: total, firstStep: end.steps, images: end.images, lossNames: trainer.lossNames, log: log)
+        if end.steps >= total { log.message(.info, "all \(total) steps are done already") }
+        while end.steps < total {
             let outcome: Trainer.StepOutcome
             do {
-                outcome = try trainer.runStep(end.steps, isStopRequested: isStopRequested())
+                outcome = try trainer.runStep(
+                    end.steps, isStopRequested: isStopRequested(), isSaveDue: checkpoints.isDue)
             } catch {
                 // What was learnt until here is worth more than a second error.
                 if end.steps > 0 { try? save(trainer, loaded, step: end.steps) }
@@ -135,6 +173,9 @@ public struct AdaptationRun {
                 }
                 reporter.resume()
             }
+            if outcome.message.saves, outcome.message.stop != .nonFinite {
+                try checkpoints.save(trainer.state(step: end.steps, images: end.images), log: log)
+            }
             guard let stop = outcome.message.stop else { continue }
             if stop == .nonFinite {
                 try save(trainer, loaded, step: end.steps)
@@ -147,6 +188,7 @@ public struct AdaptationRun {
             end.stop = stop
             return end
         }
+        return end
     }
 
     private func save(_ trainer: Trainer, _ loaded: LoadedModel, step: Int) throws {

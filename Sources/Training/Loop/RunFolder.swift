@@ -11,6 +11,8 @@ import Foundation
 /// | `images-STEP-PROMPT.csv` | one row per evaluation image |
 /// | `adapters/step-STEP.safetensors` | the LoRA matrices at each evaluation |
 /// | `adapter.safetensors` | the LoRA matrices at the end |
+/// | `checkpoints/` | what a run goes on from |
+/// | `LOCK` | who writes into the folder |
 /// | `summary.txt` | the scores before and after |
 public struct RunFolder: Sendable {
     /// The folder.
@@ -22,23 +24,39 @@ public struct RunFolder: Sendable {
     /// The matrices at the end of the run.
     public var adapter: String { path + "/adapter.safetensors" }
 
+    /// What a run goes on from.
+    public var checkpoints: String { path + "/checkpoints" }
+
     /// The matrices after some steps.
     public func adapter(step: Int) -> String { path + "/adapters/step-\(Self.padded(step)).safetensors" }
 
     /// The per-image scores of one evaluation.
     public func images(step: Int, prompt: String) -> String { path + "/images-\(Self.padded(step))-\(prompt).csv" }
 
-    /// Makes the folder and puts the recipe there; rank 0 alone calls it.
+    /// True if somebody has run here before.
+    public var holdsRun: Bool { FileManager.default.fileExists(atPath: path + "/recipe.yaml") }
+
+    /// Makes the folder; what is in it stays. Rank 0 alone calls it. Throws `TrainingError`.
+    public func make() throws(TrainingError) {
+        do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
+            throw Self.failure(path, error)
+        }
+    }
+
+    /// Puts the recipe into the folder; rank 0 alone calls it.
     ///
-    /// A folder that already holds a run is refused unless `overwriting`, which clears the files of the former run.
+    /// - Parameters:
+    ///   - overwriting: True to clear the files of a former run.
+    ///   - resuming: True to go on with it; one that is neither overwritten nor resumed is refused.
+    ///
     /// Throws `TrainingError`.
-    public func create(recipe yaml: String, overwriting: Bool) throws(TrainingError) {
+    public func create(recipe yaml: String, overwriting: Bool, resuming: Bool) throws(TrainingError) {
         let files = FileManager.default
-        if files.fileExists(atPath: path + "/recipe.yaml") {
+        if holdsRun, !resuming {
             guard overwriting else {
                 throw TrainingError(
                     .cannotWrite, "\(path) already holds a run",
-                    remedy: "choose another run.name, or give --overwrite to replace it")
+                    remedy: "choose another run.name, go on with --resume auto, or give --overwrite to replace it")
             }
             try clear()
         }
@@ -81,7 +99,10 @@ public struct RunFolder: Sendable {
     private func clear() throws(TrainingError) {
         let files = FileManager.default
         let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
-            ["recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt"].contains(
+            [
+                "recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt",
+                "checkpoints",
+            ].contains(
                 $0)
                 || ($0.hasPrefix("images-") && $0.hasSuffix(".csv"))
         }

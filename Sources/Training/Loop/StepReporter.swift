@@ -10,7 +10,7 @@ struct StepReporter {
     private var meter: ProgressMeter
     private var lossSums: [Double]
     private var samples = 0
-    private var images = 0
+    private var images: Int
     private var computeSeconds = 0.0
     private var bytesSent = 0
     /// Of the present epoch.
@@ -18,9 +18,10 @@ struct StepReporter {
     /// Mean total loss of the last line; nil before the first.
     private(set) var lastLoss: Double?
 
-    init(totalSteps: Int, lossNames: [String], log: RunLog) {
+    init(totalSteps: Int, firstStep: Int, images: Int, lossNames: [String], log: RunLog) {
         (self.totalSteps, self.lossNames, self.log) = (totalSteps, lossNames, log)
-        meter = ProgressMeter(totalSteps: totalSteps, clock: .system())
+        self.images = images
+        meter = ProgressMeter(totalSteps: totalSteps, firstStep: firstStep, clock: .system())
         lossSums = [Double](repeating: 0, count: 1 + lossNames.count)
     }
 

@@ -1,4 +1,5 @@
 package import AdaptationMethods
+package import CheckpointStore
 package import Collectives
 package import Datasets
 package import Kernels
@@ -65,11 +66,13 @@ public final class Trainer {
     /// - Parameters:
     ///   - nodeOfRank: The node of every rank for dealing images; all the same deals by place.
     ///   - anchors: Embeddings the node keeps, if it does.
+    ///   - state: All numbers of an earlier run to go on from; no step before it is looked at again.
     package init(
         model: SegmentAnythingModel, adapter: LoRAAdapter, method: any AdaptationMethod,
         communicator: any Communicator, sampler: ShardedSampler, preparation: ExamplePreparation,
         optimizer: Adam.Configuration, schedule: LearningRateSchedule, plan: TrainingController.Plan,
-        prefetch: (depth: Int, threads: Int), nodeOfRank: [Int], anchors: AnchorStore? = nil, workspace: Workspace
+        prefetch: (depth: Int, threads: Int), nodeOfRank: [Int], anchors: AnchorStore? = nil,
+        resuming state: CheckpointState? = nil, workspace: Workspace
     ) {
         (self.model, self.adapter, self.method) = (model, adapter, method)
         (self.communicator, self.sampler, self.schedule, self.workspace) = (communicator, sampler, schedule, workspace)
@@ -77,21 +80,43 @@ public final class Trainer {
         self.anchors = anchors
         sum = SampleOrderedSum(
             parameterCount: adapter.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
-        self.optimizer = Adam(count: sum.ownSlice.count, configuration: optimizer)
-        controller = TrainingController(plan: plan)
+        if let state {
+            let own = sum.ownSlice
+            self.adapter.parameters = Tensor(state.parameters, [adapter.layout.count])
+            self.optimizer = Adam(
+                firstMoment: Array(state.firstMoment[own]), secondMoment: Array(state.secondMoment[own]),
+                step: state.updates, configuration: optimizer)
+        } else {
+            self.optimizer = Adam(count: sum.ownSlice.count, configuration: optimizer)
+        }
+        controller = TrainingController(
+            plan: plan, skipsInARow: state?.skipsInARow ?? 0, skips: state?.skips ?? 0)
+        let (epoch, place) = (state?.step ?? 0).quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
         let epochs = (plan.totalSteps + sampler.stepsPerEpoch - 1) / sampler.stepsPerEpoch
         prefetcher = SamplePrefetcher(
-            sampler.requests(rank: communicator.rank, nodeOfRank: nodeOfRank, epochs: epochs),
+            sampler.requests(
+                rank: communicator.rank, nodeOfRank: nodeOfRank, fromEpoch: epoch, step: place, epochs: epochs),
             depth: prefetch.depth, threads: prefetch.threads
         ) { PreparedExample(try preparation.trainingExample($0), anchors) }
     }
 
+    /// What this rank brings to a checkpoint: its slice of all numbers, and the counts.
+    package func state(step: Int, images: Int) -> CheckpointState {
+        let own = sum.ownSlice
+        return CheckpointState(
+            step: step, images: images, updates: optimizer.step, skipsInARow: controller.skipsInARow,
+            skips: controller.skips, first: own.lowerBound, parameters: adapter.parameters.rows(own).elements,
+            firstMoment: optimizer.firstMoment, secondMoment: optimizer.secondMoment)
+    }
+
     /// Runs one step on all ranks.
     ///
-    /// - Parameter isStopRequested: True when this rank was asked to end the run.
+    /// - Parameters:
+    ///   - isStopRequested: True when this rank was asked to end the run.
+    ///   - isSaveDue: True when a checkpoint is due by the clock; rank 0's word counts.
     ///
     /// Throws `DatasetError` for an image that cannot be read and `CollectivesError`.
-    public func runStep(_ step: Int, isStopRequested: Bool) throws -> StepOutcome {
+    public func runStep(_ step: Int, isStopRequested: Bool, isSaveDue: Bool = false) throws -> StepOutcome {
         let (epoch, place) = step.quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
         communicator.phase = "step \(step)"
         var stopwatch = Stopwatch()
@@ -107,7 +132,7 @@ public final class Trainer {
         let message = try decide(
             TrainingController.StepReport(
                 step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
-                isStopRequested: batch.wantsStop))
+                isStopRequested: batch.wantsStop, isSaveDue: isSaveDue))
         let rate = schedule.rate(at: step)
         if message.appliesUpdate {
             try update(batch, contributing: contributing, rate: rate)

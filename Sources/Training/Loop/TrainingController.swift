@@ -5,7 +5,7 @@
 ///    are finite, and whether it was asked to stop (one all-gather).
 /// 2. Rank 0 gives the sum of that to `decide` as a `StepReport` and broadcasts the `ControlMessage` it gets.
 /// 3. All ranks do what the message says, in this order: update or skip the parameters, log, evaluate (which saves the
-///    adapter), stop. A message that says stop with a failure is acted on before the update.
+///    adapter), save a checkpoint, stop. A message that says stop with a failure is acted on before the update.
 ///
 /// As only rank 0 decides, ranks can never disagree about a collective operation that follows.
 public struct TrainingController: Sendable {
@@ -19,11 +19,14 @@ public struct TrainingController: Sendable {
         public var evaluateEvery: Int
         /// Batches in a row that may be skipped because a number is not finite; 0 stops at the first.
         public var maximumSkips: Int
+        /// Steps between checkpoints; 0 leaves it to the clock.
+        public var saveEvery: Int
 
         /// Creates a plan.
-        public init(totalSteps: Int, logEvery: Int, evaluateEvery: Int, maximumSkips: Int) {
+        public init(totalSteps: Int, logEvery: Int, evaluateEvery: Int, maximumSkips: Int, saveEvery: Int = 0) {
             (self.totalSteps, self.logEvery) = (totalSteps, logEvery)
             (self.evaluateEvery, self.maximumSkips) = (evaluateEvery, maximumSkips)
+            self.saveEvery = saveEvery
         }
     }
 
@@ -37,11 +40,16 @@ public struct TrainingController: Sendable {
         public var nonFiniteRanks: [Int]
         /// True if any rank was asked to stop.
         public var isStopRequested: Bool
+        /// True if rank 0's clock says that a checkpoint is due.
+        public var isSaveDue: Bool
 
         /// Creates a report.
-        public init(step: Int, contributingSamples: Int, nonFiniteRanks: [Int], isStopRequested: Bool) {
+        public init(
+            step: Int, contributingSamples: Int, nonFiniteRanks: [Int], isStopRequested: Bool, isSaveDue: Bool = false
+        ) {
             (self.step, self.contributingSamples) = (step, contributingSamples)
             (self.nonFiniteRanks, self.isStopRequested) = (nonFiniteRanks, isStopRequested)
+            self.isSaveDue = isSaveDue
         }
     }
 
@@ -62,22 +70,27 @@ public struct TrainingController: Sendable {
         public var logs: Bool
         /// True to evaluate and save the adapter.
         public var evaluates: Bool
+        /// True to save a checkpoint.
+        public var saves: Bool
         /// Set when the run ends after this.
         public var stop: Stop?
 
-        /// Four bytes, for the broadcast.
-        public var bytes: [UInt8] { [appliesUpdate ? 1 : 0, logs ? 1 : 0, evaluates ? 1 : 0, stop?.rawValue ?? 0] }
+        /// Five bytes, for the broadcast.
+        public var bytes: [UInt8] {
+            [appliesUpdate, logs, evaluates, saves].map { $0 ? 1 : 0 } + [stop?.rawValue ?? 0]
+        }
 
         /// Reads what `bytes` wrote; nil if that cannot be.
         public init?(bytes: [UInt8]) {
-            guard bytes.count == 4, bytes[0...2].allSatisfy({ $0 <= 1 }), bytes[3] <= 3 else { return nil }
-            (appliesUpdate, logs, evaluates) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1)
-            stop = Stop(rawValue: bytes[3])
+            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 3 else { return nil }
+            (appliesUpdate, logs, evaluates, saves) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1, bytes[3] == 1)
+            stop = Stop(rawValue: bytes[4])
         }
 
         /// Creates a message.
-        public init(appliesUpdate: Bool, logs: Bool, evaluates: Bool, stop: Stop?) {
-            (self.appliesUpdate, self.logs, self.evaluates, self.stop) = (appliesUpdate, logs, evaluates, stop)
+        public init(appliesUpdate: Bool, logs: Bool, evaluates: Bool, saves: Bool = false, stop: Stop?) {
+            (self.appliesUpdate, self.logs, self.evaluates) = (appliesUpdate, logs, evaluates)
+            (self.saves, self.stop) = (saves, stop)
         }
     }
 
@@ -88,8 +101,10 @@ public struct TrainingController: Sendable {
     /// Batches skipped in all.
     public private(set) var skips = 0
 
-    /// Starts with nothing skipped.
-    public init(plan: Plan) { self.plan = plan }
+    /// Starts with nothing skipped, or with what an earlier run has skipped.
+    public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0) {
+        (self.plan, self.skipsInARow, self.skips) = (plan, skipsInARow, skips)
+    }
 
     /// What to do after a step's report.
     public mutating func decide(_ report: StepReport) -> ControlMessage {
@@ -105,6 +120,6 @@ public struct TrainingController: Sendable {
             appliesUpdate: isFinite && report.contributingSamples > 0,
             logs: stop != nil || done % plan.logEvery == 0,
             evaluates: isLast || (stop == nil && plan.evaluateEvery > 0 && done % plan.evaluateEvery == 0),
-            stop: stop)
+            saves: stop != nil || report.isSaveDue || (plan.saveEvery > 0 && done % plan.saveEvery == 0), stop: stop)
     }
 }

@@ -43,6 +43,13 @@ public struct Adam: Sendable {
         secondMoment = firstMoment
     }
 
+    /// Goes on with the moments of an earlier run. // [slice] each
+    public init(firstMoment: [Float], secondMoment: [Float], step: Int, configuration: Configuration) {
+        precondition(firstMoment.count == secondMoment.count && step >= 0)
+        (self.firstMoment, self.secondMoment, self.step) = (firstMoment, secondMoment, step)
+        self.configuration = configuration
+    }
+
     /// Updates the slice in place.
     ///
     /// - Parameters:

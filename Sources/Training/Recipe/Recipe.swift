@@ -22,6 +22,8 @@ public struct Recipe: Codable, Equatable, Sendable {
     public var optimizer = Optimizer()
     /// The loop.
     public var training = Training()
+    /// What is saved to go on from.
+    public var checkpoint = Checkpoint()
     /// Which rank computes which image of a batch.
     public var sampler = Sampler()
     /// Anchor embeddings that a node keeps from epoch to epoch.
@@ -213,6 +215,18 @@ public struct Recipe: Codable, Equatable, Sendable {
         public enum NonFinite: String, Codable, CaseIterable, Sendable {
             case stop, skip
         }
+    }
+
+    /// What is saved to go on from.
+    public struct Checkpoint: Codable, Equatable, Sendable {
+        /// Steps between checkpoints; 0 leaves it to the time
+        public var everySteps = 500
+        /// Seconds between checkpoints, whichever comes first; 0 leaves it to the steps
+        public var everySeconds = 120.0
+        /// How many of the newest stay
+        public var keep = 2
+        /// Failed saves in a row after which the run stops
+        public var maximumFailures = 3
     }
 
     /// Which rank computes which image of a batch.

@@ -11,6 +11,7 @@ public enum RecipeReference {
         ("lora", "The adapters."),
         ("optimizer", "The optimiser and its schedule."),
         ("training", "The loop."),
+        ("checkpoint", "What is saved to go on from."),
         ("sampler", "Which rank computes which image of a batch."),
         ("anchorStore", "Anchor embeddings that a node keeps from epoch to epoch."),
         ("node", "What the ranks of a node share."),
@@ -26,7 +27,7 @@ public enum RecipeReference {
     /// All fields, section by section.
     public static let fields: [RecipeField] =
         runFields + modelFields + dataFields + promptFields + methodFields + optimizerFields + trainingFields
-        + nodeFields + evaluationFields
+        + checkpointFields + nodeFields + evaluationFields
 
     private static let runFields: [RecipeField] = [
         .text("run.name", \.run.name, rule: .name, shapesResult: false, "Name of the run and of its folder"),
@@ -165,6 +166,20 @@ public enum RecipeReference {
         .integer(
             "training.maximumSkips", \.training.maximumSkips, 0...1_000_000, shapesResult: false,
             "Steps that may be skipped one after another before the run stops"),
+    ]
+
+    private static let checkpointFields: [RecipeField] = [
+        .integer(
+            "checkpoint.everySteps", \.checkpoint.everySteps, count, shapesResult: false,
+            "Steps between checkpoints; 0 leaves it to the time"),
+        .number(
+            "checkpoint.everySeconds", \.checkpoint.everySeconds, weight, shapesResult: false,
+            "Seconds between checkpoints, whichever comes first; 0 leaves it to the steps"),
+        .integer(
+            "checkpoint.keep", \.checkpoint.keep, 2...1_000_000, shapesResult: false, "How many of the newest stay"),
+        .integer(
+            "checkpoint.maximumFailures", \.checkpoint.maximumFailures, 1...1_000_000, shapesResult: false,
+            "Failed saves in a row after which the run stops"),
     ]
 
     private static let nodeFields: [RecipeField] = [

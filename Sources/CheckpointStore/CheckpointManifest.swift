@@ -1,0 +1,138 @@
+import Foundation
+import WeightFiles
+
+/// What a checkpoint holds and of which run; `manifest.json`, written last.
+///
+/// Its own digest is the SHA-256 of its text with an empty digest, and its text is the only one that its contents have
+/// (sorted keys, no floats), so a changed byte anywhere shows.
+public struct CheckpointManifest: Codable, Sendable, Equatable {
+    /// The version of this form.
+    public static let currentSchema = 1
+
+    /// A setting that shapes the result.
+    public struct Setting: Codable, Sendable, Equatable {
+        /// The recipe's key, or a name such as `weights` for what is not in the recipe.
+        public var key: String
+        /// Its value as text.
+        public var value: String
+
+        /// Names a setting.
+        public init(key: String, value: String) { (self.key, self.value) = (key, value) }
+    }
+
+    /// One rank's file.
+    public struct Shard: Codable, Sendable, Equatable {
+        /// The file's name in the checkpoint's folder.
+        public var name: String
+        /// Its size.
+        public var bytes: Int
+        /// SHA-256 of the file in hexadecimal digits.
+        public var sha256: String
+        /// The first of the numbers it holds.
+        public var first: Int
+        /// How many it holds of parameters and of each moment.
+        public var count: Int
+    }
+
+    /// The version of the form.
+    public var schema: Int
+    /// Steps done.
+    public var step: Int
+    /// Images seen.
+    public var images: Int
+    /// Updates the optimiser has made.
+    public var updates: Int
+    /// Batches skipped in a row, and in all.
+    public var skipsInARow: Int
+    /// Batches skipped in all.
+    public var skips: Int
+    /// Ranks that wrote it.
+    public var worldSize: Int
+    /// Trainable numbers.
+    public var parameterCount: Int
+    /// What shapes the result, in a fixed order.
+    public var settings: [Setting]
+    /// The files, in the order of ranks.
+    public var shards: [Shard]
+    /// SHA-256 of this text with an empty digest.
+    public var digest: String
+
+    /// The manifest of a state whose shards are written.
+    init(
+        of state: CheckpointState, parameterCount: Int, settings: [Setting], shards: [Shard]
+    ) {
+        (schema, step, images) = (Self.currentSchema, state.step, state.images)
+        (updates, skipsInARow, skips) = (state.updates, state.skipsInARow, state.skips)
+        (worldSize, self.parameterCount) = (shards.count, parameterCount)
+        (self.settings, self.shards, digest) = (settings, shards, "")
+    }
+
+    /// The text, digest included.
+    func sealed() throws -> Data {
+        var sealed = self
+        sealed.digest = ""
+        let digest = SHA256Digest()
+        digest.update(Array(try sealed.text()))
+        sealed.digest = digest.hexadecimal()
+        return try sealed.text()
+    }
+
+    /// Reads a manifest. Throws `CheckpointError` of kind `damaged`.
+    init(reading data: Data, at path: String) throws(CheckpointError) {
+        func damaged(_ reason: String) -> CheckpointError {
+            CheckpointError(.damaged, at: path, reason, remedy: "use another checkpoint")
+        }
+        do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is no manifest") }
+        guard schema == Self.currentSchema else { throw damaged("has form \(schema), this program reads 1") }
+        guard (try? sealed()) == data else { throw damaged("does not match its own digest") }
+        guard step >= 0, images >= 0, updates >= 0, skips >= skipsInARow, skipsInARow >= 0, parameterCount >= 0,
+            worldSize == shards.count
+        else { throw damaged("holds impossible numbers") }
+        var next = 0
+        for shard in shards {
+            guard shard.first == next, shard.count >= 0, shard.count <= parameterCount - next, shard.bytes >= 0,
+                !shard.name.contains("/"), !shard.name.hasPrefix(".")
+            else { throw damaged("lists files that do not cover the parameters once") }
+            next += shard.count
+        }
+        guard next == parameterCount else { throw damaged("lists files that do not cover the parameters once") }
+    }
+
+    private func text() throws -> Data {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
+        return try encoder.encode(self) + Data("\n".utf8)
+    }
+}
+
+/// What a run has learnt and counted at the end of a step.
+public struct CheckpointState: Sendable, Equatable {
+    /// Steps done.
+    public var step: Int
+    /// Images seen.
+    public var images: Int
+    /// Updates the optimiser has made.
+    public var updates: Int
+    /// Batches skipped in a row.
+    public var skipsInARow: Int
+    /// Batches skipped in all.
+    public var skips: Int
+    /// The numbers from `first` on: all of them after loading, a rank's slice for saving.
+    public var first: Int
+    /// LoRA matrices.
+    public var parameters: [Float]
+    /// Adam's running mean of the gradient.
+    public var firstMoment: [Float]
+    /// Adam's running mean of its square.
+    public var secondMoment: [Float]
+
+    /// Puts a state together.
+    public init(
+        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, first: Int, parameters: [Float],
+        firstMoment: [Float], secondMoment: [Float]
+    ) {
+        (self.step, self.images, self.updates) = (step, images, updates)
+        (self.skipsInARow, self.skips, self.first) = (skipsInARow, skips, first)
+        (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
+    }
+}

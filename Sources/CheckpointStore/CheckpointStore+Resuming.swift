@@ -1,0 +1,138 @@
+public import Collectives
+import Foundation
+
+extension CheckpointStore {
+    /// Where a run is to go on.
+    public enum Choice: Sendable, Equatable {
+        /// The newest checkpoint that is whole; nothing if there is none at all.
+        case auto
+        /// This checkpoint and no other.
+        case path(String)
+    }
+
+    /// A checkpoint that was chosen, the same on all ranks.
+    public struct Resumed: Sendable {
+        /// Its folder.
+        public let path: String
+        /// All of the run's numbers.
+        public let state: CheckpointState
+        /// Newer checkpoints that cannot be used, each with its reason.
+        public let skipped: [String]
+    }
+
+    /// Chooses a checkpoint and gives it to all ranks; nil if the store is empty. Collective: rank 0 alone reads.
+    ///
+    /// - Parameter identity: What this run is; another one's checkpoint is refused with the list of differences.
+    /// - Parameter allowed: Keys that may differ.
+    ///
+    /// Throws `CheckpointError` on all ranks: `noneUsable` when all candidates are damaged, `damaged` for a path that is,
+    /// `changed`; and `CollectivesError`.
+    public func resume(
+        _ choice: Choice, identity: Identity, allowing allowed: [String], communicator: any Communicator
+    ) throws -> Resumed? {
+        communicator.phase = "resume"
+        var verdict = Verdict()
+        var state: CheckpointState?
+        if communicator.isRoot {
+            do throws(CheckpointError) {
+                (verdict, state) = try choose(choice, identity, allowed)
+            } catch {
+                verdict.failure = .init(error)
+            }
+        }
+        let told = try communicator.broadcast(bytes: Array(try JSONEncoder().encode(verdict)), from: 0)
+        verdict = try JSONDecoder().decode(Verdict.self, from: Data(told))
+        if let failure = verdict.failure { throw failure.error }
+        guard let counts = verdict.counts else { return nil }
+        var numbers = state.map { $0.parameters + $0.firstMoment + $0.secondMoment } ?? []
+        if numbers.isEmpty { numbers = [Float](repeating: 0, count: 3 * identity.parameterCount) }
+        try numbers.withUnsafeMutableBytes { try communicator.broadcast(buffer: $0, from: 0) }
+        let count = identity.parameterCount
+        return Resumed(
+            path: verdict.path,
+            state: CheckpointState(
+                step: counts[0], images: counts[1], updates: counts[2], skipsInARow: counts[3], skips: counts[4],
+                first: 0, parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
+                secondMoment: Array(numbers[(2 * count)...])),
+            skipped: verdict.skipped)
+    }
+
+    /// What rank 0 tells the others.
+    private struct Verdict: Codable {
+        var path = ""
+        var counts: [Int]?
+        var skipped: [String] = []
+        var failure: Failure?
+
+        struct Failure: Codable {
+            let kind, path, reason, remedy: String
+
+            init(_ error: CheckpointError) {
+                (kind, path, reason, remedy) = (error.kind.rawValue, error.path, error.reason, error.remedy)
+            }
+
+            var error: CheckpointError {
+                CheckpointError(CheckpointError.Kind(rawValue: kind) ?? .damaged, at: path, reason, remedy: remedy)
+            }
+        }
+    }
+
+    private func choose(
+        _ choice: Choice, _ identity: Identity, _ allowed: [String]
+    ) throws(CheckpointError) -> (Verdict, CheckpointState?) {
+        var verdict = Verdict()
+        let candidates: [String]
+        switch choice {
+        case .auto: candidates = list().map(\.path)
+        case .path(let path): candidates = [path]
+        }
+        for path in candidates {
+            let manifest: CheckpointManifest
+            let state: CheckpointState
+            do throws(CheckpointError) {
+                (manifest, state) = try Self.load(path)
+            } catch {
+                if case .path = choice { throw error }
+                verdict.skipped.append("\(error.path): \(error.reason)")
+                continue
+            }
+            try compare(manifest, identity, allowed, at: path)
+            verdict.path = path
+            verdict.counts = [state.step, state.images, state.updates, state.skipsInARow, state.skips]
+            return (verdict, state)
+        }
+        guard candidates.isEmpty else {
+            throw CheckpointError(
+                .noneUsable, at: folder,
+                "none of \(candidates.count) checkpoints can be used: "
+                    + verdict.skipped.joined(separator: "; "),
+                remedy: "bring one back from a copy, or begin anew with --resume none --overwrite")
+        }
+        return (verdict, nil)
+    }
+
+    /// Refuses a checkpoint of a run that differs in what shapes the result.
+    private func compare(
+        _ manifest: CheckpointManifest, _ identity: Identity, _ allowed: [String], at path: String
+    ) throws(CheckpointError) {
+        let now = Dictionary(identity.settings.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
+        let known = Set(manifest.settings.map(\.key))
+        var differences = manifest.settings.compactMap { old -> String? in
+            let value = now[old.key] ?? "nothing"
+            return value == old.value || allowed.contains(old.key) ? nil : "\(old.key) was \(old.value), is \(value)"
+        }
+        differences += identity.settings.filter { !known.contains($0.key) && !allowed.contains($0.key) }
+            .map { "\($0.key) was nothing, is \($0.value)" }
+        guard differences.isEmpty else {
+            throw CheckpointError(
+                .changed, at: path, "is of a run with other settings: " + differences.joined(separator: "; "),
+                remedy: "restore them, allow a key with --allow-change KEY, or take another run.name")
+        }
+        guard manifest.parameterCount == identity.parameterCount else {
+            throw CheckpointError(
+                .changed, at: path,
+                "holds \(manifest.parameterCount) trainable numbers, this run has \(identity.parameterCount)",
+                remedy: "take another run.name")
+        }
+    }
+}

@@ -1,0 +1,120 @@
+import Foundation
+import Tensors
+import WeightFiles
+
+// checkpoints/
+//   step-000012/state-00-of-04.safetensors ...   a rank's slice: parameters, first_moment, second_moment
+//   step-000012/manifest.json                    written last; a folder without it is no checkpoint
+//   .tmp-000016-4711/                            being written, or left by a run that was killed
+//   LATEST                                       the newest one's name, a hint for people
+//
+// A checkpoint comes into being by renaming its finished, flushed folder. Nothing is deleted before something newer
+// stands, and what is deleted is renamed first, so a kill at any instant leaves only whole checkpoints under step-*.
+
+/// The checkpoints of one run.
+public struct CheckpointStore: Sendable {
+    /// The folder that holds them.
+    public let folder: String
+    /// How many of the newest stay.
+    public let keep: Int
+
+    /// Names the store of a run without touching the disk.
+    ///
+    /// - Parameter keep: How many of the newest checkpoints stay; two or more, so that a damaged one is not the last.
+    public init(folder: String, keep: Int = 2) {
+        precondition(keep >= 2, "at least two checkpoints are kept")
+        (self.folder, self.keep) = (folder, keep)
+    }
+
+    /// A checkpoint found on disk.
+    public struct Found: Sendable, Equatable {
+        /// Its folder.
+        public let path: String
+        /// Steps done, from the folder's name.
+        public let step: Int
+    }
+
+    static let prefix = "step-"
+    static let manifestName = "manifest.json"
+    /// Far above any manifest; a larger file is not read.
+    private static let manifestLimit = 16 << 20
+
+    static func name(step: Int) -> String {
+        let digits = String(step)
+        return prefix + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+    }
+
+    /// All folders of checkpoints, newest first; whether they are whole is for `verify` to say.
+    public func list() -> [Found] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+        return names.compactMap { name -> Found? in
+            guard name.hasPrefix(Self.prefix), let step = Int(name.dropFirst(Self.prefix.count)), step >= 0,
+                Self.name(step: step) == name
+            else { return nil }
+            return Found(path: folder + "/" + name, step: step)
+        }.sorted { $0.step > $1.step }
+    }
+
+    /// Reads a checkpoint's manifest. Throws `CheckpointError` of kind `damaged`.
+    public static func manifest(of path: String) throws(CheckpointError) -> CheckpointManifest {
+        let file = path + "/" + manifestName
+        let attributes = try? FileManager.default.attributesOfItem(atPath: file)
+        guard let size = attributes?[.size] as? Int, attributes?[.type] as? FileAttributeType == .typeRegular else {
+            throw CheckpointError(.damaged, at: file, "is missing", remedy: "use another checkpoint")
+        }
+        guard size <= manifestLimit, let data = FileManager.default.contents(atPath: file) else {
+            throw CheckpointError(.damaged, at: file, "cannot be read", remedy: "use another checkpoint")
+        }
+        return try CheckpointManifest(reading: data, at: file)
+    }
+
+    /// Reads a whole checkpoint and compares every file with the manifest. Throws `CheckpointError` of kind `damaged`.
+    public static func load(_ path: String) throws(CheckpointError) -> (CheckpointManifest, CheckpointState) {
+        let manifest = try manifest(of: path)
+        var state = CheckpointState(
+            step: manifest.step, images: manifest.images, updates: manifest.updates,
+            skipsInARow: manifest.skipsInARow, skips: manifest.skips, first: 0, parameters: [], firstMoment: [],
+            secondMoment: [])
+        for shard in manifest.shards {
+            let parts = try tensors(of: shard, at: path + "/" + shard.name)
+            state.parameters += parts[0]
+            state.firstMoment += parts[1]
+            state.secondMoment += parts[2]
+        }
+        return (manifest, state)
+    }
+
+    /// The numbers of a shard, in the order of `ShardTensor`.
+    private static func tensors(
+        of shard: CheckpointManifest.Shard, at file: String
+    ) throws(CheckpointError) -> [[Float]] {
+        func damaged(_ reason: String) -> CheckpointError {
+            CheckpointError(.damaged, at: file, reason, remedy: "use another checkpoint")
+        }
+        let (digest, names, parts): (String, [String], [[Float]])
+        do throws(WeightFileError) {
+            let table = try SafetensorsFile.read(file)
+            (digest, names) = (table.fileDigest(), table.names)
+            parts = try ShardTensor.allCases.map { tensor throws(WeightFileError) in
+                try table.tensor(tensor.rawValue).elements
+            }
+        } catch {
+            throw damaged("\(error)")
+        }
+        guard digest == shard.sha256 else { throw damaged("has another SHA-256 than the manifest says") }
+        guard parts.allSatisfy({ $0.count == shard.count }), names.count == parts.count else {
+            throw damaged("holds other tensors than the manifest says")
+        }
+        return parts
+    }
+
+    /// Throws what is wrong with a checkpoint; returns its manifest when nothing is.
+    public static func verify(_ path: String) throws(CheckpointError) -> CheckpointManifest { try load(path).0 }
+}
+
+/// The tensors of a shard.
+enum ShardTensor: String, CaseIterable {
+    case parameters
+    case firstMoment = "first_moment"
+    case secondMoment = "second_moment"
+}

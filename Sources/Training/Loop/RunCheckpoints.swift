@@ -1,0 +1,86 @@
+package import CheckpointStore
+package import Collectives
+import Datasets
+import Foundation
+import LowRankAdaptation
+package import Telemetry
+import WeightFiles
+
+/// A run's dealings with its checkpoints: when one is due, what goes in, and what to do when saving fails.
+package struct RunCheckpoints {
+    /// What the user asked to go on from.
+    package enum Request: Sendable, Equatable {
+        /// The newest whole checkpoint of the run's folder, or from the start if it has none.
+        case auto
+        /// Nothing: a folder that holds a run is refused.
+        case none
+        /// This checkpoint.
+        case path(String)
+    }
+
+    package let store: CheckpointStore
+    private let identity: CheckpointStore.Identity
+    private let settings: Recipe.Checkpoint
+    private let communicator: any Communicator
+    private var failuresInARow = 0
+    private var lastSave = ContinuousClock.now
+
+    package init(
+        _ recipe: Recipe, folder: RunFolder, loaded: LoadedModel, data: TrainingData, parameterCount: Int,
+        communicator: any Communicator
+    ) {
+        settings = recipe.checkpoint
+        self.communicator = communicator
+        store = CheckpointStore(folder: folder.checkpoints, keep: recipe.checkpoint.keep)
+        var resolved = recipe
+        resolved.preprocessing = recipe.resolvedPreprocessing
+        let shaping = RecipeReference.fields.filter(\.shapesResult).map {
+            CheckpointManifest.Setting(key: $0.key, value: "\($0.value(resolved))")
+        }
+        let digest = SHA256Digest()
+        for index in 0..<data.training.count { digest.update(Array((data.training.id(index) + "\n").utf8)) }
+        identity = CheckpointStore.Identity(
+            settings: shaping + [
+                .init(key: "weights", value: loaded.baseDigest), .init(key: "images", value: digest.hexadecimal()),
+            ], parameterCount: parameterCount)
+    }
+
+    /// The state to go on from, on all ranks. Collective. Throws `CheckpointError`.
+    package func resume(
+        _ request: Request, allowing keys: [String]
+    ) throws -> CheckpointStore.Resumed? {
+        switch request {
+        case .none: nil
+        case .auto: try store.resume(.auto, identity: identity, allowing: keys, communicator: communicator)
+        case .path(let path):
+            try store.resume(.path(path), identity: identity, allowing: keys, communicator: communicator)
+        }
+    }
+
+    /// True when the clock says so; asked on rank 0.
+    package var isDue: Bool {
+        settings.everySeconds > 0 && ContinuousClock.now - lastSave >= .seconds(settings.everySeconds)
+    }
+
+    /// Saves. Collective; a failure is a warning until there are too many in a row. Throws `TrainingError`.
+    package mutating func save(_ state: CheckpointState, log: RunLog) throws {
+        let started = ContinuousClock.now
+        let saved = try store.save(state, identity: identity, communicator: communicator)
+        lastSave = ContinuousClock.now
+        switch saved {
+        case .published(let path):
+            failuresInARow = 0
+            let seconds = (lastSave - started) / .seconds(1)
+            log.message(.info, "checkpoint \(path), \(String(format: "%.3f", seconds)) s")
+        case .failed(let reason):
+            failuresInARow += 1
+            let line = "checkpoint after step \(state.step) failed (\(failuresInARow) in a row): \(reason)"
+            guard failuresInARow < settings.maximumFailures else {
+                throw TrainingError(
+                    .cannotWrite, line,
+                    remedy: "make room or mend the folder; the same command goes on from the last checkpoint")
+            }
+            if communicator.isRoot { log.warning(line) }
+        }
+    }
+}

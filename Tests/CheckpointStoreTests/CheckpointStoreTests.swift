@@ -1,0 +1,183 @@
+import CheckpointStore
+import Collectives
+import Foundation
+import Testing
+
+/// What stands on disk after saving, what is believed of it afterwards, and what is not.
+@Suite struct CheckpointStoreTests {
+    private let folder: String
+    private static let count = 23
+    private static let settings = [
+        CheckpointManifest.Setting(key: "lora.rank", value: "4"), .init(key: "weights", value: "abc"),
+    ]
+    private let identity = CheckpointStore.Identity(settings: settings, parameterCount: count)
+
+    init() throws {
+        folder = NSTemporaryDirectory() + "kedge-checkpoint-tests-\(UUID().uuidString)"
+        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+    }
+
+    private var store: CheckpointStore { CheckpointStore(folder: folder) }
+    private var names: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted() }
+
+    /// Numbers that tell step, kind and place apart.
+    private static func state(_ step: Int, _ range: Range<Int> = 0..<count) -> CheckpointState {
+        func values(_ kind: Float) -> [Float] { range.map { Float(step) + kind + Float($0) / 64 } }
+        return CheckpointState(
+            step: step, images: 4 * step, updates: step, skipsInARow: 1, skips: 2, first: range.lowerBound,
+            parameters: values(0.1), firstMoment: values(0.2), secondMoment: values(0.3))
+    }
+
+    private func save(_ step: Int, ranks: Int = 1) throws {
+        let (store, identity) = (store, identity)
+        try InProcessCommunicator.run(ranks: ranks) { communicator in
+            let slice = ParameterSlices(count: Self.count, ranks: ranks).range(of: communicator.rank)
+            let saved = try store.save(Self.state(step, slice), identity: identity, communicator: communicator)
+            guard case .published = saved else {
+                Issue.record("\(saved)")
+                return
+            }
+        }
+    }
+
+    private func resume(
+        _ choice: CheckpointStore.Choice = .auto, ranks: Int = 1, _ identity: CheckpointStore.Identity? = nil,
+        allowing keys: [String] = []
+    ) throws -> CheckpointStore.Resumed? {
+        let (store, identity) = (store, identity ?? self.identity)
+        let all = try InProcessCommunicator.run(ranks: ranks) {
+            try store.resume(choice, identity: identity, allowing: keys, communicator: $0)
+        }
+        #expect(all.allSatisfy { $0?.state == all[0]?.state && $0?.path == all[0]?.path }, "ranks got different states")
+        return all[0]
+    }
+
+    @Test(arguments: [1, 2, 3, 5], [1, 2, 4]) func anyNumberOfRanksReadsWhatAnyNumberWrote(
+        writers: Int, readers: Int
+    ) throws {
+        try save(7, ranks: writers)
+        let resumed = try #require(try resume(ranks: readers))
+        #expect(resumed.state == Self.state(7))
+        #expect(resumed.skipped.isEmpty)
+    }
+
+    @Test func anEmptyStoreGivesNothing() throws { #expect(try resume() == nil) }
+
+    @Test func theNewestStayAndNothingElseIsLeft() throws {
+        for step in [0, 3, 12, 100] { try save(step) }
+        #expect(names == ["LATEST", "step-000012", "step-000100"])
+        #expect(try #require(try resume()).state.step == 100)
+    }
+
+    @Test func whatAKilledRunLeftIsNoCheckpointAndGoes() throws {
+        try save(3)
+        for name in [".tmp-000004", ".trash-step-000001-17", "step-000009"] {
+            try FileManager.default.createDirectory(atPath: folder + "/" + name, withIntermediateDirectories: true)
+        }
+        // A folder without a manifest is named and passed over.
+        let resumed = try #require(try resume())
+        #expect(resumed.state.step == 3)
+        #expect(resumed.skipped.count == 1 && resumed.skipped[0].contains("step-000009/manifest.json: is missing"))
+        try save(10)
+        #expect(!names.contains { $0.hasPrefix(".") })
+    }
+
+    /// Every byte of a checkpoint matters: whichever is changed, the checkpoint is not used.
+    @Test func everyChangedByteIsNoticed() throws {
+        try save(3)
+        try save(4, ranks: 2)
+        let path = folder + "/step-000004"
+        for name in try FileManager.default.contentsOfDirectory(atPath: path).sorted() {
+            let file = path + "/" + name
+            let whole = try #require(FileManager.default.contents(atPath: file))
+            for index in whole.indices {
+                var damaged = whole
+                damaged[index] ^= UInt8(1 << (index % 8))
+                try damaged.write(to: URL(fileURLWithPath: file))
+                #expect(throws: CheckpointError.self, "byte \(index) of \(name)") { try CheckpointStore.verify(path) }
+            }
+            for length in [0, 1, whole.count / 2, whole.count - 1] {
+                try whole.prefix(length).write(to: URL(fileURLWithPath: file))
+                #expect(throws: CheckpointError.self, "\(name) of \(length) bytes") { try CheckpointStore.verify(path) }
+            }
+            try (whole + Data([10])).write(to: URL(fileURLWithPath: file))
+            #expect(throws: CheckpointError.self, "a longer \(name)") { try CheckpointStore.verify(path) }
+            #expect(try #require(try resume()).state.step == 3)
+            try whole.write(to: URL(fileURLWithPath: file))
+        }
+        #expect(try #require(try resume()).state.step == 4)
+    }
+
+    @Test func onlyDamagedOnesAreAnErrorNotAFreshStart() throws {
+        try save(3)
+        try FileManager.default.removeItem(atPath: folder + "/step-000003/state-00-of-01.safetensors")
+        let error = try #require(throws: CheckpointError.self) { try resume(ranks: 2) }
+        #expect(error.kind == .noneUsable)
+        #expect(error.description.contains("none of 1 checkpoints can be used"))
+    }
+
+    @Test func aNamedCheckpointHasNoSubstitute() throws {
+        for step in [3, 4] { try save(step) }
+        #expect(try #require(try resume(.path(folder + "/step-000003"))).state.step == 3)
+        try Data("x".utf8).write(to: URL(fileURLWithPath: folder + "/step-000003/manifest.json"))
+        let error = try #require(throws: CheckpointError.self) { try resume(.path(folder + "/step-000003")) }
+        #expect(error.kind == .damaged)
+    }
+
+    @Test func anotherRunsCheckpointIsRefusedWithTheDifferences() throws {
+        try save(3)
+        var other = identity
+        other.settings[0].value = "8"
+        other.settings.append(.init(key: "data.flips", value: "none"))
+        let error = try #require(throws: CheckpointError.self) { try resume(ranks: 2, other) }
+        #expect(error.kind == .changed)
+        #expect(error.reason.contains("lora.rank was 4, is 8; data.flips was nothing, is none"))
+        #expect(try resume(other, allowing: ["lora.rank", "data.flips"]) != nil)
+        other = CheckpointStore.Identity(settings: Self.settings, parameterCount: 24)
+        #expect(try #require(throws: CheckpointError.self) { try resume(other) }.kind == .changed)
+    }
+
+    private func resume(
+        _ identity: CheckpointStore.Identity, allowing keys: [String] = []
+    ) throws -> CheckpointStore.Resumed? { try resume(.auto, ranks: 1, identity, allowing: keys) }
+
+    private func resume(ranks: Int, _ identity: CheckpointStore.Identity) throws -> CheckpointStore.Resumed? {
+        try resume(.auto, ranks: ranks, identity)
+    }
+
+    /// /dev/full takes no byte: the save fails on all ranks alike, and what stood stands.
+    @Test func aSaveThatFailsHarmsNothing() throws {
+        try save(3)
+        let file = folder + "/blocked"
+        try Data().write(to: URL(fileURLWithPath: file))
+        let (broken, identity) = (CheckpointStore(folder: file + "/checkpoints"), identity)
+        let answers = try InProcessCommunicator.run(ranks: 3) { communicator in
+            try broken.save(
+                Self.state(4, ParameterSlices(count: Self.count, ranks: 3).range(of: communicator.rank)),
+                identity: identity, communicator: communicator)
+        }
+        for answer in answers {
+            guard case .failed(let reason) = answer else {
+                Issue.record("\(answer)")
+                continue
+            }
+            #expect(reason.contains("cannot be written"))
+        }
+        #expect(try #require(try resume()).state == Self.state(3))
+    }
+
+    @Test func theSameStepAgainTakesTheOldOnesPlace() throws {
+        try save(3, ranks: 2)
+        try save(3)
+        #expect(names == ["LATEST", "step-000003"])
+        #expect(try #require(try resume()).state == Self.state(3))
+    }
+
+    @Test func aLockIsHeldByOneAndNamesItsHolder() throws {
+        let first = try RunLock(folder: folder)
+        let error = try #require(throws: CheckpointError.self) { try RunLock(folder: folder) }
+        #expect(error.kind == .locked)
+        #expect(error.reason.contains("process \(ProcessInfo.processInfo.processIdentifier)"))
+        withExtendedLifetime(first) {}
+    }
+}
