@@ -26,7 +26,7 @@ public protocol Communicator: AnyObject {
     var phase: String { get set }
 
     /// Bytes this rank has sent to others, as an exchange without detours needs them: its part to every other rank in a
-    /// gather, what is meant for each in an all-to-all, headers included; broadcasts are not counted.
+    /// gather, what is meant for each in an all-to-all, headers included; broadcasts and reductions are not counted.
     var bytesSent: Int { get }
 
     /// Returns when every rank has called it.
@@ -70,7 +70,7 @@ public protocol Communicator: AnyObject {
         byteCount: Int, kind: NodeSharedMemory.Kind, temporaryFolder: String
     ) throws -> NodeSharedMemory
     /// Brings what rank 0 wrote to all copies and makes them read-only.
-    func publish(_ memory: NodeSharedMemory, kind: NodeSharedMemory.Kind) throws
+    func publish(_ memory: NodeSharedMemory) throws
     /// Stops all ranks after an error on this one: under MPI it ends every process with `code` and does not return.
     ///
     /// Other communicators make the other ranks' operations throw and return; the caller then exits by itself. The

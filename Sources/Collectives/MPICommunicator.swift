@@ -172,6 +172,8 @@ private final class MPITransport: Transport {
         }
         try check(code, "MPI_Win_allocate_shared")
         windows.append(window)
+        // Windows do not take over the communicator's handler.
+        try check(MPI_Win_set_errhandler(window, kedge_mpi_errors_return()), "MPI_Win_set_errhandler")
         var (extent, unit) = (MPI_Aint(0), Int32(0))
         let query = withUnsafeMutablePointer(to: &start) { MPI_Win_shared_query(window, 0, &extent, &unit, $0) }
         try check(query, "MPI_Win_shared_query")

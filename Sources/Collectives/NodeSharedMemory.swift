@@ -2,7 +2,8 @@ import Glibc
 
 // One copy of what every rank of a node reads: rank 0 writes it, `publish` brings it to one rank of every node, and from
 // then on nobody can write. Where the copy lies is decided on each node by its first rank:
-//   window  an MPI-3 shared window (MPI_Win_allocate_shared), which lives in /dev/shm
+//   window  an MPI-3 shared window (MPI_Win_allocate_shared), which lives in /dev/shm; the first rank has all its pages
+//           made before anybody writes, because a page that is not there any more would be a SIGBUS
 //   file    a file of the temporary folder, where /dev/shm is too small (64 MiB in a default container; writing beyond
 //           its end would be a SIGBUS). It loses its name before it gets its size, and the others open it through
 //           /proc/PID/fd, so nothing is left of it whenever a rank may die
@@ -34,6 +35,8 @@ public final class NodeSharedMemory: @unchecked Sendable {
     public let start: UnsafeMutableRawPointer
     /// The size.
     public let byteCount: Int
+    /// What was asked for.
+    public let kind: Kind
     /// Where it lies on this node.
     public let placement: Placement
     /// True after `publish`: a write is a fault of the program and ends it.
@@ -41,29 +44,40 @@ public final class NodeSharedMemory: @unchecked Sendable {
     private let isMapped: Bool
 
     /// Memory of this process alone.
-    package init(ownBytes byteCount: Int) throws(NodeMemoryFault) {
+    package init(ownBytes byteCount: Int, kind: Kind) throws(NodeMemoryFault) {
         start = try Self.map(byteCount, file: -1)
-        (self.byteCount, placement, isMapped) = (byteCount, .own, true)
+        (self.byteCount, self.kind, placement, isMapped) = (byteCount, kind, .own, true)
     }
 
     /// Memory of a file that is open.
     package init(file descriptor: Int32, in folder: String, byteCount: Int) throws(NodeMemoryFault) {
         start = try Self.map(byteCount, file: descriptor)
-        (self.byteCount, placement, isMapped) = (byteCount, .file(folder: folder), true)
+        (self.byteCount, kind, placement, isMapped) = (byteCount, .window, .file(folder: folder), true)
     }
 
     /// Memory of a window, which its owner frees.
     init(window start: UnsafeMutableRawPointer, byteCount: Int) {
-        (self.start, self.byteCount, placement, isMapped) = (start, byteCount, .window, false)
+        (self.start, self.byteCount, kind, placement, isMapped) = (start, byteCount, .window, .window, false)
         Self.adviseHugePages(start, byteCount)
     }
 
     deinit { if isMapped { munmap(start, max(byteCount, 1)) } }
 
-    /// Refuses all writing from now on.
-    func seal() {
-        mprotect(start, byteCount, PROT_READ)
-        isSealed = true
+    /// Refuses all writing from now on; false if the system does not.
+    func seal() -> Bool {
+        isSealed = mprotect(start, byteCount, PROT_READ) == 0
+        return isSealed
+    }
+
+    /// Has all pages made, for writing; false when there are not enough. Systems that cannot do so on demand (Linux before
+    /// 5.14) make them when they are written.
+    func populate() -> Bool {
+        let populateForWriting: Int32 = 23  // MADV_POPULATE_WRITE, which older headers lack
+        while madvise(start, byteCount, populateForWriting) != 0 {
+            if errno == EINTR || errno == EAGAIN { continue }
+            return errno == EINVAL
+        }
+        return true
     }
 
     private static func map(_ byteCount: Int, file: Int32) throws(NodeMemoryFault) -> UnsafeMutableRawPointer {
@@ -89,30 +103,34 @@ package struct NodeMemoryFault: Error {
 /// What the first rank of a node decides, told to all ranks as one line.
 package enum NodeMemoryDecision: Equatable {
     case window
-    case file(path: String, folder: String)
+    case file(OpenFile, folder: String)
     case fault(String)
 
     /// Window where /dev/shm has room, else a new file that has all its bytes, else the reason why neither is possible.
     ///
     /// - Returns: The decision, and the descriptor of the file, to be closed when all ranks have opened it.
     package static func make(
-        byteCount: Int, sharedFolder: String = "/dev/shm", temporaryFolder: String
+        byteCount: Int, ranks: Int, allowsWindow: Bool = true, sharedFolder: String = "/dev/shm",
+        temporaryFolder: String
     ) -> (decision: Self, descriptor: Int32?) {
-        let wanted = byteCount + slack
+        let wanted = windowBytes(byteCount, ranks: ranks)
         let free = freeBytes(sharedFolder)
-        if free >= wanted { return (.window, nil) }
+        if free >= wanted && allowsWindow { return (.window, nil) }
         do throws(NodeMemoryFault) {
             let descriptor = try makeFile(byteCount, in: temporaryFolder)
-            return (.file(path: "/proc/\(getpid())/fd/\(descriptor)", folder: temporaryFolder), descriptor)
+            guard let file = OpenFile(of: descriptor) else { throw NodeMemoryFault("its file vanished") }
+            return (.file(file, folder: temporaryFolder), descriptor)
         } catch {
-            return (
-                .fault("\(sharedFolder) has \(free >> 20) MiB free, \(wanted >> 20) are needed; \(error.reason)"), nil
-            )
+            let shared = "\(sharedFolder) has \(free >> 20) MiB free, \(wanted >> 20) are needed"
+            return (.fault("\(shared); \(error.reason)"), nil)
         }
     }
 
-    /// What the MPI library itself keeps in shared memory beside a window.
-    package static let slack = 16 << 20
+    /// What /dev/shm must have free for a window: Open MPI wants a twentieth more than its size, and has files of 4 MiB
+    /// there for each rank.
+    package static func windowBytes(_ byteCount: Int, ranks: Int) -> Int {
+        byteCount + byteCount / 16 + (16 + 4 * ranks) << 20
+    }
 
     /// Bytes this user may still write below a folder; 0 where there is no such folder.
     static func freeBytes(_ folder: String) -> Int {
@@ -129,8 +147,10 @@ package enum NodeMemoryDecision: Equatable {
         guard descriptor >= 0 else {
             throw NodeMemoryFault("no file can be made in \(folder): \(String(cString: strerror(errno)))")
         }
+        _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         unlink(name)
-        let code = posix_fallocate(descriptor, 0, byteCount)
+        var code = posix_fallocate(descriptor, 0, byteCount)
+        while code == EINTR { code = posix_fallocate(descriptor, 0, byteCount) }
         guard code == 0 else {
             close(descriptor)
             throw NodeMemoryFault("\(folder) has no \(byteCount >> 20) MiB: \(String(cString: strerror(code)))")
@@ -141,7 +161,7 @@ package enum NodeMemoryDecision: Equatable {
     package var line: String {
         switch self {
         case .window: "window"
-        case .file(let path, let folder): "file\n\(path)\n\(folder)"
+        case .file(let file, let folder): "file\n\(file.line)\n\(folder)"
         case .fault(let reason): "fault\n\(reason)"
         }
     }
@@ -150,7 +170,8 @@ package enum NodeMemoryDecision: Equatable {
         let words = line.split(separator: "\n", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
         switch (words[0], words.count) {
         case ("window", 1): self = .window
-        case ("file", 3): self = .file(path: words[1], folder: words[2])
+        case ("file", 3):
+            self = OpenFile(line: words[1]).map { .file($0, folder: words[2]) } ?? .fault("an unreadable decision")
         default: self = .fault(words.count > 1 ? words[1] : "an unreadable decision")
         }
     }

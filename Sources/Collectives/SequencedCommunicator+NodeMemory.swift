@@ -10,41 +10,40 @@ extension SequencedCommunicator {
     public func makeNodeMemory(
         byteCount: Int, kind: NodeSharedMemory.Kind, temporaryFolder: String
     ) throws -> NodeSharedMemory {
-        try requireEqualCounts(agree(on: .nodeMemory, count: byteCount), operation: "makeNodeMemory")
+        try agreeOnMemory(.nodeMemory, byteCount: byteCount, kind: kind)
         let isShared = transport.sharesMemory && kind == .window
-        // Alone on its node a rank needs no shared memory, and no room in /dev/shm.
-        let decides = isShared && ranksOnNode > 1 && nodeRank == 0
-        let mine = decides ? NodeMemoryDecision.make(byteCount: byteCount, temporaryFolder: temporaryFolder) : nil
-        defer { if let descriptor = mine?.descriptor { close(descriptor) } }
-        let lines = try allGather(bytes: Array((mine?.decision.line ?? "").utf8)).map {
-            String(decoding: $0, as: UTF8.self)
-        }
-        let decisions = lines.map { $0.isEmpty ? nil : NodeMemoryDecision(line: $0) }
-        if let rank = decisions.firstIndex(where: { if case .fault = $0 { true } else { false } }),
-            case .fault(let reason) = decisions[rank]
-        {
-            throw nodeMemoryError(reason, rank: rank)
-        }
-        var fault: NodeMemoryFault?
+        // A window whose pages cannot all be had is given up for a file, on its node alone.
         var memory: NodeSharedMemory?
-        do {
-            memory = try attach(decisions[firstRanks[rank]], byteCount: byteCount, isShared: isShared)
-        } catch let found as NodeMemoryFault {
-            fault = found
+        for allowsWindow in [true, false] where try allMinimum([memory == nil ? 0 : 1])[0] == 0 {
+            // Alone on its node a rank needs no shared memory, and no room in /dev/shm.
+            let decides = memory == nil && isShared && ranksOnNode > 1 && nodeRank == 0
+            let mine =
+                decides
+                ? NodeMemoryDecision.make(
+                    byteCount: byteCount, ranks: ranksOnNode, allowsWindow: allowsWindow,
+                    temporaryFolder: temporaryFolder) : nil
+            defer { if let descriptor = mine?.descriptor { close(descriptor) } }
+            let decision = try decisionOfNode(mine?.decision)
+            if memory == nil {
+                memory = try attach(decision, byteCount: byteCount, isShared: isShared)
+            }
+            // Everybody waits here, so a file can be closed; ranks of a node give up together.
+            let misses = try allGather(bytes: [memory == nil ? 1 : 0])
+            if firstRanks.indices.contains(where: { firstRanks[$0] == firstRanks[rank] && misses[$0] == [1] }) {
+                memory = nil
+            }
         }
-        // Everybody waits here, so a file can be closed; a rank without memory tells all others.
-        let faults = try allGather(bytes: Array((fault?.reason ?? "").utf8))
-        if let rank = faults.firstIndex(where: { !$0.isEmpty }) {
-            throw nodeMemoryError(String(decoding: faults[rank], as: UTF8.self), rank: rank)
+        let missing = try allGather(bytes: [memory == nil ? 1 : 0]).firstIndex(of: [1])
+        guard missing == nil, let memory else {
+            throw nodeMemoryError("its memory could not be mapped", rank: missing ?? rank)
         }
-        guard let memory else { throw nodeMemoryError("no memory was made", rank: rank) }
         return memory
     }
 
-    public func publish(_ memory: NodeSharedMemory, kind: NodeSharedMemory.Kind) throws {
-        try requireEqualCounts(agree(on: .publish, count: memory.byteCount), operation: "publish")
+    public func publish(_ memory: NodeSharedMemory) throws {
+        try agreeOnMemory(.publish, byteCount: memory.byteCount, kind: memory.kind)
         let buffer = UnsafeMutableRawBufferPointer(start: memory.start, count: memory.byteCount)
-        if transport.sharesMemory && kind == .window {
+        if transport.sharesMemory && memory.kind == .window {
             if nodeRank == 0 { try inChunks(buffer) { try transport.broadcastToFirstRanks($0) } }
             try transport.synchroniseWindow()
             _ = try agree(on: .barrier, count: 0)
@@ -52,24 +51,44 @@ extension SequencedCommunicator {
         } else {
             try inChunks(buffer) { try transport.broadcast($0, from: 0) }
         }
-        memory.seal()
+        guard memory.seal() else { throw nodeMemoryError("it cannot be made read-only", rank: rank) }
     }
 
+    /// All ranks want the same amount of the same kind; the kind is the count's last bit.
+    private func agreeOnMemory(
+        _ operation: CollectiveOperation, byteCount: Int, kind: NodeSharedMemory.Kind
+    ) throws {
+        let headers = try agree(on: operation, count: byteCount << 1 | (kind == .window ? 1 : 0))
+        try requireEqualCounts(headers, operation: "\(operation)")
+    }
+
+    /// What the first rank of this rank's node has decided; throws on all ranks if any first rank has found no room.
+    private func decisionOfNode(_ mine: NodeMemoryDecision?) throws -> NodeMemoryDecision? {
+        let lines = try allGather(bytes: Array((mine?.line ?? "").utf8)).map { String(decoding: $0, as: UTF8.self) }
+        let decisions = lines.map { $0.isEmpty ? nil : NodeMemoryDecision(line: $0) }
+        for (rank, decision) in decisions.enumerated() {
+            if case .fault(let reason) = decision { throw nodeMemoryError(reason, rank: rank) }
+        }
+        return decisions[firstRanks[rank]]
+    }
+
+    /// This rank's view of its node's memory; nil where it cannot be had.
     private func attach(
         _ decision: NodeMemoryDecision?, byteCount: Int, isShared: Bool
-    ) throws -> NodeSharedMemory {
+    ) throws -> NodeSharedMemory? {
+        let kind: NodeSharedMemory.Kind = isShared ? .window : .private
         switch decision {
         case .window where isShared:
-            return NodeSharedMemory(window: try transport.makeWindow(byteCount: byteCount), byteCount: byteCount)
-        case .file(let path, let folder) where isShared:
-            let descriptor = open(path, O_RDWR | O_CLOEXEC)
-            guard descriptor >= 0 else {
-                throw NodeMemoryFault("\(path) cannot be opened: \(String(cString: strerror(errno)))")
-            }
+            let start = try transport.makeWindow(byteCount: byteCount)
+            let memory = NodeSharedMemory(window: start, byteCount: byteCount)
+            // The library only sizes its file: pages that are not there when they are written end the process.
+            return nodeRank == 0 && !memory.populate() ? nil : memory
+        case .file(let place, let folder) where isShared:
+            guard let descriptor = place.open() else { return nil }
             defer { close(descriptor) }
-            return try NodeSharedMemory(file: descriptor, in: folder, byteCount: byteCount)
+            return try? NodeSharedMemory(file: descriptor, in: folder, byteCount: byteCount)
         default:
-            return try NodeSharedMemory(ownBytes: byteCount)
+            return try? NodeSharedMemory(ownBytes: byteCount, kind: kind)
         }
     }
 

@@ -82,7 +82,7 @@ extension Check {
 
     /// What a node does without the room: it takes a file, if there is room for that.
     private static func shortOfRoom(_ node: Node, _ first: RankFacts, _ plan: MemoryFacts.Plan) -> Complaint? {
-        let needed = plan.weightBytes + NodeMemoryDecision.slack
+        let needed = NodeMemoryDecision.windowBytes(plan.weightBytes, ranks: node.ranks.count)
         guard first.memory.sharedFree ?? 0 < needed else { return nil }
         let found =
             (first.memory.sharedFree.map { "/dev/shm has \(size($0)) free" } ?? "no /dev/shm")

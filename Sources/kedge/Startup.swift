@@ -20,6 +20,8 @@ enum Startup {
                     + "(Haswell, Zen or newer)")
             exit(ExitCode.resources.rawValue)
         }
+        // A file that may not grow is an error of the call that writes it, with a line of its own.
+        signal(SIGXFSZ, SIG_IGN)
         let environment = ProcessInfo.processInfo.environment
         if environment[marker] == nil,
             let core = BLASEnvironment.coreTypeToSet(

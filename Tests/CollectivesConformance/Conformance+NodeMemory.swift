@@ -22,7 +22,7 @@ extension Conformance {
                     if communicator.isRoot {
                         message.withUnsafeBytes { memory.start.copyMemory(from: $0.baseAddress!, byteCount: byteCount) }
                     }
-                    try communicator.publish(memory, kind: kind)
+                    try communicator.publish(memory)
                     check.expect(memory.isSealed, "not sealed")
                     let seen = Array(UnsafeRawBufferPointer(start: memory.start, count: byteCount))
                     check.expect(seen == message, "\(byteCount) bytes (\(kind)) arrived changed")
@@ -39,10 +39,21 @@ extension Conformance {
                 check.equal(error.kind, .countMismatch, "kind")
             }
         },
+        ConformanceCase("ranks that ask for different kinds of memory all get an error") { communicator, check in
+            guard communicator.worldSize > 1 else { return }
+            do {
+                _ = try communicator.makeNodeMemory(
+                    byteCount: 1000, kind: communicator.isRoot ? .window : .private,
+                    temporaryFolder: NSTemporaryDirectory())
+                check.expect(false, "different kinds were accepted")
+            } catch let error as CollectivesError {
+                check.equal(error.kind, .countMismatch, "kind")
+            }
+        },
         ConformanceCase("a temporary folder that does not exist matters only without room") { communicator, check in
             let memory = try communicator.makeNodeMemory(
                 byteCount: 100, kind: .private, temporaryFolder: "/no/such/folder")
-            try communicator.publish(memory, kind: .private)
+            try communicator.publish(memory)
         },
     ]
 }

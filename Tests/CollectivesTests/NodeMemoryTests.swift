@@ -12,14 +12,14 @@ import Testing
 
     @Test func aWindowIsTakenWhereItHasRoom() {
         #expect(
-            NodeMemoryDecision.make(byteCount: 1000, sharedFolder: folder, temporaryFolder: "/no/such/folder")
+            NodeMemoryDecision.make(byteCount: 1000, ranks: 2, sharedFolder: folder, temporaryFolder: "/no/such/folder")
                 == (.window, nil))
     }
 
     @Test func aFileIsTakenWhereTheWindowHasNone() throws {
         let (decision, descriptor) = NodeMemoryDecision.make(
-            byteCount: 100_000, sharedFolder: "/no/such/folder", temporaryFolder: folder)
-        guard case .file(let path, folder) = decision else {
+            byteCount: 100_000, ranks: 2, sharedFolder: "/no/such/folder", temporaryFolder: folder)
+        guard case .file(let file, folder) = decision, let opened = file.open() else {
             Issue.record("\(decision)")
             return
         }
@@ -27,33 +27,34 @@ import Testing
         #expect((try? FileManager.default.contentsOfDirectory(atPath: folder)) == [], "the file has a name")
         // All blocks are there, so that no write can fail.
         var figures = stat()
-        #expect(stat(path, &figures) == 0)
+        defer { close(opened) }
+        #expect(fstat(opened, &figures) == 0)
         #expect(figures.st_size == 100_000 && figures.st_blocks * 512 >= 100_000)
         #expect(NodeMemoryDecision(line: decision.line) == decision)
     }
 
     @Test func withoutRoomAnywhereTheReasonNamesBothPlaces() {
         let (decision, _) = NodeMemoryDecision.make(
-            byteCount: 1 << 60, sharedFolder: folder, temporaryFolder: folder)
+            byteCount: 1 << 58, ranks: 2, sharedFolder: folder, temporaryFolder: folder)
         guard case .fault(let reason) = decision else {
             Issue.record("\(decision)")
             return
         }
         #expect(reason.contains("\(folder) has"))
-        #expect(reason.contains("\(1 << 40) MiB"))
+        #expect(reason.contains("\(1 << 38) MiB"))
         #expect((try? FileManager.default.contentsOfDirectory(atPath: folder)) == [], "a file was left behind")
         #expect(NodeMemoryDecision(line: decision.line) == decision)
     }
 
     @Test func memoryOfAFileIsSharedByThoseWhoMapIt() throws {
         guard
-            case (.file(let path, _), let made?) = NodeMemoryDecision.make(
-                byteCount: 5000, sharedFolder: "/no/such/folder", temporaryFolder: folder)
+            case (.file(let file, _), let made?) = NodeMemoryDecision.make(
+                byteCount: 5000, ranks: 2, sharedFolder: "/no/such/folder", temporaryFolder: folder)
         else {
             Issue.record("no file")
             return
         }
-        let descriptor = open(path, O_RDWR)
+        let descriptor = try #require(file.open())
         let (first, second) = (
             try NodeSharedMemory(file: descriptor, in: folder, byteCount: 5000),
             try NodeSharedMemory(file: descriptor, in: folder, byteCount: 5000)
@@ -62,6 +63,24 @@ import Testing
         close(made)
         first.start.storeBytes(of: 7, toByteOffset: 4999, as: UInt8.self)
         #expect(second.start.load(fromByteOffset: 4999, as: UInt8.self) == 7)
+    }
+
+    @Test func aNodeThatGaveAWindowUpTakesAFile() {
+        let (decision, descriptor) = NodeMemoryDecision.make(
+            byteCount: 1000, ranks: 2, allowsWindow: false, sharedFolder: folder, temporaryFolder: folder)
+        defer { if let descriptor { close(descriptor) } }
+        guard case .file = decision else {
+            Issue.record("\(decision)")
+            return
+        }
+    }
+
+    @Test func anotherFileUnderTheSameNumberIsNotOpened() throws {
+        let descriptor = try #require(OpenFile(of: 0).map { _ in Int32(0) })
+        let line = try #require(OpenFile(of: descriptor)).line.split(separator: " ")
+        #expect(OpenFile(line: "\(line[0]) \(line[1]) 1")?.open() == nil)
+        #expect(OpenFile(line: "nonsense") == nil)
+        #expect(OpenFile(of: 9999) == nil)
     }
 
     @Test func nodesOfThreadsAreNumbered() throws {

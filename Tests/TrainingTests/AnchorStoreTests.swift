@@ -1,6 +1,8 @@
 import Collectives
 import Foundation
+import Glibc
 import Imaging
+import Performance
 import Tensors
 import Testing
 import Training
@@ -64,15 +66,74 @@ import Training
     @Test func aKeptStoreServesTheNextRun() throws {
         let key = try {
             let store = try #require(try open(keep: true).store)
-            let key = store.key(of: view(3))
-            store.keep(embedding(3), image: 2, flip: .both, key: key)
-            return key
+            store.keep(embedding(3), image: 2, flip: .both, key: store.key(of: view(3)))
+            // While a run has it, another one takes a file of its own.
+            let second = try open(keep: true)
+            #expect(second.line.contains("another run has"), "\(second.line)")
+            #expect(second.store?.count == 0)
+            return store.key(of: view(3))
         }()
-        // The lock is held until the process ends, as between two runs at once.
-        let second = try open(keep: true)
-        #expect(second.line.contains("another run has the kept file"))
-        #expect(try #require(second.store).embedding(image: 2, flip: .both, key: key) == nil)
+        let next = try open(keep: true)
+        #expect(next.line.contains("kept; 1 there"), "\(next.line)")
+        let found = try #require(next.store).embedding(image: 2, flip: .both, key: key)
+        #expect(found?.elements == embedding(3).elements)
         #expect(files.count == 1)
+    }
+
+    @Test func aDamagedPayloadOfAKeptStoreIsMadeAnew() throws {
+        let key = try {
+            let store = try #require(try open(keep: true).store)
+            store.keep(embedding(3), image: 0, flip: .none, key: store.key(of: view(3)))
+            return store.key(of: view(3))
+        }()
+        let path = folder + "/" + (try #require(files.first))
+        var bytes = try #require(FileManager.default.contents(atPath: path))
+        let payload = Data(embedding(3).elements.withUnsafeBytes { Array($0) })
+        let place = try #require(bytes.range(of: payload)).lowerBound
+        bytes[place + 5] ^= 1
+        // In place, as a disk would do it.
+        let handle = try #require(FileHandle(forUpdatingAtPath: path))
+        try handle.write(contentsOf: bytes)
+        try handle.close()
+        let store = try #require(try open(keep: true).store)
+        #expect(store.embedding(image: 0, flip: .none, key: key) == nil)
+        store.keep(embedding(3), image: 0, flip: .none, key: key)
+        #expect(store.embedding(image: 0, flip: .none, key: key)?.elements == embedding(3).elements)
+    }
+
+    @Test func anotherProgramHasAnotherFile() throws {
+        _ = try open(keep: true)
+        var other = run
+        other.program = "another build"
+        _ = try open(other, keep: true)
+        #expect(files.count == 2)
+    }
+
+    @Test func aKeptFileOfAnotherShapeIsMadeAnew() throws {
+        _ = try open(keep: true)
+        let path = folder + "/" + (try #require(files.first))
+        try Data("nonsense".utf8).write(to: URL(fileURLWithPath: path))
+        let store = try #require(try open(keep: true).store)
+        store.keep(embedding(1), image: 0, flip: .none, key: store.key(of: view(1)))
+        #expect(store.count == 1)
+    }
+
+    @Test func memoryThatRanksWillNeedIsLeftAlone() throws {
+        // tmpfs is memory: the store must not take what the ranks are about to take.
+        let shared = AnchorPlace(
+            folder: "/dev/shm", slots: 1000, floats: 1024, limitGiB: 1, reservedBytes: 1 << 20, name: nil,
+            free: { NodeMemory(available: 2 << 20, source: "a test") })
+        let (opened, decision) = shared.prepare()
+        if let descriptor = opened?.descriptor { close(descriptor) }
+        #expect(decision.limit == 128, "\(decision)")
+    }
+
+    @Test func aWriterThatFindsNoSpaceSaysSoOnce() throws {
+        let descriptor = Glibc.open("/dev/full", O_RDWR)
+        defer { close(descriptor) }
+        #expect(throws: AnchorFault.self) {
+            try AnchorFile.format(descriptor, slots: 4, floats: 32, places: 4)
+        }
     }
 
     @Test func aFullStoreKeepsWhatItHas() throws {

@@ -15,7 +15,7 @@ import Training
             do {
                 return try MemoryCheck(
                     recipe: recipe, configuration: .tiny, threads: 1, mostInstances: 5, free: { free }
-                ).run(communicator)
+                ).run(communicator).line
             } catch let error as TrainingError {
                 #expect(error.exitCode == .resources)
                 return "\(error)"

@@ -5,16 +5,17 @@ import WeightFiles
 
 // One file per node, mapped by its ranks; without a name, unless it is to be kept.
 //
-//   0      "KEDGEANC", version, slots, floats per slot; at 64 the number of slots in use
-//   4096   128 bytes per slot: state, at 32 the key, at 64 the SHA-256 of the payload
-//   ...    payloads, each of whole pages; the file is sparse, an empty slot takes no room
+//   0      "KEDGEANC", version, slots, floats per place, places; at 64 the number of places given out
+//   4096   128 bytes per slot: state, at 8 the place, at 32 the key, at 64 the SHA-256 of key and payload
+//   ...    places of whole pages each, given out one after the other
 //
-// A slot's state goes 0 empty -> 1 being written -> 2 ready by compare-and-exchange in the mapped header, so ranks never
-// wait for each other: who loses the race leaves the slot alone. Payloads are written with pwrite, which reports a full
-// disk where a write to a mapping would end the process.
+// Every (image, mirroring) has a slot; a slot gets the next place when it is first filled, so the file holds as many
+// payloads as find room and no more. A slot's state goes 0 empty -> 1 being written -> 2 ready by compare-and-exchange in
+// the mapped header, so ranks never wait for each other: who loses the race leaves the slot alone. Payloads are written with
+// pwrite, which reports a full disk where a write to a mapping would end the process.
 
 /// The slots of embeddings that the ranks of a node share.
-final class AnchorFile: @unchecked Sendable {
+package final class AnchorFile: @unchecked Sendable {
     /// What a slot is known by: a SHA-256.
     typealias Key = [UInt8]
 
@@ -23,54 +24,54 @@ final class AnchorFile: @unchecked Sendable {
 
     let slots: Int
     let floats: Int
+    /// Embeddings that find room.
+    let places: Int
     private let descriptor: Int32
     private let header: UnsafeMutableRawPointer
     private let headerBytes: Int
-    private let payloads: UnsafeRawPointer
     private let payloadStride: Int
     /// True for a file of an earlier run, whose payloads are compared with their digests.
     private let verifies: Bool
 
     private static let magic: [UInt8] = Array("KEDGEANC".utf8)
-    private static let version: UInt64 = 1
+    private static let version: UInt64 = 2
     private static let page = 4096
     private static let entryBytes = 128
 
-    /// Opens a file of this shape that has been sized.
+    /// Opens a file that has been formatted for so many slots.
     init(descriptor: Int32, slots: Int, floats: Int, verifies: Bool) throws(AnchorFault) {
         (self.slots, self.floats, self.verifies) = (slots, floats, verifies)
+        places = try Self.places(descriptor, slots: slots, floats: floats)
         (headerBytes, payloadStride) = (Self.headerBytes(slots), Self.payloadStride(floats))
-        let total = headerBytes + slots * payloadStride
         guard let header = mmap(nil, headerBytes, PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0),
             header != MAP_FAILED
         else { throw AnchorFault("its file cannot be mapped: \(errorText())") }
-        guard let all = mmap(nil, total, PROT_READ, MAP_SHARED, descriptor, 0), all != MAP_FAILED else {
+        self.descriptor = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard self.descriptor >= 0 else {
             munmap(header, headerBytes)
-            throw AnchorFault("its file cannot be mapped: \(errorText())")
+            throw AnchorFault("its file cannot be kept open: \(errorText())")
         }
         self.header = header
-        payloads = UnsafeRawPointer(all)
-        self.descriptor = dup(descriptor)
     }
 
     deinit {
         close(descriptor)
         munmap(header, headerBytes)
-        munmap(UnsafeMutableRawPointer(mutating: payloads), headerBytes + slots * payloadStride)
     }
 
     private static func headerBytes(_ slots: Int) -> Int { (page + slots * entryBytes + page - 1) / page * page }
     private static func payloadStride(_ floats: Int) -> Int { (4 * floats + page - 1) / page * page }
 
-    /// Gives an empty file its length and header; only the header takes room.
-    static func format(_ descriptor: Int32, slots: Int, floats: Int) throws(AnchorFault) {
+    /// Gives a file its length and header; only the header takes room.
+    package static func format(_ descriptor: Int32, slots: Int, floats: Int, places: Int) throws(AnchorFault) {
         let bytes = headerBytes(slots)
         guard ftruncate(descriptor, 0) == 0,
-            ftruncate(descriptor, off_t(bytes + slots * payloadStride(floats))) == 0
+            ftruncate(descriptor, off_t(bytes + places * payloadStride(floats))) == 0
         else { throw AnchorFault("its file cannot be sized: \(errorText())") }
-        let code = posix_fallocate(descriptor, 0, off_t(bytes))
+        var code = posix_fallocate(descriptor, 0, off_t(bytes))
+        while code == EINTR { code = posix_fallocate(descriptor, 0, off_t(bytes)) }
         guard code == 0 else { throw AnchorFault("its file cannot be made: \(String(cString: strerror(code)))") }
-        let first = preamble(slots, floats)
+        let first = preamble(slots, floats, places)
         guard pwrite(descriptor, first, first.count, 0) == first.count else {
             throw AnchorFault("its file cannot be written: \(errorText())")
         }
@@ -78,75 +79,100 @@ final class AnchorFile: @unchecked Sendable {
 
     /// True if a file of an earlier run has this shape.
     static func isFormatted(_ descriptor: Int32, slots: Int, floats: Int) -> Bool {
-        var found = [UInt8](repeating: 0, count: 32)
-        var status = stat()
-        return pread(descriptor, &found, 32, 0) == 32 && found == preamble(slots, floats)
-            && fstat(descriptor, &status) == 0
-            && Int(status.st_size) == headerBytes(slots) + slots * payloadStride(floats)
+        (try? places(descriptor, slots: slots, floats: floats)) != nil
     }
 
-    private static func preamble(_ slots: Int, _ floats: Int) -> [UInt8] {
+    /// The places of a file whose header and length agree.
+    private static func places(_ descriptor: Int32, slots: Int, floats: Int) throws(AnchorFault) -> Int {
+        var found = [UInt8](repeating: 0, count: 40)
+        var status = stat()
+        guard pread(descriptor, &found, 40, 0) == 40, fstat(descriptor, &status) == 0 else {
+            throw AnchorFault("its file cannot be read: \(errorText())")
+        }
+        let places = found[32..<40].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        guard places > 0, places <= UInt64(slots), found == preamble(slots, floats, Int(places)),
+            Int(status.st_size) == headerBytes(slots) + Int(places) * payloadStride(floats)
+        else { throw AnchorFault("its file has another shape") }
+        return Int(places)
+    }
+
+    private static func preamble(_ slots: Int, _ floats: Int, _ places: Int) -> [UInt8] {
         magic
-            + [version, UInt64(slots), UInt64(floats)].flatMap { word in
+            + [version, UInt64(slots), UInt64(floats), UInt64(places)].flatMap { word in
                 withUnsafeBytes(of: word.littleEndian) { Array($0) }
             }
     }
 
-    /// Empties slots that a run left while it was writing, and counts the others. For the first rank, before the others
-    /// open the file.
+    /// Empties slots that a run left while it was writing. For the first rank, before the others open the file.
     func recover() {
-        var ready = 0
-        for slot in 0..<slots {
-            if state(slot).pointee.load(ordering: .relaxed) == 2 {
-                ready += 1
-            } else {
-                state(slot).pointee.store(0, ordering: .relaxed)
-            }
+        for slot in 0..<slots where state(slot).pointee.load(ordering: .relaxed) != 2 {
+            state(slot).pointee.store(0, ordering: .relaxed)
         }
-        used.pointee.store(ready, ordering: .releasing)
     }
 
-    /// Slots in use.
-    var count: Int { used.pointee.load(ordering: .relaxed) }
+    /// Embeddings that are there.
+    var count: Int { (0..<slots).count { state($0).pointee.load(ordering: .relaxed) == 2 } }
 
     /// The embedding of a slot if it is there under this key. // [floats]
     func read(_ slot: Int, _ key: Key) -> Tensor? {
         guard state(slot).pointee.load(ordering: .acquiring) == 2, digest(slot, at: 32) == key else { return nil }
-        let start = payloads + headerBytes + slot * payloadStride
-        if verifies, sha256([UnsafeRawBufferPointer(start: start, count: 4 * floats)]) != digest(slot, at: 64) {
+        let place = place(slot)
+        guard place >= 0, place < places else { return nil }
+        let (offset, length) = (headerBytes + place * payloadStride, payloadStride)
+        guard let start = mmap(nil, length, PROT_READ, MAP_SHARED, descriptor, off_t(offset)), start != MAP_FAILED
+        else { return nil }
+        let payload = UnsafeRawBufferPointer(start: start, count: 4 * floats)
+        if verifies, seal(key, payload) != digest(slot, at: 64) {
+            munmap(start, length)
             return nil
         }
-        let storage = TensorStorage(borrowing: start.assumingMemoryBound(to: Float.self), count: floats) { [self] in
-            withExtendedLifetime(self) {}
+        let address = UInt(bitPattern: start)
+        let storage = TensorStorage(borrowing: start.assumingMemoryBound(to: Float.self), count: floats) {
+            if let start = UnsafeMutableRawPointer(bitPattern: address) { munmap(start, length) }
         }
         return Tensor(viewing: storage, offset: 0, shape: [floats])
     }
 
-    /// Fills a slot unless it is filled or being filled, or `limit` slots are in use.
-    func write(_ slot: Int, _ key: Key, _ embedding: Tensor, limit: Int) -> Keeping {
-        precondition(embedding.count == floats, "an embedding of \(embedding.count) floats for slots of \(floats)")
+    /// Fills a slot unless it is filled or being filled, or all places are given out.
+    func write(_ slot: Int, _ key: Key, _ embedding: Tensor) -> Keeping {
+        precondition(embedding.count == floats, "an embedding of \(embedding.count) floats for places of \(floats)")
         let state = state(slot)
         let before = state.pointee.load(ordering: .acquiring)
         if before == 1 || before == 2 && digest(slot, at: 32) == key && !verifies { return .alreadyThere }
-        if before == 0, used.pointee.wrappingAdd(1, ordering: .relaxed).newValue > limit {
-            used.pointee.wrappingSubtract(1, ordering: .relaxed)
-            return .full
-        }
         guard state.pointee.compareExchange(expected: before, desired: 1, ordering: .acquiring).exchanged else {
-            if before == 0 { used.pointee.wrappingSubtract(1, ordering: .relaxed) }
             return .alreadyThere
         }
+        // A slot that was filled before keeps its place.
+        let isNew = before == 0
+        if isNew {
+            let next = used.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
+            guard next < places else {
+                state.pointee.store(0, ordering: .releasing)
+                return .full
+            }
+            setPlace(slot, next)
+        }
         let payload = UnsafeRawBufferPointer(start: embedding.pointer, count: 4 * floats)
-        guard writeAll(payload, at: headerBytes + slot * payloadStride) else {
+        guard writeAll(payload, at: headerBytes + place(slot) * payloadStride) else {
             let reason = errorText()
-            used.pointee.wrappingSubtract(1, ordering: .relaxed)
+            // The place is lost to this store; who cannot write stops trying.
             state.pointee.store(0, ordering: .releasing)
             return .failed(reason)
         }
         entry(slot).advanced(by: 32).copyMemory(from: key, byteCount: 32)
-        if verifies { entry(slot).advanced(by: 64).copyMemory(from: sha256([payload]), byteCount: 32) }
+        if verifies { entry(slot).advanced(by: 64).copyMemory(from: seal(key, payload), byteCount: 32) }
         state.pointee.store(2, ordering: .releasing)
         return .kept
+    }
+
+    private func seal(_ key: Key, _ payload: UnsafeRawBufferPointer) -> [UInt8] {
+        key.withUnsafeBytes { sha256([$0, payload]) }
+    }
+
+    private func place(_ slot: Int) -> Int { entry(slot).load(fromByteOffset: 8, as: Int.self) }
+
+    private func setPlace(_ slot: Int, _ place: Int) {
+        entry(slot).storeBytes(of: place, toByteOffset: 8, as: Int.self)
     }
 
     private func writeAll(_ bytes: UnsafeRawBufferPointer, at offset: Int) -> Bool {
@@ -177,7 +203,7 @@ final class AnchorFile: @unchecked Sendable {
 }
 
 /// Why a node runs without a store.
-struct AnchorFault: Error {
+package struct AnchorFault: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
 }

@@ -1,23 +1,24 @@
 package import Collectives
-package import Imaging
 import Foundation
+package import Imaging
 import Kernels
-import Performance
+import Synchronization
 package import Tensors
 
 /// The anchor's embeddings of the images a node has met, for all its ranks and all epochs.
 ///
 /// The anchor is frozen, so its embedding of a weak view is the same in every epoch. An embedding is known by a SHA-256
-/// over the base weights' digest, the matrix kernels in use and the pixels of the model's input, which image, mirroring
-/// and preprocessing have shaped; so what the store gives back is what the anchor would compute, bit for bit. Every
-/// (image, mirroring) has a slot of its own. When the limit is reached the store keeps what it has and takes no more.
+/// over the base weights' digest, the program, OpenBLAS with the kernels in use, and the pixels of the model's input, which
+/// image, mirroring and preprocessing have shaped; so what the store gives back is what the anchor would compute, bit for
+/// bit. When there is no more room the store keeps what it has and takes no more.
 package final class AnchorStore: Sendable {
     /// The slots of one image.
     private let flips: [Flip]
     private let file: AnchorFile
-    private let limit: Int
     private let shape: Shape
     private let identity: [UInt8]
+    /// Why this rank has stopped writing.
+    private let fault = Mutex<(reason: String, isTold: Bool)?>(nil)
 
     /// What a store must know of the run.
     package struct Run: Sendable {
@@ -29,15 +30,22 @@ package final class AnchorStore: Sendable {
         package var embedding: Shape
         /// Digest of the base weights.
         package var baseDigest: String
+        /// Digest of the program, on which bits may depend.
+        package var program: String
+        /// Bytes that the node's ranks have yet to take.
+        package var reservedBytes: Int
 
-        package init(images: Int, mirrorings: Recipe.Data.Flips, embedding: Shape, baseDigest: String) {
+        package init(
+            images: Int, mirrorings: Recipe.Data.Flips, embedding: Shape, baseDigest: String, program: String = "",
+            reservedBytes: Int = 0
+        ) {
             (self.images, self.mirrorings, self.embedding) = (images, mirrorings, embedding)
-            self.baseDigest = baseDigest
+            (self.baseDigest, self.program, self.reservedBytes) = (baseDigest, program, reservedBytes)
         }
     }
 
-    private init(_ file: AnchorFile, limit: Int, run: Run) {
-        (self.file, self.limit, shape) = (file, limit, run.embedding)
+    private init(_ file: AnchorFile, run: Run) {
+        (self.file, shape) = (file, run.embedding)
         flips = Self.flips(run)
         identity = Self.identity(run)
     }
@@ -45,7 +53,8 @@ package final class AnchorStore: Sendable {
     private static func flips(_ run: Run) -> [Flip] { run.mirrorings == .epoch ? Flip.allCases : [] }
 
     private static func identity(_ run: Run) -> [UInt8] {
-        Array("anchor 1\n\(run.baseDigest)\n\(BLASEnvironment.coreName)\n\(run.embedding)\n".utf8)
+        let blas = "\(BLASEnvironment.configuration) \(BLASEnvironment.coreName)"
+        return Array("anchor 2\n\(run.baseDigest)\n\(run.program)\n\(blas)\n\(run.embedding)\n".utf8)
     }
 
     /// Opens this node's store on all its ranks. Collective; a node that cannot have one runs without.
@@ -58,10 +67,10 @@ package final class AnchorStore: Sendable {
         communicator.phase = "anchor store"
         let folder = settings.folder.isEmpty ? temporaryFolder : settings.folder
         let slots = run.images * max(flips(run).count, 1)
+        let hash = hexadecimal(sha256(identity(run) + Array("\(slots)".utf8))).prefix(16)
         let place = AnchorPlace(
             folder: folder, slots: slots, floats: run.embedding.count, limitGiB: settings.limitGiB,
-            name: settings.keep
-                ? "kedge-anchors-" + hexadecimal(sha256(identity(run) + Array("\(slots)".utf8))).prefix(16) : nil)
+            reservedBytes: run.reservedBytes, name: settings.keep ? "kedge-anchors-\(geteuid())-\(hash)" : nil)
         var (opened, decision): (AnchorPlace.Opened?, AnchorPlace.Decision) = (nil, .init())
         if communicator.nodeRank == 0 { (opened, decision) = place.prepare() }
         let all = try communicator.allGather(bytes: Array(JSONEncoder().encode(decision))).map {
@@ -71,10 +80,17 @@ package final class AnchorStore: Sendable {
         let own = all[nodes.firstIndex(of: nodes[communicator.rank]) ?? 0]
         if opened == nil, own.fault.isEmpty { opened = place.attach(own) }
         // Everybody has it open now; the file vanishes with its last rank, however that ends.
-        try communicator.barrier()
+        let attached = try communicator.allGather(bytes: [opened == nil ? 0 : 1])
         if let descriptor = opened?.descriptor { close(descriptor) }
-        let store = opened.map { AnchorStore($0.file, limit: own.limit, run: run) }
-        return (store, line(all, nodes, communicator, slots: slots))
+        let store = opened.map { AnchorStore($0.file, run: run) }
+        let without = attached.indices.filter { rank in
+            attached[rank] == [0] && all[nodes.firstIndex(of: nodes[rank]) ?? 0].fault.isEmpty
+        }
+        return (
+            store,
+            line(all, nodes, communicator, slots: slots)
+                + (without.isEmpty ? "" : "; ranks \(without) cannot open their node's")
+        )
     }
 
     /// One line for all nodes; a node that differs from the first is named.
@@ -100,9 +116,21 @@ package final class AnchorStore: Sendable {
         file.read(slot(image, flip), key)?.reshaped(shape)
     }
 
-    /// Keeps an embedding while there is room. A disk that is full before the limit is reached costs time alone.
+    /// Keeps an embedding while there is room. A rank that cannot write (a full disk) stops trying, which costs time alone.
     package func keep(_ embedding: Tensor, image: Int, flip: Flip, key: [UInt8]) {
-        _ = file.write(slot(image, flip), key, embedding, limit: limit)
+        guard fault.withLock({ $0 == nil }) else { return }
+        if case .failed(let reason) = file.write(slot(image, flip), key, embedding) {
+            fault.withLock { $0 = (reason, false) }
+        }
+    }
+
+    /// Why this rank has stopped writing; told once.
+    package func takeFault() -> String? {
+        fault.withLock { fault in
+            guard let found = fault, !found.isTold else { return nil }
+            fault?.isTold = true
+            return found.reason
+        }
     }
 
     /// Embeddings in the node's store.

@@ -8,6 +8,7 @@ import LowRankAdaptation
 import SegmentAnything
 import Telemetry
 import Tensors
+import WeightFiles
 
 // The parts of a run, made from its recipe: one place where recipe keys become the types of the rooms below.
 
@@ -23,14 +24,17 @@ extension AdaptationRun {
     }
 
     /// This node's store of anchor embeddings, and what it says of itself. Collective.
-    func openAnchors(_ loaded: LoadedModel, _ data: TrainingData) throws -> (store: AnchorStore?, line: String) {
+    func openAnchors(
+        _ loaded: LoadedModel, _ data: TrainingData, reservedBytes: Int
+    ) throws -> (store: AnchorStore?, line: String) {
         let (settings, encoder) = (recipe.recipe, loaded.model.encoder)
         return try AnchorStore.open(
             settings.anchorStore,
             AnchorStore.Run(
                 images: data.training.count, mirrorings: settings.data.flips,
                 embedding: [encoder.embeddingSide * encoder.embeddingSide, encoder.embeddingWidth],
-                baseDigest: loaded.baseDigest),
+                baseDigest: loaded.baseDigest, program: (try? FileDigest.sha256(of: "/proc/self/exe")) ?? "",
+                reservedBytes: reservedBytes),
             temporaryFolder: settings.node.folderForTemporaryFiles, communicator: communicator)
     }
 
@@ -79,16 +83,21 @@ extension AdaptationRun {
             prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads))
     }
 
-    /// Stops all ranks when one has another recipe or other images than rank 0.
-    func checkAgreement(_ data: TrainingData) throws {
+    /// Stops all ranks when one has another recipe than rank 0; before anything depends on it.
+    func checkRecipes() throws {
         // Threads may differ: the result does not depend on them.
         let settings = RecipeReference.fields.filter { $0.key != "training.threads" }.map {
             (name: $0.key, value: "\($0.value(recipe.recipe))")
         }
+        try RankAgreement.check(settings, communicator: communicator)
+    }
+
+    /// Stops all ranks when one has other images than rank 0.
+    func checkImages(_ data: TrainingData) throws {
         let images = [("training", data.training), ("evaluation", data.evaluation)].map { name, subset in
             (name: "\(name) images", value: (0..<subset.count).map { subset.id($0) }.joined(separator: " "))
         }
-        try RankAgreement.check(settings + images, communicator: communicator)
+        try RankAgreement.check(images, communicator: communicator)
     }
 
     /// The lines that open a log.

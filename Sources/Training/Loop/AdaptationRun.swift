@@ -67,9 +67,10 @@ public struct AdaptationRun {
     /// Throws the typed errors of every room; the command line turns them into one line and a status.
     public func run(_ start: Start = Start()) throws -> Outcome {
         let settings = recipe.recipe
+        try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
         let data = try TrainingData(settings)
-        try checkAgreement(data)
+        try checkImages(data)
         let memory = try MemoryCheck(
             recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances
@@ -92,7 +93,7 @@ public struct AdaptationRun {
         for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
         if let resumed { log.message(.info, "goes on from \(resumed.path)") }
         log.message(.info, loaded.placement)
-        log.message(.info, memory)
+        log.message(.info, memory.line)
 
         let evaluator = try makeEvaluator(loaded, data)
         let started = ContinuousClock.now
@@ -100,13 +101,13 @@ public struct AdaptationRun {
         if settings.evaluation.before, resumed == nil || resumed?.state.step == 0, let evaluator {
             before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
         }
-        let anchors = try openAnchors(loaded, data)
+        let anchors = try openAnchors(loaded, data, reservedBytes: memory.bytesToCome)
         log.message(.info, anchors.line)
         let trainer = try makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
         defer { trainer.stop() }
         // The first one shows that the folder can be written before any work is done.
         if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), log: log) }
-        let end = try train(trainer, loaded, evaluator, &checkpoints, from: resumed?.state, log)
+        let end = try train(trainer, loaded, evaluator, &checkpoints, anchors.store, from: resumed?.state, log)
         let code: ExitCode = end.stop == .requested ? .resumable : .done
         // A run that was stopped has no final adapter, only that of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
@@ -136,7 +137,7 @@ public struct AdaptationRun {
     /// The loop over steps.
     private func train(
         _ trainer: Trainer, _ loaded: LoadedModel, _ evaluator: Evaluator?, _ checkpoints: inout RunCheckpoints,
-        from state: CheckpointState?, _ log: RunLog
+        _ anchors: AnchorStore?, from state: CheckpointState?, _ log: RunLog
     ) throws -> TrainingEnd {
         let total = plan(trainer.stepsPerEpoch).totalSteps
         var end = TrainingEnd(steps: state?.step ?? 0, images: state?.images ?? 0)
@@ -162,6 +163,9 @@ public struct AdaptationRun {
             reporter.add(outcome)
             if end.steps % trainer.stepsPerEpoch == 0 || outcome.message.stop != nil {
                 reporter.reportAnchors(epoch: outcome.epoch)
+                if let fault = anchors?.takeFault() {
+                    log.warning("the anchor store takes no more on \(communicator.hostName): \(fault)")
+                }
             }
             if outcome.message.logs { try reporter.report(outcome, communicator: communicator) }
             if outcome.message.evaluates {

@@ -28,11 +28,12 @@ public struct EvaluationRun {
     ///
     /// Throws the typed errors of every room.
     public func run(adapter path: String?, output: String?, pictures: Int) throws -> [Evaluator.Outcome] {
-        let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
-        let data = try TrainingData(recipe.recipe)
         let parts = AdaptationRun(
             recipe: recipe, communicator: communicator, workspace: workspace, isStopRequested: { false })
-        try parts.checkAgreement(data)
+        try parts.checkRecipes()
+        let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
+        let data = try TrainingData(recipe.recipe)
+        try parts.checkImages(data)
         guard let evaluator = try parts.makeEvaluator(loaded, data) else {
             throw TrainingError(
                 .configuration, "there is no image to score",

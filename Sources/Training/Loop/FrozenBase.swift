@@ -37,7 +37,7 @@ package struct FrozenBase {
             byteCount: arena.byteCount, kind: kind, temporaryFolder: node.folderForTemporaryFiles)
         let block = memory.start.assumingMemoryBound(to: Float.self)
         if let weights { arena.fill(block, from: weights.parameters) { _ = build($0) } }
-        try communicator.publish(memory, kind: kind)
+        try communicator.publish(memory)
         let sent = try communicator.broadcast(bytes: Array((weights?.digest ?? "").utf8), from: 0)
         digest = String(decoding: sent, as: UTF8.self)
         placement = try Self.placement(of: memory, kind, communicator)

@@ -25,27 +25,35 @@ package struct MemoryCheck {
         (self.mostInstances, self.free) = (mostInstances, free)
     }
 
-    /// The line for the log. Throws `TrainingError` of kind `resources` on all ranks when a node cannot hold its ranks.
-    package func run(_ communicator: any Communicator) throws -> String {
+    /// What the check has found.
+    package struct Outcome: Sendable {
+        /// The line for the log.
+        package let line: String
+        /// On the first rank of a node, bytes that its ranks have yet to take; 0 on others.
+        package let bytesToCome: Int
+    }
+
+    /// Throws `TrainingError` of kind `resources` on all ranks when a node cannot hold its ranks.
+    package func run(_ communicator: any Communicator) throws -> Outcome {
         communicator.phase = "memory check"
-        let hosts = communicator.hostNames
-        let isFirst = hosts.firstIndex(of: communicator.hostName) == communicator.rank
-        let ranks = hosts.count { $0 == communicator.hostName }
         var mine = ""
-        if isFirst { mine = try report(ranks: ranks, worldSize: communicator.worldSize, host: communicator.hostName) }
+        var bytesToCome = 0
+        if communicator.nodeRank == 0 {
+            let plan = try plan(worldSize: communicator.worldSize)
+            bytesToCome = plan.bytesToCome * communicator.ranksOnNode
+            mine = report(plan, bytesToCome, ranks: communicator.ranksOnNode, host: communicator.hostName)
+        }
         let reports = try communicator.allGather(bytes: Array(mine.utf8)).map { String(decoding: $0, as: UTF8.self) }
         if let refusal = reports.first(where: { $0.hasPrefix(Self.refusal) }) {
             throw TrainingError(.resources, String(refusal.dropFirst(Self.refusal.count)), remedy: remedy)
         }
-        return reports[0]
+        return Outcome(line: reports[0], bytesToCome: bytesToCome)
     }
 
     private static let refusal = "refused: "
 
     /// One node's verdict.
-    private func report(ranks: Int, worldSize: Int, host: String) throws -> String {
-        let plan = try plan(worldSize: worldSize)
-        let toCome = plan.bytesToCome * ranks
+    private func report(_ plan: StepPlan, _ toCome: Int, ranks: Int, host: String) -> String {
         guard let free = free() else { return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected" }
         guard toCome > free.available else {
             return "memory: \(plan.bytesPerRank >> 20) MiB a rank expected, \(free.available >> 20) MiB free on \(host)"

@@ -244,7 +244,7 @@ public struct Recipe: Codable, Equatable, Sendable {
     public struct AnchorStore: Codable, Equatable, Sendable {
         /// Whether embeddings are kept; the result is the same either way
         public var mode = Mode.on
-        /// Largest size on each node, GiB; 0 is half of what the folder has free
+        /// Largest size on each node, GiB; 0 is half of what the folder and the memory have free
         public var limitGiB = 0.0
         /// Folder on each node, /dev/shm for memory; empty is the node's temporary folder
         public var folder = ""

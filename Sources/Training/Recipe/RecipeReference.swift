@@ -191,7 +191,7 @@ public enum RecipeReference {
             "Whether embeddings are kept; the result is the same either way"),
         .number(
             "anchorStore.limitGiB", \.anchorStore.limitGiB, weight, shapesResult: false,
-            "Largest size on each node, GiB; 0 is half of what the folder has free"),
+            "Largest size on each node, GiB; 0 is half of what the folder and the memory have free"),
         .text(
             "anchorStore.folder", \.anchorStore.folder, shapesResult: false,
             "Folder on each node, /dev/shm for memory; empty is the node's temporary folder"),
