@@ -36,7 +36,7 @@ while read -r host _; do
 done <"$hostfile"
 
 # mpirun answers Ctrl-C by ending its ranks at once. In a process group of its own (set -m) it does not see it; instead
-# it gets SIGUSR1, which it passes on to all ranks: kedge finishes its step, saves the adapter and ends with status 75.
+# it gets SIGUSR1, which it passes on to all ranks: kedge finishes its step, saves a checkpoint and ends with status 75.
 set -m
 mpirun="" signalled=no next=USR1
 trap 'signalled=yes; kill "-$next" "$mpirun"; echo "ssh.sh: sent SIG$next" >&2; next=TERM' INT TERM HUP USR1
