@@ -11,12 +11,12 @@ struct Kedge: ParsableCommand {
         discussion: """
             Start it alone, or on several ranks with `mpirun -np N kedge adapt ...`. Exit codes: 0 done, 64 usage or \
             recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 72 no answer, \
-            73 cannot write, 75 stopped on request.
+            73 cannot write, 75 stopped on request, 76 no usable checkpoint.
             """,
         version: Versions.kedge,
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
-            PlanCommand.self, BenchCommand.self, DoctorCommand.self,
+            PlanCommand.self, BenchCommand.self, DoctorCommand.self, CheckpointCommand.self,
         ])
 
     static func main() {

@@ -5,7 +5,7 @@ import Testing
 
 /// What stands on disk after saving, what is believed of it afterwards, and what is not.
 @Suite struct CheckpointStoreTests {
-    private let folder: String
+    fileprivate let folder: String
     private static let count = 23
     private static let settings = [
         CheckpointManifest.Setting(key: "lora.rank", value: "4"), .init(key: "weights", value: "abc"),
@@ -28,7 +28,7 @@ import Testing
             parameters: values(0.1), firstMoment: values(0.2), secondMoment: values(0.3))
     }
 
-    private func save(_ step: Int, ranks: Int = 1) throws {
+    fileprivate func save(_ step: Int, ranks: Int = 1) throws {
         let (store, identity) = (store, identity)
         try InProcessCommunicator.run(ranks: ranks) { communicator in
             let slice = ParameterSlices(count: Self.count, ranks: ranks).range(of: communicator.rank)
@@ -179,5 +179,21 @@ import Testing
         #expect(error.kind == .locked)
         #expect(error.reason.contains("process \(ProcessInfo.processInfo.processIdentifier)"))
         withExtendedLifetime(first) {}
+    }
+}
+
+extension CheckpointStoreTests {
+    @Test func reportsNameWhatIsThereAndWhatDiffers() throws {
+        for step in [3, 4] { try save(step, ranks: 2) }
+        let (first, second) = (folder + "/step-000003", folder + "/step-000004")
+        #expect(try CheckpointReport.difference(first, first) == [])
+        let lines = try CheckpointReport.difference(first, second)
+        #expect(lines.prefix(3) == ["step: 3, then 4", "images: 12, then 16", "updates: 3, then 4"])
+        #expect(lines[3].hasPrefix("parameters: 23 of 23 differ, at most by 1"))
+        #expect(try CheckpointReport.show(second).contains("lora.rank: 4"))
+        try Data("x".utf8).write(to: URL(fileURLWithPath: second + "/manifest.json"))
+        let (list, usable) = CheckpointReport.list(CheckpointStore(folder: folder))
+        #expect(usable == 1 && list.count == 2)
+        #expect(list[0].contains("UNUSABLE") && list[1].contains("step 3, 12 images, written by 2 ranks"))
     }
 }

@@ -1,0 +1,67 @@
+/// What there is to tell people about checkpoints.
+public enum CheckpointReport {
+    /// One line per checkpoint of a store, newest first: its steps and images, or what is wrong with it.
+    public static func list(_ store: CheckpointStore) -> (lines: [String], usable: Int) {
+        var usable = 0
+        let lines = store.list().map { found -> String in
+            do throws(CheckpointError) {
+                let manifest = try CheckpointStore.verify(found.path)
+                usable += 1
+                return "\(found.path)  step \(manifest.step), \(manifest.images) images, written by "
+                    + "\(manifest.worldSize) rank\(manifest.worldSize == 1 ? "" : "s")"
+            } catch {
+                return "\(found.path)  UNUSABLE: \(error.path) \(error.reason)"
+            }
+        }
+        return (lines, usable)
+    }
+
+    /// A checkpoint's manifest in lines. Throws `CheckpointError`.
+    public static func show(_ path: String) throws(CheckpointError) -> [String] {
+        let manifest = try CheckpointStore.verify(path)
+        let counts = [
+            ("step", manifest.step), ("images", manifest.images), ("updates", manifest.updates),
+            ("skipped batches", manifest.skips), ("trainable numbers", manifest.parameterCount),
+        ]
+        return counts.map { "\($0.0): \($0.1)" }
+            + manifest.shards.map {
+                "file \($0.name): \($0.bytes) bytes, numbers \($0.first) to \($0.first + $0.count)"
+            }
+            + manifest.settings.map { "\($0.key): \($0.value)" }
+    }
+
+    /// In what two checkpoints differ: settings, counts, and how far their numbers lie apart. Throws `CheckpointError`.
+    public static func difference(_ first: String, _ second: String) throws(CheckpointError) -> [String] {
+        let (old, oldState) = try CheckpointStore.load(first)
+        let (new, newState) = try CheckpointStore.load(second)
+        var lines: [String] = []
+        let keys =
+            old.settings.map(\.key)
+            + new.settings.map(\.key).filter { key in
+                !old.settings.contains { $0.key == key }
+            }
+        for key in keys {
+            let values = [old, new].map { $0.settings.first { $0.key == key }?.value ?? "nothing" }
+            if values[0] != values[1] { lines.append("\(key): \(values[0]), then \(values[1])") }
+        }
+        for (name, values) in [
+            ("step", (old.step, new.step)), ("images", (old.images, new.images)),
+            ("updates", (old.updates, new.updates)), ("skipped batches", (old.skips, new.skips)),
+        ] where values.0 != values.1 { lines.append("\(name): \(values.0), then \(values.1)") }
+        let numbers = [
+            ("parameters", oldState.parameters, newState.parameters),
+            ("first moments", oldState.firstMoment, newState.firstMoment),
+            ("second moments", oldState.secondMoment, newState.secondMoment),
+        ]
+        for (name, before, after) in numbers {
+            guard before.count == after.count else {
+                lines.append("\(name): \(before.count) numbers, then \(after.count)")
+                continue
+            }
+            let differing = zip(before, after).count { $0.bitPattern != $1.bitPattern }
+            let largest = zip(before, after).reduce(Float(0)) { max($0, abs($1.0 - $1.1)) }
+            if differing > 0 { lines.append("\(name): \(differing) of \(before.count) differ, at most by \(largest)") }
+        }
+        return lines
+    }
+}
