@@ -79,12 +79,15 @@ let package = Package(
         room(
             "Diagnosis",
             ["Kernels", "WeightFiles", "SegmentAnything", "Performance", "Collectives", "Telemetry", "Training"]),
+        room(
+            "Scaling",
+            ["Kernels", "Datasets", "AdaptationMethods", "Performance", "Collectives", "Telemetry", "Training"]),
         .executableTarget(
             name: "kedge",
             dependencies: [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
-                "Training", "Diagnosis", argumentParser,
+                "Training", "Diagnosis", "Scaling", argumentParser,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
@@ -128,5 +131,6 @@ let package = Package(
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
             ]),
         tests("Diagnosis", ["Kernels", "Performance", "Collectives", "Telemetry", "Training"]),
+        tests("Scaling", ["Collectives", "Telemetry", "Training"]),
     ]
 )

@@ -16,10 +16,23 @@ extension Recipe.Model.Kind: ExpressibleByArgument {}
 extension Recipe.Method.LossForm: ExpressibleByArgument {}
 extension Recipe.Node.BaseMemory: ExpressibleByArgument {}
 
-/// `kedge bench`.
+/// `kedge bench`: without the name of another measurement, that of a model's speed.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
+        abstract: "Measures speed: of kernels, encoder, decoder and step on this machine, or of numbers of ranks.",
+        discussion: """
+            `kedge bench kernels|encoder|decoder|step` measures a model's parts here; `kedge help bench speed` lists the \
+            options. `kedge bench scaling` runs adaptations on several numbers of ranks.
+            """,
+        subcommands: [SpeedCommand.self, ScalingCommand.self, ExchangeCommand.self],
+        defaultSubcommand: SpeedCommand.self)
+}
+
+/// `kedge bench kernels|encoder|decoder|step`.
+struct SpeedCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "speed",
         abstract: "Measures a model's speed on this machine beside its rate of matrix products.",
         discussion: """
             Every round measures cblas_sgemm on the same threads first, so that shares of the ceiling hold on a noisy \

@@ -4,6 +4,7 @@ import Collectives
 import Datasets
 import Foundation
 import Imaging
+import Scaling
 import SegmentAnything
 import Telemetry
 import Training
@@ -27,6 +28,7 @@ enum Failure {
         switch error {
         case let error as RecipeError: error.exitCode
         case let error as TrainingError: error.exitCode
+        case let error as ScalingError: error.exitCode
         case let error as WeightFileError:
             switch error.rule {
             case .fileUnreadable: .noInput

@@ -67,14 +67,33 @@ enum Startup {
         }
     }
 
+    /// Runs a command that starts ranks itself, and ends the process with its status.
+    ///
+    /// MPI is never initialised here: a process that has done so must not start others.
+    static func outsideRanks(_ work: () throws -> ExitCode) -> Never {
+        do {
+            exit(try work().rawValue)
+        } catch {
+            Failure.report(Failure.line(for: error))
+            exit(Failure.exitCode(for: error).rawValue)
+        }
+    }
+
+    /// The absolute path of this program.
+    static var executable: String {
+        (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
+    }
+
     private static let stopRequests = Atomic<Int>(0)
 
     /// True once a signal asked the run to end.
     static var isStopRequested: Bool { stopRequests.load(ordering: .relaxed) > 0 }
 
     /// SIGUSR1 and SIGTERM end the run after the current step; a first SIGINT too, a second one at once.
-    static func watchSignals() {
-        for number in [SIGUSR1, SIGTERM] {
+    ///
+    /// - Parameter others: Signals that ask the same of a command which has processes and files to clear away.
+    static func watchSignals(_ others: [Int32] = []) {
+        for number in [SIGUSR1, SIGTERM] + others {
             signal(number) { _ in Startup.stopRequests.add(1, ordering: .relaxed) }
         }
         signal(SIGINT) { _ in

@@ -1,0 +1,82 @@
+/// A step's time by number of ranks, from two measured parts: computing an image, and exchanging.
+///
+///     t(N) = images of the busiest rank x computeSeconds / core bound
+///          + messages(N) latency + bytes(N) secondsPerByte
+///
+/// with `messages` and `bytes` of `StepExchange`. It knows no stragglers, no slow images and no waiting for data.
+public struct ScalingModel: Codable, Sendable, Equatable {
+    /// Seconds to compute one image on a rank with cores of its own.
+    public var computeSeconds: Double
+    /// The network that was measured.
+    public var network: Network
+    /// Trainable numbers.
+    public var parameters: Int
+
+    /// What the model says of many nodes with one rank each.
+    public struct Prediction: Codable, Sendable, Equatable {
+        /// Nodes.
+        public var nodes: Int
+        /// Rate over nodes times the rate of one node.
+        public var efficiency: Double
+        /// Share of a step spent exchanging.
+        public var communication: Double
+        /// The same two where gradients and parameters travel to and from every other rank in turn.
+        public var pairwiseEfficiency: Double
+        /// Share of a step spent exchanging, then.
+        public var pairwiseCommunication: Double
+    }
+
+    /// Describes a model.
+    public init(computeSeconds: Double, network: Network, parameters: Int) {
+        (self.computeSeconds, self.network, self.parameters) = (computeSeconds, network, parameters)
+    }
+
+    /// The compute time that explains measured steps best, in the sense of least squares of the relative error; nil
+    /// where exchanges alone would take longer than the steps did.
+    public init?(fitting points: [ScalingPoint], network: Network, parameters: Int) {
+        var (top, bottom) = (0.0, 0.0)
+        for point in points {
+            let work = point.work
+            let exchange = StepExchange(parameters: parameters, imagesPerRank: work.imagesOfBusiestRank)
+            let rest = point.secondsPerStep - network.seconds(exchange, ranks: work.ranks, .tree)
+            // Minimises sum (factor computeSeconds / t - rest / t)^2.
+            let factor = Double(work.imagesOfBusiestRank) / point.coreBound / point.secondsPerStep
+            top += factor * rest / point.secondsPerStep
+            bottom += factor * factor
+        }
+        guard bottom > 0, top > 0 else { return nil }
+        self.init(computeSeconds: top / bottom, network: network, parameters: parameters)
+    }
+
+    /// Seconds of a step.
+    ///
+    /// - Parameters:
+    ///   - images: Images of the busiest rank.
+    ///   - coreBound: As in `ScalingPoint`.
+    public func seconds(
+        ranks: Int, images: Int, coreBound: Double = 1, pattern: StepExchange.Pattern = .tree
+    ) -> Double {
+        Double(images) * computeSeconds / coreBound + exchangeSeconds(ranks: ranks, images: images, pattern: pattern)
+    }
+
+    /// Seconds of a step's exchange.
+    public func exchangeSeconds(ranks: Int, images: Int, pattern: StepExchange.Pattern = .tree) -> Double {
+        network.seconds(StepExchange(parameters: parameters, imagesPerRank: images), ranks: ranks, pattern)
+    }
+
+    /// Weak scaling on nodes with one rank each, all alike, on cores of their own.
+    public func prediction(nodes: Int, images: Int) -> Prediction {
+        func figures(_ pattern: StepExchange.Pattern) -> (efficiency: Double, communication: Double) {
+            let whole = seconds(ranks: nodes, images: images, pattern: pattern)
+            let exchange = exchangeSeconds(ranks: nodes, images: images, pattern: pattern)
+            return (seconds(ranks: 1, images: images) / whole, exchange / whole)
+        }
+        let (tree, pairwise) = (figures(.tree), figures(.pairwise))
+        return Prediction(
+            nodes: nodes, efficiency: tree.efficiency, communication: tree.communication,
+            pairwiseEfficiency: pairwise.efficiency, pairwiseCommunication: pairwise.communication)
+    }
+
+    /// The numbers of nodes that predictions are made for.
+    public static let predictedNodes = (3...10).map { 1 << $0 }
+}
