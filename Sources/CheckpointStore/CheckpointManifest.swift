@@ -82,10 +82,19 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         func damaged(_ reason: String) -> CheckpointError {
             CheckpointError(.damaged, at: path, reason, remedy: "use another checkpoint")
         }
+        struct Form: Decodable { var schema: Int }
+        if let form = try? JSONDecoder().decode(Form.self, from: data), form.schema > Self.currentSchema {
+            throw CheckpointError(
+                .changed, at: path, "has form \(form.schema), this program reads \(Self.currentSchema)",
+                remedy: "go on with the program that wrote it")
+        }
         do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is no manifest") }
-        guard schema == Self.currentSchema else { throw damaged("has form \(schema), this program reads 1") }
+        guard schema == Self.currentSchema else { throw damaged("has form \(schema)") }
         guard (try? sealed()) == data else { throw damaged("does not match its own digest") }
-        guard step >= 0, images >= 0, updates >= 0, skips >= skipsInARow, skipsInARow >= 0, parameterCount >= 0,
+        let largest = 1 << 52
+        guard max(step, images, updates, skips) < largest, parameterCount < 1 << 40, step >= 0, images >= 0,
+            updates >= 0,
+            skips >= skipsInARow, skipsInARow >= 0, parameterCount >= 0,
             worldSize == shards.count
         else { throw damaged("holds impossible numbers") }
         var next = 0

@@ -1,9 +1,11 @@
 /// What there is to tell people about checkpoints.
 public enum CheckpointReport {
     /// One line per checkpoint of a store, newest first: its steps and images, or what is wrong with it.
-    public static func list(_ store: CheckpointStore) -> (lines: [String], usable: Int) {
+    ///
+    /// Throws `CheckpointError` when the store cannot be read.
+    public static func list(_ store: CheckpointStore) throws(CheckpointError) -> (lines: [String], usable: Int) {
         var usable = 0
-        let lines = store.list().map { found -> String in
+        let lines = try store.list().map { found -> String in
             do throws(CheckpointError) {
                 let manifest = try CheckpointStore.verify(found.path)
                 usable += 1

@@ -83,7 +83,7 @@ extension CheckpointStore {
         var verdict = Verdict()
         let candidates: [String]
         switch choice {
-        case .auto: candidates = list().map(\.path)
+        case .auto: candidates = try list().map(\.path)
         case .path(let path): candidates = [path]
         }
         for path in candidates {
@@ -92,7 +92,9 @@ extension CheckpointStore {
             do throws(CheckpointError) {
                 (manifest, state) = try Self.load(path)
             } catch {
+                // A newer program's checkpoint is not damaged: falling back behind it would lose its work.
                 if case .path = choice { throw error }
+                if error.kind == .changed { throw error }
                 verdict.skipped.append("\(error.path): \(error.reason)")
                 continue
             }

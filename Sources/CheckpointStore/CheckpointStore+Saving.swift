@@ -50,7 +50,7 @@ extension CheckpointStore {
             try publish(slice, identity, reports.map(\.shard), from: temporary, to: path)
         }
         if let published { return .failed(reason: published) }
-        if communicator.isRoot { retain() }
+        if communicator.isRoot { retain(after: slice.step) }
         return .published(path: path)
     }
 
@@ -93,6 +93,10 @@ extension CheckpointStore {
         let tensors = zip(ShardTensor.allCases, values).map {
             TensorToWrite($0.rawValue, Tensor($1, [$1.count]))
         }
+        guard values.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+            report.fault = "parameters or moments are not finite"
+            return report
+        }
         do throws(WeightFileError) {
             let written = try SafetensorsFile.write(tensors, to: temporary + "/" + name)
             (report.shard.bytes, report.shard.sha256) = (written.byteCount, written.digest)
@@ -121,12 +125,12 @@ extension CheckpointStore {
             Self.remove(temporary)
             throw Self.cannotWrite(temporary, "\(error)")
         }
-        if FileManager.default.fileExists(atPath: path) {
-            // The same step again, after a resume from an older one: the same bits, or what stands there is damaged.
-            rename(path, folder + "/.trash-\(Self.name(step: slice.step))-\(getpid())")
-        }
+        // The same step again, after a resume from an older one: the same bits, or what stands there is damaged.
+        let former = folder + "/.trash-\(Self.name(step: slice.step))-\(getpid())"
+        let replaces = rename(path, former) == 0
         guard rename(temporary, path) == 0 else {
             let reason = String(cString: strerror(errno))
+            if replaces { rename(former, path) }
             Self.remove(temporary)
             throw Self.cannotWrite(path, reason)
         }
@@ -136,9 +140,20 @@ extension CheckpointStore {
             to: URL(fileURLWithPath: folder + "/LATEST"), options: .atomic)
     }
 
-    /// Removes what is older than the newest `keep`, and what killed runs left. Failures cost disk space alone.
-    private func retain() {
-        for old in list().dropFirst(keep) {
+    /// Removes what is older than the newest `keep` and what killed runs left. Failures cost disk space alone.
+    ///
+    /// Only checkpoints up to the one just published count, and of those only such with a manifest that can be believed:
+    /// what is newer belongs to a past that this run has left, and is set aside under another name.
+    private func retain(after step: Int) {
+        let all = (try? list()) ?? []
+        for newer in all where newer.step > step {
+            let aside = folder + "/stale-" + Self.name(step: newer.step)
+            Self.remove(aside)
+            rename(newer.path, aside)
+        }
+        let believed = all.filter { $0.step <= step && (try? Self.manifest(of: $0.path)) != nil }
+        guard let oldestKept = believed.prefix(keep).last else { return }
+        for old in all where old.step < oldestKept.step {
             let trash = folder + "/.trash-" + Self.name(step: old.step) + "-\(getpid())"
             if rename(old.path, trash) == 0 { Self.remove(trash) }
         }

@@ -1,11 +1,13 @@
 import Foundation
+import Glibc
 import Tensors
 import WeightFiles
 
 // checkpoints/
 //   step-000012/state-00-of-04.safetensors ...   a rank's slice: parameters, first_moment, second_moment
 //   step-000012/manifest.json                    written last; a folder without it is no checkpoint
-//   .tmp-000016-4711/                            being written, or left by a run that was killed
+//   .tmp-000016/                                 being written, or left by a run that was killed
+//   stale-step-000020                            newer than what a run went on from; left for a person to look at
 //   LATEST                                       the newest one's name, a hint for people
 //
 // A checkpoint comes into being by renaming its finished, flushed folder. Nothing is deleted before something newer
@@ -45,8 +47,16 @@ public struct CheckpointStore: Sendable {
     }
 
     /// All folders of checkpoints, newest first; whether they are whole is for `verify` to say.
-    public func list() -> [Found] {
-        let names = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []
+    ///
+    /// Throws `CheckpointError` when the folder is there and cannot be read: that is not the same as empty.
+    public func list() throws(CheckpointError) -> [Found] {
+        guard access(folder, F_OK) == 0 || errno != ENOENT else { return [] }
+        let names: [String]
+        do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
+            throw CheckpointError(
+                .damaged, at: folder, "cannot be read: \((error as NSError).localizedDescription)",
+                remedy: "mend its rights or its disk")
+        }
         return names.compactMap { name -> Found? in
             guard name.hasPrefix(Self.prefix), let step = Int(name.dropFirst(Self.prefix.count)), step >= 0,
                 Self.name(step: step) == name
@@ -104,6 +114,9 @@ public struct CheckpointStore: Sendable {
         guard digest == shard.sha256 else { throw damaged("has another SHA-256 than the manifest says") }
         guard parts.allSatisfy({ $0.count == shard.count }), names.count == parts.count else {
             throw damaged("holds other tensors than the manifest says")
+        }
+        guard parts.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
+            throw damaged("holds numbers that are not finite")
         }
         return parts
     }

@@ -17,7 +17,15 @@ public final class RunLock {
                 .cannotWrite, at: path, "cannot be opened: \(String(cString: strerror(errno)))",
                 remedy: "give a folder that can be written with --set run.folder=PATH")
         }
-        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+        var code = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
+        while code == EINTR { code = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno }
+        guard code == 0 else {
+            guard code == EWOULDBLOCK else {
+                close(descriptor)
+                throw CheckpointError(
+                    .cannotWrite, at: path, "cannot be locked: \(String(cString: strerror(code)))",
+                    remedy: "mount its file system with locks (Lustre: flock), or take another run.folder")
+            }
             let holder = FileManager.default.contents(atPath: path).map {
                 String(decoding: $0.prefix(200), as: UTF8.self)
             }

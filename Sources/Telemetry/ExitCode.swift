@@ -18,7 +18,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case nonFinite = 71
     /// A rank stopped answering.
     case hang = 72
-    /// The run folder cannot be written.
+    /// The run folder cannot be written, holds another run, or is in use by one.
     case cannotWrite = 73
     /// The run stopped on request; a checkpoint is saved; the same command goes on from it.
     case resumable = 75
@@ -36,7 +36,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         case .internalFault: "A fault of the program itself; report it with the message."
         case .nonFinite: "A loss or gradient is not finite; no update was made with it."
         case .hang: "A rank stopped answering; the message names it and what the others waited for."
-        case .cannotWrite: "The run folder cannot be written."
+        case .cannotWrite: "The run folder cannot be written, holds another run, or is in use by one."
         case .resumable: "The run stopped on request; a checkpoint is saved; the same command goes on from it."
         case .checkpointUnusable: "No checkpoint can be used; the message lists each with its reason."
         }

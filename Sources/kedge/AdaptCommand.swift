@@ -61,6 +61,12 @@ struct AdaptCommand: ParsableCommand {
     @Flag(help: "Print the resolved recipe, with the source of every value, and stop.")
     var dryRun = false
 
+    func validate() throws {
+        guard !overwrite || resume == "auto" || resume == "none" else {
+            throw ValidationError("--overwrite removes what --resume \(resume) is to go on from; give one of them")
+        }
+    }
+
     func run() throws {
         Startup.watchSignals()
         Startup.onAllRanks { communicator in

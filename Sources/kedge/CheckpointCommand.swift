@@ -20,7 +20,7 @@ struct CheckpointCommand: ParsableCommand {
         func run() throws {
             Startup.onAllRanks { communicator in
                 guard communicator.isRoot else { return .done }
-                let (lines, usable) = CheckpointReport.list(CheckpointStore(folder: folder + "/checkpoints"))
+                let (lines, usable) = try CheckpointReport.list(CheckpointStore(folder: folder + "/checkpoints"))
                 lines.forEach { print($0) }
                 if lines.isEmpty { print("\(folder) has no checkpoints") }
                 return lines.isEmpty || usable > 0 ? .done : .checkpointUnusable

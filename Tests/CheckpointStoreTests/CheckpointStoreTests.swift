@@ -69,6 +69,40 @@ import Testing
         #expect(try #require(try resume()).state.step == 100)
     }
 
+    @Test func goingBackSetsNewerOnesAside() throws {
+        for step in [10, 12] { try save(step) }
+        #expect(try #require(try resume(.path(folder + "/step-000010"))).state.step == 10)
+        try save(11)
+        #expect(names == ["LATEST", "stale-step-000012", "step-000010", "step-000011"])
+        #expect(try #require(try resume()).state.step == 11)
+    }
+
+    @Test func damagedOnesDoNotCountAsKept() throws {
+        for step in [3, 4] { try save(step) }
+        try Data("x".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
+        try save(5)
+        #expect(names.contains("step-000003") && names.contains("step-000005"))
+    }
+
+    @Test func numbersThatAreNotFiniteAreNotSaved() throws {
+        try save(3)
+        var state = Self.state(4)
+        state.secondMoment[7] = .infinity
+        let saved = try store.save(state, identity: identity, communicator: SingleProcessCommunicator())
+        guard case .failed(let reason) = saved else {
+            Issue.record("\(saved)")
+            return
+        }
+        #expect(reason.contains("not finite"))
+        #expect(try #require(try resume()).state.step == 3)
+    }
+
+    @Test func aNewerFormIsRefusedNotPassedOver() throws {
+        for step in [3, 4] { try save(step) }
+        try Data("{\"schema\": 2}".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
+        #expect(try #require(throws: CheckpointError.self) { try resume() }.kind == .changed)
+    }
+
     @Test func whatAKilledRunLeftIsNoCheckpointAndGoes() throws {
         try save(3)
         for name in [".tmp-000004", ".trash-step-000001-17", "step-000009"] {
@@ -145,7 +179,7 @@ import Testing
         try resume(.auto, ranks: ranks, identity)
     }
 
-    /// /dev/full takes no byte: the save fails on all ranks alike, and what stood stands.
+    /// Where no folder can be made the save fails on all ranks alike, and what stood stands.
     @Test func aSaveThatFailsHarmsNothing() throws {
         try save(3)
         let file = folder + "/blocked"
@@ -192,7 +226,7 @@ extension CheckpointStoreTests {
         #expect(lines[3].hasPrefix("parameters: 23 of 23 differ, at most by 1"))
         #expect(try CheckpointReport.show(second).contains("lora.rank: 4"))
         try Data("x".utf8).write(to: URL(fileURLWithPath: second + "/manifest.json"))
-        let (list, usable) = CheckpointReport.list(CheckpointStore(folder: folder))
+        let (list, usable) = try CheckpointReport.list(CheckpointStore(folder: folder))
         #expect(usable == 1 && list.count == 2)
         #expect(list[0].contains("UNUSABLE") && list[1].contains("step 3, 12 images, written by 2 ranks"))
     }

@@ -85,7 +85,9 @@ public struct AdaptationRun {
         let resumed = try checkpoints.resume(start.request, allowing: start.allowedChanges)
         if communicator.isRoot {
             try folder.create(
-                recipe: recipe.resolvedYAML, overwriting: start.overwriting, resuming: resumed != nil)
+                recipe: recipe.resolvedYAML, overwriting: start.overwriting,
+                // A run that was killed before its first checkpoint has not begun.
+                resuming: resumed != nil || start.request == .auto && !folder.holdsAdapter)
         }
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
@@ -96,17 +98,23 @@ public struct AdaptationRun {
         log.message(.info, memory.line)
 
         let evaluator = try makeEvaluator(loaded, data)
+        let anchors = try openAnchors(loaded, data, reservedBytes: memory.bytesToCome)
+        log.message(.info, anchors.line)
+        let trainer = try makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
+        defer { trainer.stop() }
+        let total = plan(trainer.stepsPerEpoch).totalSteps
+        if let resumed, resumed.state.step > total {
+            throw TrainingError(
+                .configuration, "\(resumed.path) has done \(resumed.state.step) steps, this recipe ends after \(total)",
+                remedy: "raise training.steps or training.epochs, or take another run.name")
+        }
+        // The first one shows that the folder can be written before any work is done.
+        if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), isNeeded: true, log: log) }
         let started = ContinuousClock.now
         var before: [EvaluationRecord] = []
         if settings.evaluation.before, resumed == nil || resumed?.state.step == 0, let evaluator {
             before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
         }
-        let anchors = try openAnchors(loaded, data, reservedBytes: memory.bytesToCome)
-        log.message(.info, anchors.line)
-        let trainer = try makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
-        defer { trainer.stop() }
-        // The first one shows that the folder can be written before any work is done.
-        if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), log: log) }
         let end = try train(trainer, loaded, evaluator, &checkpoints, anchors.store, from: resumed?.state, log)
         let code: ExitCode = end.stop == .requested ? .resumable : .done
         // A run that was stopped has no final adapter, only that of its last step.
@@ -178,7 +186,9 @@ public struct AdaptationRun {
                 reporter.resume()
             }
             if outcome.message.saves, outcome.message.stop != .nonFinite {
-                try checkpoints.save(trainer.state(step: end.steps, images: end.images), log: log)
+                try checkpoints.save(
+                    trainer.state(step: end.steps, images: end.images), isNeeded: outcome.message.stop == .requested,
+                    log: log)
             }
             guard let stop = outcome.message.stop else { continue }
             if stop == .nonFinite {

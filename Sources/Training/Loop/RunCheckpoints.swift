@@ -45,11 +45,18 @@ package struct RunCheckpoints {
             ], parameterCount: parameterCount)
     }
 
-    /// The state to go on from, on all ranks. Collective. Throws `CheckpointError`.
+    /// The state to go on from, on all ranks. Collective.
+    ///
+    /// Throws `CheckpointError`, and `TrainingError` for a key that no checkpoint has.
     package func resume(
         _ request: Request, allowing keys: [String]
     ) throws -> CheckpointStore.Resumed? {
-        switch request {
+        if let unknown = keys.first(where: { key in !identity.settings.contains { $0.key == key } }) {
+            throw TrainingError(
+                .configuration, "--allow-change \(unknown): no such key",
+                remedy: "name a recipe key that shapes the result, weights or images")
+        }
+        return switch request {
         case .none: nil
         case .auto: try store.resume(.auto, identity: identity, allowing: keys, communicator: communicator)
         case .path(let path):
@@ -62,8 +69,13 @@ package struct RunCheckpoints {
         settings.everySeconds > 0 && ContinuousClock.now - lastSave >= .seconds(settings.everySeconds)
     }
 
-    /// Saves. Collective; a failure is a warning until there are too many in a row. Throws `TrainingError`.
-    package mutating func save(_ state: CheckpointState, log: RunLog) throws {
+    /// Saves. Collective; a failure is a warning until there are too many in a row.
+    ///
+    /// - Parameter isNeeded: True where the run may not go on or end without it: at the start, and when it is to be
+    ///   continued later.
+    ///
+    /// Throws `TrainingError`.
+    package mutating func save(_ state: CheckpointState, isNeeded: Bool = false, log: RunLog) throws {
         let started = ContinuousClock.now
         let saved = try store.save(state, identity: identity, communicator: communicator)
         lastSave = ContinuousClock.now
@@ -75,7 +87,7 @@ package struct RunCheckpoints {
         case .failed(let reason):
             failuresInARow += 1
             let line = "checkpoint after step \(state.step) failed (\(failuresInARow) in a row): \(reason)"
-            guard failuresInARow < settings.maximumFailures else {
+            guard failuresInARow < settings.maximumFailures, !isNeeded else {
                 throw TrainingError(
                     .cannotWrite, line,
                     remedy: "make room or mend the folder; the same command goes on from the last checkpoint")

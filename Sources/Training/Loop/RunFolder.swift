@@ -34,7 +34,13 @@ public struct RunFolder: Sendable {
     public func images(step: Int, prompt: String) -> String { path + "/images-\(Self.padded(step))-\(prompt).csv" }
 
     /// True if somebody has run here before.
-    public var holdsRun: Bool { FileManager.default.fileExists(atPath: path + "/recipe.yaml") }
+    public var holdsRun: Bool {
+        let files = FileManager.default
+        return files.fileExists(atPath: path + "/recipe.yaml") || files.fileExists(atPath: checkpoints)
+    }
+
+    /// True if a run has ended here.
+    public var holdsAdapter: Bool { FileManager.default.fileExists(atPath: adapter) }
 
     /// Makes the folder; what is in it stays. Rank 0 alone calls it. Throws `TrainingError`.
     public func make() throws(TrainingError) {
