@@ -74,7 +74,7 @@ let package = Package(
             [
                 "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
-                "COpenSSL", yams,
+                yams,
             ]),
         room(
             "Diagnosis",

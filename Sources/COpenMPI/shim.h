@@ -5,7 +5,6 @@
 /* Open MPI's handles are macros around addresses of structures, which Swift does not import; it sees these functions. */
 static inline MPI_Comm kedge_mpi_comm_world(void) { return MPI_COMM_WORLD; }
 static inline MPI_Datatype kedge_mpi_byte(void) { return MPI_BYTE; }
-static inline MPI_Datatype kedge_mpi_int64(void) { return MPI_INT64_T; }
 static inline MPI_Datatype kedge_mpi_int32(void) { return MPI_INT32_T; }
 static inline MPI_Info kedge_mpi_info_null(void) { return MPI_INFO_NULL; }
 static inline MPI_Errhandler kedge_mpi_errors_return(void) { return MPI_ERRORS_RETURN; }

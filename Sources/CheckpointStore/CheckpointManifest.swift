@@ -42,7 +42,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var images: Int
     /// Updates the optimiser has made.
     public var updates: Int
-    /// Batches skipped in a row, and in all.
+    /// Batches skipped in a row.
     public var skipsInARow: Int
     /// Batches skipped in all.
     public var skips: Int
@@ -91,11 +91,9 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is no manifest") }
         guard schema == Self.currentSchema else { throw damaged("has form \(schema)") }
         guard (try? sealed()) == data else { throw damaged("does not match its own digest") }
-        let largest = 1 << 52
-        guard max(step, images, updates, skips) < largest, parameterCount < 1 << 40, step >= 0, images >= 0,
-            updates >= 0,
-            skips >= skipsInARow, skipsInARow >= 0, parameterCount >= 0,
-            worldSize == shards.count
+        let counts = [step, images, updates, skipsInARow, skips]
+        guard counts.allSatisfy({ (0..<1 << 52).contains($0) }), (0..<1 << 40).contains(parameterCount),
+            skips >= skipsInARow, worldSize == shards.count
         else { throw damaged("holds impossible numbers") }
         var next = 0
         for shard in shards {
@@ -111,37 +109,5 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .prettyPrinted, .withoutEscapingSlashes]
         return try encoder.encode(self) + Data("\n".utf8)
-    }
-}
-
-/// What a run has learnt and counted at the end of a step.
-public struct CheckpointState: Sendable, Equatable {
-    /// Steps done.
-    public var step: Int
-    /// Images seen.
-    public var images: Int
-    /// Updates the optimiser has made.
-    public var updates: Int
-    /// Batches skipped in a row.
-    public var skipsInARow: Int
-    /// Batches skipped in all.
-    public var skips: Int
-    /// The numbers from `first` on: all of them after loading, a rank's slice for saving.
-    public var first: Int
-    /// LoRA matrices.
-    public var parameters: [Float]
-    /// Adam's running mean of the gradient.
-    public var firstMoment: [Float]
-    /// Adam's running mean of its square.
-    public var secondMoment: [Float]
-
-    /// Puts a state together.
-    public init(
-        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, first: Int, parameters: [Float],
-        firstMoment: [Float], secondMoment: [Float]
-    ) {
-        (self.step, self.images, self.updates) = (step, images, updates)
-        (self.skipsInARow, self.skips, self.first) = (skipsInARow, skips, first)
-        (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
     }
 }

@@ -1,3 +1,4 @@
+import Collectives
 import Foundation
 import Glibc
 
@@ -35,10 +36,7 @@ public final class RunLock {
                 "another process writes into this run: \((holder ?? "").trimmingCharacters(in: .whitespacesAndNewlines))",
                 remedy: "wait for it, stop it, or choose another run.name")
         }
-        var host = [CChar](repeating: 0, count: 256)
-        gethostname(&host, host.count - 1)
-        let name = String(decoding: host.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        let text = "host \(name), process \(getpid()), since \(Date().formatted(.iso8601))\n"
+        let text = "host \(localHostName()), process \(getpid()), since \(Date().formatted(.iso8601))\n"
         ftruncate(descriptor, 0)
         _ = text.withCString { write(descriptor, $0, strlen($0)) }
     }

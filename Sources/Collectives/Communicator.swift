@@ -49,8 +49,6 @@ public protocol Communicator: AnyObject {
     func allToAll(
         floats: UnsafeBufferPointer<Float>, counts: [Int], announcing announcement: Int, into received: inout [Float],
         receiveCounts: (_ announcements: [Int]) -> [Int]) throws
-    /// Sends `floats[d]` to rank `d` and returns what each rank sent here, in rank order; lengths may differ.
-    func allToAll(floats: [[Float]]) throws -> [[Float]]
     /// The element-wise sum over ranks, added in rank order on every rank, so all ranks hold the same bits.
     ///
     /// The bits depend on the number of ranks; sums that must not are made by `SampleOrderedSum`.

@@ -93,10 +93,6 @@ private final class InProcessTransport: Transport {
         }
     }
 
-    func allToAll(counts: [Int]) throws -> [Int] {
-        try rendezvous.meet(Posting(counts: counts), rank: rank, operation: "allToAll").map { $0.counts[rank] }
-    }
-
     func allToAll(
         _ bytes: UnsafeRawBufferPointer, counts: [Int], into received: UnsafeMutableRawBufferPointer,
         receiveCounts: [Int]

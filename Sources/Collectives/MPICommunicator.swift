@@ -137,15 +137,6 @@ private final class MPITransport: Transport {
         try check(code, "MPI_Allgatherv")
     }
 
-    func allToAll(counts: [Int]) throws -> [Int] {
-        let outgoing = counts.map(Int64.init)
-        var incoming = [Int64](repeating: 0, count: worldSize)
-        let code = try MPI_Alltoall(
-            outgoing, 1, kedge_mpi_int64(), &incoming, 1, kedge_mpi_int64(), communicator("MPI_Alltoall"))
-        try check(code, "MPI_Alltoall")
-        return incoming.map(Int.init)
-    }
-
     func allToAll(
         _ bytes: UnsafeRawBufferPointer, counts: [Int], into received: UnsafeMutableRawBufferPointer,
         receiveCounts: [Int]

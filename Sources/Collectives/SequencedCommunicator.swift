@@ -92,22 +92,6 @@ public class SequencedCommunicator: Communicator {
         }
     }
 
-    public func allToAll(floats: [[Float]]) throws -> [[Float]] {
-        precondition(floats.count == worldSize, "allToAll needs one array per rank")
-        let incoming = try exchangeCounts(floats.map(\.count))
-        var all = [Float](repeating: 0, count: incoming.reduce(0, +))
-        try Array(floats.joined()).withUnsafeBufferPointer { mine in
-            try all.withUnsafeMutableBufferPointer {
-                try move(floats: mine, counts: floats.map(\.count), into: $0, receiveCounts: incoming)
-            }
-        }
-        var start = 0
-        return incoming.map { count in
-            defer { start += count }
-            return Array(all[start..<start + count])
-        }
-    }
-
     public func reduceSum(_ values: [Double]) throws -> [Double] {
         try reduce(values, .reduceSum, 0) { $0 + $1 }
     }
@@ -164,12 +148,6 @@ extension SequencedCommunicator {
             let end = min(start + Self.broadcastChunk, buffer.count)
             try move(UnsafeMutableRawBufferPointer(rebasing: buffer[start..<end]))
         }
-    }
-
-    /// How many floats each rank is about to send here.
-    private func exchangeCounts(_ counts: [Int]) throws -> [Int] {
-        _ = try agree(on: .allToAll, count: counts.reduce(0, +))
-        return try transport.allToAll(counts: counts)
     }
 
     private func move(

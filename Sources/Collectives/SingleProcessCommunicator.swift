@@ -31,8 +31,6 @@ private final class SingleProcessTransport: Transport {
         all.copyMemory(from: bytes)
     }
 
-    func allToAll(counts: [Int]) -> [Int] { counts }
-
     func allToAll(
         _ bytes: UnsafeRawBufferPointer, counts: [Int], into received: UnsafeMutableRawBufferPointer,
         receiveCounts: [Int]

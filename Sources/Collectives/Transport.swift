@@ -15,8 +15,6 @@ package protocol Transport: AnyObject {
     func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws
     /// Puts the ranks' bytes together in rank order, `counts[r]` bytes from rank `r`.
     func allGather(_ bytes: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]) throws
-    /// One integer to each rank, one from each rank.
-    func allToAll(counts: [Int]) throws -> [Int]
     /// Consecutive parts of `bytes`, `counts[d]` bytes to rank `d`; `receiveCounts[s]` bytes from rank `s`.
     func allToAll(
         _ bytes: UnsafeRawBufferPointer, counts: [Int], into received: UnsafeMutableRawBufferPointer,

@@ -65,8 +65,20 @@ public enum Conformance {
                 floats((source * 5 + destination * 3) % 7, salt: source * 100 + destination)
             }
             let world = 0..<communicator.worldSize
-            let received = try communicator.allToAll(floats: world.map { message(communicator.rank, $0) })
-            check.expect(received == world.map { message($0, communicator.rank) }, "exchanged floats differ")
+            let sent = world.map { message(communicator.rank, $0) }
+            let expected = world.map { message($0, communicator.rank) }
+            var received: [Float] = []
+            var announced: [Int] = []
+            try Array(sent.joined()).withUnsafeBufferPointer { flat in
+                try communicator.allToAll(
+                    floats: flat, counts: sent.map(\.count), announcing: 100 + communicator.rank, into: &received
+                ) { announcements in
+                    announced = announcements
+                    return expected.map(\.count)
+                }
+            }
+            check.equal(announced, world.map { 100 + $0 }, "announcements")
+            check.expect(received == Array(expected.joined()), "exchanged floats differ")
         },
         ConformanceCase("sums of doubles are added in rank order") { communicator, check in
             // 1 + 1e-16 + ... depends on the order, so another order would show.

@@ -128,7 +128,7 @@ import Training
         #expect(decision.limit == 128, "\(decision)")
     }
 
-    @Test func aWriterThatFindsNoSpaceSaysSoOnce() throws {
+    @Test func aFileThatCannotBeSizedIsAFault() throws {
         let descriptor = Glibc.open("/dev/full", O_RDWR)
         defer { close(descriptor) }
         #expect(throws: AnchorFault.self) {

@@ -4,6 +4,7 @@ package import Imaging
 import Kernels
 import Synchronization
 package import Tensors
+import WeightFiles
 
 /// The anchor's embeddings of the images a node has met, for all its ranks and all epochs.
 ///
@@ -67,7 +68,9 @@ package final class AnchorStore: Sendable {
         communicator.phase = "anchor store"
         let folder = settings.folder.isEmpty ? temporaryFolder : settings.folder
         let slots = run.images * max(flips(run).count, 1)
-        let hash = hexadecimal(sha256(identity(run) + Array("\(slots)".utf8))).prefix(16)
+        let digest = SHA256Digest()
+        digest.update(identity(run) + Array("\(slots)".utf8))
+        let hash = digest.hexadecimal().prefix(16)
         let place = AnchorPlace(
             folder: folder, slots: slots, floats: run.embedding.count, limitGiB: settings.limitGiB,
             reservedBytes: run.reservedBytes, name: settings.keep ? "kedge-anchors-\(geteuid())-\(hash)" : nil)
@@ -139,10 +142,4 @@ package final class AnchorStore: Sendable {
     private func slot(_ image: Int, _ flip: Flip) -> Int {
         image * max(flips.count, 1) + (flips.firstIndex(of: flip) ?? 0)
     }
-}
-
-private func sha256(_ text: [UInt8]) -> [UInt8] { text.withUnsafeBytes { sha256([$0]) } }
-
-private func hexadecimal(_ bytes: [UInt8]) -> String {
-    bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
 }

@@ -34,8 +34,9 @@ public struct AdaptationRun {
             (self.resume, self.overwriting, self.allowedChanges) = (resume, overwriting, allowedChanges)
         }
 
-        var request: RunCheckpoints.Request {
-            if overwriting || resume == "none" { return .none }
+        /// What to go on from; nil for nothing.
+        var choice: CheckpointStore.Choice? {
+            if overwriting || resume == "none" { return nil }
             return resume == "auto" ? .auto : .path(resume)
         }
     }
@@ -82,12 +83,12 @@ public struct AdaptationRun {
             settings, folder: folder, loaded: loaded, data: data,
             parameterCount: LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank).count,
             communicator: communicator)
-        let resumed = try checkpoints.resume(start.request, allowing: start.allowedChanges)
+        let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges)
         if communicator.isRoot {
             try folder.create(
                 recipe: recipe.resolvedYAML, overwriting: start.overwriting,
                 // A run that was killed before its first checkpoint has not begun.
-                resuming: resumed != nil || start.request == .auto && !folder.holdsAdapter)
+                resuming: resumed != nil || start.choice == .auto && !folder.holdsAdapter)
         }
         try communicator.barrier()
         let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)

@@ -8,16 +8,6 @@ import WeightFiles
 
 /// A run's dealings with its checkpoints: when one is due, what goes in, and what to do when saving fails.
 package struct RunCheckpoints {
-    /// What the user asked to go on from.
-    package enum Request: Sendable, Equatable {
-        /// The newest whole checkpoint of the run's folder, or from the start if it has none.
-        case auto
-        /// Nothing: a folder that holds a run is refused.
-        case none
-        /// This checkpoint.
-        case path(String)
-    }
-
     package let store: CheckpointStore
     private let identity: CheckpointStore.Identity
     private let settings: Recipe.Checkpoint
@@ -45,22 +35,19 @@ package struct RunCheckpoints {
             ], parameterCount: parameterCount)
     }
 
-    /// The state to go on from, on all ranks. Collective.
+    /// The state to go on from, on all ranks; nil when there is none or nothing was chosen. Collective.
     ///
     /// Throws `CheckpointError`, and `TrainingError` for a key that no checkpoint has.
     package func resume(
-        _ request: Request, allowing keys: [String]
+        _ choice: CheckpointStore.Choice?, allowing keys: [String]
     ) throws -> CheckpointStore.Resumed? {
         if let unknown = keys.first(where: { key in !identity.settings.contains { $0.key == key } }) {
             throw TrainingError(
                 .configuration, "--allow-change \(unknown): no such key",
                 remedy: "name a recipe key that shapes the result, weights or images")
         }
-        return switch request {
-        case .none: nil
-        case .auto: try store.resume(.auto, identity: identity, allowing: keys, communicator: communicator)
-        case .path(let path):
-            try store.resume(.path(path), identity: identity, allowing: keys, communicator: communicator)
+        return try choice.flatMap {
+            try store.resume($0, identity: identity, allowing: keys, communicator: communicator)
         }
     }
 

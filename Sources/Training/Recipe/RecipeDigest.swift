@@ -1,4 +1,4 @@
-import COpenSSL
+import WeightFiles
 
 extension Recipe {
     /// SHA-256, in hexadecimal, over the keys that shape the learnt adapters.
@@ -10,10 +10,9 @@ extension Recipe {
         resolved.preprocessing = resolvedPreprocessing
         let text = RecipeReference.fields.filter(\.shapesResult)
             .map { "\($0.key): \($0.value(resolved))\n" }.joined()
-        var sum = [UInt8](repeating: 0, count: 32)
-        let status = EVP_Digest(text, text.utf8.count, &sum, nil, EVP_sha256(), nil)
-        precondition(status == 1, "OpenSSL lacks SHA-256")
-        return sum.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+        let digest = SHA256Digest()
+        digest.update(Array(text.utf8))
+        return digest.hexadecimal()
     }
 
     /// The keys of ``digest`` in which two recipes differ, each as `key: first, then second`.
