@@ -49,9 +49,10 @@ let package = Package(
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"], cSettings: cSettings),
 
         // Rooms, bottom up.
+        room("FaultInjection", []),
         room("Tensors", []),
         room("Kernels", ["Tensors", "COpenBLAS"]),
-        room("WeightFiles", ["Tensors", "COpenSSL", "CZlib"]),
+        room("WeightFiles", ["FaultInjection", "Tensors", "COpenSSL", "CZlib"]),
         room("Layers", ["Tensors", "Kernels"]),
         room("SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles"]),
         room("LowRankAdaptation", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
@@ -67,12 +68,13 @@ let package = Package(
                 "AdaptationMethods",
             ]),
         room("Collectives", ["COpenMPI"]),
-        room("CheckpointStore", ["Tensors", "WeightFiles", "Collectives"]),
+        room("CheckpointStore", ["FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
         room("Telemetry", [logging]),
         room(
             "Training",
             [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
+                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
                 yams,
             ]),
@@ -85,7 +87,8 @@ let package = Package(
         .executableTarget(
             name: "kedge",
             dependencies: [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
+                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
                 "Training", "Diagnosis", "Scaling", argumentParser,
             ],
@@ -98,6 +101,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Tensors", "WeightFiles"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
+        tests("FaultInjection", []),
         tests("Tensors", []),
         tests("Kernels", ["Tensors"]),
         tests("WeightFiles", ["Tensors"], resources: [.copy("Fixtures")]),

@@ -1,3 +1,4 @@
+import FaultInjection
 import Glibc
 
 /// Publishes a file by writing it beside its place and renaming it, so that no reader ever sees half of it.
@@ -13,11 +14,13 @@ package enum AtomicFile {
         // The process number keeps ranks that share a folder apart; a leftover of a dead process is replaced.
         let temporary = "\(folder)/.\(name).\(getpid()).tmp"
         unlink(temporary)
+        try refuse(.open, path)
         let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { throw failure("open", path, errno) }
         var isOpen = true
         do throws(WeightFileError) {
             try body(descriptor)
+            try refuse(.flush, path)
             guard fsync(descriptor) == 0 else { throw failure("fsync", path, errno) }
             isOpen = false
             guard close(descriptor) == 0 else { throw failure("close", path, errno) }
@@ -40,10 +43,22 @@ package enum AtomicFile {
     ) throws(WeightFileError) {
         var done = 0
         while done < bytes.count {
-            let written = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+            // In two halves, so that there is a moment with one of them written.
+            if done >= bytes.count / 2 { try refuse(.middle, path) }
+            let goal = done < bytes.count / 2 ? bytes.count / 2 : bytes.count
+            let written = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, goal - done)
             if written < 0 && errno == EINTR { continue }
             guard written > 0 else { throw failure("write", path, written < 0 ? errno : EIO) }
             done += written
+        }
+    }
+
+    /// Throws what a test wants to happen at this moment.
+    private static func refuse(_ moment: FileMoment, _ path: String) throws(WeightFileError) {
+        switch FaultInjector.reach(moment) {
+        case .none: return
+        case .errorNumber(let number): throw failure("\(moment)", path, number)
+        case .fail, .notANumber: throw failure("\(moment)", path, EIO)
         }
     }
 

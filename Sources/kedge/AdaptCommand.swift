@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import FaultInjection
 import Foundation
 import Kernels
 import Telemetry
@@ -61,6 +62,15 @@ struct AdaptCommand: ParsableCommand {
     @Flag(help: "Print the resolved recipe, with the source of every value, and stop.")
     var dryRun = false
 
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Makes a fault happen, to test what follows.", visibility: .private),
+        transform: { text in
+            guard let fault = Fault(text) else { throw ValidationError("no fault has the form \(text)") }
+            return fault
+        })
+    var fault: [Fault] = []
+
     func validate() throws {
         guard !overwrite || resume == "auto" || resume == "none" else {
             throw ValidationError("--overwrite removes what --resume \(resume) is to go on from; give one of them")
@@ -70,6 +80,7 @@ struct AdaptCommand: ParsableCommand {
     func run() throws {
         Startup.watchSignals()
         Startup.onAllRanks { communicator in
+            FaultInjector.arm(fault, rank: communicator.rank)
             let resolved = try options.resolve()
             if dryRun {
                 if communicator.isRoot { print(resolved.resolvedYAML, terminator: "") }

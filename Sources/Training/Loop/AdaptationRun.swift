@@ -1,6 +1,7 @@
 import CheckpointStore
 public import Collectives
 import Datasets
+import FaultInjection
 import Foundation
 public import Kernels
 import LowRankAdaptation
@@ -208,13 +209,18 @@ public struct AdaptationRun {
 
     private func save(_ trainer: Trainer, _ loaded: LoadedModel, step: Int) throws {
         guard communicator.isRoot else { return }
-        try AdapterFile.write(
-            trainer.adapter, loaded.description(recipe.recipe, step: step), to: folder.adapter(step: step))
+        try FaultInjector.$step.withValue(step) {
+            _ = try FaultInjector.$file.withValue(.adapter) {
+                try AdapterFile.write(
+                    trainer.adapter, loaded.description(recipe.recipe, step: step), to: folder.adapter(step: step))
+            }
+        }
     }
 
     private func evaluate(
         _ evaluator: Evaluator, _ loaded: LoadedModel, adapter: LoRAAdapter?, step: Int, loss: Double?, _ log: RunLog
     ) throws -> [EvaluationRecord] {
+        try FaultInjector.$step.withValue(step) { try FaultInjector.check(.evaluation) }
         let started = ContinuousClock.now
         let outcomes = try evaluator.evaluate(
             loaded.model, adapter: adapter, communicator: communicator, in: workspace)

@@ -2,6 +2,7 @@ package import AdaptationMethods
 package import CheckpointStore
 package import Collectives
 package import Datasets
+import FaultInjection
 package import Kernels
 import Layers
 public import LowRankAdaptation
@@ -97,7 +98,12 @@ public final class Trainer {
             sampler.requests(
                 rank: communicator.rank, nodeOfRank: nodeOfRank, fromEpoch: epoch, step: place, epochs: epochs),
             depth: prefetch.depth, threads: prefetch.threads
-        ) { PreparedExample(try preparation.trainingExample($0), anchors) }
+        ) { [stepsPerEpoch = sampler.stepsPerEpoch] request in
+            try FaultInjector.$step.withValue(request.epoch * stepsPerEpoch + request.step) {
+                try FaultInjector.check(.data)
+            }
+            return PreparedExample(try preparation.trainingExample(request), anchors)
+        }
     }
 
     /// What this rank brings to a checkpoint: its slice of all numbers, and the counts.
@@ -117,6 +123,13 @@ public final class Trainer {
     ///
     /// Throws `DatasetError` for an image that cannot be read and `CollectivesError`.
     public func runStep(_ step: Int, isStopRequested: Bool, isSaveDue: Bool = false) throws -> StepOutcome {
+        try FaultInjector.$step.withValue(step) {
+            try FaultInjector.check(.step)
+            return try run(step, isStopRequested: isStopRequested, isSaveDue: isSaveDue)
+        }
+    }
+
+    private func run(_ step: Int, isStopRequested: Bool, isSaveDue: Bool) throws -> StepOutcome {
         let (epoch, place) = step.quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
         communicator.phase = "step \(step)"
         var stopwatch = Stopwatch()
@@ -125,6 +138,7 @@ public final class Trainer {
         try communicator.barrier()
         stopwatch.lap(\.peers)
         let sentBefore = communicator.bytesSent
+        try FaultInjector.check(.exchange)
         let batch = try sum.exchange(
             local.records, gradients: local.gradients, isFinite: local.nonFiniteImages.isEmpty,
             wantsStop: isStopRequested)
@@ -195,7 +209,8 @@ public final class Trainer {
                 teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
                 anchorEmbedding: anchor, keepAnchorEmbedding: prepared.keeper(anchors)),
             model: model, adapter: adapter, gradients: &gradient, in: workspace)
-        let numbers = gradient.values.elements
+        var numbers = gradient.values.elements
+        if FaultInjector.reach(.gradient) == .notANumber { numbers[0] = .nan }
         if !losses.isFinite || !numbers.allSatisfy(\.isFinite) { share.nonFiniteImages.append(example.id) }
         let values = [losses.total] + losses.parts.map(\.value) + [anchor == nil ? 0 : 1]
         share.records.append(SampleRecord(position: position, values: values))
@@ -220,6 +235,7 @@ public final class Trainer {
         for i in gradient.indices { gradient[i] /= count }
         var slice = adapter.parameters.rows(sum.ownSlice).elements
         optimizer.update(&slice, gradient: gradient, rate: rate)
+        try FaultInjector.check(.update)
         adapter.parameters = Tensor(try sum.gather(slice: slice), [adapter.layout.count])
     }
 }

@@ -1,0 +1,72 @@
+import Glibc
+import Synchronization
+
+/// Makes the faults happen that a test asks for; without any, reaching a point costs one look at a flag.
+///
+/// It belongs to the process, as signals do, because the points lie in rooms that know nothing of each other.
+public enum FaultInjector {
+    /// What a point has to do after it was reached.
+    public enum Outcome: Sendable, Equatable {
+        /// Go on.
+        case none
+        /// Fail as if a system call had given this number.
+        case errorNumber(Int32)
+        /// Fail.
+        case fail
+        /// Put a NaN into the result.
+        case notANumber
+    }
+
+    /// The step that the present work belongs to.
+    @TaskLocal public static var step = 0
+    /// The kind of file that is being written, if its writing can be made to fail.
+    @TaskLocal public static var file: FaultFile?
+
+    private static let isArmed = Atomic<Bool>(false)
+    private static let waiting = Mutex<[Fault]>([])
+
+    /// Takes the faults of this rank; each happens once.
+    public static func arm(_ faults: [Fault], rank: Int) {
+        let own = faults.filter { $0.rank == nil || $0.rank == rank }
+        waiting.withLock { $0 = own }
+        isArmed.store(!own.isEmpty, ordering: .relaxed)
+    }
+
+    /// Called at a point: kills, stops or delays the process there and then, or says how the point is to fail.
+    public static func reach(_ point: FaultPoint) -> Outcome {
+        guard isArmed.load(ordering: .relaxed) else { return .none }
+        let step = step
+        let fault = waiting.withLock { faults -> Fault? in
+            guard let index = faults.firstIndex(where: { $0.point == point && ($0.step ?? step) == step }) else {
+                return nil
+            }
+            return faults.remove(at: index)
+        }
+        switch fault?.action {
+        case nil: return .none
+        case .kill:
+            kill(getpid(), SIGKILL)
+            return .none
+        case .stop:
+            kill(getpid(), SIGSTOP)
+            return .none
+        case .sleep(let seconds):
+            usleep(UInt32(min(seconds * 1e6, 4e9)))
+            return .none
+        case .fail: return .fail
+        case .notANumber: return .notANumber
+        case .errorNumber(let number): return .errorNumber(number)
+        }
+    }
+
+    /// `reach` of a moment in writing the present `file`.
+    public static func reach(_ moment: FileMoment) -> Outcome {
+        guard isArmed.load(ordering: .relaxed), let file, let point = FaultPoint(file, moment) else { return .none }
+        return reach(point)
+    }
+
+    /// `reach` where any failure is an error. Throws `InjectedFault`.
+    public static func check(_ point: FaultPoint) throws(InjectedFault) {
+        if reach(point) != .none { throw InjectedFault(point: point) }
+    }
+}
