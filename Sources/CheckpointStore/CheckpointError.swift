@@ -1,7 +1,9 @@
 /// Why a checkpoint cannot be written, read or used: what happened, where, and what to do about it.
 public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatable {
     /// The kinds of failure a caller may want to tell apart.
-    public enum Kind: String, Sendable {
+    public enum Kind: String, Codable, Sendable {
+        /// A checkpoint that was named does not exist.
+        case missing
         /// A file is missing, damaged or not what the manifest says.
         case damaged
         /// There are checkpoints and none of them can be used.
@@ -29,4 +31,16 @@ public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatab
 
     /// One line: place, reason; remedy.
     public var description: String { "\(path): \(reason); \(remedy)" }
+
+    static func damaged(_ path: String, _ reason: String) -> CheckpointError {
+        CheckpointError(.damaged, at: path, reason, remedy: "use another checkpoint")
+    }
+
+    static func cannotWrite(_ path: String, _ reason: String) -> CheckpointError {
+        CheckpointError(
+            .cannotWrite, at: path, "cannot be written: \(reason)",
+            remedy: "free disk space or give a folder that can be written")
+    }
 }
+
+extension CheckpointError: Codable {}

@@ -1,4 +1,4 @@
-import Foundation
+package import Foundation
 import WeightFiles
 
 /// What a checkpoint holds and of which run; `manifest.json`, written last.
@@ -7,7 +7,9 @@ import WeightFiles
 /// (sorted keys, no floats), so a changed byte anywhere shows.
 public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// The version of this form.
-    public static let currentSchema = 1
+    public static let currentSchema = 2
+    /// Far above any manifest; a larger file is not read.
+    static let byteLimit = 16 << 20
 
     /// A setting that shapes the result.
     public struct Setting: Codable, Sendable, Equatable {
@@ -32,6 +34,12 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         public var first: Int
         /// How many it holds of parameters and of each moment.
         public var count: Int
+
+        /// The name of a rank's file.
+        static func name(rank: Int, of worldSize: Int) -> String {
+            func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+            return "state-\(two(rank))-of-\(two(worldSize)).safetensors"
+        }
     }
 
     /// The version of the form.
@@ -50,6 +58,8 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var worldSize: Int
     /// Trainable numbers.
     public var parameterCount: Int
+    /// Scores of the unadapted model and of the last evaluation.
+    public var scores: [CheckpointScore]
     /// What shapes the result, in a fixed order.
     public var settings: [Setting]
     /// The files, in the order of ranks.
@@ -57,18 +67,24 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// SHA-256 of this text with an empty digest.
     public var digest: String
 
+    /// The mean over prompts of the mean IoU that this checkpoint's own weights were given; nil without an evaluation.
+    public var score: Double? {
+        let own = scores.filter { $0.step == step }.compactMap { Double($0.meanIoU) }.filter(\.isFinite)
+        return own.isEmpty ? nil : own.reduce(0, +) / Double(own.count)
+    }
+
     /// The manifest of a state whose shards are written.
     init(
         of state: CheckpointState, parameterCount: Int, settings: [Setting], shards: [Shard]
     ) {
         (schema, step, images) = (Self.currentSchema, state.step, state.images)
         (updates, skipsInARow, skips) = (state.updates, state.skipsInARow, state.skips)
-        (worldSize, self.parameterCount) = (shards.count, parameterCount)
+        (worldSize, self.parameterCount, scores) = (shards.count, parameterCount, state.scores)
         (self.settings, self.shards, digest) = (settings, shards, "")
     }
 
     /// The text, digest included.
-    func sealed() throws -> Data {
+    package func sealed() throws -> Data {
         var sealed = self
         sealed.digest = ""
         let digest = SHA256Digest()
@@ -77,28 +93,26 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         return try sealed.text()
     }
 
-    /// Reads a manifest. Throws `CheckpointError` of kind `damaged`.
-    init(reading data: Data, at path: String) throws(CheckpointError) {
-        func damaged(_ reason: String) -> CheckpointError {
-            CheckpointError(.damaged, at: path, reason, remedy: "use another checkpoint")
-        }
+    /// Reads a manifest. Throws `CheckpointError` of kind `damaged`, or `changed` for a newer form.
+    package init(reading data: Data, at path: String) throws(CheckpointError) {
+        func damaged(_ reason: String) -> CheckpointError { .damaged(path, reason) }
         struct Form: Decodable { var schema: Int }
-        if let form = try? JSONDecoder().decode(Form.self, from: data), form.schema > Self.currentSchema {
+        if let form = try? JSONDecoder().decode(Form.self, from: data), form.schema != Self.currentSchema {
             throw CheckpointError(
                 .changed, at: path, "has form \(form.schema), this program reads \(Self.currentSchema)",
                 remedy: "go on with the program that wrote it")
         }
         do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is no manifest") }
-        guard schema == Self.currentSchema else { throw damaged("has form \(schema)") }
         guard (try? sealed()) == data else { throw damaged("does not match its own digest") }
         let counts = [step, images, updates, skipsInARow, skips]
         guard counts.allSatisfy({ (0..<1 << 52).contains($0) }), (0..<1 << 40).contains(parameterCount),
-            skips >= skipsInARow, worldSize == shards.count
+            skips >= skipsInARow, worldSize == shards.count, worldSize > 0,
+            scores.allSatisfy({ Double($0.meanIoU) != nil && Double($0.meanF1) != nil && Double($0.seconds) != nil })
         else { throw damaged("holds impossible numbers") }
         var next = 0
-        for shard in shards {
-            guard shard.first == next, shard.count >= 0, shard.count <= parameterCount - next, shard.bytes >= 0,
-                !shard.name.contains("/"), !shard.name.hasPrefix(".")
+        for (rank, shard) in shards.enumerated() {
+            guard shard.name == Shard.name(rank: rank, of: worldSize), shard.first == next, shard.count >= 0,
+                shard.count <= parameterCount - next, shard.bytes >= 12 * shard.count
             else { throw damaged("lists files that do not cover the parameters once") }
             next += shard.count
         }

@@ -1,3 +1,5 @@
+import Foundation
+
 /// What there is to tell people about checkpoints.
 public enum CheckpointReport {
     /// One line per checkpoint of a store, newest first: its steps and images, or what is wrong with it.
@@ -5,14 +7,18 @@ public enum CheckpointReport {
     /// Throws `CheckpointError` when the store cannot be read.
     public static func list(_ store: CheckpointStore) throws(CheckpointError) -> (lines: [String], usable: Int) {
         var usable = 0
-        let lines = try store.list().map { found -> String in
+        let found = try store.list()
+        let best = CheckpointStore.best(
+            of: found.compactMap { entry in (try? CheckpointStore.manifest(of: entry.path)).map { (entry, $0.score) } })
+        let lines = found.map { entry -> String in
             do throws(CheckpointError) {
-                let manifest = try CheckpointStore.verify(found.path)
+                let manifest = try CheckpointStore.verify(entry.path)
                 usable += 1
-                return "\(found.path)  step \(manifest.step), \(manifest.images) images, written by "
-                    + "\(manifest.worldSize) rank\(manifest.worldSize == 1 ? "" : "s")"
+                let score = manifest.score.map { ", mean IoU \(fixed($0))\(entry.step == best ? ", the best" : "")" }
+                return "\(entry.path)  step \(manifest.step), \(manifest.images) images, written by "
+                    + "\(manifest.worldSize) rank\(manifest.worldSize == 1 ? "" : "s")\(score ?? "")"
             } catch {
-                return "\(found.path)  UNUSABLE: \(error.path) \(error.reason)"
+                return "\(entry.path)  UNUSABLE: \(error.path) \(error.reason)"
             }
         }
         return (lines, usable)
@@ -29,8 +35,13 @@ public enum CheckpointReport {
             + manifest.shards.map {
                 "file \($0.name): \($0.bytes) bytes, numbers \($0.first) to \($0.first + $0.count)"
             }
+            + manifest.scores.map {
+                "score after step \($0.step), \($0.prompt): mean IoU \($0.meanIoU), mean F1 \($0.meanF1)"
+            }
             + manifest.settings.map { "\($0.key): \($0.value)" }
     }
+
+    private static func fixed(_ value: Double) -> String { String(format: "%.4f", value) }
 
     /// In what two checkpoints differ: settings, counts, and how far their numbers lie apart. Throws `CheckpointError`.
     public static func difference(_ first: String, _ second: String) throws(CheckpointError) -> [String] {

@@ -10,6 +10,8 @@ public struct CheckpointState: Sendable, Equatable {
     public var skipsInARow: Int
     /// Batches skipped in all.
     public var skips: Int
+    /// Scores of the unadapted model and of the last evaluation.
+    public var scores: [CheckpointScore]
     /// The numbers from `first` on: all of them after loading, a rank's slice for saving.
     public var first: Int
     /// LoRA matrices.
@@ -21,11 +23,40 @@ public struct CheckpointState: Sendable, Equatable {
 
     /// Puts a state together.
     public init(
-        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, first: Int, parameters: [Float],
-        firstMoment: [Float], secondMoment: [Float]
+        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, scores: [CheckpointScore] = [], first: Int,
+        parameters: [Float], firstMoment: [Float], secondMoment: [Float]
     ) {
         (self.step, self.images, self.updates) = (step, images, updates)
-        (self.skipsInARow, self.skips, self.first) = (skipsInARow, skips, first)
+        (self.skipsInARow, self.skips, self.scores, self.first) = (skipsInARow, skips, scores, first)
         (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
+    }
+
+    /// True if no parameter or moment is infinite or not a number.
+    var isFinite: Bool { [parameters, firstMoment, secondMoment].allSatisfy { $0.allSatisfy(\.isFinite) } }
+}
+
+/// One result of an evaluation; its numbers are texts that give the same bits when read, because a manifest has one form.
+public struct CheckpointScore: Codable, Sendable, Equatable {
+    /// Steps the evaluated weights have had; 0 is the unadapted model.
+    public var step: Int
+    /// The kind of prompt.
+    public var prompt: String
+    /// Images evaluated.
+    public var images: Int
+    /// Instances evaluated.
+    public var instances: Int
+    /// Mean IoU over images.
+    public var meanIoU: String
+    /// Mean F1 over images.
+    public var meanF1: String
+    /// Duration, in seconds.
+    public var seconds: String
+
+    /// Notes a result.
+    public init(
+        step: Int, prompt: String, images: Int, instances: Int, meanIoU: Double, meanF1: Double, seconds: Double
+    ) {
+        (self.step, self.prompt, self.images, self.instances) = (step, prompt, images, instances)
+        (self.meanIoU, self.meanF1, self.seconds) = ("\(meanIoU)", "\(meanF1)", "\(seconds)")
     }
 }

@@ -1,5 +1,7 @@
 public import Collectives
+import FaultInjection
 import Foundation
+import Glibc
 
 extension CheckpointStore {
     /// Where a run is to go on.
@@ -37,44 +39,32 @@ extension CheckpointStore {
             do throws(CheckpointError) {
                 (verdict, state) = try choose(choice, identity, allowed)
             } catch {
-                verdict.failure = .init(error)
+                verdict.failure = error
             }
         }
-        let told = try communicator.broadcast(bytes: Array(try JSONEncoder().encode(verdict)), from: 0)
-        verdict = try JSONDecoder().decode(Verdict.self, from: Data(told))
-        if let failure = verdict.failure { throw failure.error }
-        guard let counts = verdict.counts else { return nil }
+        let answer = try communicator.broadcast(bytes: Array(try JSONEncoder().encode(verdict)), from: 0)
+        verdict = try JSONDecoder().decode(Verdict.self, from: Data(answer))
+        if let failure = verdict.failure { throw failure }
+        guard let manifest = verdict.manifest else { return nil }
         var numbers = state.map { $0.parameters + $0.firstMoment + $0.secondMoment } ?? []
         if numbers.isEmpty { numbers = [Float](repeating: 0, count: 3 * identity.parameterCount) }
         try numbers.withUnsafeMutableBytes { try communicator.broadcast(buffer: $0, from: 0) }
         let count = identity.parameterCount
-        return Resumed(
-            path: verdict.path,
-            state: CheckpointState(
-                step: counts[0], images: counts[1], updates: counts[2], skipsInARow: counts[3], skips: counts[4],
-                first: 0, parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
-                secondMoment: Array(numbers[(2 * count)...])),
-            skipped: verdict.skipped)
+        let told = CheckpointState(
+            step: manifest.step, images: manifest.images, updates: manifest.updates,
+            skipsInARow: manifest.skipsInARow, skips: manifest.skips, scores: manifest.scores, first: 0,
+            parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
+            secondMoment: Array(numbers[(2 * count)...]))
+        return Resumed(path: verdict.path, state: told, skipped: verdict.skipped)
     }
 
-    /// What rank 0 tells the others.
+    /// What rank 0 tells the others; the numbers follow.
     private struct Verdict: Codable {
         var path = ""
-        var counts: [Int]?
+        /// Without its numbers.
+        var manifest: CheckpointManifest?
         var skipped: [String] = []
-        var failure: Failure?
-
-        struct Failure: Codable {
-            let kind, path, reason, remedy: String
-
-            init(_ error: CheckpointError) {
-                (kind, path, reason, remedy) = (error.kind.rawValue, error.path, error.reason, error.remedy)
-            }
-
-            var error: CheckpointError {
-                CheckpointError(CheckpointError.Kind(rawValue: kind) ?? .damaged, at: path, reason, remedy: remedy)
-            }
-        }
+        var failure: CheckpointError?
     }
 
     private func choose(
@@ -84,33 +74,41 @@ extension CheckpointStore {
         let candidates: [String]
         switch choice {
         case .auto: candidates = try list().map(\.path)
-        case .path(let path): candidates = [path]
+        case .path(let path):
+            guard access(path, F_OK) == 0 else {
+                throw CheckpointError(
+                    .missing, at: path, "there is no such checkpoint",
+                    remedy: "kedge checkpoint list RUN shows those of a run")
+            }
+            candidates = [path]
         }
         for path in candidates {
-            let manifest: CheckpointManifest
-            let state: CheckpointState
             do throws(CheckpointError) {
-                (manifest, state) = try Self.load(path)
+                if let cause = Self.injectedFault() { throw .damaged(path, cause) }
+                let (manifest, state) = try Self.load(path) { (manifest) throws(CheckpointError) in
+                    try compare(manifest, identity, allowed, at: path)
+                }
+                (verdict.path, verdict.manifest) = (path, manifest)
+                return (verdict, state)
             } catch {
-                // A newer program's checkpoint is not damaged: falling back behind it would lose its work.
+                // One of another run or of a newer program is not damaged: falling back behind it would lose its work.
                 if case .path = choice { throw error }
                 if error.kind == .changed { throw error }
                 verdict.skipped.append("\(error.path): \(error.reason)")
-                continue
             }
-            try compare(manifest, identity, allowed, at: path)
-            verdict.path = path
-            verdict.counts = [state.step, state.images, state.updates, state.skipsInARow, state.skips]
-            return (verdict, state)
         }
         guard candidates.isEmpty else {
             throw CheckpointError(
                 .noneUsable, at: folder,
-                "none of \(candidates.count) checkpoints can be used: "
-                    + verdict.skipped.joined(separator: "; "),
+                "none of \(candidates.count) checkpoints can be used: " + verdict.skipped.joined(separator: "; "),
                 remedy: "bring one back from a copy, or begin anew with --resume none --overwrite")
         }
         return (verdict, nil)
+    }
+
+    private static func injectedFault() -> String? {
+        do throws(InjectedFault) { try FaultInjector.check(.load) } catch { return error.description }
+        return nil
     }
 
     /// Refuses a checkpoint of a run that differs in what shapes the result.

@@ -6,7 +6,8 @@ import WeightFiles
 // checkpoints/
 //   step-000012/state-00-of-04.safetensors ...   a rank's slice: parameters, first_moment, second_moment
 //   step-000012/manifest.json                    written last; a folder without it is no checkpoint
-//   .tmp-000016/                                 being written, or left by a run that was killed
+//   .tmp-000016-4f3a.../                         being written, or left by a run that was killed
+//   .trash-step-000004-17/                       being deleted, or left so
 //   stale-step-000020                            newer than what a run went on from; left for a person to look at
 //   LATEST                                       the newest one's name, a hint for people
 //
@@ -17,7 +18,7 @@ import WeightFiles
 public struct CheckpointStore: Sendable {
     /// The folder that holds them.
     public let folder: String
-    /// How many of the newest stay.
+    /// How many of the newest stay, beside the best.
     public let keep: Int
 
     /// Names the store of a run without touching the disk.
@@ -26,6 +27,19 @@ public struct CheckpointStore: Sendable {
     public init(folder: String, keep: Int = 2) {
         precondition(keep >= 2, "at least two checkpoints are kept")
         (self.folder, self.keep) = (folder, keep)
+    }
+
+    /// What of a run's identity goes into the manifest.
+    public struct Identity: Sendable {
+        /// What shapes the result.
+        public var settings: [CheckpointManifest.Setting]
+        /// Trainable numbers of all ranks.
+        public var parameterCount: Int
+
+        /// Puts an identity together.
+        public init(settings: [CheckpointManifest.Setting], parameterCount: Int) {
+            (self.settings, self.parameterCount) = (settings, parameterCount)
+        }
     }
 
     /// A checkpoint found on disk.
@@ -37,9 +51,9 @@ public struct CheckpointStore: Sendable {
     }
 
     static let prefix = "step-"
+    static let temporaryPrefix = ".tmp-"
+    static let trashPrefix = ".trash-"
     static let manifestName = "manifest.json"
-    /// Far above any manifest; a larger file is not read.
-    private static let manifestLimit = 16 << 20
 
     static func name(step: Int) -> String {
         let digits = String(step)
@@ -65,26 +79,33 @@ public struct CheckpointStore: Sendable {
         }.sorted { $0.step > $1.step }
     }
 
-    /// Reads a checkpoint's manifest. Throws `CheckpointError` of kind `damaged`.
+    /// Reads a checkpoint's manifest. Throws `CheckpointError` of kind `damaged` or `changed`.
     public static func manifest(of path: String) throws(CheckpointError) -> CheckpointManifest {
         let file = path + "/" + manifestName
         let attributes = try? FileManager.default.attributesOfItem(atPath: file)
         guard let size = attributes?[.size] as? Int, attributes?[.type] as? FileAttributeType == .typeRegular else {
-            throw CheckpointError(.damaged, at: file, "is missing", remedy: "use another checkpoint")
+            throw .damaged(file, "is missing")
         }
-        guard size <= manifestLimit, let data = FileManager.default.contents(atPath: file) else {
-            throw CheckpointError(.damaged, at: file, "cannot be read", remedy: "use another checkpoint")
+        guard size <= CheckpointManifest.byteLimit, let data = FileManager.default.contents(atPath: file) else {
+            throw .damaged(file, "cannot be read")
         }
         return try CheckpointManifest(reading: data, at: file)
     }
 
-    /// Reads a whole checkpoint and compares every file with the manifest. Throws `CheckpointError` of kind `damaged`.
-    public static func load(_ path: String) throws(CheckpointError) -> (CheckpointManifest, CheckpointState) {
+    /// Reads a whole checkpoint and compares every file with the manifest.
+    ///
+    /// - Parameter accepting: Looks at the manifest before any shard is read; throws to refuse it.
+    ///
+    /// Throws `CheckpointError` of kind `damaged` or `changed`, and what `accepting` throws.
+    public static func load(
+        _ path: String, accepting: (CheckpointManifest) throws(CheckpointError) -> Void = { _ in }
+    ) throws(CheckpointError) -> (CheckpointManifest, CheckpointState) {
         let manifest = try manifest(of: path)
+        try accepting(manifest)
         var state = CheckpointState(
             step: manifest.step, images: manifest.images, updates: manifest.updates,
-            skipsInARow: manifest.skipsInARow, skips: manifest.skips, first: 0, parameters: [], firstMoment: [],
-            secondMoment: [])
+            skipsInARow: manifest.skipsInARow, skips: manifest.skips, scores: manifest.scores, first: 0,
+            parameters: [], firstMoment: [], secondMoment: [])
         for shard in manifest.shards {
             let parts = try tensors(of: shard, at: path + "/" + shard.name)
             state.parameters += parts[0]
@@ -98,8 +119,11 @@ public struct CheckpointStore: Sendable {
     private static func tensors(
         of shard: CheckpointManifest.Shard, at file: String
     ) throws(CheckpointError) -> [[Float]] {
-        func damaged(_ reason: String) -> CheckpointError {
-            CheckpointError(.damaged, at: file, reason, remedy: "use another checkpoint")
+        func damaged(_ reason: String) -> CheckpointError { .damaged(file, reason) }
+        var status = stat()
+        guard lstat(file, &status) == 0 else { throw damaged("is missing") }
+        guard status.st_mode & S_IFMT == S_IFREG, Int(status.st_size) == shard.bytes else {
+            throw damaged("has \(status.st_size) bytes, the manifest says \(shard.bytes)")
         }
         let (digest, names, parts): (String, [String], [[Float]])
         do throws(WeightFileError) {

@@ -5,41 +5,69 @@ import Glibc
 /// The right to write into a run's folder, held by one process at a time.
 ///
 /// A lock of the system on `LOCK` in the folder: it ends with the process that holds it, however that ends, so there is
-/// nothing to clean up. The file says who holds it.
+/// nothing to clean up and nothing to force. The file says who holds it. Only a network file system may keep the lock of
+/// a node that has died until its server gives up on that node, so a lock held from another host is waited for.
 public final class RunLock {
     private let descriptor: Int32
 
-    /// Takes the lock. Throws `CheckpointError`: `locked` with the holder's name, or `cannotWrite`.
-    public init(folder: String) throws(CheckpointError) {
+    /// Takes the lock.
+    ///
+    /// - Parameters:
+    ///   - patience: Seconds to wait while another host holds it; the lease of an NFS server is 90.
+    ///   - waiting: Called once if there is something to wait for, with a sentence about it.
+    ///
+    /// Throws `CheckpointError`: `locked` with the holder's name, or `cannotWrite`.
+    public init(
+        folder: String, patience: Double = 100, waiting: (String) -> Void = { _ in }
+    ) throws(CheckpointError) {
         let path = folder + "/LOCK"
-        descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+        let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else {
             throw CheckpointError(
                 .cannotWrite, at: path, "cannot be opened: \(String(cString: strerror(errno)))",
                 remedy: "give a folder that can be written with --set run.folder=PATH")
         }
-        var code = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno
-        while code == EINTR { code = flock(descriptor, LOCK_EX | LOCK_NB) == 0 ? 0 : errno }
-        guard code == 0 else {
-            guard code == EWOULDBLOCK else {
-                close(descriptor)
-                throw CheckpointError(
-                    .cannotWrite, at: path, "cannot be locked: \(String(cString: strerror(code)))",
-                    remedy: "mount its file system with locks (Lustre: flock), or take another run.folder")
-            }
-            let holder = FileManager.default.contents(atPath: path).map {
-                String(decoding: $0.prefix(200), as: UTF8.self)
-            }
+        do throws(CheckpointError) {
+            try Self.lock(descriptor, folder, path, patience, waiting)
+        } catch {
             close(descriptor)
-            throw CheckpointError(
-                .locked, at: folder,
-                "another process writes into this run: \((holder ?? "").trimmingCharacters(in: .whitespacesAndNewlines))",
-                remedy: "wait for it, stop it, or choose another run.name")
+            throw error
         }
+        self.descriptor = descriptor
         let text = "host \(localHostName()), process \(getpid()), since \(Date().formatted(.iso8601))\n"
         ftruncate(descriptor, 0)
         _ = text.withCString { write(descriptor, $0, strlen($0)) }
     }
 
     deinit { close(descriptor) }
+
+    private static func lock(
+        _ descriptor: Int32, _ folder: String, _ path: String, _ patience: Double, _ waiting: (String) -> Void
+    ) throws(CheckpointError) {
+        let deadline = ContinuousClock.now + .seconds(patience)
+        var hasSaid = false
+        while flock(descriptor, LOCK_EX | LOCK_NB) != 0 {
+            if errno == EINTR { continue }
+            guard errno == EWOULDBLOCK else {
+                throw CheckpointError(
+                    .cannotWrite, at: path, "cannot be locked: \(String(cString: strerror(errno)))",
+                    remedy: "mount its file system with locks (Lustre: flock), or take another run.folder")
+            }
+            let text = String(
+                decoding: (FileManager.default.contents(atPath: path) ?? Data()).prefix(200), as: UTF8.self)
+            let holder = text.trimmingCharacters(in: .whitespacesAndNewlines)
+            // On this host a lock cannot outlive its process.
+            let isElsewhere = !holder.isEmpty && !holder.hasPrefix("host \(localHostName()),")
+            guard isElsewhere, ContinuousClock.now < deadline else {
+                throw CheckpointError(
+                    .locked, at: folder, "another process writes into this run: \(holder)",
+                    remedy: isElsewhere
+                        ? "stop it, or if its node has died wait until the file server frees its locks"
+                        : "wait for it, stop it, or choose another run.name")
+            }
+            if !hasSaid { waiting("\(folder) is locked by \(holder); waiting at most \(Int(patience)) s for it") }
+            hasSaid = true
+            usleep(250_000)
+        }
+    }
 }

@@ -25,6 +25,8 @@ public struct BatchRecords: Sendable, Equatable {
     public let nonFiniteRanks: [Int]
     /// The ranks that were asked to stop.
     public let stoppingRanks: [Int]
+    /// The ranks whose file of a checkpoint under way is written.
+    public let writtenRanks: [Int]
 
     /// True if all ranks' numbers are finite (the minimum over ranks).
     public var isFinite: Bool { nonFiniteRanks.isEmpty }
@@ -43,8 +45,10 @@ public struct BatchRecords: Sendable, Equatable {
 
 extension BatchRecords {
     /// One rank's part: flags, then position, gradient flag, value count and values of each sample, as 64-bit words.
-    static func encode(_ records: [SampleRecord], isFinite: Bool, wantsStop: Bool) -> [UInt8] {
-        var words: [UInt64] = [isFinite ? 1 : 0, wantsStop ? 1 : 0]
+    static func encode(
+        _ records: [SampleRecord], isFinite: Bool, wantsStop: Bool, hasWritten: Bool = false
+    ) -> [UInt8] {
+        var words: [UInt64] = [isFinite ? 1 : 0, (wantsStop ? 1 : 0) | (hasWritten ? 2 : 0)]
         for record in records {
             words.append(UInt64(bitPattern: Int64(record.position)))
             words.append(record.hasGradient ? 1 : 0)
@@ -61,13 +65,15 @@ extension BatchRecords {
         var gradientPositions = [[Int]](repeating: [], count: parts.count)
         var nonFiniteRanks: [Int] = []
         var stoppingRanks: [Int] = []
+        var writtenRanks: [Int] = []
         for (rank, part) in parts.enumerated() {
             let words = part.withUnsafeBytes { raw in
                 (0..<raw.count / 8).map { raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
             }
             guard words.count >= 2 else { return .failure(Defect("rank \(rank) sent an incomplete record")) }
             if words[0] == 0 { nonFiniteRanks.append(rank) }
-            if words[1] != 0 { stoppingRanks.append(rank) }
+            if words[1] & 1 != 0 { stoppingRanks.append(rank) }
+            if words[1] & 2 != 0 { writtenRanks.append(rank) }
             var next = 2
             while next < words.count {
                 guard next + 3 <= words.count, let count = Int(exactly: words[next + 2]),
@@ -89,7 +95,7 @@ extension BatchRecords {
         return .success(
             BatchRecords(
                 values: values, gradientPositions: gradientPositions, nonFiniteRanks: nonFiniteRanks,
-                stoppingRanks: stoppingRanks))
+                stoppingRanks: stoppingRanks, writtenRanks: writtenRanks))
     }
 
     /// Why records do not form a batch.

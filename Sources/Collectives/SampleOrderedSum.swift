@@ -60,15 +60,17 @@ public final class SampleOrderedSum {
     ///   - gradients: One vector per record with a gradient, in the order of the records. `[k, P]`
     ///   - isFinite: False if this rank met a loss or gradient that is not finite.
     ///   - wantsStop: True if this rank was asked to stop, for example by a signal.
+    ///   - hasWritten: True if this rank's file of the checkpoint under way is written.
     ///
     /// Throws `CollectivesError` of kind `invalidBatch` on all ranks if a position is held twice or does not exist.
     public func exchange(
         _ records: [SampleRecord], _ gradients: UnsafeBufferPointer<Float>, isFinite: Bool = true,
-        wantsStop: Bool = false
+        wantsStop: Bool = false, hasWritten: Bool = false
     ) throws -> BatchRecords {
         let local = records.count(where: \.hasGradient)
         precondition(gradients.count == local * slices.count, "one vector of \(slices.count) floats per sample")
-        let head = BatchRecords.encode(records, isFinite: isFinite, wantsStop: wantsStop)
+        let head = BatchRecords.encode(
+            records, isFinite: isFinite, wantsStop: wantsStop, hasWritten: hasWritten)
         let headFloats = head.count / MemoryLayout<Float>.stride
         pack(head, gradients, samples: local)
         let own = ownSlice.count
@@ -109,10 +111,11 @@ public final class SampleOrderedSum {
 
     /// `exchange` of gradients in arrays.
     public func exchange(
-        _ records: [SampleRecord], gradients: [[Float]], isFinite: Bool = true, wantsStop: Bool = false
+        _ records: [SampleRecord], gradients: [[Float]], isFinite: Bool = true, wantsStop: Bool = false,
+        hasWritten: Bool = false
     ) throws -> BatchRecords {
         try Array(gradients.joined()).withUnsafeBufferPointer {
-            try exchange(records, $0, isFinite: isFinite, wantsStop: wantsStop)
+            try exchange(records, $0, isFinite: isFinite, wantsStop: wantsStop, hasWritten: hasWritten)
         }
     }
 

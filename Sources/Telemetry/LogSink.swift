@@ -48,6 +48,31 @@ public struct CSVSink: LogSink {
         if file.isEmpty { try file.append(Array((Self.header + "\n").utf8)) }
     }
 
+    /// Takes out the rows of evaluations that will be made again, because a run goes on from before them; the file is
+    /// replaced as a whole, and one that is not there is left alone.
+    ///
+    /// - Parameter isKept: True for the steps of rows that stay.
+    /// - Throws: `TelemetryError` when it cannot be replaced.
+    public static func keepRows(of path: String, where isKept: (_ step: Int) -> Bool) throws(TelemetryError) {
+        guard let text = FileManager.default.contents(atPath: path).map({ String(decoding: $0, as: UTF8.self) }) else {
+            return
+        }
+        let lines = text.split(separator: "\n")
+        let kept = lines.enumerated().filter { number, line in
+            // From the end: no cell behind the name is ever quoted.
+            let cells = line.split(separator: ",", omittingEmptySubsequences: false)
+            guard number > 0, cells.count >= 11, let step = Int(cells[cells.count - 7]) else { return true }
+            return isKept(step)
+        }
+        guard kept.count < lines.count else { return }
+        do {
+            try Data((kept.map(\.element).joined(separator: "\n") + "\n").utf8)
+                .write(to: URL(fileURLWithPath: path), options: .atomic)
+        } catch {
+            throw TelemetryError(operation: .write, path: path, systemError: EIO)
+        }
+    }
+
     /// Writes a row for an evaluation.
     public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
         guard case .evaluation(let record) = event else { return }

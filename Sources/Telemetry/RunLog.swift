@@ -43,14 +43,19 @@ public final class RunLog: Sendable {
 
     /// The usual log of a run: text on standard output, and on rank 0 `log.jsonl` and `evaluation.csv` in a folder.
     ///
-    /// - Parameter folder: The run's folder, which must exist.
+    /// - Parameters:
+    ///   - folder: The run's folder, which must exist.
+    ///   - keepsRow: True for the steps of evaluations that a run which goes on will not make again.
     /// - Throws: `TelemetryError` when a file cannot be opened.
-    public convenience init(rank: Int, host: String, folder: String, clock: RunClock = .system()) throws(TelemetryError)
-    {
+    public convenience init(
+        rank: Int, host: String, folder: String, clock: RunClock = .system(),
+        keepsRow: (_ step: Int) -> Bool = { _ in true }
+    ) throws(TelemetryError) {
         var sinks: [any LogSink] = []
         if rank == 0 {
             sinks.append(TextSink())
             sinks.append(try JSONLinesSink(path: folder + "/log.jsonl"))
+            try CSVSink.keepRows(of: folder + "/evaluation.csv", where: keepsRow)
             sinks.append(try CSVSink(path: folder + "/evaluation.csv"))
         }
         self.init(rank: rank, host: host, sinks: sinks, clock: clock)

@@ -89,7 +89,7 @@ struct AdaptCommand: ParsableCommand {
             let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
             let run = AdaptationRun(
                 recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
-                isStopRequested: { Startup.isStopRequested })
+                isStopRequested: { Startup.isStopRequested }, notice: { Failure.notice($0) })
             return try run.run(
                 AdaptationRun.Start(resume: resume, overwriting: overwrite, allowedChanges: allowChange)
             ).exitCode

@@ -23,6 +23,9 @@ enum Failure {
         FileHandle.standardError.write(Data("kedge: error: \(line)\n".utf8))
     }
 
+    /// Writes a line that is no error to standard error.
+    static func notice(_ line: String) { FileHandle.standardError.write(Data("kedge: \(line)\n".utf8)) }
+
     /// The documented status of an error.
     static func exitCode(for error: any Error) -> ExitCode {
         switch error {
@@ -57,6 +60,7 @@ enum Failure {
             }
         case let error as CheckpointError:
             switch error.kind {
+            case .missing: .noInput
             case .damaged, .noneUsable: .checkpointUnusable
             case .changed: .usage
             case .locked, .cannotWrite: .cannotWrite

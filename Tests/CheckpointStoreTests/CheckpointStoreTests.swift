@@ -1,6 +1,8 @@
 import CheckpointStore
 import Collectives
 import Foundation
+import Glibc
+import Synchronization
 import Testing
 
 /// What stands on disk after saving, what is believed of it afterwards, and what is not.
@@ -32,12 +34,22 @@ import Testing
         let (store, identity) = (store, identity)
         try InProcessCommunicator.run(ranks: ranks) { communicator in
             let slice = ParameterSlices(count: Self.count, ranks: ranks).range(of: communicator.rank)
-            let saved = try store.save(Self.state(step, slice), identity: identity, communicator: communicator)
+            let saved = try Self.save(Self.state(step, slice), store, identity, communicator)
             guard case .published = saved else {
                 Issue.record("\(saved)")
                 return
             }
         }
+    }
+
+    private static func save(
+        _ state: CheckpointState, _ store: CheckpointStore, _ identity: CheckpointStore.Identity,
+        _ communicator: any Communicator
+    ) throws -> CheckpointWriter.Saved? {
+        _ = try store.open(communicator: communicator)
+        let writer = try CheckpointWriter(store, identity: identity, communicator: communicator)
+        writer.begin(state)
+        return try writer.finish()
     }
 
     private func resume(
@@ -69,6 +81,53 @@ import Testing
         #expect(try #require(try resume()).state.step == 100)
     }
 
+    @Test func theBestStaysBesideTheNewest() throws {
+        for (step, iou) in [(0, nil), (3, 0.5), (6, 0.7), (9, 0.7), (12, 0.6), (15, nil), (18, nil)] as [(Int, Double?)]
+        {
+            var state = Self.state(step)
+            // Of two kinds of prompt; scores of the unadapted model count for none but its own checkpoint.
+            state.scores = [score(0, 0.9)] + (iou.map { [score(step, $0 - 0.1), score(step, $0 + 0.1)] } ?? [])
+            if step == 0 { state.scores = [] }
+            _ = try Self.save(state, store, identity, SingleProcessCommunicator())
+        }
+        #expect(names == ["LATEST", "step-000009", "step-000015", "step-000018"])
+        #expect(try CheckpointStore.manifest(of: folder + "/step-000009").score == 0.7)
+        #expect(try #require(try resume()).state.scores == [score(0, 0.9)])
+        let lines = try CheckpointReport.list(store).lines
+        #expect(lines[2].contains("mean IoU 0.7000, the best") && !lines[0].contains("IoU"))
+    }
+
+    private func score(_ step: Int, _ iou: Double) -> CheckpointScore {
+        CheckpointScore(step: step, prompt: "box", images: 3, instances: 5, meanIoU: iou, meanF1: iou, seconds: 1.5)
+    }
+
+    /// Nothing stands before all ranks have written and sealed; the outcome comes to rank 0 without a wait.
+    @Test func savingHappensBesideTheTraining() throws {
+        let (store, identity) = (store, identity)
+        try InProcessCommunicator.run(ranks: 3) { communicator in
+            _ = try store.open(communicator: communicator)
+            let writer = try CheckpointWriter(store, identity: identity, communicator: communicator)
+            let slice = ParameterSlices(count: Self.count, ranks: 3).range(of: communicator.rank)
+            for step in [4, 5] {
+                writer.begin(Self.state(step, slice))
+                #expect(writer.isWriting && writer.isBusy && writer.takeOutcome() == nil)
+                while !writer.isShardWritten { usleep(1000) }
+                try communicator.barrier()
+                #expect(try store.list().first?.step != step)
+                try communicator.barrier()
+                try writer.seal()
+                #expect(!writer.isWriting && !writer.isShardWritten && writer.isBusy == communicator.isRoot)
+                var outcome: CheckpointWriter.Saved?
+                while communicator.isRoot, outcome == nil { outcome = writer.takeOutcome() }
+                #expect(
+                    outcome == (communicator.isRoot ? .published(path: store.folder + "/step-00000\(step)") : nil))
+                #expect(!writer.isBusy)
+                #expect(try writer.finish() == nil)
+            }
+        }
+        #expect(try #require(try resume()).state == Self.state(5))
+    }
+
     @Test func goingBackSetsNewerOnesAside() throws {
         for step in [10, 12] { try save(step) }
         #expect(try #require(try resume(.path(folder + "/step-000010"))).state.step == 10)
@@ -88,7 +147,7 @@ import Testing
         try save(3)
         var state = Self.state(4)
         state.secondMoment[7] = .infinity
-        let saved = try store.save(state, identity: identity, communicator: SingleProcessCommunicator())
+        let saved = try Self.save(state, store, identity, SingleProcessCommunicator())
         guard case .failed(let reason) = saved else {
             Issue.record("\(saved)")
             return
@@ -99,13 +158,13 @@ import Testing
 
     @Test func aNewerFormIsRefusedNotPassedOver() throws {
         for step in [3, 4] { try save(step) }
-        try Data("{\"schema\": 2}".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
+        try Data("{\"schema\": 3}".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
         #expect(try #require(throws: CheckpointError.self) { try resume() }.kind == .changed)
     }
 
     @Test func whatAKilledRunLeftIsNoCheckpointAndGoes() throws {
         try save(3)
-        for name in [".tmp-000004", ".trash-step-000001-17", "step-000009"] {
+        for name in [".tmp-000004-af", ".trash-step-000001-17", "step-000009"] {
             try FileManager.default.createDirectory(atPath: folder + "/" + name, withIntermediateDirectories: true)
         }
         // A folder without a manifest is named and passed over.
@@ -156,6 +215,7 @@ import Testing
         try Data("x".utf8).write(to: URL(fileURLWithPath: folder + "/step-000003/manifest.json"))
         let error = try #require(throws: CheckpointError.self) { try resume(.path(folder + "/step-000003")) }
         #expect(error.kind == .damaged)
+        #expect(try #require(throws: CheckpointError.self) { try resume(.path(folder + "/no")) }.kind == .missing)
     }
 
     @Test func anotherRunsCheckpointIsRefusedWithTheDifferences() throws {
@@ -179,23 +239,18 @@ import Testing
         try resume(.auto, ranks: ranks, identity)
     }
 
-    /// Where no folder can be made the save fails on all ranks alike, and what stood stands.
-    @Test func aSaveThatFailsHarmsNothing() throws {
+    /// Where no folder can be made a run says so on all ranks, before any work.
+    @Test func aStoreThatCannotBeWrittenIsRefusedOnAllRanks() throws {
         try save(3)
         let file = folder + "/blocked"
         try Data().write(to: URL(fileURLWithPath: file))
-        let (broken, identity) = (CheckpointStore(folder: file + "/checkpoints"), identity)
+        let broken = CheckpointStore(folder: file + "/checkpoints")
         let answers = try InProcessCommunicator.run(ranks: 3) { communicator in
-            try broken.save(
-                Self.state(4, ParameterSlices(count: Self.count, ranks: 3).range(of: communicator.rank)),
-                identity: identity, communicator: communicator)
+            #expect(throws: CheckpointError.self) { try broken.open(communicator: communicator, patience: 0.2) }
         }
         for answer in answers {
-            guard case .failed(let reason) = answer else {
-                Issue.record("\(answer)")
-                continue
-            }
-            #expect(reason.contains("cannot be written"))
+            #expect(answer?.kind == .cannotWrite)
+            #expect(answer?.reason.hasPrefix("rank 0 on ") == true)
         }
         #expect(try #require(try resume()).state == Self.state(3))
     }
@@ -212,6 +267,20 @@ import Testing
         let error = try #require(throws: CheckpointError.self) { try RunLock(folder: folder) }
         #expect(error.kind == .locked)
         #expect(error.reason.contains("process \(ProcessInfo.processInfo.processIdentifier)"))
+        withExtendedLifetime(first) {}
+    }
+
+    /// A lock that another host left is waited for; the same host's is not.
+    @Test func anotherHostsLockIsWaitedFor() throws {
+        let first = try RunLock(folder: folder)
+        try "host elsewhere, process 7, since ever\n".write(
+            toFile: folder + "/LOCK", atomically: false, encoding: .utf8)
+        let said = Mutex<[String]>([])
+        let error = try #require(throws: CheckpointError.self) {
+            try RunLock(folder: folder, patience: 0.6) { line in said.withLock { $0.append(line) } }
+        }
+        #expect(error.kind == .locked && error.remedy.contains("file server"))
+        #expect(said.withLock { $0 }.map { $0.contains("host elsewhere, process 7") } == [true])
         withExtendedLifetime(first) {}
     }
 }

@@ -64,6 +64,7 @@ import Training
         training.maximumSkips = 10
         checkpoint.everySteps = 500
         checkpoint.everySeconds = 120
+        checkpoint.background = true
         checkpoint.keep = 2
         checkpoint.maximumFailures = 3
         sampler.locality = node
@@ -143,6 +144,7 @@ import Training
             "method.lossForm": "released", "optimizer.decaySteps": "5,6", "training.nonFinite": "skip",
             "training.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
+            "checkpoint.background": "false",
             "model.imageSize": "64", "data.flips": "none", "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private",
         ]

@@ -49,7 +49,7 @@ import Training
             plan: .init(totalSteps: 8, logEvery: 1, evaluateEvery: 0, maximumSkips: 0, saveEvery: 3))
         let saves = (0..<8).map { step in
             var report = report(step)
-            report.isSaveDue = step == 3
+            report.saving.isDue = step == 3
             return controller.decide(report).saves
         }
         #expect(saves == [false, false, true, true, false, true, false, true])

@@ -20,6 +20,8 @@ public struct AdaptationRun {
     public let folder: RunFolder
     /// True once somebody asked for the run to end, for example by a signal.
     public let isStopRequested: @Sendable () -> Bool
+    /// Told what a person should know before there is a log.
+    public let notice: @Sendable (String) -> Void
 
     /// What a run does about an earlier one in its folder.
     public struct Start: Sendable {
@@ -57,8 +59,9 @@ public struct AdaptationRun {
     /// Describes a run.
     public init(
         recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace,
-        isStopRequested: @escaping @Sendable () -> Bool
+        isStopRequested: @escaping @Sendable () -> Bool, notice: @escaping @Sendable (String) -> Void = { _ in }
     ) {
+        self.notice = notice
         (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
         self.isStopRequested = isStopRequested
         folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
@@ -78,7 +81,7 @@ public struct AdaptationRun {
             mostInstances: data.mostInstances
         ).run(communicator)
         if communicator.isRoot { try folder.make() }
-        let lock = try communicator.isRoot ? RunLock(folder: folder.path) : nil
+        let lock = try communicator.isRoot ? RunLock(folder: folder.path) { notice($0) } : nil
         defer { withExtendedLifetime(lock) {} }
         var checkpoints = RunCheckpoints(
             settings, folder: folder, loaded: loaded, data: data,
@@ -92,12 +95,17 @@ public struct AdaptationRun {
                 resuming: resumed != nil || start.choice == .auto && !folder.holdsAdapter)
         }
         try communicator.barrier()
-        let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path)
+        let known = resumed?.state.scores ?? []
+        let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path) { step in
+            guard let first = resumed?.state.step else { return true }
+            return step < first || step == first && known.contains { $0.step == step }
+        }
         try announce(loaded, data, firstStep: resumed?.state.step ?? 0, to: log)
         for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
         if let resumed { log.message(.info, "goes on from \(resumed.path)") }
         log.message(.info, loaded.placement)
         log.message(.info, memory.line)
+        try checkpoints.open(log: log)
 
         let evaluator = try makeEvaluator(loaded, data)
         let anchors = try openAnchors(loaded, data, reservedBytes: memory.bytesToCome)
@@ -113,11 +121,11 @@ public struct AdaptationRun {
         // The first one shows that the folder can be written before any work is done.
         if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), isNeeded: true, log: log) }
         let started = ContinuousClock.now
-        var before: [EvaluationRecord] = []
-        if settings.evaluation.before, resumed == nil || resumed?.state.step == 0, let evaluator {
-            before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
+        var scores = Scores(known.map { evaluationRecord($0) })
+        if settings.evaluation.before, resumed?.state.step ?? 0 == 0, scores.before.isEmpty, let evaluator {
+            scores.before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
         }
-        let end = try train(trainer, loaded, evaluator, &checkpoints, anchors.store, from: resumed?.state, log)
+        let end = try train(trainer, loaded, evaluator, &checkpoints, anchors.store, from: resumed?.state, &scores, log)
         let code: ExitCode = end.stop == .requested ? .resumable : .done
         // A run that was stopped has no final adapter, only that of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
@@ -125,8 +133,8 @@ public struct AdaptationRun {
             communicator.isRoot
             ? try AdapterFile.write(trainer.adapter, loaded.description(settings, step: end.steps), to: file) : nil
         if communicator.isRoot {
-            if !before.isEmpty, !end.scores.isEmpty, end.scores.allSatisfy({ $0.step == end.steps }) {
-                let table = EvaluationTable(before: before, after: end.scores).text
+            if !scores.before.isEmpty, !scores.last.isEmpty, scores.last.allSatisfy({ $0.step == end.steps }) {
+                let table = EvaluationTable(before: scores.before, after: scores.last).text
                 try folder.writeSummary(table)
                 for line in table.split(separator: "\n") { log.message(.info, String(line)) }
             }
@@ -134,20 +142,32 @@ public struct AdaptationRun {
         }
         let seconds = Double((ContinuousClock.now - started).components.seconds)
         log.record(.end(EndRecord(exitCode: code, step: end.steps, imagesSeen: end.images, seconds: seconds)))
-        return Outcome(exitCode: code, before: before, after: end.scores, adapterDigest: digest)
+        return Outcome(exitCode: code, before: scores.before, after: scores.last, adapterDigest: digest)
     }
 
     private struct TrainingEnd {
         var steps = 0
         var images = 0
         var stop = TrainingController.ControlMessage.Stop.finished
-        var scores: [EvaluationRecord] = []
+    }
+
+    /// What evaluations gave: of the unadapted model, and the last time.
+    private struct Scores {
+        var before: [EvaluationRecord]
+        var last: [EvaluationRecord]
+
+        init(_ records: [EvaluationRecord]) {
+            before = records.filter { $0.step == 0 }
+            last = records.filter { $0.step > 0 }
+        }
+
+        var forCheckpoint: [CheckpointScore] { (before + last).map { CheckpointScore($0) } }
     }
 
     /// The loop over steps.
     private func train(
         _ trainer: Trainer, _ loaded: LoadedModel, _ evaluator: Evaluator?, _ checkpoints: inout RunCheckpoints,
-        _ anchors: AnchorStore?, from state: CheckpointState?, _ log: RunLog
+        _ anchors: AnchorStore?, from state: CheckpointState?, _ scores: inout Scores, _ log: RunLog
     ) throws -> TrainingEnd {
         let total = plan(trainer.stepsPerEpoch).totalSteps
         var end = TrainingEnd(steps: state?.step ?? 0, images: state?.images ?? 0)
@@ -158,7 +178,7 @@ public struct AdaptationRun {
             let outcome: Trainer.StepOutcome
             do {
                 outcome = try trainer.runStep(
-                    end.steps, isStopRequested: isStopRequested(), isSaveDue: checkpoints.isDue)
+                    end.steps, isStopRequested: isStopRequested(), saving: checkpoints.signals)
             } catch {
                 // What was learnt until here is worth more than a second error.
                 if end.steps > 0 { try? save(trainer, loaded, step: end.steps) }
@@ -182,15 +202,17 @@ public struct AdaptationRun {
                 reporter.pause()
                 try save(trainer, loaded, step: end.steps)
                 if let evaluator {
-                    end.scores = try evaluate(
+                    scores.last = try evaluate(
                         evaluator, loaded, adapter: trainer.adapter, step: end.steps, loss: reporter.lastLoss, log)
                 }
                 reporter.resume()
             }
-            if outcome.message.saves, outcome.message.stop != .nonFinite {
+            try checkpoints.proceed(areShardsWritten: outcome.areShardsWritten, log: log)
+            if outcome.message.saves {
+                var state = trainer.state(step: end.steps, images: end.images)
+                state.scores = scores.forCheckpoint
                 try checkpoints.save(
-                    trainer.state(step: end.steps, images: end.images), isNeeded: outcome.message.stop == .requested,
-                    log: log)
+                    state, waits: outcome.message.stop != nil, isNeeded: outcome.message.stop == .requested, log: log)
             }
             guard let stop = outcome.message.stop else { continue }
             if stop == .nonFinite {
@@ -201,6 +223,7 @@ public struct AdaptationRun {
                     remedy:
                         "look at the images named above, lower optimizer.learningRate, or set training.nonFinite=skip")
             }
+            if stop == .cannotSave { throw checkpoints.failure }
             end.stop = stop
             return end
         }

@@ -12,8 +12,11 @@ package struct RunCheckpoints {
     private let identity: CheckpointStore.Identity
     private let settings: Recipe.Checkpoint
     private let communicator: any Communicator
+    private var writer: CheckpointWriter?
     private var failuresInARow = 0
     private var lastSave = ContinuousClock.now
+    /// Of the save under way: its step, when it began, and how long the training waited for it.
+    private var current = (step: 0, begin: ContinuousClock.now, stall: Duration.zero)
 
     package init(
         _ recipe: Recipe, folder: RunFolder, loaded: LoadedModel, data: TrainingData, parameterCount: Int,
@@ -51,35 +54,88 @@ package struct RunCheckpoints {
         }
     }
 
-    /// True when the clock says so; asked on rank 0.
-    package var isDue: Bool {
-        settings.everySeconds > 0 && ContinuousClock.now - lastSave >= .seconds(settings.everySeconds)
+    /// Makes ready to save. Collective; throws `CheckpointError` where a rank cannot write.
+    package mutating func open(log: RunLog) throws {
+        let leftovers = try store.open(communicator: communicator)
+        if !leftovers.isEmpty {
+            log.message(.info, "removed what a killed run left: \(leftovers.joined(separator: ", "))")
+        }
+        writer = try CheckpointWriter(store, identity: identity, communicator: communicator)
     }
 
-    /// Saves. Collective; a failure is a warning until there are too many in a row.
+    /// What this rank tells the others when it enters a step.
+    package var signals: SavingSignals {
+        let isDue = settings.everySeconds > 0 && ContinuousClock.now - lastSave >= .seconds(settings.everySeconds)
+        return SavingSignals(
+            isShardWritten: writer?.isShardWritten ?? false, isDue: isDue, isBusy: writer?.isBusy ?? false,
+            isFailing: failuresInARow >= settings.maximumFailures)
+    }
+
+    /// Begins a save, after the one under way if there is one. Collective.
     ///
-    /// - Parameter isNeeded: True where the run may not go on or end without it: at the start, and when it is to be
-    ///   continued later.
+    /// - Parameters:
+    ///   - waits: True to return only when it stands.
+    ///   - isNeeded: True where the run may not go on or end without it: at the start, and when it is to be continued
+    ///     later.
     ///
-    /// Throws `TrainingError`.
-    package mutating func save(_ state: CheckpointState, isNeeded: Bool = false, log: RunLog) throws {
-        let started = ContinuousClock.now
-        let saved = try store.save(state, identity: identity, communicator: communicator)
-        lastSave = ContinuousClock.now
-        switch saved {
+    /// Throws `TrainingError` when a needed one fails; other failures are warnings, counted by rank 0.
+    package mutating func save(
+        _ state: CheckpointState, waits: Bool = false, isNeeded: Bool = false, log: RunLog
+    ) throws {
+        try settle(log: log)
+        current = (state.step, ContinuousClock.now, .zero)
+        lastSave = current.begin
+        writer?.begin(state)
+        current.stall = ContinuousClock.now - current.begin
+        guard waits || isNeeded || !settings.background else { return }
+        try settle(isNeeded: isNeeded, log: log)
+    }
+
+    /// Goes on with a save under way, without waiting for a disk. Collective, after every step.
+    package mutating func proceed(areShardsWritten: Bool, log: RunLog) throws {
+        guard let writer else { return }
+        let begin = ContinuousClock.now
+        if writer.isWriting, areShardsWritten { try writer.seal() }
+        let outcome = writer.takeOutcome()
+        current.stall += ContinuousClock.now - begin
+        if let outcome { _ = note(outcome, log: log) }
+    }
+
+    /// Waits for the save under way, if there is one. Collective.
+    ///
+    /// Throws `TrainingError` if it is needed and fails.
+    package mutating func settle(isNeeded: Bool = false, log: RunLog) throws {
+        let begin = ContinuousClock.now
+        let outcome = try writer?.finish()
+        current.stall += ContinuousClock.now - begin
+        guard let outcome, let failure = note(outcome, log: log), isNeeded else { return }
+        throw failure
+    }
+
+    /// The error of a run whose checkpoints cannot be saved.
+    package var failure: TrainingError {
+        TrainingError(
+            .cannotWrite, "\(failuresInARow) checkpoints in a row could not be saved in \(store.folder)",
+            remedy: "make room or mend the folder; the same command goes on from the last checkpoint")
+    }
+
+    /// Counts and logs an outcome; the error it would be if it were needed.
+    private mutating func note(_ outcome: CheckpointWriter.Saved, log: RunLog) -> TrainingError? {
+        switch outcome {
         case .published(let path):
             failuresInARow = 0
-            let seconds = (lastSave - started) / .seconds(1)
-            log.message(.info, "checkpoint \(path), \(String(format: "%.3f", seconds)) s")
+            func text(_ time: Duration) -> String { String(format: "%.3f", time / .seconds(1)) }
+            let whole = ContinuousClock.now - current.begin
+            log.message(
+                .info, "checkpoint \(path): training waited \(text(current.stall)) s, it stood within \(text(whole)) s")
+            return nil
         case .failed(let reason):
             failuresInARow += 1
-            let line = "checkpoint after step \(state.step) failed (\(failuresInARow) in a row): \(reason)"
-            guard failuresInARow < settings.maximumFailures, !isNeeded else {
-                throw TrainingError(
-                    .cannotWrite, line,
-                    remedy: "make room or mend the folder; the same command goes on from the last checkpoint")
-            }
+            let line = "checkpoint after step \(current.step) failed (\(failuresInARow) in a row): \(reason)"
             if communicator.isRoot { log.warning(line) }
+            return TrainingError(
+                .cannotWrite, line,
+                remedy: "make room or mend the folder; the same command goes on from the last checkpoint")
         }
     }
 }

@@ -35,6 +35,8 @@ public final class Trainer {
         public var nonFiniteImages: [String]
         /// Ranks with such images.
         public var nonFiniteRanks: [Int]
+        /// True if the files of all ranks of the checkpoint under way are written.
+        public var areShardsWritten: Bool
         /// What rank 0 said.
         public var message: TrainingController.ControlMessage
         /// Seconds this rank computed, waited for data, waited for slower ranks, and exchanged.
@@ -119,17 +121,19 @@ public final class Trainer {
     ///
     /// - Parameters:
     ///   - isStopRequested: True when this rank was asked to end the run.
-    ///   - isSaveDue: True when a checkpoint is due by the clock; rank 0's word counts.
+    ///   - saving: What this rank knows about checkpoints.
     ///
     /// Throws `DatasetError` for an image that cannot be read and `CollectivesError`.
-    public func runStep(_ step: Int, isStopRequested: Bool, isSaveDue: Bool = false) throws -> StepOutcome {
+    public func runStep(_ step: Int, isStopRequested: Bool, saving: SavingSignals = SavingSignals()) throws
+        -> StepOutcome
+    {
         try FaultInjector.$step.withValue(step) {
             try FaultInjector.check(.step)
-            return try run(step, isStopRequested: isStopRequested, isSaveDue: isSaveDue)
+            return try run(step, isStopRequested: isStopRequested, saving: saving)
         }
     }
 
-    private func run(_ step: Int, isStopRequested: Bool, isSaveDue: Bool) throws -> StepOutcome {
+    private func run(_ step: Int, isStopRequested: Bool, saving: SavingSignals) throws -> StepOutcome {
         let (epoch, place) = step.quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
         communicator.phase = "step \(step)"
         var stopwatch = Stopwatch()
@@ -141,12 +145,12 @@ public final class Trainer {
         try FaultInjector.check(.exchange)
         let batch = try sum.exchange(
             local.records, gradients: local.gradients, isFinite: local.nonFiniteImages.isEmpty,
-            wantsStop: isStopRequested)
+            wantsStop: isStopRequested, hasWritten: saving.isShardWritten)
         let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
         let message = try decide(
             TrainingController.StepReport(
                 step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
-                isStopRequested: batch.wantsStop, isSaveDue: isSaveDue))
+                isStopRequested: batch.wantsStop, saving: saving))
         let rate = schedule.rate(at: step)
         if message.appliesUpdate {
             try update(batch, contributing: contributing, rate: rate)
@@ -157,7 +161,8 @@ public final class Trainer {
             step: step, epoch: epoch, images: sampler.batchSize(step: place),
             lossSums: Array(sums.prefix(1 + lossNames.count)), anchorsAtHand: Int(sums[1 + lossNames.count]),
             contributingSamples: contributing, learningRate: rate,
-            nonFiniteImages: local.nonFiniteImages, nonFiniteRanks: batch.nonFiniteRanks, message: message,
+            nonFiniteImages: local.nonFiniteImages, nonFiniteRanks: batch.nonFiniteRanks,
+            areShardsWritten: batch.writtenRanks.count == communicator.worldSize, message: message,
             seconds: (stopwatch.compute, stopwatch.wait, stopwatch.peers, stopwatch.communication),
             bytesSent: communicator.bytesSent - sentBefore)
     }

@@ -40,16 +40,17 @@ public struct TrainingController: Sendable {
         public var nonFiniteRanks: [Int]
         /// True if any rank was asked to stop.
         public var isStopRequested: Bool
-        /// True if rank 0's clock says that a checkpoint is due.
-        public var isSaveDue: Bool
+        /// How saving goes; rank 0's words.
+        public var saving: SavingSignals
 
         /// Creates a report.
         public init(
-            step: Int, contributingSamples: Int, nonFiniteRanks: [Int], isStopRequested: Bool, isSaveDue: Bool = false
+            step: Int, contributingSamples: Int, nonFiniteRanks: [Int], isStopRequested: Bool,
+            saving: SavingSignals = SavingSignals()
         ) {
             (self.step, self.contributingSamples) = (step, contributingSamples)
             (self.nonFiniteRanks, self.isStopRequested) = (nonFiniteRanks, isStopRequested)
-            self.isSaveDue = isSaveDue
+            self.saving = saving
         }
     }
 
@@ -63,6 +64,8 @@ public struct TrainingController: Sendable {
             case requested = 2
             /// Too many batches had numbers that are not finite.
             case nonFinite = 3
+            /// Too many checkpoints in a row could not be saved.
+            case cannotSave = 4
         }
         /// True to apply the batch's gradient, false to leave the parameters as they are.
         public var appliesUpdate: Bool
@@ -82,7 +85,7 @@ public struct TrainingController: Sendable {
 
         /// Reads what `bytes` wrote; nil if that cannot be.
         public init?(bytes: [UInt8]) {
-            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 3 else { return nil }
+            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 4 else { return nil }
             (appliesUpdate, logs, evaluates, saves) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1, bytes[3] == 1)
             stop = Stop(rawValue: bytes[4])
         }
@@ -100,6 +103,8 @@ public struct TrainingController: Sendable {
     public private(set) var skipsInARow = 0
     /// Batches skipped in all.
     public private(set) var skips = 0
+    /// True if a checkpoint was due while another one was being written.
+    private var owesSave = false
 
     /// Starts with nothing skipped, or with what an earlier run has skipped.
     public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0) {
@@ -115,11 +120,16 @@ public struct TrainingController: Sendable {
         }
         let done = report.step + 1
         let isLast = done >= plan.totalSteps
-        let stop: ControlMessage.Stop? = isLast ? .finished : report.isStopRequested ? .requested : nil
+        let stop: ControlMessage.Stop? =
+            isLast
+            ? .finished : report.saving.isFailing ? .cannotSave : report.isStopRequested ? .requested : nil
+        let evaluates = isLast || (stop == nil && plan.evaluateEvery > 0 && done % plan.evaluateEvery == 0)
+        owesSave = owesSave || report.saving.isDue || (plan.saveEvery > 0 && done % plan.saveEvery == 0)
+        // Scores go into the checkpoint of their step, and the last one is needed: these do not wait for their turn.
+        let saves = evaluates || stop == .requested || (stop == nil && owesSave && !report.saving.isBusy)
+        if saves { owesSave = false }
         return ControlMessage(
             appliesUpdate: isFinite && report.contributingSamples > 0,
-            logs: stop != nil || done % plan.logEvery == 0,
-            evaluates: isLast || (stop == nil && plan.evaluateEvery > 0 && done % plan.evaluateEvery == 0),
-            saves: stop != nil || report.isSaveDue || (plan.saveEvery > 0 && done % plan.saveEvery == 0), stop: stop)
+            logs: stop != nil || done % plan.logEvery == 0, evaluates: evaluates, saves: saves, stop: stop)
     }
 }

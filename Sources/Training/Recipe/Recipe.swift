@@ -223,7 +223,9 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var everySteps = 500
         /// Seconds between checkpoints, whichever comes first; 0 leaves it to the steps
         public var everySeconds = 120.0
-        /// How many of the newest stay
+        /// true writes beside the following steps, false lets every step wait for its checkpoint
+        public var background = true
+        /// How many of the newest stay, beside the one with the best scores
         public var keep = 2
         /// Failed saves in a row after which the run stops
         public var maximumFailures = 3

@@ -175,8 +175,12 @@ public enum RecipeReference {
         .number(
             "checkpoint.everySeconds", \.checkpoint.everySeconds, weight, shapesResult: false,
             "Seconds between checkpoints, whichever comes first; 0 leaves it to the steps"),
+        .flag(
+            "checkpoint.background", \.checkpoint.background, shapesResult: false,
+            "true writes beside the following steps, false lets every step wait for its checkpoint"),
         .integer(
-            "checkpoint.keep", \.checkpoint.keep, 2...1_000_000, shapesResult: false, "How many of the newest stay"),
+            "checkpoint.keep", \.checkpoint.keep, 2...1_000_000, shapesResult: false,
+            "How many of the newest stay, beside the one with the best scores"),
         .integer(
             "checkpoint.maximumFailures", \.checkpoint.maximumFailures, 1...1_000_000, shapesResult: false,
             "Failed saves in a row after which the run stops"),

@@ -1,0 +1,141 @@
+import FaultInjection
+import Foundation
+import Glibc
+import Tensors
+import WeightFiles
+
+// What one process does with the disk; nothing here talks to other ranks.
+
+extension CheckpointStore {
+    /// What a rank has to say about its file.
+    struct ShardReport: Codable, Sendable {
+        var shard: CheckpointManifest.Shard
+        /// Why there is no file; empty if there is one.
+        var fault: String
+    }
+
+    /// The folder in which a checkpoint is written before it has its name.
+    func temporaryFolder(step: Int, nonce: String) -> String {
+        "\(folder)/\(Self.temporaryPrefix)\(Self.name(step: step).dropFirst(Self.prefix.count))-\(nonce)"
+    }
+
+    /// Writes and flushes a rank's file; the folder is made by whoever comes first.
+    func writeShard(_ slice: CheckpointState, rank: Int, of worldSize: Int, into temporary: String) -> ShardReport {
+        let name = CheckpointManifest.Shard.name(rank: rank, of: worldSize)
+        var report = ShardReport(
+            shard: .init(name: name, bytes: 0, sha256: "", first: slice.first, count: slice.parameters.count), fault: ""
+        )
+        guard slice.isFinite else {
+            report.fault = "parameters or moments are not finite"
+            return report
+        }
+        let values = [slice.parameters, slice.firstMoment, slice.secondMoment]
+        let tensors = zip(ShardTensor.allCases, values).map { TensorToWrite($0.rawValue, Tensor($1, [$1.count])) }
+        do {
+            try FaultInjector.check(.save)
+            guard mkdir(temporary, 0o755) == 0 || errno == EEXIST else {
+                throw CheckpointError.cannotWrite(temporary, String(cString: strerror(errno)))
+            }
+            let written = try FaultInjector.$file.withValue(.shard) {
+                try SafetensorsFile.write(tensors, to: temporary + "/" + name)
+            }
+            (report.shard.bytes, report.shard.sha256) = (written.byteCount, written.digest)
+        } catch {
+            report.fault = "\(error)"
+        }
+        return report
+    }
+
+    /// Writes the manifest, flushes the folder and gives it its name; on any failure what stood stands. Rank 0 alone.
+    func publish(
+        _ slice: CheckpointState, _ identity: Identity, _ shards: [CheckpointManifest.Shard], from temporary: String
+    ) throws(CheckpointError) -> String {
+        let path = folder + "/" + Self.name(step: slice.step)
+        let manifest = CheckpointManifest(
+            of: slice, parameterCount: identity.parameterCount, settings: identity.settings, shards: shards)
+        do {
+            let text = Array(try manifest.sealed())
+            try FaultInjector.$file.withValue(.manifest) {
+                let file = temporary + "/" + Self.manifestName
+                try AtomicFile.write(to: file) { (descriptor) throws(WeightFileError) in
+                    try text.withUnsafeBytesTyped { (raw) throws(WeightFileError) in
+                        try AtomicFile.put(raw, into: descriptor, path: file)
+                    }
+                }
+            }
+            try FaultInjector.check(.publish)
+            try rename(temporary, to: path, step: slice.step)
+        } catch {
+            Self.remove(temporary)
+            throw error as? CheckpointError ?? .cannotWrite(temporary, "\(error)")
+        }
+        _ = FaultInjector.reach(.published)
+        // A hint for people; nothing reads it.
+        try? Data((Self.name(step: slice.step) + "\n").utf8).write(
+            to: URL(fileURLWithPath: folder + "/LATEST"), options: .atomic)
+        return path
+    }
+
+    private func rename(_ temporary: String, to path: String, step: Int) throws(CheckpointError) {
+        // The same step again, after a resume from an older one: the same bits, or what stands there is damaged.
+        let former = "\(folder)/\(Self.trashPrefix)\(Self.name(step: step))-\(getpid())"
+        let replaces = Glibc.rename(path, former) == 0
+        guard Glibc.rename(temporary, path) == 0 else {
+            let reason = String(cString: strerror(errno))
+            if replaces { Glibc.rename(former, path) }
+            throw .cannotWrite(path, reason)
+        }
+        flush()
+        if replaces { Self.remove(former) }
+    }
+
+    /// Removes what is older than the newest `keep` and not the best. Failures cost disk space alone.
+    ///
+    /// Only checkpoints up to the one just published count, and of those only such with a manifest that can be believed:
+    /// what is newer belongs to a past that this run has left, and is set aside under another name.
+    func retain(after step: Int) {
+        let all = (try? list()) ?? []
+        for newer in all where newer.step > step {
+            let aside = folder + "/stale-" + Self.name(step: newer.step)
+            Self.remove(aside)
+            Glibc.rename(newer.path, aside)
+        }
+        let believed = all.filter { $0.step <= step }.compactMap { found in
+            (try? Self.manifest(of: found.path)).map { (found, $0.score) }
+        }
+        guard let oldestKept = believed.prefix(keep).last?.0 else { return }
+        let best = Self.best(of: believed)
+        for old in all where old.step < oldestKept.step && old.step != best {
+            let trash = "\(folder)/\(Self.trashPrefix)\(Self.name(step: old.step))-\(getpid())"
+            guard Glibc.rename(old.path, trash) == 0 else { continue }
+            _ = FaultInjector.reach(.retention)
+            Self.remove(trash)
+        }
+    }
+
+    /// The step with the highest score, the newest of equals; nil where nothing has one.
+    static func best(of scored: [(Found, Double?)]) -> Int? {
+        scored.compactMap { found, score in score.map { (step: found.step, score: $0) } }
+            .max { ($0.score, $0.step) < ($1.score, $1.step) }?.step
+    }
+
+    /// Removes what killed runs have left half written or half deleted; gives the names. For the holder of the run's
+    /// lock alone.
+    func removeLeftovers() -> [String] {
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted().filter {
+            $0.hasPrefix(Self.trashPrefix) || $0.hasPrefix(Self.temporaryPrefix) || $0.hasPrefix(Self.probePrefix)
+        }
+        for name in names { Self.remove(folder + "/" + name) }
+        return names
+    }
+
+    static func remove(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
+
+    /// Makes names durable; some file systems cannot flush a folder, and there is nothing to do about it.
+    private func flush() {
+        let descriptor = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
+    }
+}

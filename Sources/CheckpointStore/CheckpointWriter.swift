@@ -1,0 +1,138 @@
+public import Collectives
+import Dispatch
+import FaultInjection
+import Foundation
+import Synchronization
+
+/// Writes checkpoints beside the training.
+///
+/// A save has three stages, so that no rank waits for a disk:
+/// 1. `begin` hands a copy of the rank's slice to a thread of its own, which writes and flushes the rank's file.
+/// 2. Ranks tell each other in the exchange of every step whether their file is there. Once all have said so, `seal`
+///    gathers sizes and digests, and rank 0's thread writes the manifest and gives the folder its name.
+/// 3. Rank 0 takes the outcome whenever it is there.
+///
+/// `finish` does what is left of it at once, where a run may not go on without.
+public final class CheckpointWriter {
+    /// How a save ended.
+    public enum Saved: Codable, Sendable, Equatable {
+        /// The checkpoint stands under this path.
+        case published(path: String)
+        /// Nothing new stands, nothing older was touched.
+        case failed(reason: String)
+    }
+
+    private enum Stage {
+        case idle
+        /// From `begin` to `seal`, on all ranks.
+        case writing
+        /// From `seal` until the outcome is taken, on rank 0.
+        case publishing
+    }
+
+    /// Seen by the training and the writing thread.
+    private final class Board: Sendable {
+        let report = Mutex<CheckpointStore.ShardReport?>(nil)
+        let outcome = Mutex<Saved?>(nil)
+    }
+
+    private let store: CheckpointStore
+    private let identity: CheckpointStore.Identity
+    private let communicator: any Communicator
+    private let nonce: String
+    private let queue = DispatchQueue(label: "kedge-checkpoint")
+    private let board = Board()
+    private var stage = Stage.idle
+    private var slice: CheckpointState?
+
+    /// Makes ready to write into a store that was opened. Collective.
+    ///
+    /// Throws `CollectivesError`.
+    public init(
+        _ store: CheckpointStore, identity: CheckpointStore.Identity, communicator: any Communicator
+    ) throws {
+        (self.store, self.identity, self.communicator) = (store, identity, communicator)
+        // No two runs write into one folder, not even one that was believed dead.
+        let mine = communicator.isRoot ? String(UInt64.random(in: 0...UInt64.max), radix: 16) : ""
+        nonce = String(decoding: try communicator.broadcast(bytes: Array(mine.utf8), from: 0), as: UTF8.self)
+    }
+
+    /// True from `begin` to `seal`; the same on all ranks.
+    public var isWriting: Bool { stage == .writing }
+    /// True while a save is under way, as far as this rank knows; rank 0 knows best.
+    public var isBusy: Bool { stage != .idle }
+    /// True if this rank's file is there, or has failed.
+    public var isShardWritten: Bool { stage == .writing && board.report.withLock { $0 != nil } }
+
+    /// Starts a save of this rank's slice. Every rank calls it after the same step, with none under way.
+    public func begin(_ slice: CheckpointState) {
+        precondition(stage != .writing, "a save is under way")
+        board.report.withLock { $0 = nil }
+        board.outcome.withLock { $0 = nil }
+        (stage, self.slice) = (.writing, slice)
+        let (store, board, rank, worldSize) = (store, board, communicator.rank, communicator.worldSize)
+        let temporary = store.temporaryFolder(step: slice.step, nonce: nonce)
+        queue.async {
+            let report = FaultInjector.$step.withValue(slice.step) {
+                store.writeShard(slice, rank: rank, of: worldSize, into: temporary)
+            }
+            board.report.withLock { $0 = report }
+        }
+    }
+
+    /// Gathers what the ranks have written and lets rank 0 publish it. Collective; waits for this rank's file.
+    ///
+    /// Throws `CollectivesError`.
+    public func seal() throws {
+        guard stage == .writing, let slice else { return }
+        communicator.phase = "checkpoint \(slice.step)"
+        queue.sync {}
+        guard let report = board.report.withLock({ $0 }) else { preconditionFailure("no report of a shard") }
+        let reports = try communicator.allGather(bytes: Array(try JSONEncoder().encode(report))).map {
+            try JSONDecoder().decode(CheckpointStore.ShardReport.self, from: Data($0))
+        }
+        self.slice = nil
+        stage = communicator.isRoot ? .publishing : .idle
+        guard communicator.isRoot else { return }
+        let (store, identity, board) = (store, identity, board)
+        let temporary = store.temporaryFolder(step: slice.step, nonce: nonce)
+        if let rank = reports.firstIndex(where: { !$0.fault.isEmpty }) {
+            let reason = "rank \(rank) on \(communicator.hostNames[rank]): \(reports[rank].fault)"
+            queue.async {
+                CheckpointStore.remove(temporary)
+                board.outcome.withLock { $0 = .failed(reason: reason) }
+            }
+            return
+        }
+        queue.async {
+            FaultInjector.$step.withValue(slice.step) {
+                do throws(CheckpointError) {
+                    let path = try store.publish(slice, identity, reports.map(\.shard), from: temporary)
+                    board.outcome.withLock { $0 = .published(path: path) }
+                    store.retain(after: slice.step)
+                } catch {
+                    board.outcome.withLock { $0 = .failed(reason: error.description) }
+                }
+            }
+        }
+    }
+
+    /// The outcome of a sealed save, once, as soon as it is there; nil on other ranks than 0.
+    public func takeOutcome() -> Saved? {
+        guard stage == .publishing, let outcome = board.outcome.withLock({ $0 }) else { return nil }
+        stage = .idle
+        return outcome
+    }
+
+    /// Waits for the save under way; its outcome on all ranks, nil if there was none left to tell. Collective.
+    ///
+    /// Throws `CollectivesError`.
+    public func finish() throws -> Saved? {
+        try seal()
+        communicator.phase = "checkpoint"
+        if stage == .publishing { queue.sync {} }
+        let mine = try JSONEncoder().encode(takeOutcome().map { [$0] } ?? [])
+        let told = try communicator.broadcast(bytes: Array(mine), from: 0)
+        return try JSONDecoder().decode([Saved].self, from: Data(told)).first
+    }
+}
