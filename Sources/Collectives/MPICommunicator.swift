@@ -60,6 +60,8 @@ private final class MPITransport: Transport {
         firstRankOfNode = Int(first)
         let colour = nodeRank == 0 ? 0 : kedge_mpi_undefined()
         try Self.check(MPI_Comm_split(world, colour, Int32(rank), &firstRanks), "MPI_Comm_split", rank: rank)
+        // The split has shown that all ranks have left MPI_Init.
+        TransportFiles.unlinkMapped()
     }
 
     static func initialise() throws -> MPITransport {

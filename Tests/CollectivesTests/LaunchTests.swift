@@ -43,3 +43,21 @@ import Testing
         #expect(Launch.detect(["PATH": "/usr/bin"]).environmentRank == nil)
     }
 }
+
+@Suite struct TransportFilesTests {
+    @Test func onlyOpenMPIsOwnFilesAreFound() {
+        let maps = """
+            7f00-7f10 rw-s 00000000 00:19 12 /dev/shm/vader_segment.node.0.1.0
+            7f10-7f20 rw-s 00001000 00:19 12 /dev/shm/vader_segment.node.0.1.0
+            7f20-7f30 rw-s 00000000 00:19 13 /dev/shm/vader_segment.node.0.1.1 (deleted)
+            7f30-7f40 rw-s 00000000 00:19 14 /dev/shm/sm_segment.node.0.1.2
+            7f40-7f50 rw-s 00000000 00:19 15 /dev/shm/other/vader_segment.x
+            7f50-7f60 r--p 00000000 08:01 16 /usr/lib/libmpi.so
+            7f60-7f70 rw-p 00000000 00:00 0
+            """
+        #expect(
+            TransportFiles.paths(maps: maps) == [
+                "/dev/shm/vader_segment.node.0.1.0", "/dev/shm/sm_segment.node.0.1.2",
+            ])
+    }
+}
