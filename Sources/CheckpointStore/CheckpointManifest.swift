@@ -54,6 +54,8 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var skipsInARow: Int
     /// Batches skipped in all.
     public var skips: Int
+    /// Images that could not be read, by their numbers in the data, ascending.
+    public var badSamples: [Int]
     /// Ranks that wrote it.
     public var worldSize: Int
     /// Trainable numbers.
@@ -80,6 +82,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         (schema, step, images) = (Self.currentSchema, state.step, state.images)
         (updates, skipsInARow, skips) = (state.updates, state.skipsInARow, state.skips)
         (worldSize, self.parameterCount, scores) = (shards.count, parameterCount, state.scores)
+        badSamples = state.badSamples
         (self.settings, self.shards, digest) = (settings, shards, "")
     }
 
@@ -107,7 +110,8 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         let counts = [step, images, updates, skipsInARow, skips]
         guard counts.allSatisfy({ (0..<1 << 52).contains($0) }), (0..<1 << 40).contains(parameterCount),
             skips >= skipsInARow, worldSize == shards.count, worldSize > 0,
-            scores.allSatisfy({ Double($0.meanIoU) != nil && Double($0.meanF1) != nil && Double($0.seconds) != nil })
+            scores.allSatisfy({ Double($0.meanIoU) != nil && Double($0.meanF1) != nil && Double($0.seconds) != nil }),
+            badSamples.allSatisfy({ $0 >= 0 }), zip(badSamples, badSamples.dropFirst()).allSatisfy({ $0 < $1 })
         else { throw damaged("holds impossible numbers") }
         var next = 0
         for (rank, shard) in shards.enumerated() {

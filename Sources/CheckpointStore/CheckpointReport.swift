@@ -29,7 +29,8 @@ public enum CheckpointReport {
         let manifest = try CheckpointStore.verify(path)
         let counts = [
             ("step", manifest.step), ("images", manifest.images), ("updates", manifest.updates),
-            ("skipped batches", manifest.skips), ("trainable numbers", manifest.parameterCount),
+            ("skipped batches", manifest.skips), ("images left out", manifest.badSamples.count),
+            ("trainable numbers", manifest.parameterCount),
         ]
         return counts.map { "\($0.0): \($0.1)" }
             + manifest.shards.map {
@@ -60,6 +61,7 @@ public enum CheckpointReport {
         for (name, values) in [
             ("step", (old.step, new.step)), ("images", (old.images, new.images)),
             ("updates", (old.updates, new.updates)), ("skipped batches", (old.skips, new.skips)),
+            ("images left out", (old.badSamples.count, new.badSamples.count)),
         ] where values.0 != values.1 { lines.append("\(name): \(values.0), then \(values.1)") }
         let numbers = [
             ("parameters", oldState.parameters, newState.parameters),

@@ -10,6 +10,8 @@ public struct CheckpointState: Sendable, Equatable {
     public var skipsInARow: Int
     /// Batches skipped in all.
     public var skips: Int
+    /// Images that could not be read, by their numbers in the data, ascending.
+    public var badSamples: [Int]
     /// Scores of the unadapted model and of the last evaluation.
     public var scores: [CheckpointScore]
     /// The numbers from `first` on: all of them after loading, a rank's slice for saving.
@@ -23,10 +25,10 @@ public struct CheckpointState: Sendable, Equatable {
 
     /// Puts a state together.
     public init(
-        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, scores: [CheckpointScore] = [], first: Int,
-        parameters: [Float], firstMoment: [Float], secondMoment: [Float]
+        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, badSamples: [Int] = [],
+        scores: [CheckpointScore] = [], first: Int, parameters: [Float], firstMoment: [Float], secondMoment: [Float]
     ) {
-        (self.step, self.images, self.updates) = (step, images, updates)
+        (self.step, self.images, self.updates, self.badSamples) = (step, images, updates, badSamples)
         (self.skipsInARow, self.skips, self.scores, self.first) = (skipsInARow, skips, scores, first)
         (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
     }

@@ -52,9 +52,9 @@ extension CheckpointStore {
         let count = identity.parameterCount
         let told = CheckpointState(
             step: manifest.step, images: manifest.images, updates: manifest.updates,
-            skipsInARow: manifest.skipsInARow, skips: manifest.skips, scores: manifest.scores, first: 0,
-            parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
-            secondMoment: Array(numbers[(2 * count)...]))
+            skipsInARow: manifest.skipsInARow, skips: manifest.skips, badSamples: manifest.badSamples,
+            scores: manifest.scores, first: 0, parameters: Array(numbers[..<count]),
+            firstMoment: Array(numbers[count..<2 * count]), secondMoment: Array(numbers[(2 * count)...]))
         return Resumed(path: verdict.path, state: told, skipped: verdict.skipped)
     }
 

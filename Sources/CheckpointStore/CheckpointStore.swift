@@ -104,7 +104,8 @@ public struct CheckpointStore: Sendable {
         try accepting(manifest)
         var state = CheckpointState(
             step: manifest.step, images: manifest.images, updates: manifest.updates,
-            skipsInARow: manifest.skipsInARow, skips: manifest.skips, scores: manifest.scores, first: 0,
+            skipsInARow: manifest.skipsInARow, skips: manifest.skips, badSamples: manifest.badSamples,
+            scores: manifest.scores, first: 0,
             parameters: [], firstMoment: [], secondMoment: [])
         for shard in manifest.shards {
             let parts = try tensors(of: shard, at: path + "/" + shard.name)

@@ -6,12 +6,15 @@ public struct SampleRecord: Sendable, Equatable {
     public var values: [Double]
     /// False for a sample of weight 0, which has no gradient but keeps its place in the batch.
     public var hasGradient: Bool
+    /// True for a sample of weight 0 that its rank could not read.
+    public var isUnreadable: Bool
 
     /// Describes a sample.
-    public init(position: Int, values: [Double], hasGradient: Bool = true) {
+    public init(position: Int, values: [Double], hasGradient: Bool = true, isUnreadable: Bool = false) {
         self.position = position
         self.values = values
         self.hasGradient = hasGradient
+        self.isUnreadable = isUnreadable
     }
 }
 
@@ -21,6 +24,8 @@ public struct BatchRecords: Sendable, Equatable {
     public let values: [[Double]?]
     /// The positions whose gradients each rank holds, in that rank's own order.
     public let gradientPositions: [[Int]]
+    /// The positions of samples that could not be read, ascending.
+    public let unreadablePositions: [Int]
     /// The ranks that met a number which is not finite.
     public let nonFiniteRanks: [Int]
     /// The ranks that were asked to stop.
@@ -44,14 +49,17 @@ public struct BatchRecords: Sendable, Equatable {
 }
 
 extension BatchRecords {
-    /// One rank's part: flags, then position, gradient flag, value count and values of each sample, as 64-bit words.
+    /// What a sample's flag word can hold.
+    private static let (gradientBit, unreadableBit): (UInt64, UInt64) = (1, 2)
+
+    /// One rank's part: flags, then position, flags, value count and values of each sample, as 64-bit words.
     static func encode(
         _ records: [SampleRecord], isFinite: Bool, wantsStop: Bool, hasWritten: Bool = false
     ) -> [UInt8] {
         var words: [UInt64] = [isFinite ? 1 : 0, (wantsStop ? 1 : 0) | (hasWritten ? 2 : 0)]
         for record in records {
             words.append(UInt64(bitPattern: Int64(record.position)))
-            words.append(record.hasGradient ? 1 : 0)
+            words.append((record.hasGradient ? gradientBit : 0) | (record.isUnreadable ? unreadableBit : 0))
             words.append(UInt64(record.values.count))
             words.append(contentsOf: record.values.map(\.bitPattern))
         }
@@ -63,6 +71,7 @@ extension BatchRecords {
         var values = [[Double]?](repeating: nil, count: globalBatch)
         var holders = [Int?](repeating: nil, count: globalBatch)
         var gradientPositions = [[Int]](repeating: [], count: parts.count)
+        var unreadablePositions: [Int] = []
         var nonFiniteRanks: [Int] = []
         var stoppingRanks: [Int] = []
         var writtenRanks: [Int] = []
@@ -88,13 +97,15 @@ extension BatchRecords {
                 }
                 holders[position] = rank
                 values[position] = words[next + 3..<next + 3 + count].map(Double.init(bitPattern:))
-                if words[next + 1] != 0 { gradientPositions[rank].append(position) }
+                if words[next + 1] & gradientBit != 0 { gradientPositions[rank].append(position) }
+                if words[next + 1] & unreadableBit != 0 { unreadablePositions.append(position) }
                 next += 3 + count
             }
         }
         return .success(
             BatchRecords(
-                values: values, gradientPositions: gradientPositions, nonFiniteRanks: nonFiniteRanks,
+                values: values, gradientPositions: gradientPositions,
+                unreadablePositions: unreadablePositions.sorted(), nonFiniteRanks: nonFiniteRanks,
                 stoppingRanks: stoppingRanks, writtenRanks: writtenRanks))
     }
 

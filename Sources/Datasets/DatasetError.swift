@@ -14,8 +14,10 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         case ambiguousName
         /// A label image is not as large as its image.
         case sizeMismatch
-        /// A file exists but cannot be decoded.
+        /// A file cannot be read or decoded, or is none.
         case unreadableFile
+        /// A symbolic link leads out of the data set.
+        case outsideRoot
         /// An option has a value that makes no sense.
         case invalidOption
         /// A prompt was asked for that the labels at hand cannot give.
@@ -39,6 +41,11 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         self.location = location
         self.problem = problem
         self.remedy = remedy
+    }
+
+    /// True if one image is at fault, so that the others could be used without it.
+    public var concernsOneImage: Bool {
+        [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot].contains(code)
     }
 
     /// The error on one line: where, what, remedy.

@@ -12,17 +12,20 @@ public struct DatasetOptions: Equatable, Sendable {
     public var binariseThreshold: UInt8?
     /// Whether the orientation that a camera noted in a JPEG file is applied to images.
     public var exif: ImageFile.ExifOrientation
+    /// Whether symbolic links may lead out of `root`.
+    public var followsSymlinks: Bool
 
     /// Creates options.
     public init(
         root: String, imagesFolder: String = "images", labelsFolder: String = "labels", binariseThreshold: UInt8? = nil,
-        exif: ImageFile.ExifOrientation = .ignore
+        exif: ImageFile.ExifOrientation = .ignore, followsSymlinks: Bool = false
     ) {
         self.root = root
         self.imagesFolder = imagesFolder
         self.exif = exif
         self.labelsFolder = labelsFolder
         self.binariseThreshold = binariseThreshold
+        self.followsSymlinks = followsSymlinks
     }
 }
 

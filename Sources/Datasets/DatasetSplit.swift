@@ -40,38 +40,3 @@ public struct KToOneSplit: Equatable, Sendable {
         return (training, evaluation)
     }
 }
-
-/// A data set cut into its training and its evaluation images, without images that have no instance.
-public struct DatasetSplit: Sendable {
-    /// The images to train on.
-    public let training: DatasetSubset
-    /// The images to evaluate on.
-    public let evaluation: DatasetSubset
-    /// How many training images were left out because they have no instance.
-    public let trainingWithoutInstances: Int
-    /// How many evaluation images were left out because they have no instance: their IoU is not defined.
-    public let evaluationWithoutInstances: Int
-
-    /// Instances of the training image that has most.
-    public let mostInstances: Int
-
-    /// Cuts the data set, then drops images without instances, which reads every label once.
-    ///
-    /// Throws `DatasetError` if a label cannot be read, or no training image with an instance is left.
-    public init(_ dataset: any SegmentationDataset, _ split: KToOneSplit) throws {
-        let (training, evaluation) = split.apply(count: dataset.count)
-        let counts = try training.map { try dataset.instanceCount($0) }
-        let keptTraining = zip(training, counts).filter { $0.1 > 0 }.map(\.0)
-        mostInstances = counts.max() ?? 0
-        let keptEvaluation = try evaluation.filter { try dataset.instanceCount($0) > 0 }
-        guard !keptTraining.isEmpty else {
-            throw DatasetError(
-                .emptyDataset, at: "training split", "none of its \(training.count) images has a labelled instance",
-                remedy: "check the label files and the binarise threshold")
-        }
-        self.training = DatasetSubset(dataset, indices: keptTraining)
-        self.evaluation = DatasetSubset(dataset, indices: keptEvaluation)
-        trainingWithoutInstances = training.count - keptTraining.count
-        evaluationWithoutInstances = evaluation.count - keptEvaluation.count
-    }
-}

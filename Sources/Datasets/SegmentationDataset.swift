@@ -12,12 +12,18 @@ public protocol SegmentationDataset: Sendable {
     /// Reads an image and its labels. Throws `DatasetError`.
     func sample(_ index: Int) throws -> Sample
 
-    /// The number of labelled instances of an image; by default reads the sample. Throws `DatasetError`.
+    /// The number of labelled instances of an image; by default reads the sample.
+    ///
+    /// Throws `DatasetError`, also for an image whose file can be seen to be bad without decoding it.
     func instanceCount(_ index: Int) throws -> Int
+
+    /// What tells an image from another of the same name without reading it, on one line; by default its name.
+    func fingerprint(_ index: Int) -> String
 }
 
 extension SegmentationDataset {
     public func instanceCount(_ index: Int) throws -> Int { try sample(index).instanceCount }
+    public func fingerprint(_ index: Int) -> String { id(index) }
 }
 
 /// Some images of a data set, renumbered from 0.
@@ -37,4 +43,5 @@ public struct DatasetSubset: SegmentationDataset {
     public func id(_ index: Int) -> String { base.id(indices[index]) }
     public func sample(_ index: Int) throws -> Sample { try base.sample(indices[index]) }
     public func instanceCount(_ index: Int) throws -> Int { try base.instanceCount(indices[index]) }
+    public func fingerprint(_ index: Int) -> String { base.fingerprint(indices[index]) }
 }

@@ -2,7 +2,7 @@
 public enum FaultPoint: String, CaseIterable, Sendable {
     /// Before a step computes its samples.
     case step
-    /// Before an image is read; the step is that of the batch it is read for.
+    /// Before an image is read; the step is that of the batch it is read for. With `eio` the image counts as bad.
     case data
     /// After a sample's gradient is there; `nan` puts a NaN into it.
     case gradient

@@ -15,9 +15,10 @@ public enum ImageFile {
 
     /// Decodes a file to RGB; the format is recognised by its content. Throws `ImagingError`.
     public static func decode(
-        path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore
+        path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true
     ) throws -> Image {
-        try decode(bytes: RegularFile.read(path, limits: limits), name: path, limits: limits, exif: exif)
+        let bytes = try RegularFile.read(path, limits: limits, followingLinks: followingLinks)
+        return try decode(bytes: bytes, name: path, limits: limits, exif: exif)
     }
 
     /// Decodes the bytes of a file to RGB; `name` stands for the file in errors. Throws `ImagingError`.
@@ -37,12 +38,19 @@ public enum ImageFile {
         return exif == .apply ? image.upright(from: header.orientation) : image
     }
 
-    /// The size of the image in a file, read from its header alone. Throws `ImagingError`.
-    public static func size(path: String, exif: ExifOrientation = .ignore) throws -> (width: Int, height: Int) {
+    /// The size of the image in a file, read from its header alone. Throws `ImagingError`, also over the limits.
+    public static func size(
+        path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true
+    ) throws -> (width: Int, height: Int) {
+        func header(atMost count: Int) throws -> ImageHeader? {
+            let bytes = try RegularFile.read(path, limits: limits, atMost: count, followingLinks: followingLinks)
+            return try ImageHeader.parse(bytes, file: path)
+        }
         // Nearly every header lies in the first 64 KiB; a photograph with a large preview needs the whole file.
-        var header = try ImageHeader.parse(RegularFile.read(path, limits: .standard, atMost: 1 << 16), file: path)
-        if header == nil { header = try ImageHeader.parse(RegularFile.read(path, limits: .standard), file: path) }
-        guard let header else { throw ImageHeader.damaged(path, "the file ends inside the header") }
+        guard let header = try header(atMost: 1 << 16) ?? header(atMost: .max) else {
+            throw ImageHeader.damaged(path, "the file ends inside the header")
+        }
+        try limits.check(width: header.width, height: header.height, file: path)
         return exif == .apply && header.orientation.swapsSides
             ? (header.height, header.width) : (header.width, header.height)
     }

@@ -28,13 +28,16 @@ public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible 
     public let cause: String
     /// What to do about it.
     public let remedy: String
+    /// The number of the system call that failed, if one did.
+    public let systemError: Int32?
 
     /// Creates an error from its parts.
-    public init(_ code: Code, file: String, cause: String, remedy: String) {
+    public init(_ code: Code, file: String, cause: String, remedy: String, systemError: Int32? = nil) {
         self.code = code
         self.file = file
         self.cause = cause
         self.remedy = remedy
+        self.systemError = systemError
     }
 
     /// The message: `file: cause; remedy`.

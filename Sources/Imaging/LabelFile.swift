@@ -5,8 +5,11 @@ public enum LabelFile {
     /// Decodes a grey PNG to its stored values, or a palette PNG to its indices, without scaling.
     ///
     /// Depths of 1, 2, 4, 8 and 16 bits are read; colours or alpha are `unsupported`. Throws `ImagingError`.
-    public static func decode(path: String, limits: ImageLimits = .standard) throws -> LabelImage {
-        try decode(bytes: RegularFile.read(path, limits: limits), name: path, limits: limits)
+    public static func decode(
+        path: String, limits: ImageLimits = .standard, followingLinks: Bool = true
+    ) throws -> LabelImage {
+        let bytes = try RegularFile.read(path, limits: limits, followingLinks: followingLinks)
+        return try decode(bytes: bytes, name: path, limits: limits)
     }
 
     /// Decodes the bytes of a PNG file as `decode(path:limits:)` does; `name` stands for the file in errors.

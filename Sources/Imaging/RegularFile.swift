@@ -2,15 +2,19 @@ import Glibc
 
 /// Reads and writes whole regular files with plain system calls.
 enum RegularFile {
-    /// Reads a file, or its first `count` bytes; anything but a regular file within the limits is an error.
-    static func read(_ path: String, limits: ImageLimits, atMost count: Int = .max) throws -> [UInt8] {
+    /// Reads a file, or its first `count` bytes; anything but a regular file within the limits is an error, and so is a
+    /// symbolic link that is not to be followed.
+    static func read(
+        _ path: String, limits: ImageLimits, atMost count: Int = .max, followingLinks: Bool = true
+    ) throws -> [UInt8] {
         guard !path.utf8.contains(0) else { throw unreadable(path, "the path contains a zero byte") }
         // Without O_NONBLOCK, opening a FIFO would wait for a writer.
-        let descriptor = retrying { open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC) }
-        guard descriptor >= 0 else { throw unreadable(path, "it cannot be opened (\(lastError()))") }
+        let flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC | (followingLinks ? 0 : O_NOFOLLOW)
+        let descriptor = retrying { open(path, flags) }
+        guard descriptor >= 0 else { throw readError(path, "it cannot be opened") }
         defer { close(descriptor) }
         var status = stat()
-        guard fstat(descriptor, &status) == 0 else { throw unreadable(path, "it cannot be examined (\(lastError()))") }
+        guard fstat(descriptor, &status) == 0 else { throw readError(path, "it cannot be examined") }
         guard status.st_mode & S_IFMT == S_IFREG else { throw unreadable(path, "it is not a regular file") }
         let size = Int(status.st_size)
         guard size <= limits.fileBytes else {
@@ -22,7 +26,7 @@ enum RegularFile {
         let bytes = [UInt8](unsafeUninitializedCapacity: min(size, count)) { buffer, filled in
             while filled < buffer.count {
                 let step = retrying { Glibc.read(descriptor, buffer.baseAddress! + filled, buffer.count - filled) }
-                if step < 0 { failure = unreadable(path, "reading failed (\(lastError()))") }
+                if step < 0 { failure = readError(path, "reading failed") }
                 if step <= 0 { break }  // 0: the file shrank; the decoder will find it truncated
                 filled += step
             }
@@ -84,6 +88,19 @@ enum RegularFile {
 
     private static func unreadable(_ path: String, _ cause: String) -> ImagingError {
         ImagingError(.unreadable, file: path, cause: cause, remedy: "check the path and its permissions")
+    }
+
+    /// The error of a system call; what the machine lacks is no fault of the file.
+    private static func readError(_ path: String, _ what: String) -> ImagingError {
+        let number = errno
+        let cause = "\(what) (\(lastError()))"
+        return [ENOMEM, EMFILE, ENFILE].contains(number)
+            ? ImagingError(
+                .outOfMemory, file: path, cause: cause, remedy: "use fewer ranks or threads per node, or raise ulimit",
+                systemError: number)
+            : ImagingError(
+                .unreadable, file: path, cause: cause, remedy: "check the path and its permissions", systemError: number
+            )
     }
 
     private static func unwritable(_ path: String, _ cause: String) -> ImagingError {

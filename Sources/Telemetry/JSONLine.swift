@@ -24,7 +24,8 @@ package enum JSONLine {
                 [
                     LogField("exit_code", .integer(Int(record.exitCode.rawValue))),
                     LogField("meaning", .text(record.exitCode.meaning)), LogField("step", .integer(record.step)),
-                    LogField("images_seen", .integer(record.imagesSeen)), LogField("seconds", .number(record.seconds)),
+                    LogField("images_seen", .integer(record.imagesSeen)),
+                    LogField("bad_images", .integer(record.badImages)), LogField("seconds", .number(record.seconds)),
                 ], at: date)
         }
     }

@@ -38,6 +38,10 @@ public struct StepRecord: Equatable, Sendable {
     public var peakMemoryBytes: Int
     /// Bytes that rank 0 sent to other ranks in the interval.
     public var sentBytes: Int
+    /// Largest over median time that a rank worked on an image; nil on one rank.
+    public var computeRatio: Double?
+    /// Images left out of the run until now because they cannot be read.
+    public var badImages: Int
 
     /// Compute time of one rank.
     public struct RankTime: Equatable, Sendable {
@@ -57,7 +61,7 @@ public struct StepRecord: Equatable, Sendable {
     public init(
         step: Int, totalSteps: Int, epoch: Int, imagesSeen: Int, loss: Double, lossParts: [LossPart],
         learningRate: Double, interval: ProgressInterval, slowestRank: RankTime? = nil, fastestRank: RankTime? = nil,
-        peakMemoryBytes: Int, sentBytes: Int = 0
+        peakMemoryBytes: Int, sentBytes: Int = 0, computeRatio: Double? = nil, badImages: Int = 0
     ) {
         self.step = step
         self.totalSteps = totalSteps
@@ -71,6 +75,8 @@ public struct StepRecord: Equatable, Sendable {
         self.fastestRank = fastestRank
         self.peakMemoryBytes = peakMemoryBytes
         self.sentBytes = sentBytes
+        self.computeRatio = computeRatio
+        self.badImages = badImages
     }
 
     var fields: [LogField] {
@@ -89,12 +95,13 @@ public struct StepRecord: Equatable, Sendable {
             LogField("sent_bytes", .integer(sentBytes)),
             LogField("interval_seconds", .number(interval.seconds)),
             LogField("eta_seconds", interval.remainingSeconds.map(LogValue.number) ?? .missing),
-            LogField("peak_memory_bytes", .integer(peakMemoryBytes)),
+            LogField("peak_memory_bytes", .integer(peakMemoryBytes)), LogField("bad_images", .integer(badImages)),
         ]
         for (name, time) in [("slowest_rank", slowestRank), ("fastest_rank", fastestRank)] {
             guard let time else { continue }
             fields += [LogField(name, .integer(time.rank)), LogField(name + "_seconds", .number(time.seconds))]
         }
+        if let computeRatio { fields.append(LogField("compute_ratio", .number(computeRatio))) }
         return fields
     }
 }
@@ -229,12 +236,15 @@ public struct EndRecord: Equatable, Sendable {
     public var step: Int
     /// Images trained on.
     public var imagesSeen: Int
+    /// Images left out because they cannot be read.
+    public var badImages: Int
     /// Duration since the start of the process, in seconds.
     public var seconds: Double
 
     /// How a run ended.
-    public init(exitCode: ExitCode, step: Int, imagesSeen: Int, seconds: Double) {
+    public init(exitCode: ExitCode, step: Int, imagesSeen: Int, badImages: Int = 0, seconds: Double) {
         self.exitCode = exitCode
+        self.badImages = badImages
         self.step = step
         self.imagesSeen = imagesSeen
         self.seconds = seconds

@@ -29,8 +29,9 @@ public struct TextSink: LogSink {
         case .message(.info, let text): oneLine(text)
         case .message(let severity, let text): "\(severity.rawValue): \(oneLine(text))"
         case .end(let record):
-            "end: exit \(record.exitCode.rawValue), step \(record.step), \(record.imagesSeen) images, "
-                + "\(duration(record.seconds)). \(record.exitCode.meaning)"
+            "end: exit \(record.exitCode.rawValue), step \(record.step), \(record.imagesSeen) images"
+                + (record.badImages > 0 ? ", \(record.badImages) left out" : "")
+                + ", \(duration(record.seconds)). \(record.exitCode.meaning)"
         }
     }
 
@@ -64,6 +65,7 @@ public struct TextSink: LogSink {
             columns.append("wait " + fixed(100 * record.interval.peerWaitFraction, 0, 3) + "%")
             columns.append("slow " + pad("r\(slowest.rank)", 4) + " " + fixed(ratio, 2, 4) + "x r\(fastest.rank)")
         }
+        if record.badImages > 0 { columns.append("bad " + pad(String(record.badImages), 3)) }
         columns += [
             "mem " + pad(String(record.peakMemoryBytes >> 20), 6) + " MiB",
             "eta " + (record.interval.remainingSeconds.map(duration) ?? "--:--:--"),

@@ -26,7 +26,8 @@ import Testing
     private static func state(_ step: Int, _ range: Range<Int> = 0..<count) -> CheckpointState {
         func values(_ kind: Float) -> [Float] { range.map { Float(step) + kind + Float($0) / 64 } }
         return CheckpointState(
-            step: step, images: 4 * step, updates: step, skipsInARow: 1, skips: 2, first: range.lowerBound,
+            step: step, images: 4 * step, updates: step, skipsInARow: 1, skips: 2, badSamples: [3, step + 10],
+            first: range.lowerBound,
             parameters: values(0.1), firstMoment: values(0.2), secondMoment: values(0.3))
     }
 
@@ -199,6 +200,17 @@ import Testing
             try whole.write(to: URL(fileURLWithPath: file))
         }
         #expect(try #require(try resume()).state.step == 4)
+    }
+
+    /// Files of two saves do not make a checkpoint, not even where all of them are whole.
+    @Test func aMixtureOfTwoSavesIsNone() throws {
+        for step in [3, 4] { try save(step, ranks: 2) }
+        let file = "state-01-of-02.safetensors"
+        let other = try #require(FileManager.default.contents(atPath: folder + "/step-000003/" + file))
+        try other.write(to: URL(fileURLWithPath: folder + "/step-000004/" + file))
+        let resumed = try #require(try resume())
+        #expect(resumed.state == Self.state(3))
+        #expect(resumed.skipped.count == 1 && resumed.skipped[0].contains("another SHA-256"))
     }
 
     @Test func onlyDamagedOnesAreAnErrorNotAFreshStart() throws {

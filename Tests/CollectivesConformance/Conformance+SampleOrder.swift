@@ -54,6 +54,7 @@ extension Conformance {
                 let expected = batch.absent.contains(position) ? nil : values(position)
                 check.equal(all.values[position], expected, "values of position \(position)")
             }
+            check.equal(all.unreadablePositions, batch.weightless.sorted(), "samples that cannot be read")
             check.equal(all.nonFiniteRanks, [last], "ranks with a number that is not finite")
             check.equal(all.stoppingRanks, [0], "ranks that stop")
             check.expect(!all.isFinite && all.wantsStop, "flags")
@@ -124,7 +125,9 @@ extension Conformance {
 
     private static func records(_ positions: [Int], _ batch: Batch) -> [SampleRecord] {
         positions.map {
-            SampleRecord(position: $0, values: values($0), hasGradient: !batch.weightless.contains($0))
+            SampleRecord(
+                position: $0, values: values($0), hasGradient: !batch.weightless.contains($0),
+                isUnreadable: batch.weightless.contains($0))
         }
     }
 

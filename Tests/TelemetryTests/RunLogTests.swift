@@ -14,7 +14,7 @@ import Testing
         step: 12, totalSteps: 600, epoch: 1, imagesSeen: 48, loss: 1.25,
         lossParts: [LossPart("focal", 0.0123), LossPart("dice", 0.5)], learningRate: 1e-4, interval: interval,
         slowestRank: .init(rank: 3, seconds: 1.8), fastestRank: .init(rank: 0, seconds: 1.5),
-        peakMemoryBytes: 812 << 20, sentBytes: 4096)
+        peakMemoryBytes: 812 << 20, sentBytes: 4096, computeRatio: 1.25)
 
     private static let evaluation = EvaluationRecord(
         name: "polyps, \"small\"", prompt: "box", meanIoU: 0.75, meanF1: 0.8125, step: 0, images: 40, instances: 42,
@@ -47,7 +47,7 @@ import Testing
         #expect(lines.count == 1)
         #expect(
             String(decoding: lines[0], as: UTF8.self)
-                == #"{"communication_percent":1.2,"data_wait_percent":3.1,"epoch":1,"eta_seconds":3725,"#
+                == #"{"bad_images":0,"communication_percent":1.2,"compute_ratio":1.25,"data_wait_percent":3.1,"epoch":1,"eta_seconds":3725,"#
                 + #""event":"step","fastest_rank":0,"fastest_rank_seconds":1.5,"images_per_second":4.5,"#
                 + #""images_seen":48,"interval_seconds":2,"learning_rate":0.0001,"loss":1.25,"loss_dice":0.5,"#
                 + #""loss_focal":0.0123,"peak_memory_bytes":851443712,"peer_wait_percent":25,"schema":1,"sent_bytes":4096,"slowest_rank":3,"#
@@ -101,6 +101,8 @@ import Testing
         let second = TextSink.text(of: .step(later))
         #expect(second.count == first.count)
         #expect(second.contains("focal     nan"))
+        later.badImages = 3
+        #expect(TextSink.text(of: .step(later)).contains("  bad   3  mem"))
     }
 
     @Test func startAndEndAreReadable() {

@@ -25,6 +25,9 @@ import Training
         data.limit = 0
         data.exif = ignore
         data.flips = epoch
+        data.badSamples = stop
+        data.maximumBadSamples = 10
+        data.followSymlinks = false
         preprocessing = auto
         prompts.kind = box
         prompts.teacherKind = same
@@ -145,7 +148,8 @@ import Training
             "training.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
             "checkpoint.background": "false",
-            "model.imageSize": "64", "data.flips": "none", "sampler.locality": "none", "anchorStore.mode": "off",
+            "model.imageSize": "64", "data.flips": "none", "data.badSamples": "skip", "data.followSymlinks": "true",
+            "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private",
         ]
         for field in RecipeReference.fields {

@@ -13,7 +13,7 @@ import Testing
 import Training
 
 /// A folder of synthetic cells that is gone when the object is.
-private final class CellFolder: Sendable {
+final class CellFolder: Sendable {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-cells-\(UUID().uuidString)").path
 
     init(count: Int) throws { try SyntheticCells.write(to: path, count: count, side: 96, seed: 5, severity: 2) }
@@ -99,7 +99,8 @@ private final class CellFolder: Sendable {
                 let evaluator = try #require(try run.makeEvaluator(loaded, TrainingData(recipe.recipe)))
                 return try evaluator.evaluate(
                     loaded.model, adapter: withAdapter ? LoRAAdapter(layout: layout, seed: 3) : nil,
-                    communicator: communicator, in: run.workspace)
+                    communicator: communicator, in: run.workspace
+                ).outcomes
             }[0]
         }
         let one = try scores(ranks: 1, withAdapter: false)

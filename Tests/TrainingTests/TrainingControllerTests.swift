@@ -60,8 +60,36 @@ import Training
         #expect(!controller.decide(report(0, samples: 0)).appliesUpdate)
     }
 
+    @Test func imagesLeftOutAreCountedOnceUpToTheLimit() {
+        var controller = TrainingController(
+            plan: .init(totalSteps: 9, logEvery: 1, evaluateEvery: 0, maximumSkips: 0, maximumBadSamples: 3),
+            badSamples: [8])
+        func decide(_ step: Int, _ bad: [Int]) -> Message {
+            var report = report(step)
+            report.badSamples = bad
+            return controller.decide(report)
+        }
+        #expect(decide(0, [5, 2]).stop == nil)
+        #expect(decide(1, [2, 8]).appliesUpdate)
+        #expect(controller.badSamples == [2, 5, 8])
+        #expect(
+            decide(2, [5, 1])
+                == Message(appliesUpdate: false, logs: false, evaluates: false, saves: true, stop: .badData))
+        // The step counts as not done: what it met is met again.
+        #expect(controller.badSamples == [2, 5, 8])
+        #expect(decide(2, [5]).stop == nil)
+    }
+
+    @Test func withoutAPolicyTheFirstBadImageStops() {
+        var controller = controller()
+        var report = report(0)
+        report.badSamples = [4]
+        #expect(controller.decide(report).stop == .badData)
+        #expect(controller.badSamples.isEmpty)
+    }
+
     @Test func messagesSurviveTheBroadcast() {
-        for stop: Message.Stop? in [nil, .finished, .requested, .nonFinite] {
+        for stop: Message.Stop? in [nil, .finished, .requested, .nonFinite, .cannotSave, .badData] {
             let message = Message(appliesUpdate: true, logs: false, evaluates: true, saves: stop == nil, stop: stop)
             #expect(Message(bytes: message.bytes) == message)
         }

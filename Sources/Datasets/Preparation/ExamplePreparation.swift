@@ -31,6 +31,9 @@ public struct ExamplePreparation: Sendable {
         self.seed = seed
     }
 
+    /// The name of an image.
+    public func id(_ index: Int) -> String { dataset.id(index) }
+
     /// Prepares a training image. Throws `DatasetError`.
     ///
     /// Instances that vanish in the model frame are skipped; of more than `maximumInstances` a random subset is kept.

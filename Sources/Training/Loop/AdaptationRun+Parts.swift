@@ -20,7 +20,8 @@ extension AdaptationRun {
             totalSteps: training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch,
             logEvery: training.logEvery, evaluateEvery: training.evaluateEvery,
             maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0,
-            saveEvery: recipe.recipe.checkpoint.everySteps)
+            saveEvery: recipe.recipe.checkpoint.everySteps,
+            maximumBadSamples: recipe.recipe.data.badSampleLimit)
     }
 
     /// This node's store of anchor embeddings, and what it says of itself. Collective.
@@ -66,7 +67,8 @@ extension AdaptationRun {
             prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads),
             nodeOfRank: settings.sampler.locality == .node
                 ? communicator.nodeOfRank : [Int](repeating: 0, count: communicator.worldSize),
-            anchors: anchors, resuming: state, workspace: workspace)
+            numbers: data.trainingNumbers, badSamples: data.unreadable.map(\.number), anchors: anchors,
+            resuming: state, workspace: workspace)
     }
 
     /// The evaluator, or nil when there is no image or no kind of prompt to score.
@@ -79,25 +81,19 @@ extension AdaptationRun {
             dataset: data.evaluation, preprocessing: loaded.preprocessing, prompts: promptOptions(kinds[0]), seed: seed)
         return Evaluator(
             preparation: preparation, kinds: kinds, ids: (0..<data.evaluation.count).map { data.evaluation.id($0) },
+            numbers: data.evaluationNumbers,
             threshold: settings.evaluation.threshold, decoderChunk: settings.training.decoderChunk,
             prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads))
     }
 
-    /// Stops all ranks when one has another recipe than rank 0; before anything depends on it.
+    /// Stops all ranks when one has another program or recipe than rank 0; before anything depends on it.
     func checkRecipes() throws {
+        let program = [(name: "program", value: (try? FileDigest.sha256(of: "/proc/self/exe")) ?? "unknown")]
         // Threads may differ: the result does not depend on them.
         let settings = RecipeReference.fields.filter { $0.key != "training.threads" }.map {
             (name: $0.key, value: "\($0.value(recipe.recipe))")
         }
-        try RankAgreement.check(settings, communicator: communicator)
-    }
-
-    /// Stops all ranks when one has other images than rank 0.
-    func checkImages(_ data: TrainingData) throws {
-        let images = [("training", data.training), ("evaluation", data.evaluation)].map { name, subset in
-            (name: "\(name) images", value: (0..<subset.count).map { subset.id($0) }.joined(separator: " "))
-        }
-        try RankAgreement.check(images, communicator: communicator)
+        try RankAgreement.check(program + settings, communicator: communicator)
     }
 
     /// The lines that open a log.
@@ -119,6 +115,32 @@ extension AdaptationRun {
             .info,
             "data: \(data.training.count) images to adapt to, \(data.evaluation.count) to score"
                 + (data.withoutInstances > 0 ? ", \(data.withoutInstances) left out without a labelled instance" : ""))
+        for image in data.unreadable where communicator.isRoot {
+            log.warning("image \(image.id) is left out: \(image.line)")
+        }
+    }
+
+    /// Tells of a step's images that are left out from now on, and of numbers that are not finite. Rank 0 alone logs.
+    func tell(_ outcome: Trainer.StepOutcome, leftOut: [Int], _ log: RunLog) {
+        guard communicator.isRoot else { return }
+        for image in outcome.unreadable where !leftOut.contains(image.number) {
+            log.warning("step \(outcome.step): image \(image.id) is left out: \(image.line)")
+        }
+        for sample in outcome.nonFinite {
+            log.warning("step \(outcome.step): its batch is not used: \(sample.line)")
+        }
+    }
+
+    /// The error of a run that would have to leave out more images than it may.
+    ///
+    /// - Parameter leftOut: The numbers of images that were left out before.
+    func tooManyBad(
+        _ samples: [UnreadableSample], _ leftOut: [Int], _ data: TrainingData, while doing: String
+    ) -> TrainingError {
+        let now = Set(samples.map(\.number))
+        return TrainingError.unreadable(
+            samples, others: leftOut.filter { !now.contains($0) }.map(data.id(number:)),
+            limit: recipe.recipe.data.badSampleLimit, ranks: communicator.worldSize, while: doing)
     }
 
     private func promptOptions(_ kind: PromptKind) -> PromptOptions {

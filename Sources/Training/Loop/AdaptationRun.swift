@@ -74,8 +74,7 @@ public struct AdaptationRun {
         let settings = recipe.recipe
         try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
-        let data = try TrainingData(settings)
-        try checkImages(data)
+        let data = try TrainingData(settings, communicator: communicator)
         let memory = try MemoryCheck(
             recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances
@@ -123,9 +122,10 @@ public struct AdaptationRun {
         let started = ContinuousClock.now
         var scores = Scores(known.map { evaluationRecord($0) })
         if settings.evaluation.before, resumed?.state.step ?? 0 == 0, scores.before.isEmpty, let evaluator {
-            scores.before = try evaluate(evaluator, loaded, adapter: nil, step: 0, loss: nil, log)
+            scores.before = try evaluate(evaluator, loaded, trainer, data, adapter: nil, step: 0, loss: nil, log)
         }
-        let end = try train(trainer, loaded, evaluator, &checkpoints, anchors.store, from: resumed?.state, &scores, log)
+        let end = try train(
+            trainer, loaded, data, evaluator, &checkpoints, anchors.store, from: resumed?.state, &scores, log)
         let code: ExitCode = end.stop == .requested ? .resumable : .done
         // A run that was stopped has no final adapter, only that of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
@@ -141,7 +141,11 @@ public struct AdaptationRun {
             log.message(.info, "adapter \(file) sha256 \(digest ?? "")")
         }
         let seconds = Double((ContinuousClock.now - started).components.seconds)
-        log.record(.end(EndRecord(exitCode: code, step: end.steps, imagesSeen: end.images, seconds: seconds)))
+        log.record(
+            .end(
+                EndRecord(
+                    exitCode: code, step: end.steps, imagesSeen: end.images, badImages: trainer.badSamples.count,
+                    seconds: seconds)))
         return Outcome(exitCode: code, before: scores.before, after: scores.last, adapterDigest: digest)
     }
 
@@ -166,16 +170,19 @@ public struct AdaptationRun {
 
     /// The loop over steps.
     private func train(
-        _ trainer: Trainer, _ loaded: LoadedModel, _ evaluator: Evaluator?, _ checkpoints: inout RunCheckpoints,
-        _ anchors: AnchorStore?, from state: CheckpointState?, _ scores: inout Scores, _ log: RunLog
+        _ trainer: Trainer, _ loaded: LoadedModel, _ data: TrainingData, _ evaluator: Evaluator?,
+        _ checkpoints: inout RunCheckpoints, _ anchors: AnchorStore?, from state: CheckpointState?,
+        _ scores: inout Scores, _ log: RunLog
     ) throws -> TrainingEnd {
         let total = plan(trainer.stepsPerEpoch).totalSteps
         var end = TrainingEnd(steps: state?.step ?? 0, images: state?.images ?? 0)
         var reporter = StepReporter(
-            totalSteps: total, firstStep: end.steps, images: end.images, lossNames: trainer.lossNames, log: log)
+            totalSteps: total, firstStep: end.steps, images: end.images, lossNames: trainer.lossNames,
+            threads: workspace.pool.threads, log: log)
         if end.steps >= total { log.message(.info, "all \(total) steps are done already") }
         while end.steps < total {
             let outcome: Trainer.StepOutcome
+            let leftOut = trainer.badSamples
             do {
                 outcome = try trainer.runStep(
                     end.steps, isStopRequested: isStopRequested(), saving: checkpoints.signals)
@@ -184,10 +191,14 @@ public struct AdaptationRun {
                 if end.steps > 0 { try? save(trainer, loaded, step: end.steps) }
                 throw error
             }
-            for image in outcome.nonFiniteImages {
-                log.warning(
-                    "step \(outcome.step): a loss or gradient of image \(image) is not finite; its batch is not used")
+            if outcome.message.stop == .badData {
+                // The step is not done: what was learnt before it is saved, and the same command does it again.
+                var state = trainer.state(step: end.steps, images: end.images)
+                state.scores = scores.forCheckpoint
+                try checkpoints.save(state, waits: true, log: log)
+                throw tooManyBad(outcome.unreadable, leftOut, data, while: "step \(outcome.step): ")
             }
+            tell(outcome, leftOut: leftOut, log)
             end.steps += 1
             end.images += outcome.images
             reporter.add(outcome)
@@ -203,7 +214,8 @@ public struct AdaptationRun {
                 try save(trainer, loaded, step: end.steps)
                 if let evaluator {
                     scores.last = try evaluate(
-                        evaluator, loaded, adapter: trainer.adapter, step: end.steps, loss: reporter.lastLoss, log)
+                        evaluator, loaded, trainer, data, adapter: trainer.adapter, step: end.steps,
+                        loss: reporter.lastLoss, log)
                 }
                 reporter.resume()
             }
@@ -216,12 +228,12 @@ public struct AdaptationRun {
             }
             guard let stop = outcome.message.stop else { continue }
             if stop == .nonFinite {
+                try checkpoints.settle(log: log)
                 try save(trainer, loaded, step: end.steps)
                 throw TrainingError(
                     .nonFinite,
-                    "step \(outcome.step): losses or gradients of ranks \(outcome.nonFiniteRanks) are not finite",
-                    remedy:
-                        "look at the images named above, lower optimizer.learningRate, or set training.nonFinite=skip")
+                    "step \(outcome.step): " + outcome.nonFinite.map(\.line).joined(separator: "; "),
+                    remedy: "look at these images, lower optimizer.learningRate, or set training.nonFinite=skip")
             }
             if stop == .cannotSave { throw checkpoints.failure }
             end.stop = stop
@@ -241,12 +253,20 @@ public struct AdaptationRun {
     }
 
     private func evaluate(
-        _ evaluator: Evaluator, _ loaded: LoadedModel, adapter: LoRAAdapter?, step: Int, loss: Double?, _ log: RunLog
+        _ evaluator: Evaluator, _ loaded: LoadedModel, _ trainer: Trainer, _ data: TrainingData, adapter: LoRAAdapter?,
+        step: Int, loss: Double?, _ log: RunLog
     ) throws -> [EvaluationRecord] {
         try FaultInjector.$step.withValue(step) { try FaultInjector.check(.evaluation) }
         let started = ContinuousClock.now
-        let outcomes = try evaluator.evaluate(
+        let (outcomes, unreadable) = try evaluator.evaluate(
             loaded.model, adapter: adapter, communicator: communicator, in: workspace)
+        let leftOut = trainer.badSamples
+        guard try trainer.leaveOut(unreadable) else {
+            throw tooManyBad(unreadable, leftOut, data, while: "evaluation after step \(step): ")
+        }
+        for image in unreadable where communicator.isRoot && !leftOut.contains(image.number) {
+            log.warning("evaluation after step \(step): image \(image.id) is left out: \(image.line)")
+        }
         let seconds =
             Double((ContinuousClock.now - started).components.attoseconds) * 1e-18
             + Double((ContinuousClock.now - started).components.seconds)

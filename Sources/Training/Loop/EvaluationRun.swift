@@ -32,22 +32,25 @@ public struct EvaluationRun {
             recipe: recipe, communicator: communicator, workspace: workspace, isStopRequested: { false })
         try parts.checkRecipes()
         let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
-        let data = try TrainingData(recipe.recipe)
-        try parts.checkImages(data)
+        let data = try TrainingData(recipe.recipe, communicator: communicator)
         guard let evaluator = try parts.makeEvaluator(loaded, data) else {
             throw TrainingError(
                 .configuration, "there is no image to score",
                 remedy: "set data.split to k:1, name data.evaluationRoot, or give evaluation.prompts")
         }
         let adapter = try path.map { try loaded.adapter(opening: $0) }
-        let outcomes = try evaluator.evaluate(
+        let (outcomes, unreadable) = try evaluator.evaluate(
             loaded.model, adapter: adapter, communicator: communicator, in: workspace)
+        let leftOut = data.unreadable.map(\.number)
+        guard Set(leftOut + unreadable.map(\.number)).count <= recipe.recipe.data.badSampleLimit else {
+            throw parts.tooManyBad(unreadable, leftOut, data, while: "")
+        }
         if let output, communicator.isRoot {
             try makeFolder(output)
             for outcome in outcomes {
                 try RunFolder.write(outcome, to: "\(output)/images-\(outcome.prompt.rawValue).csv")
             }
-            try draw(pictures, evaluator, loaded, adapter, into: output)
+            try draw(pictures, evaluator, loaded, adapter, without: Set(unreadable.map(\.number)), into: output)
         }
         return outcomes
     }
@@ -63,12 +66,14 @@ public struct EvaluationRun {
     }
 
     private func draw(
-        _ count: Int, _ evaluator: Evaluator, _ loaded: LoadedModel, _ adapter: LoRAAdapter?, into output: String
+        _ count: Int, _ evaluator: Evaluator, _ loaded: LoadedModel, _ adapter: LoRAAdapter?,
+        without unreadable: Set<Int>, into output: String
     ) throws {
         let pictures = EvaluationPictures(
             loaded: loaded, adapter: adapter, threshold: Float(evaluator.threshold),
             decoderChunk: evaluator.decoderChunk, workspace: workspace)
-        for index in 0..<min(count, evaluator.ids.count) {
+        let readable = evaluator.ids.indices.filter { !unreadable.contains(evaluator.numbers[$0]) }
+        for index in readable.prefix(count) {
             let example = try evaluator.preparation.evaluationExample(index, kinds: evaluator.kinds)
             for prompts in example.prompts {
                 try pictures.picture(example, prompts).writePNG(

@@ -48,6 +48,8 @@ public struct Evaluator {
     public let kinds: [PromptKind]
     /// The names of the evaluation images, in order.
     public let ids: [String]
+    /// Their numbers in the run's data.
+    public let numbers: [Int]
     /// A pixel is mask when its logit is above 0 or, for any other threshold, at least that.
     public let threshold: Double
     /// Prompts that the decoder takes at once.
@@ -57,38 +59,58 @@ public struct Evaluator {
 
     /// Creates an evaluator.
     public init(
-        preparation: ExamplePreparation, kinds: [PromptKind], ids: [String], threshold: Double, decoderChunk: Int,
-        prefetch: (depth: Int, threads: Int)
+        preparation: ExamplePreparation, kinds: [PromptKind], ids: [String], numbers: [Int], threshold: Double,
+        decoderChunk: Int, prefetch: (depth: Int, threads: Int)
     ) {
+        precondition(ids.count == numbers.count, "\(ids.count) images with \(numbers.count) numbers")
         (self.preparation, self.kinds, self.ids, self.threshold) = (preparation, kinds, ids, threshold)
+        self.numbers = numbers
         (self.decoderChunk, self.prefetch) = (decoderChunk, prefetch)
     }
 
-    /// Scores all images; the same outcome on every rank.
+    /// Scores all images that can be read, and names the others; the same on every rank.
     ///
-    /// Throws `DatasetError` for an image that cannot be read and `CollectivesError`.
+    /// Throws `CollectivesError`, and `DatasetError` for what is not the fault of one image.
     public func evaluate(
         _ model: SegmentAnythingModel, adapter: (any ProjectionAdapter)?, communicator: any Communicator,
         in workspace: Workspace
-    ) throws -> [Outcome] {
+    ) throws -> (outcomes: [Outcome], unreadable: [UnreadableSample]) {
         let share = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
         let (preparation, kinds) = (preparation, kinds)
         let prefetcher = SamplePrefetcher(share.makeIterator(), depth: prefetch.depth, threads: prefetch.threads) {
-            try preparation.evaluationExample($0, kinds: kinds)
+            index -> Result<EvaluationExample, DatasetError> in
+            do {
+                return .success(try preparation.evaluationExample(index, kinds: kinds))
+            } catch let error as DatasetError where error.concernsOneImage {
+                return .failure(error)
+            }
         }
         var records: [SampleRecord] = []
+        var findings = SampleFindings()
         for index in share {
-            guard let example = try prefetcher.next() else { break }
+            guard let read = try prefetcher.next() else { break }
+            var values = [Double](repeating: 0, count: 3 * kinds.count)
+            var isUnreadable = false
+            switch read {
+            case .success(let example): values = try score(example, model, adapter, workspace)
+            case .failure(let error):
+                isUnreadable = true
+                findings.unreadable.append(
+                    UnreadableSample(
+                        number: numbers[index], id: ids[index], error, rank: communicator.rank,
+                        host: communicator.hostName))
+            }
             records.append(
-                SampleRecord(position: index, values: try score(example, model, adapter, workspace), hasGradient: false)
-            )
+                SampleRecord(position: index, values: values, hasGradient: false, isUnreadable: isUnreadable))
         }
         communicator.phase = "evaluation"
         let gathered = try SampleOrderedSum(
             parameterCount: 1, globalBatch: max(ids.count, 1), communicator: communicator
         ).gatherRecords(records)
-        return kinds.indices.map { kind in
+        let unreadable =
+            gathered.unreadablePositions.isEmpty ? [] : try findings.gathered(communicator).unreadable
+        let outcomes = kinds.indices.map { kind in
             let images = ids.indices.compactMap { index -> ImageScore? in
                 guard let values = gathered.values[index], values[3 * kind] > 0 else { return nil }
                 return ImageScore(
@@ -97,6 +119,7 @@ public struct Evaluator {
             }
             return Outcome(prompt: kinds[kind], images: images)
         }
+        return (outcomes, unreadable)
     }
 
     /// Instances, mean IoU and mean F1 of one image for every kind of prompt, one after the other.

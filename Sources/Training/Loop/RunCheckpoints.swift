@@ -31,7 +31,9 @@ package struct RunCheckpoints {
             CheckpointManifest.Setting(key: $0.key, value: "\($0.value(resolved))")
         }
         let digest = SHA256Digest()
-        for index in 0..<data.training.count { digest.update(Array((data.training.id(index) + "\n").utf8)) }
+        for index in 0..<data.training.count {
+            digest.update(Array((data.training.fingerprint(index) + "\n").utf8))
+        }
         identity = CheckpointStore.Identity(
             settings: shaping + [
                 .init(key: "weights", value: loaded.baseDigest), .init(key: "images", value: digest.hexadecimal()),

@@ -1,5 +1,6 @@
 import Collectives
 import Foundation
+import Kernels
 import Telemetry
 
 /// Gathers steps into the log lines of rank 0.
@@ -11,16 +12,20 @@ struct StepReporter {
     private var lossSums: [Double]
     private var samples = 0
     private var images: Int
-    private var computeSeconds = 0.0
+    private var pace: RankPace
+    private var badImages = 0
+    /// Made at the first line, when ranks tell each other where they run.
+    private var watch: StragglerWatch?
     private var bytesSent = 0
     /// Of the present epoch.
     private var anchors = (atHand: 0, samples: 0, seconds: 0.0)
     /// Mean total loss of the last line; nil before the first.
     private(set) var lastLoss: Double?
 
-    init(totalSteps: Int, firstStep: Int, images: Int, lossNames: [String], log: RunLog) {
+    init(totalSteps: Int, firstStep: Int, images: Int, lossNames: [String], threads: Int, log: RunLog) {
         (self.totalSteps, self.lossNames, self.log) = (totalSteps, lossNames, log)
         self.images = images
+        pace = RankPace(compute: 0, wait: 0, samples: 0, instances: 0, anchorsAtHand: 0, threads: threads)
         meter = ProgressMeter(totalSteps: totalSteps, firstStep: firstStep, clock: .system())
         lossSums = [Double](repeating: 0, count: 1 + lossNames.count)
     }
@@ -30,7 +35,12 @@ struct StepReporter {
         for index in lossSums.indices { lossSums[index] += step.lossSums[index] }
         samples += step.contributingSamples
         images += step.images
-        computeSeconds += step.seconds.compute
+        pace.compute += step.seconds.compute
+        pace.wait += step.seconds.wait
+        pace.samples += step.own.samples
+        pace.instances += step.own.instances
+        pace.anchorsAtHand += step.own.anchorsAtHand
+        badImages = step.badImages
         anchors.atHand += step.anchorsAtHand
         anchors.samples += step.contributingSamples
         anchors.seconds += step.seconds.compute + step.seconds.wait + step.seconds.peers + step.seconds.communication
@@ -53,11 +63,15 @@ struct StepReporter {
     /// Writes the interval's line; collective, because ranks compare their times and memory.
     mutating func report(_ step: Trainer.StepOutcome, communicator: any Communicator) throws {
         communicator.phase = "report \(step.step)"
-        let mine = [Float(computeSeconds), Float(ProcessMemory.peakResidentBytes() >> 20)]
-        let all = try communicator.allGather(floats: mine)
-        let times = all.enumerated().map { (rank: $0.offset, seconds: Double($0.element[0])) }
+        let all = try communicator.allGather(floats: pace.floats + [Float(ProcessMemory.peakResidentBytes() >> 20)])
+        let paces = all.map { RankPace($0) }
+        // A rank without a sample is neither fast nor slow.
+        let times = paces.enumerated().filter { $0.element.samples > 0 }.map {
+            (rank: $0.offset, seconds: $0.element.compute)
+        }
         let slowest = times.max { ($0.seconds, $1.rank) < ($1.seconds, $0.rank) }
         let fastest = times.min { ($0.seconds, $0.rank) < ($1.seconds, $1.rank) }
+        let verdict = try look(at: paces, communicator)
         let mean = lossSums.map { samples > 0 ? $0 / Double(samples) : .nan }
         lastLoss = mean[0]
         log.record(
@@ -68,13 +82,45 @@ struct StepReporter {
                     learningRate: step.learningRate, interval: meter.takeInterval(),
                     slowestRank: all.count > 1 ? slowest.map { .init(rank: $0.rank, seconds: $0.seconds) } : nil,
                     fastestRank: all.count > 1 ? fastest.map { .init(rank: $0.rank, seconds: $0.seconds) } : nil,
-                    peakMemoryBytes: (all.map { Int($0[1]) }.max() ?? 0) << 20, sentBytes: bytesSent)))
+                    peakMemoryBytes: (all.compactMap { $0.last.map { Int($0) } }.max() ?? 0) << 20,
+                    sentBytes: bytesSent, computeRatio: verdict.ratio, badImages: badImages)))
+        if let warning = verdict.warning, communicator.isRoot { log.warning(warning) }
         lossSums = lossSums.map { _ in 0 }
-        (samples, computeSeconds, bytesSent) = (0, 0, 0)
+        (samples, bytesSent) = (0, 0)
+        pace = RankPace(compute: 0, wait: 0, samples: 0, instances: 0, anchorsAtHand: 0, threads: pace.threads)
+    }
+
+    /// Compares the ranks' paces; collective the first time.
+    private mutating func look(
+        at paces: [RankPace], _ communicator: any Communicator
+    ) throws -> StragglerWatch.Verdict {
+        guard communicator.worldSize > 1 else { return StragglerWatch.Verdict() }
+        if watch == nil {
+            let place = RankPlace(host: communicator.hostName, affinity: .current())
+            let places = try communicator.allGather(bytes: Array(try JSONEncoder().encode(place))).map {
+                try JSONDecoder().decode(RankPlace.self, from: Data($0))
+            }
+            watch = StragglerWatch(places: places, nodeOfRank: communicator.nodeOfRank)
+        }
+        return watch?.observe(paces) ?? StragglerWatch.Verdict()
     }
 
     /// Stops the clock for an evaluation.
     mutating func pause() { meter.pause() }
     /// Lets the clock run on.
     mutating func resume() { meter.resume() }
+}
+
+extension RankPace {
+    /// The numbers as ranks exchange them.
+    fileprivate var floats: [Float] {
+        [Float(compute), Float(wait)] + [samples, instances, anchorsAtHand, threads].map { Float($0) }
+    }
+
+    /// Reads what `floats` wrote.
+    fileprivate init(_ floats: [Float]) {
+        self.init(
+            compute: Double(floats[0]), wait: Double(floats[1]), samples: Int(floats[2]), instances: Int(floats[3]),
+            anchorsAtHand: Int(floats[4]), threads: Int(floats[5]))
+    }
 }

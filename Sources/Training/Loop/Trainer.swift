@@ -31,10 +31,14 @@ public final class Trainer {
         public var contributingSamples: Int
         /// The learning rate of the update.
         public var learningRate: Double
-        /// Names of this rank's images whose numbers were not finite.
-        public var nonFiniteImages: [String]
-        /// Ranks with such images.
-        public var nonFiniteRanks: [Int]
+        /// Samples of all ranks whose numbers were not finite, in the order of the batch.
+        public var nonFinite: [NonFiniteSample]
+        /// Images of all ranks that could not be read, in the order of their numbers.
+        public var unreadable: [UnreadableSample]
+        /// How many images of the run are left out until now; on other ranks than 0 as the run began.
+        public var badImages: Int
+        /// What this rank computed: samples, their instances, and those whose anchor embedding was at hand.
+        public var own: (samples: Int, instances: Int, anchorsAtHand: Int)
         /// True if the files of all ranks of the checkpoint under way are written.
         public var areShardsWritten: Bool
         /// What rank 0 said.
@@ -56,7 +60,8 @@ public final class Trainer {
     private let method: any AdaptationMethod
     private let communicator: any Communicator
     private let sampler: ShardedSampler
-    private let prefetcher: SamplePrefetcher<SampleRequest, PreparedExample>
+    private let numbers: [Int]
+    private let prefetcher: SamplePrefetcher<SampleRequest, ReadSample>
     private let anchors: AnchorStore?
     private let schedule: LearningRateSchedule
     private let workspace: Workspace
@@ -68,19 +73,22 @@ public final class Trainer {
     ///
     /// - Parameters:
     ///   - nodeOfRank: The node of every rank for dealing images; all the same deals by place.
+    ///   - numbers: The numbers of the training images in the run's data; nil numbers them as they stand.
+    ///   - badSamples: Numbers of the images that are left out from the beginning.
     ///   - anchors: Embeddings the node keeps, if it does.
     ///   - state: All numbers of an earlier run to go on from; no step before it is looked at again.
     package init(
         model: SegmentAnythingModel, adapter: LoRAAdapter, method: any AdaptationMethod,
         communicator: any Communicator, sampler: ShardedSampler, preparation: ExamplePreparation,
         optimizer: Adam.Configuration, schedule: LearningRateSchedule, plan: TrainingController.Plan,
-        prefetch: (depth: Int, threads: Int), nodeOfRank: [Int], anchors: AnchorStore? = nil,
-        resuming state: CheckpointState? = nil, workspace: Workspace
+        prefetch: (depth: Int, threads: Int), nodeOfRank: [Int], numbers: [Int]? = nil, badSamples: [Int] = [],
+        anchors: AnchorStore? = nil, resuming state: CheckpointState? = nil, workspace: Workspace
     ) {
         (self.model, self.adapter, self.method) = (model, adapter, method)
         (self.communicator, self.sampler, self.schedule, self.workspace) = (communicator, sampler, schedule, workspace)
         lossNames = method.lossNames
         self.anchors = anchors
+        self.numbers = numbers ?? Array(0..<sampler.sampleCount)
         sum = SampleOrderedSum(
             parameterCount: adapter.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
         if let state {
@@ -93,7 +101,8 @@ public final class Trainer {
             self.optimizer = Adam(count: sum.ownSlice.count, configuration: optimizer)
         }
         controller = TrainingController(
-            plan: plan, skipsInARow: state?.skipsInARow ?? 0, skips: state?.skips ?? 0)
+            plan: plan, skipsInARow: state?.skipsInARow ?? 0, skips: state?.skips ?? 0,
+            badSamples: badSamples + (state?.badSamples ?? []))
         let (epoch, place) = (state?.step ?? 0).quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
         let epochs = (plan.totalSteps + sampler.stepsPerEpoch - 1) / sampler.stepsPerEpoch
         prefetcher = SamplePrefetcher(
@@ -102,9 +111,8 @@ public final class Trainer {
             depth: prefetch.depth, threads: prefetch.threads
         ) { [stepsPerEpoch = sampler.stepsPerEpoch] request in
             try FaultInjector.$step.withValue(request.epoch * stepsPerEpoch + request.step) {
-                try FaultInjector.check(.data)
+                try ReadSample(request, preparation, anchors)
             }
-            return PreparedExample(try preparation.trainingExample(request), anchors)
         }
     }
 
@@ -113,7 +121,8 @@ public final class Trainer {
         let own = sum.ownSlice
         return CheckpointState(
             step: step, images: images, updates: optimizer.step, skipsInARow: controller.skipsInARow,
-            skips: controller.skips, first: own.lowerBound, parameters: adapter.parameters.rows(own).elements,
+            skips: controller.skips, badSamples: controller.badSamples, first: own.lowerBound,
+            parameters: adapter.parameters.rows(own).elements,
             firstMoment: optimizer.firstMoment, secondMoment: optimizer.secondMoment)
     }
 
@@ -123,7 +132,7 @@ public final class Trainer {
     ///   - isStopRequested: True when this rank was asked to end the run.
     ///   - saving: What this rank knows about checkpoints.
     ///
-    /// Throws `DatasetError` for an image that cannot be read and `CollectivesError`.
+    /// Throws `CollectivesError`, and `DatasetError` for what is not the fault of one image.
     public func runStep(_ step: Int, isStopRequested: Bool, saving: SavingSignals = SavingSignals()) throws
         -> StepOutcome
     {
@@ -144,13 +153,15 @@ public final class Trainer {
         let sentBefore = communicator.bytesSent
         try FaultInjector.check(.exchange)
         let batch = try sum.exchange(
-            local.records, gradients: local.gradients, isFinite: local.nonFiniteImages.isEmpty,
+            local.records, gradients: local.gradients, isFinite: local.findings.nonFinite.isEmpty,
             wantsStop: isStopRequested, hasWritten: saving.isShardWritten)
+        let hasFindings = !batch.isFinite || !batch.unreadablePositions.isEmpty
+        let findings = try hasFindings ? local.findings.gathered(communicator) : SampleFindings()
         let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
         let message = try decide(
             TrainingController.StepReport(
                 step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
-                isStopRequested: batch.wantsStop, saving: saving))
+                badSamples: findings.unreadable.map(\.number), isStopRequested: batch.wantsStop, saving: saving))
         let rate = schedule.rate(at: step)
         if message.appliesUpdate {
             try update(batch, contributing: contributing, rate: rate)
@@ -161,8 +172,8 @@ public final class Trainer {
             step: step, epoch: epoch, images: sampler.batchSize(step: place),
             lossSums: Array(sums.prefix(1 + lossNames.count)), anchorsAtHand: Int(sums[1 + lossNames.count]),
             contributingSamples: contributing, learningRate: rate,
-            nonFiniteImages: local.nonFiniteImages, nonFiniteRanks: batch.nonFiniteRanks,
-            areShardsWritten: batch.writtenRanks.count == communicator.worldSize, message: message,
+            nonFinite: findings.nonFinite, unreadable: findings.unreadable, badImages: controller.badSamples.count,
+            own: local.own, areShardsWritten: batch.writtenRanks.count == communicator.worldSize, message: message,
             seconds: (stopwatch.compute, stopwatch.wait, stopwatch.peers, stopwatch.communication),
             bytesSent: communicator.bytesSent - sentBefore)
     }
@@ -176,7 +187,8 @@ public final class Trainer {
     private struct Share {
         var records: [SampleRecord] = []
         var gradients: [[Float]] = []
-        var nonFiniteImages: [String] = []
+        var findings = SampleFindings()
+        var own = (samples: 0, instances: 0, anchorsAtHand: 0)
     }
 
     /// Losses and one gradient per sample of this rank's part of the batch.
@@ -189,12 +201,31 @@ public final class Trainer {
         for _ in 0..<count {
             let next = try prefetcher.next()
             stopwatch.lap(\.wait)
-            guard let prepared = next else { preconditionFailure("the schedule ended before step \(place)") }
-            precondition(prepared.example.request.step == place, "the schedule is at another step than the loop")
-            try compute(prepared, into: &share)
+            guard let sample = next else { preconditionFailure("the schedule ended before step \(place)") }
+            precondition(sample.request.step == place, "the schedule is at another step than the loop")
+            switch sample {
+            case .prepared(let example): try compute(example, into: &share)
+            case .unreadable(let request, let id, let error): leaveOut(request, id, error, in: &share)
+            }
             stopwatch.lap(\.compute)
         }
         return share
+    }
+
+    /// A sample's record where there is nothing to learn from it.
+    private func silence(_ position: Int, isUnreadable: Bool = false) -> SampleRecord {
+        SampleRecord(
+            position: position, values: [Double](repeating: 0, count: 2 + lossNames.count), hasGradient: false,
+            isUnreadable: isUnreadable)
+    }
+
+    /// An image that cannot be read has weight 0; what becomes of the run is for rank 0 to say.
+    private func leaveOut(_ request: SampleRequest, _ id: String, _ error: DatasetError, in share: inout Share) {
+        share.records.append(silence(request.position, isUnreadable: true))
+        share.findings.unreadable.append(
+            UnreadableSample(
+                number: numbers[request.sampleIndex], id: id, error, rank: communicator.rank,
+                host: communicator.hostName))
     }
 
     /// Losses and gradient of one sample.
@@ -202,8 +233,7 @@ public final class Trainer {
         let example = prepared.example
         let (position, instances) = (example.request.position, example.prompts.count)
         guard instances > 0 else {
-            let silence = [Double](repeating: 0, count: 2 + lossNames.count)
-            share.records.append(SampleRecord(position: position, values: silence, hasGradient: false))
+            share.records.append(silence(position))
             return
         }
         let anchor = prepared.anchorEmbedding(anchors)
@@ -216,11 +246,30 @@ public final class Trainer {
             model: model, adapter: adapter, gradients: &gradient, in: workspace)
         var numbers = gradient.values.elements
         if FaultInjector.reach(.gradient) == .notANumber { numbers[0] = .nan }
-        if !losses.isFinite || !numbers.allSatisfy(\.isFinite) { share.nonFiniteImages.append(example.id) }
+        if let tensor = NonFiniteSample.tensor(losses, numbers, adapter.layout) {
+            share.findings.nonFinite.append(
+                NonFiniteSample(
+                    position: position, id: example.id, tensor: tensor, rank: communicator.rank,
+                    host: communicator.hostName))
+        }
         let values = [losses.total] + losses.parts.map(\.value) + [anchor == nil ? 0 : 1]
         share.records.append(SampleRecord(position: position, values: values))
         share.gradients.append(numbers)
+        share.own.samples += 1
+        share.own.instances += instances
+        share.own.anchorsAtHand += anchor == nil ? 0 : 1
     }
+
+    /// Counts images that could not be read elsewhere than in training as left out; false, on all ranks, when they are
+    /// too many. Collective: all ranks bring the same.
+    func leaveOut(_ samples: [UnreadableSample]) throws -> Bool {
+        guard !samples.isEmpty else { return true }
+        let mine: [UInt8] = communicator.isRoot ? [controller.leaveOut(samples.map(\.number)) ? 1 : 0] : []
+        return try communicator.broadcast(bytes: mine, from: 0) == [1]
+    }
+
+    /// Numbers of the images that are left out, ascending; on other ranks than 0 as the run began.
+    var badSamples: [Int] { controller.badSamples }
 
     /// Rank 0 decides, the others are told.
     private func decide(_ report: TrainingController.StepReport) throws -> TrainingController.ControlMessage {

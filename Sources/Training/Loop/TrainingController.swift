@@ -1,8 +1,8 @@
 /// Rank 0's decisions, as a pure state machine: reports in, messages out; no clock, no file, no MPI.
 ///
 /// The protocol, once per step:
-/// 1. Every rank computes its samples of the global batch and tells all others its loss parts, whether all its numbers
-///    are finite, and whether it was asked to stop (one all-gather).
+/// 1. Every rank computes its samples of the global batch and tells all others its loss parts, which samples it could
+///    not read, whether all its numbers are finite, and whether it was asked to stop (one exchange).
 /// 2. Rank 0 gives the sum of that to `decide` as a `StepReport` and broadcasts the `ControlMessage` it gets.
 /// 3. All ranks do what the message says, in this order: update or skip the parameters, log, evaluate (which saves the
 ///    adapter), save a checkpoint, stop. A message that says stop with a failure is acted on before the update.
@@ -21,12 +21,17 @@ public struct TrainingController: Sendable {
         public var maximumSkips: Int
         /// Steps between checkpoints; 0 leaves it to the clock.
         public var saveEvery: Int
+        /// Images that may be left out in the whole run because they cannot be read; 0 stops at the first.
+        public var maximumBadSamples: Int
 
         /// Creates a plan.
-        public init(totalSteps: Int, logEvery: Int, evaluateEvery: Int, maximumSkips: Int, saveEvery: Int = 0) {
+        public init(
+            totalSteps: Int, logEvery: Int, evaluateEvery: Int, maximumSkips: Int, saveEvery: Int = 0,
+            maximumBadSamples: Int = 0
+        ) {
             (self.totalSteps, self.logEvery) = (totalSteps, logEvery)
             (self.evaluateEvery, self.maximumSkips) = (evaluateEvery, maximumSkips)
-            self.saveEvery = saveEvery
+            (self.saveEvery, self.maximumBadSamples) = (saveEvery, maximumBadSamples)
         }
     }
 
@@ -38,6 +43,8 @@ public struct TrainingController: Sendable {
         public var contributingSamples: Int
         /// Ranks that met a number which is not finite.
         public var nonFiniteRanks: [Int]
+        /// Numbers of the batch's images that could not be read; they have weight 0.
+        public var badSamples: [Int]
         /// True if any rank was asked to stop.
         public var isStopRequested: Bool
         /// How saving goes; rank 0's words.
@@ -45,12 +52,12 @@ public struct TrainingController: Sendable {
 
         /// Creates a report.
         public init(
-            step: Int, contributingSamples: Int, nonFiniteRanks: [Int], isStopRequested: Bool,
+            step: Int, contributingSamples: Int, nonFiniteRanks: [Int], badSamples: [Int] = [], isStopRequested: Bool,
             saving: SavingSignals = SavingSignals()
         ) {
             (self.step, self.contributingSamples) = (step, contributingSamples)
-            (self.nonFiniteRanks, self.isStopRequested) = (nonFiniteRanks, isStopRequested)
-            self.saving = saving
+            (self.nonFiniteRanks, self.badSamples) = (nonFiniteRanks, badSamples)
+            (self.isStopRequested, self.saving) = (isStopRequested, saving)
         }
     }
 
@@ -66,6 +73,8 @@ public struct TrainingController: Sendable {
             case nonFinite = 3
             /// Too many checkpoints in a row could not be saved.
             case cannotSave = 4
+            /// More images cannot be read than may be left out. The step counts as not done.
+            case badData = 5
         }
         /// True to apply the batch's gradient, false to leave the parameters as they are.
         public var appliesUpdate: Bool
@@ -85,7 +94,7 @@ public struct TrainingController: Sendable {
 
         /// Reads what `bytes` wrote; nil if that cannot be.
         public init?(bytes: [UInt8]) {
-            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 4 else { return nil }
+            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 5 else { return nil }
             (appliesUpdate, logs, evaluates, saves) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1, bytes[3] == 1)
             stop = Stop(rawValue: bytes[4])
         }
@@ -103,16 +112,31 @@ public struct TrainingController: Sendable {
     public private(set) var skipsInARow = 0
     /// Batches skipped in all.
     public private(set) var skips = 0
+    /// Numbers of the images that could not be read, ascending.
+    public private(set) var badSamples: [Int]
     /// True if a checkpoint was due while another one was being written.
     private var owesSave = false
 
     /// Starts with nothing skipped, or with what an earlier run has skipped.
-    public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0) {
+    public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0, badSamples: [Int] = []) {
         (self.plan, self.skipsInARow, self.skips) = (plan, skipsInARow, skips)
+        self.badSamples = Set(badSamples).sorted()
+    }
+
+    /// Counts images as left out, each once; false, and nothing is counted, when they are too many.
+    public mutating func leaveOut(_ numbers: [Int]) -> Bool {
+        guard !numbers.isEmpty else { return true }
+        let all = Set(badSamples).union(numbers)
+        guard all.count <= plan.maximumBadSamples else { return false }
+        badSamples = all.sorted()
+        return true
     }
 
     /// What to do after a step's report.
     public mutating func decide(_ report: StepReport) -> ControlMessage {
+        guard leaveOut(report.badSamples) else {
+            return ControlMessage(appliesUpdate: false, logs: false, evaluates: false, saves: true, stop: .badData)
+        }
         let isFinite = report.nonFiniteRanks.isEmpty
         if isFinite { skipsInARow = 0 } else { (skipsInARow, skips) = (skipsInARow + 1, skips + 1) }
         if skipsInARow > plan.maximumSkips {

@@ -10,6 +10,8 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
         case missingInput
         /// The run folder cannot be written.
         case cannotWrite
+        /// An image or a label cannot be used.
+        case badData
         /// Too many batches had numbers that are not finite.
         case nonFinite
         /// The machine cannot give what the run needs.
@@ -39,6 +41,7 @@ public struct TrainingError: Error, Sendable, CustomStringConvertible {
         case .configuration: .usage
         case .missingInput: .noInput
         case .cannotWrite: .cannotWrite
+        case .badData: .data
         case .nonFinite: .nonFinite
         case .resources: .resources
         case .protocolViolation: .internalFault

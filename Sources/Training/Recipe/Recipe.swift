@@ -88,6 +88,17 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var exif = Orientation.ignore
         /// Mirroring of the weak view: drawn for every epoch, drawn once per image, or none
         public var flips = Flips.epoch
+        /// What to do with an image or label that cannot be read: stop the run, or go on without it
+        public var badSamples = BadSamples.stop
+        /// Images that may be left out in the whole run before it stops
+        public var maximumBadSamples = 10
+        /// Follow symbolic links out of the data set's folder
+        public var followSymlinks = false
+
+        /// What to do with an image or label that cannot be read.
+        public enum BadSamples: String, Codable, CaseIterable, Sendable {
+            case stop, skip
+        }
 
         /// When the weak view's mirroring is drawn.
         public enum Flips: String, Codable, CaseIterable, Sendable {

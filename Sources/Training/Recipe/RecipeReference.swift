@@ -71,6 +71,15 @@ public enum RecipeReference {
             "data.flips", \.data.flips,
             "Mirroring of the weak view: drawn for every epoch, drawn once per image, or none"),
         .choice(
+            "data.badSamples", \.data.badSamples,
+            "What to do with an image or label that cannot be read: stop the run, or go on without it"),
+        .integer(
+            "data.maximumBadSamples", \.data.maximumBadSamples, count, shapesResult: false,
+            "Images that may be left out in the whole run before it stops"),
+        .flag(
+            "data.followSymlinks", \.data.followSymlinks, shapesResult: false,
+            "Follow symbolic links out of the data set's folder"),
+        .choice(
             "preprocessing", \.preprocessing,
             "Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with"),
     ]
