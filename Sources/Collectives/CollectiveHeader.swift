@@ -11,6 +11,8 @@ package enum CollectiveOperation: Int32, Sendable {
     case allMaximum
     case nodeMemory
     case publish
+    /// The end of MPI; it has no header, only a place in the activity record.
+    case finalize
 }
 
 /// What each rank announces before an operation: 64 bytes, the same form for all operations, so that ranks in different

@@ -24,6 +24,8 @@ public protocol Communicator: AnyObject {
     ///
     /// The first 40 bytes of its UTF-8 form are compared.
     var phase: String { get set }
+    /// What this rank is doing, for a thread that watches over it.
+    var activity: ActivityRecord { get }
 
     /// Bytes this rank has sent to others, as an exchange without detours needs them: its part to every other rank in a
     /// gather, what is meant for each in an all-to-all, headers included; broadcasts and reductions are not counted.

@@ -19,7 +19,10 @@ public final class MPICommunicator: SequencedCommunicator {
     }
 
     /// Frees the communicators and finalises MPI; collective, and the last thing a rank does with MPI.
-    public func finalize() throws { try mpi.finalize() }
+    public func finalize() throws {
+        try activity.transfer(.finalize) { try mpi.finalize() }
+        activity.end()
+    }
 
     /// The library's own description, for example `Open MPI v4.1.4, package: Debian OpenMPI`.
     public static var libraryVersion: String {

@@ -9,7 +9,8 @@ public class SequencedCommunicator: Communicator {
     public private(set) var hostNames: [String]
     /// The first rank of every rank's node.
     private(set) var firstRanks: [Int]
-    public var phase = ""
+    public var phase = "" { didSet { activity.enter(phase: phase) } }
+    public let activity = ActivityRecord()
     public private(set) var bytesSent = 0
 
     public var rank: Int { transport.rank }
@@ -19,7 +20,7 @@ public class SequencedCommunicator: Communicator {
 
     /// Makes a communicator of a transport; with `sharesHostNames` the ranks tell each other their hosts.
     package init(transport: any Transport, hostName: String, sharesHostNames: Bool) throws {
-        self.transport = transport
+        self.transport = RecordedTransport(transport, in: activity)
         hostNames = [String](repeating: hostName, count: transport.worldSize)
         firstRanks = [Int](repeating: 0, count: transport.worldSize)
         guard sharesHostNames else { return }

@@ -51,7 +51,9 @@ public enum FaultInjector {
             kill(getpid(), SIGSTOP)
             return .none
         case .sleep(let seconds):
-            usleep(UInt32(min(seconds * 1e6, 4e9)))
+            // A signal ends a sleep early.
+            let end = ContinuousClock.now + .seconds(seconds)
+            while ContinuousClock.now < end { usleep(10_000) }
             return .none
         case .fail: return .fail
         case .notANumber: return .notANumber

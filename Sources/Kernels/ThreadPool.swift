@@ -11,6 +11,10 @@ public final class ThreadPool: Sendable {
     /// True when tasks are left out; see `Workspace.init(rehearsing:)`.
     public let isRehearsal: Bool
     private let team: Team
+    private let calls = Atomic<Int>(0)
+
+    /// How often work was given to the threads: while this grows, the rank advances. Any thread may ask.
+    public var workCount: Int { calls.load(ordering: .relaxed) }
 
     /// Starts `threads - 1` workers; the caller of `parallelFor` is the remaining one.
     public convenience init(threads: Int) { self.init(threads: threads, isRehearsal: false) }
@@ -37,6 +41,7 @@ public final class ThreadPool: Sendable {
     ///   scratch memory. It must not call `parallelFor` again.
     public func parallelFor(_ tasks: Int, _ body: (_ task: Int, _ worker: Int) -> Void) {
         if isRehearsal { return }
+        calls.add(1, ordering: .relaxed)
         if threads == 1 || tasks <= 1 {
             for task in 0..<tasks { body(task, 0) }
             return

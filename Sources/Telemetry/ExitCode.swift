@@ -47,7 +47,16 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         """
         # Exit codes
 
-        `mpirun` passes on the status of a failing rank. A job script may restart on 75 and should ask a person otherwise.
+        `mpirun` passes on the status of a failing rank. A restart with the same command mends 72, what a signal has ended (128
+        and more, such as 137), and faults of `mpirun` itself (1, 255): `scripts/launch` does so. 75 is for who asked for it: a
+        job script restarts on it where its scheduler had asked. Any other status needs a person.
+
+        To ask for a stop send SIGUSR1 to `mpirun`, which passes it on: all ranks finish their step, save and end with 75; before
+        the first step they end with 75 and nothing is saved. SIGUSR1 or SIGTERM to one rank does the same. SIGTERM or SIGINT to
+        `mpirun` gives the ranks one second: a step that ends in it is saved, and `mpirun` ends with 1 in any case. Without
+        `mpirun` a first SIGINT asks, a second ends the process at once with 130. Whatever happens, the same command goes on from
+        the last checkpoint.
+
         `kedge doctor` ends with the status of its first fault, the one a run would end with; warnings are 0.
 
         | status | meaning |

@@ -87,8 +87,12 @@ struct AdaptCommand: ParsableCommand {
                 return .done
             }
             let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
+            let workspace = Workspace(threads: threads)
+            let watchdog = try Watchdog(recipe: resolved.recipe, communicator: communicator, pool: workspace.pool) {
+                _exit(ExitCode.hang.rawValue)
+            }
             let run = AdaptationRun(
-                recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
+                recipe: resolved, communicator: communicator, workspace: workspace, watchdog: watchdog,
                 isStopRequested: { Startup.isStopRequested }, notice: { Failure.notice($0) })
             return try run.run(
                 AdaptationRun.Start(resume: resume, overwriting: overwrite, allowedChanges: allowChange)

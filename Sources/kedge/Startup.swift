@@ -46,7 +46,9 @@ enum Startup {
     ) -> Never {
         let communicator: any Communicator
         do {
+            endUnlessMet(after: 600)
             communicator = try start()
+            hasMet.store(true, ordering: .relaxed)
         } catch {
             Failure.report(Failure.line(for: error))
             exit(Failure.exitCode(for: error).rawValue)
@@ -58,12 +60,31 @@ enum Startup {
         } catch {
             // Faults that all ranks meet are told once: the others give rank 0 five seconds to end them.
             signal(SIGTERM, SIG_DFL)
+            communicator.activity.work(at: "about to end with an error")
             if !communicator.isRoot { Thread.sleep(forTimeInterval: 5) }
             let place = communicator.worldSize > 1 ? "[rank \(communicator.rank) \(communicator.hostName)] " : ""
             Failure.report(place + Failure.line(for: error))
             let code = Failure.exitCode(for: error).rawValue
+            // Ending the others needs mpirun; if that does not answer, ending this rank is all that can be done.
+            Thread.detachNewThread {
+                Thread.sleep(forTimeInterval: 5)
+                _exit(code)
+            }
             communicator.abort(code: code)
             exit(code)
+        }
+    }
+
+    private static let hasMet = Atomic<Bool>(false)
+
+    /// Ends the process if the ranks have not met by then: MPI itself waits for ever for one that was lost in the start.
+    private static func endUnlessMet(after seconds: Double) {
+        Thread.detachNewThread {
+            Thread.sleep(forTimeInterval: seconds)
+            guard !hasMet.load(ordering: .relaxed) else { return }
+            Failure.report(
+                "the ranks have not met within \(Int(seconds)) s of the start: one is lost or cannot be reached")
+            _exit(ExitCode.hang.rawValue)
         }
     }
 

@@ -70,6 +70,11 @@ import Training
         checkpoint.background = true
         checkpoint.keep = 2
         checkpoint.maximumFailures = 3
+        watchdog.warnAfterSeconds = 60
+        watchdog.loadLimitSeconds = 600
+        watchdog.firstStepLimitSeconds = 300
+        watchdog.stepLimitSeconds = 180
+        watchdog.saveLimitSeconds = 420
         sampler.locality = node
         anchorStore.mode = on
         anchorStore.limitGiB = 0

@@ -96,6 +96,20 @@ extension AdaptationRun {
         try RankAgreement.check(program + settings, communicator: communicator)
     }
 
+    /// True on all ranks if one of them was asked to stop.
+    func isStopAgreed() throws -> Bool {
+        communicator.phase = "start"
+        return try communicator.allMaximum([isStopRequested() ? 1 : 0])[0] != 0
+    }
+
+    /// The end of a run that was asked to stop before its first step: nothing is saved, nothing is lost.
+    func stopped(at state: CheckpointState?, _ log: RunLog) -> Outcome {
+        log.message(.info, "asked to stop before the first step")
+        log.record(
+            .end(EndRecord(exitCode: .resumable, step: state?.step ?? 0, imagesSeen: state?.images ?? 0, seconds: 0)))
+        return Outcome(exitCode: .resumable, before: [], after: [], adapterDigest: nil)
+    }
+
     /// The lines that open a log.
     func announce(_ loaded: LoadedModel, _ data: TrainingData, firstStep: Int, to log: RunLog) throws {
         let placements = try communicator.allGather(

@@ -20,6 +20,8 @@ public struct AdaptationRun {
     public let folder: RunFolder
     /// True once somebody asked for the run to end, for example by a signal.
     public let isStopRequested: @Sendable () -> Bool
+    /// What watches over this rank, if anything does; it gets the run's log.
+    public let watchdog: Watchdog?
     /// Told what a person should know before there is a log.
     public let notice: @Sendable (String) -> Void
 
@@ -58,12 +60,12 @@ public struct AdaptationRun {
 
     /// Describes a run.
     public init(
-        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace,
+        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace, watchdog: Watchdog? = nil,
         isStopRequested: @escaping @Sendable () -> Bool, notice: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.notice = notice
         (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
-        self.isStopRequested = isStopRequested
+        (self.watchdog, self.isStopRequested) = (watchdog, isStopRequested)
         folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
     }
 
@@ -99,6 +101,7 @@ public struct AdaptationRun {
             guard let first = resumed?.state.step else { return true }
             return step < first || step == first && known.contains { $0.step == step }
         }
+        watchdog?.attach(log)
         try announce(loaded, data, firstStep: resumed?.state.step ?? 0, to: log)
         for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
         if let resumed { log.message(.info, "goes on from \(resumed.path)") }
@@ -117,6 +120,8 @@ public struct AdaptationRun {
                 .configuration, "\(resumed.path) has done \(resumed.state.step) steps, this recipe ends after \(total)",
                 remedy: "raise training.steps or training.epochs, or take another run.name")
         }
+        // Asked to stop before there is anything to save.
+        if try isStopAgreed() { return stopped(at: resumed?.state, log) }
         // The first one shows that the folder can be written before any work is done.
         if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), isNeeded: true, log: log) }
         let started = ContinuousClock.now

@@ -75,6 +75,7 @@ public struct Evaluator {
         _ model: SegmentAnythingModel, adapter: (any ProjectionAdapter)?, communicator: any Communicator,
         in workspace: Workspace
     ) throws -> (outcomes: [Outcome], unreadable: [UnreadableSample]) {
+        communicator.phase = "evaluation"
         let share = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
         let (preparation, kinds) = (preparation, kinds)
@@ -104,7 +105,6 @@ public struct Evaluator {
             records.append(
                 SampleRecord(position: index, values: values, hasGradient: false, isUnreadable: isUnreadable))
         }
-        communicator.phase = "evaluation"
         let gathered = try SampleOrderedSum(
             parameterCount: 1, globalBatch: max(ids.count, 1), communicator: communicator
         ).gatherRecords(records)

@@ -199,7 +199,9 @@ public final class Trainer {
         ).count
         var share = Share()
         for _ in 0..<count {
+            communicator.activity.work(at: "reading images")
             let next = try prefetcher.next()
+            communicator.activity.work(at: "computing")
             stopwatch.lap(\.wait)
             guard let sample = next else { preconditionFailure("the schedule ended before step \(place)") }
             precondition(sample.request.step == place, "the schedule is at another step than the loop")

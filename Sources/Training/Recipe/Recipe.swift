@@ -24,6 +24,8 @@ public struct Recipe: Codable, Equatable, Sendable {
     public var training = Training()
     /// What is saved to go on from.
     public var checkpoint = Checkpoint()
+    /// How long a rank may be silent.
+    public var watchdog = Watchdog()
     /// Which rank computes which image of a batch.
     public var sampler = Sampler()
     /// Anchor embeddings that a node keeps from epoch to epoch.
@@ -240,6 +242,20 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var keep = 2
         /// Failed saves in a row after which the run stops
         public var maximumFailures = 3
+    }
+
+    /// How long a rank may be silent.
+    public struct Watchdog: Codable, Equatable, Sendable {
+        /// Seconds without progress after which the ranks that are waited for are named; 0 never
+        public var warnAfterSeconds = 60.0
+        /// Seconds without a sign of life of a rank after which a start ends with status 72; 0 never
+        public var loadLimitSeconds = 600.0
+        /// The same for the first step, and for evaluations
+        public var firstStepLimitSeconds = 300.0
+        /// The same for all other steps
+        public var stepLimitSeconds = 180.0
+        /// The same for writing and reading checkpoints
+        public var saveLimitSeconds = 420.0
     }
 
     /// Which rank computes which image of a batch.

@@ -12,6 +12,7 @@ public enum RecipeReference {
         ("optimizer", "The optimiser and its schedule."),
         ("training", "The loop."),
         ("checkpoint", "What is saved to go on from."),
+        ("watchdog", "How long a rank may be silent."),
         ("sampler", "Which rank computes which image of a batch."),
         ("anchorStore", "Anchor embeddings that a node keeps from epoch to epoch."),
         ("node", "What the ranks of a node share."),
@@ -27,7 +28,7 @@ public enum RecipeReference {
     /// All fields, section by section.
     public static let fields: [RecipeField] =
         runFields + modelFields + dataFields + promptFields + methodFields + optimizerFields + trainingFields
-        + checkpointFields + nodeFields + evaluationFields
+        + checkpointFields + watchdogFields + nodeFields + evaluationFields
 
     private static let runFields: [RecipeField] = [
         .text("run.name", \.run.name, rule: .name, shapesResult: false, "Name of the run and of its folder"),
@@ -193,6 +194,24 @@ public enum RecipeReference {
         .integer(
             "checkpoint.maximumFailures", \.checkpoint.maximumFailures, 1...1_000_000, shapesResult: false,
             "Failed saves in a row after which the run stops"),
+    ]
+
+    private static let watchdogFields: [RecipeField] = [
+        .number(
+            "watchdog.warnAfterSeconds", \.watchdog.warnAfterSeconds, weight, shapesResult: false,
+            "Seconds without progress after which the ranks that are waited for are named; 0 never"),
+        .number(
+            "watchdog.loadLimitSeconds", \.watchdog.loadLimitSeconds, weight, shapesResult: false,
+            "Seconds without a sign of life of a rank after which a start ends with status 72; 0 never"),
+        .number(
+            "watchdog.firstStepLimitSeconds", \.watchdog.firstStepLimitSeconds, weight, shapesResult: false,
+            "The same for the first step, and for evaluations"),
+        .number(
+            "watchdog.stepLimitSeconds", \.watchdog.stepLimitSeconds, weight, shapesResult: false,
+            "The same for all other steps"),
+        .number(
+            "watchdog.saveLimitSeconds", \.watchdog.saveLimitSeconds, weight, shapesResult: false,
+            "The same for writing and reading checkpoints"),
     ]
 
     private static let nodeFields: [RecipeField] = [

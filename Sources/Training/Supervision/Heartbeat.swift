@@ -1,0 +1,115 @@
+import Foundation
+import Glibc
+
+/// What a rank that has not met the others for a while lets them know, without MPI: one line in a file of its own.
+package struct Heartbeat: Equatable, Sendable {
+    /// Counts up; a reader that sees it move knows that the process runs.
+    package var beat = 0
+    /// The process, for a debugger.
+    package var process = 0
+    /// True if it waits in an operation.
+    package var isWaiting = false
+    /// The last operation it has begun.
+    package var sequence = 0
+    /// What it does: the operation it waits in, or its work.
+    package var doing = ""
+    /// Its phase.
+    package var phase = ""
+    /// Seconds since it last met the others.
+    package var quiet = 0.0
+    /// Seconds since it last advanced; 0 while it computes and does.
+    package var idle = 0.0
+
+    /// Nothing known.
+    package init() {}
+
+    /// The line, complete with its last word.
+    package func line(nonce: String) -> String {
+        let fields = [
+            nonce, "\(beat)", "\(process)", isWaiting ? "waits" : "works", "\(sequence)", doing, phase,
+            String(format: "%.1f", quiet), String(format: "%.1f", idle), "end",
+        ]
+        return fields.map { $0.filter { $0 != "\t" && !$0.isNewline } }.joined(separator: "\t") + "\n"
+    }
+
+    /// Reads a line; nil if it is not a whole one of this run.
+    package init?(line: String, nonce: String) {
+        let fields = line.split(separator: "\n", omittingEmptySubsequences: false)[0]
+            .split(separator: "\t", omittingEmptySubsequences: false)
+        guard fields.count == 10, fields[0] == nonce, fields[9] == "end", let beat = Int(fields[1]),
+            let process = Int(fields[2]), let sequence = Int(fields[4]), let quiet = Double(fields[7]),
+            let idle = Double(fields[8])
+        else { return nil }
+        (self.beat, self.process, self.sequence, self.quiet, self.idle) = (beat, process, sequence, quiet, idle)
+        isWaiting = fields[3] == "waits"
+        (doing, phase) = (String(fields[5]), String(fields[6]))
+    }
+}
+
+/// Where ranks leave heartbeats for each other.
+package protocol HeartbeatBoard {
+    /// Leaves this rank's; false if that is impossible.
+    func post(_ heartbeat: Heartbeat) -> Bool
+    /// The last one of a rank; nil if it left none.
+    func heartbeat(of rank: Int) -> Heartbeat?
+    /// Takes this rank's away.
+    func withdraw()
+}
+
+/// Heartbeats as files `watch/rank-0003` in the run's folder.
+///
+/// A file is written in place: its readers open it each time, which is when a network file system asks for the newest
+/// contents. The nonce tells files of this start from those of a killed one; no time stamps are compared.
+struct HeartbeatFolder: HeartbeatBoard {
+    private let runFolder: String
+    private let folder: String
+    private let rank: Int
+    private let nonce: String
+    private static let largestLine = 1024
+
+    init(run: RunFolder, rank: Int, nonce: String) {
+        (runFolder, self.rank, self.nonce) = (run.path, rank, nonce)
+        folder = run.path + "/watch"
+    }
+
+    private func path(_ rank: Int) -> String {
+        let digits = String(rank)
+        return folder + "/rank-" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
+    }
+
+    func post(_ heartbeat: Heartbeat) -> Bool {
+        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW
+        var descriptor = open(path(rank), flags, 0o644)
+        if descriptor < 0, errno == ENOENT {
+            try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            descriptor = open(path(rank), flags, 0o644)
+        }
+        guard descriptor >= 0 else { return false }
+        let bytes = Array(heartbeat.line(nonce: nonce).utf8.prefix(Self.largestLine))
+        let isWhole = pwrite(descriptor, bytes, bytes.count, 0) == bytes.count
+        return close(descriptor) == 0 && isWhole
+    }
+
+    func heartbeat(of rank: Int) -> Heartbeat? {
+        let descriptor = open(path(rank), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+        guard descriptor >= 0 else { return nil }
+        defer { close(descriptor) }
+        var bytes = [UInt8](repeating: 0, count: Self.largestLine)
+        let count = read(descriptor, &bytes, bytes.count)
+        guard count > 0 else { return nil }
+        return Heartbeat(line: String(decoding: bytes[..<count], as: UTF8.self), nonce: nonce)
+    }
+
+    func withdraw() {
+        unlink(path(rank))
+        // Works for the last rank that leaves.
+        rmdir(folder)
+    }
+
+    /// Removes those of all ranks: what a start that was killed has left, or what the ranks of one that ends will leave.
+    func clear() {
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
+        for name in names where name.hasPrefix("rank-") { unlink(folder + "/" + name) }
+        rmdir(folder)
+    }
+}

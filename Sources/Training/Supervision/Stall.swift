@@ -1,0 +1,103 @@
+import Collectives
+
+/// A run in which ranks wait: who waits, who is missing, and since when.
+struct Stall {
+    /// The longest time any rank has been waiting for the others; 0 if none waits.
+    private(set) var longestWait = 0.0
+    /// The longest time without a sign that the run can go on.
+    private(set) var longestSilence = 0.0
+    /// The sentence about it.
+    let description: String
+    /// What to do about it.
+    let remedy: String
+
+    init(_ watch: StallWatch) {
+        var waiting: [Int] = []
+        var silent: [Int] = []
+        var working: [Int] = []
+        for rank in watch.hosts.indices {
+            guard watch.isFresh(rank), let heartbeat = watch.sightings[rank]?.heartbeat else {
+                silent.append(rank)
+                let seen = watch.sightings[rank]?.movedAt ?? 0
+                longestSilence = max(longestSilence, watch.quiet - seen)
+                continue
+            }
+            if heartbeat.isWaiting {
+                waiting.append(rank)
+                longestWait = max(longestWait, heartbeat.quiet)
+            } else {
+                working.append(rank)
+                longestSilence = max(longestSilence, heartbeat.idle)
+            }
+        }
+        if watch.isBlind {
+            // Nobody can be asked: what this rank knows of itself is all there is.
+            silent = []
+            longestWait = watch.activity.isWaiting ? watch.quiet : 0
+            longestSilence = watch.activity.isWaiting ? watch.quiet : watch.idle
+        } else if silent.isEmpty, working.isEmpty {
+            longestSilence = longestWait
+        }
+        description = Self.describe(watch, waiting: waiting, silent: silent, working: working)
+        remedy = Self.remedy(watch, silent: silent, working: working)
+    }
+
+    private static func describe(_ watch: StallWatch, waiting: [Int], silent: [Int], working: [Int]) -> String {
+        let phase = "phase \"\(watch.activity.phase)\""
+        guard !watch.isBlind else {
+            let doing =
+                watch.activity.isWaiting
+                ? "waits in \(watch.activity.operationName) (operation \(watch.activity.sequence))"
+                : watch.activity.work
+            return
+                "no progress for \(StallWatch.rounded(watch.quiet)) s: \(doing), \(phase); the other ranks cannot be asked, "
+                + "because the run's folder cannot be written"
+        }
+        var parts: [String] = []
+        if !silent.isEmpty {
+            parts.append("no sign of life from \(names(silent, watch)): stopped, killed, or the node is gone")
+        }
+        for rank in working.prefix(4) {
+            guard let heartbeat = watch.sightings[rank]?.heartbeat else { continue }
+            let idle = heartbeat.idle
+            parts.append(
+                "\(names([rank], watch)) is \(heartbeat.doing), "
+                    + (idle < watch.limits.warnAfter / 2
+                        ? "and advances" : "without progress for \(StallWatch.rounded(idle)) s"))
+        }
+        if working.count > 4 { parts.append("\(working.count - 4) more ranks are at work") }
+        if let first = waiting.first, let heartbeat = watch.sightings[first]?.heartbeat {
+            let places = Set(waiting.compactMap { watch.sightings[$0]?.heartbeat.sequence }).count
+            parts.append(
+                (waiting.count == watch.hosts.count
+                    ? "all ranks wait" : "\(names(waiting, watch)) \(waiting.count == 1 ? "waits" : "wait")")
+                    + " in \(heartbeat.doing) (operation \(heartbeat.sequence)"
+                    + (places > 1 ? " and others" : "") + ")"
+                    + (waiting.count == watch.hosts.count ? ": the network does not deliver" : ""))
+        }
+        return "no progress for \(StallWatch.rounded(watch.quiet)) s, \(phase): \(parts.joined(separator: "; "))"
+    }
+
+    private static func remedy(_ watch: StallWatch, silent: [Int], working: [Int]) -> String {
+        let resume = "then give the same command again, it goes on from the last checkpoint"
+        guard let rank = (silent + working).first else { return "look at the network between the hosts; \(resume)" }
+        let process = watch.sightings[rank].map { "process \($0.heartbeat.process)" } ?? "its kedge process"
+        return
+            "look at \(process) on \(watch.hosts[rank]) (kill -CONT if it was stopped; gdb -p, thread apply all bt), \(resume)"
+    }
+
+    /// `rank 3 (node1)`, or `ranks 1-3, 7`.
+    private static func names(_ ranks: [Int], _ watch: StallWatch) -> String {
+        if ranks.count == 1 { return "rank \(ranks[0]) (\(watch.hosts[ranks[0]]))" }
+        var runs: [ClosedRange<Int>] = []
+        for rank in ranks {
+            if let last = runs.last, last.upperBound == rank - 1 {
+                runs[runs.count - 1] = last.lowerBound...rank
+            } else {
+                runs.append(rank...rank)
+            }
+        }
+        let texts = runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
+        return "ranks " + texts.prefix(12).joined(separator: ", ") + (texts.count > 12 ? " and more" : "")
+    }
+}
