@@ -25,7 +25,10 @@ struct ImageScan {
         let (rank, ranks) = (communicator.rank, communicator.worldSize)
         var counts: [Int32] = []
         var findings = SampleFindings()
+        communicator.phase = "look at images"
         for place in stride(from: rank, to: indices.count, by: ranks) {
+            // Said for each, as a sign that this rank advances.
+            communicator.activity.work(at: "reading labels")
             let index = indices[place]
             do {
                 counts.append(Int32(clamping: try dataset.instanceCount(index)))
@@ -37,7 +40,7 @@ struct ImageScan {
                         host: communicator.hostName))
             }
         }
-        communicator.phase = "look at images"
+        communicator.activity.work(at: "computing")
         let parts = try communicator.allGather(bytes: counts.withUnsafeBytes { [UInt8]($0) }).map { part in
             part.withUnsafeBytes { raw in
                 (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self) }

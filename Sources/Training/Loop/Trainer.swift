@@ -136,7 +136,8 @@ public final class Trainer {
     public func runStep(_ step: Int, isStopRequested: Bool, saving: SavingSignals = SavingSignals()) throws
         -> StepOutcome
     {
-        try FaultInjector.$step.withValue(step) {
+        communicator.phase = "step \(step)"
+        return try FaultInjector.$step.withValue(step) {
             try FaultInjector.check(.step)
             return try run(step, isStopRequested: isStopRequested, saving: saving)
         }
@@ -144,7 +145,6 @@ public final class Trainer {
 
     private func run(_ step: Int, isStopRequested: Bool, saving: SavingSignals) throws -> StepOutcome {
         let (epoch, place) = step.quotientAndRemainder(dividingBy: sampler.stepsPerEpoch)
-        communicator.phase = "step \(step)"
         var stopwatch = Stopwatch()
         let local = try computeShare(place, &stopwatch)
         // Ranks that are done early wait here, so that the exchange below costs what it costs.
