@@ -2,22 +2,24 @@ public import Collectives
 import Dispatch
 import FaultInjection
 import Foundation
+import Glibc
 import Synchronization
 
 /// Writes checkpoints beside the training.
 ///
 /// A save has three stages, so that no rank waits for a disk:
 /// 1. `begin` hands a copy of the rank's slice to a thread of its own, which writes and flushes the rank's file.
-/// 2. Ranks tell each other in the exchange of every step whether their file is there. Once all have said so, `seal`
-///    gathers sizes and digests, and rank 0's thread writes the manifest and gives the folder its name.
+/// 2. Once all ranks' files are there, `seal` gathers sizes and digests, and rank 0's thread writes the manifest and gives
+///    the folder its name. `seal(within:)` does so at once where the disk is quick; where it is not, ranks tell each other
+///    in the exchange of every step whether their file is there.
 /// 3. Rank 0 takes the outcome whenever it is there.
 ///
 /// `finish` does what is left of it at once, where a run may not go on without.
 public final class CheckpointWriter {
     /// How a save ended.
     public enum Saved: Codable, Sendable, Equatable {
-        /// The checkpoint stands under this path.
-        case published(path: String)
+        /// The checkpoint stands under this path, so many seconds after it was begun.
+        case published(path: String, seconds: Double)
         /// Nothing new stands, nothing older was touched.
         case failed(reason: String)
     }
@@ -44,6 +46,7 @@ public final class CheckpointWriter {
     private let board = Board()
     private var stage = Stage.idle
     private var slice: CheckpointState?
+    private var begun = ContinuousClock.now
 
     /// Makes ready to write into a store that was opened. Collective.
     ///
@@ -69,7 +72,7 @@ public final class CheckpointWriter {
         precondition(stage != .writing, "a save is under way")
         board.report.withLock { $0 = nil }
         board.outcome.withLock { $0 = nil }
-        (stage, self.slice) = (.writing, slice)
+        (stage, self.slice, begun) = (.writing, slice, .now)
         let (store, board, rank, worldSize) = (store, board, communicator.rank, communicator.worldSize)
         let temporary = store.temporaryFolder(step: slice.step, nonce: nonce)
         queue.async {
@@ -78,6 +81,19 @@ public final class CheckpointWriter {
             }
             board.report.withLock { $0 = report }
         }
+    }
+
+    /// Seals at once if the files of all ranks are there in time. Collective.
+    ///
+    /// - Parameter patience: Seconds a rank waits for its own file.
+    ///
+    /// Throws `CollectivesError`.
+    public func seal(within patience: Double) throws {
+        guard stage == .writing, let slice else { return }
+        let deadline = ContinuousClock.now + .seconds(patience)
+        while !isShardWritten, ContinuousClock.now < deadline { usleep(500) }
+        communicator.phase = "checkpoint \(slice.step)"
+        if try communicator.allMinimum([isShardWritten ? 1 : 0]) == [1] { try seal() }
     }
 
     /// Gathers what the ranks have written and lets rank 0 publish it. Collective; waits for this rank's file.
@@ -94,7 +110,7 @@ public final class CheckpointWriter {
         self.slice = nil
         stage = communicator.isRoot ? .publishing : .idle
         guard communicator.isRoot else { return }
-        let (store, identity, board) = (store, identity, board)
+        let (store, identity, board, begun) = (store, identity, board, begun)
         let temporary = store.temporaryFolder(step: slice.step, nonce: nonce)
         if let rank = reports.firstIndex(where: { !$0.fault.isEmpty }) {
             let reason = "rank \(rank) on \(communicator.hostNames[rank]): \(reports[rank].fault)"
@@ -108,7 +124,8 @@ public final class CheckpointWriter {
             FaultInjector.$step.withValue(slice.step) {
                 do throws(CheckpointError) {
                     let path = try store.publish(slice, identity, reports.map(\.shard), from: temporary)
-                    board.outcome.withLock { $0 = .published(path: path) }
+                    let seconds = (ContinuousClock.now - begun) / .seconds(1)
+                    board.outcome.withLock { $0 = .published(path: path, seconds: seconds) }
                     store.retain(after: slice.step)
                 } catch {
                     board.outcome.withLock { $0 = .failed(reason: error.description) }

@@ -120,13 +120,32 @@ import Testing
                 #expect(!writer.isWriting && !writer.isShardWritten && writer.isBusy == communicator.isRoot)
                 var outcome: CheckpointWriter.Saved?
                 while communicator.isRoot, outcome == nil { outcome = writer.takeOutcome() }
-                #expect(
-                    outcome == (communicator.isRoot ? .published(path: store.folder + "/step-00000\(step)") : nil))
+                if communicator.isRoot {
+                    guard case .published(store.folder + "/step-00000\(step)", let seconds) = outcome else {
+                        Issue.record("\(String(describing: outcome))")
+                        continue
+                    }
+                    #expect(seconds > 0 && seconds < 60)
+                }
                 #expect(!writer.isBusy)
                 #expect(try writer.finish() == nil)
             }
         }
         #expect(try #require(try resume()).state == Self.state(5))
+    }
+
+    /// Where all files are there in time a save is sealed at once, so that with long steps it stands long before the next.
+    @Test func aQuickDiskNeedsNoFurtherStep() throws {
+        let (store, identity) = (store, identity)
+        try InProcessCommunicator.run(ranks: 2) { communicator in
+            _ = try store.open(communicator: communicator)
+            let writer = try CheckpointWriter(store, identity: identity, communicator: communicator)
+            writer.begin(Self.state(6, ParameterSlices(count: Self.count, ranks: 2).range(of: communicator.rank)))
+            try writer.seal(within: 30)
+            #expect(!writer.isWriting)
+            while communicator.isRoot, writer.takeOutcome() == nil { usleep(500) }
+        }
+        #expect(try #require(try resume()).state == Self.state(6))
     }
 
     @Test func goingBackSetsNewerOnesAside() throws {

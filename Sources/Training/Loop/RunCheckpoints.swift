@@ -14,6 +14,9 @@ package struct RunCheckpoints {
     private let communicator: any Communicator
     private var writer: CheckpointWriter?
     private var failuresInARow = 0
+    /// Seconds a rank waits for its file before it goes on with the next step: enough for a local disk, and with what
+    /// comes on top below the 0.2 s that a save may cost. With long steps a save that is sealed at once stands much earlier.
+    private static let patience = 0.1
     private var lastSave = ContinuousClock.now
     /// Of the save under way: its step, when it began, and how long the training waited for it.
     private var current = (step: 0, begin: ContinuousClock.now, stall: Duration.zero)
@@ -88,8 +91,11 @@ package struct RunCheckpoints {
         current = (state.step, ContinuousClock.now, .zero)
         lastSave = current.begin
         writer?.begin(state)
-        current.stall = ContinuousClock.now - current.begin
-        guard waits || isNeeded || !settings.background else { return }
+        guard waits || isNeeded || !settings.background else {
+            try writer?.seal(within: Self.patience)
+            current.stall = ContinuousClock.now - current.begin
+            return
+        }
         try settle(isNeeded: isNeeded, log: log)
     }
 
@@ -124,12 +130,12 @@ package struct RunCheckpoints {
     /// Counts and logs an outcome; the error it would be if it were needed.
     private mutating func note(_ outcome: CheckpointWriter.Saved, log: RunLog) -> TrainingError? {
         switch outcome {
-        case .published(let path):
+        case .published(let path, let seconds):
             failuresInARow = 0
-            func text(_ time: Duration) -> String { String(format: "%.3f", time / .seconds(1)) }
-            let whole = ContinuousClock.now - current.begin
+            let stall = current.stall / .seconds(1)
             log.message(
-                .info, "checkpoint \(path): training waited \(text(current.stall)) s, it stood within \(text(whole)) s")
+                .info, String(format: "checkpoint %@: stood after %.3f s, training waited %.3f s", path, seconds, stall)
+            )
             return nil
         case .failed(let reason):
             failuresInARow += 1
