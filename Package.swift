@@ -136,5 +136,26 @@ let package = Package(
             ]),
         tests("Diagnosis", ["Kernels", "Performance", "Collectives", "Telemetry", "Training"]),
         tests("Scaling", ["Collectives", "Telemetry", "Training"]),
+
+        // Parsers on hostile input: inputs in the suites of the usual build, libFuzzer with sanitizers in scripts/fuzz.
+        .target(
+            name: "Fuzzing",
+            dependencies: [
+                "Tensors", "WeightFiles", "Layers", "LowRankAdaptation", "Imaging", "Datasets", "CheckpointStore",
+                "Training",
+                "CZlib",
+            ], path: "Tests/Fuzzing", exclude: ["generate_corpus.py"],
+            resources: [.copy("Corpus")], swiftSettings: swiftSettings),
+        tests("Fuzzing", []),
     ]
 )
+
+// The fuzz driver needs the runtime of libFuzzer, which scripts/fuzz names to the linker.
+if Context.environment["KEDGE_FUZZ"] == "1" {
+    package.targets += [
+        .target(name: "FuzzMemory", path: "Tests/FuzzMemory", cSettings: cSettings),
+        .executableTarget(
+            name: "kedge-fuzz", dependencies: ["Fuzzing", "FuzzMemory", "Tensors"], path: "Tests/FuzzDriver",
+            swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("stdc++")]),
+    ]
+}

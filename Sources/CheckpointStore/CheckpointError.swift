@@ -1,3 +1,5 @@
+import WeightFiles
+
 /// Why a checkpoint cannot be written, read or used: what happened, where, and what to do about it.
 public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatable {
     /// The kinds of failure a caller may want to tell apart.
@@ -30,7 +32,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatab
     }
 
     /// One line: place, reason; remedy.
-    public var description: String { "\(path): \(reason); \(remedy)" }
+    public var description: String { "\(path): \(reason); \(remedy)".onOneLine }
 
     static func damaged(_ path: String, _ reason: String) -> CheckpointError {
         CheckpointError(.damaged, at: path, reason, remedy: "use another checkpoint")

@@ -117,7 +117,7 @@ public struct FolderDataset: SegmentationDataset {
             }
             let labels = try LabelFile.decode(path: path, followingLinks: false)
             let distinct = InstanceMasks.distinctLabels(labels)
-            let bytes = distinct * labels.width * labels.height / 8
+            let bytes = InstanceMasks.byteCount(count: distinct, width: labels.width, height: labels.height)
             guard bytes <= Self.maskByteLimit else {
                 throw DatasetError(
                     .unreadableFile, at: label,

@@ -24,6 +24,11 @@ public struct InstanceMasks: Equatable, Sendable {
         words = [UInt64](repeating: 0, count: count * height * wordsPerRow)
     }
 
+    /// The memory that masks of a size take, in bytes; rows of whole words make narrow images cost more than their pixels.
+    package static func byteCount(count: Int, width: Int, height: Int) -> Int {
+        count * height * ((width + 63) / 64) * MemoryLayout<UInt64>.stride
+    }
+
     /// How many different non-zero labels an image holds.
     public static func distinctLabels(_ labels: LabelImage) -> Int {
         var isUsed = [Bool](repeating: false, count: 1 << 16)

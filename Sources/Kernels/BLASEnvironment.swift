@@ -10,10 +10,9 @@ public enum BLASEnvironment {
     /// The core OpenBLAS chose, as in `SkylakeX`.
     public static var coreName: String { String(cString: openblas_get_corename()) }
 
-    /// OpenBLAS's version and build options, for the log.
-    public static var configuration: String {
-        String(cString: openblas_get_config()).trimmingCharacters(in: .whitespaces)
-    }
+    /// OpenBLAS's version and build options. Asked for once, because OpenBLAS writes its answer into the same place each
+    /// time, which another thread may be reading.
+    public static let configuration = String(cString: openblas_get_config()).trimmingCharacters(in: .whitespaces)
 
     /// Threads a call of OpenBLAS takes.
     public static var threads: Int { Int(openblas_get_num_threads()) }

@@ -1,6 +1,9 @@
 import COpenSSL
 
 /// SHA-256 fed piece by piece.
+///
+/// Every call into OpenSSL keeps this object alive until it returns: the context alone is a number to the compiler, and
+/// an object whose last use is a call may otherwise be gone, and its context another thread's, before the call ends.
 package final class SHA256Digest {
     private let context: OpaquePointer?
 
@@ -11,14 +14,16 @@ package final class SHA256Digest {
 
     deinit { EVP_MD_CTX_free(context) }
 
-    package func update(_ bytes: UnsafeRawBufferPointer) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+    package func update(_ bytes: UnsafeRawBufferPointer) {
+        _ = withExtendedLifetime(self) { EVP_DigestUpdate(context, bytes.baseAddress, bytes.count) }
+    }
 
     package func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 
     /// The digest; ends the use of this object. // 32 bytes
     package func finish() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
-        EVP_DigestFinal_ex(context, &digest, nil)
+        _ = withExtendedLifetime(self) { EVP_DigestFinal_ex(context, &digest, nil) }
         return digest
     }
 

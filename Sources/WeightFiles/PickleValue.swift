@@ -90,6 +90,8 @@ struct PickleTensor {
 
     /// Whether the elements stand in row-major order; dimensions of extent one may have any stride.
     var isContiguous: Bool {
+        // Without elements any order will do, and the extents beside the zero may have a product that does not fit.
+        if shape.contains(0) { return true }
         var expected = 1
         for (extent, stride) in zip(shape, strides).reversed() where extent != 1 {
             if stride != expected { return false }

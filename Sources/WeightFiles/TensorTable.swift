@@ -109,16 +109,15 @@ public struct TensorTable: Sendable {
 
     /// The table without the prefixes `module.`, `model.` and `sam.` that wrappers leave on every name.
     func removingWrapperPrefixes() throws(WeightFileError) -> TensorTable {
-        var table = self
-        var found = true
-        while found && !table.entries.isEmpty {
-            found = false
-            for prefix in ["module.", "model.", "sam."] where table.entries.allSatisfy({ $0.name.hasPrefix(prefix) }) {
-                table = try table.renamed { String($0.dropFirst(prefix.count)) }
-                found = true
-            }
+        // Counted first and removed once: a hostile file may wrap a hundred thousand names hundreds of times.
+        let names = entries.map { Array($0.name.utf8) }
+        var length = 0
+        while let prefix = ["module.", "model.", "sam."].first(where: { prefix in
+            !names.isEmpty && names.allSatisfy { $0.dropFirst(length).starts(with: prefix.utf8) }
+        }) {
+            length += prefix.utf8.count
         }
-        return table
+        return length == 0 ? self : try renamed { String(decoding: $0.utf8.dropFirst(length), as: UTF8.self) }
     }
 
     /// Calls `body` with the numbers of a tensor in row-major order, gathered first if they are not stored so.

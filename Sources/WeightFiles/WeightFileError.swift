@@ -84,6 +84,18 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
     /// One line: where, what, which rule, remedy.
     public var description: String {
         let place = offset.map { "\(path) at byte \($0)" } ?? path
-        return "\(place): \(found) (rule: \(rule.rawValue)); \(remedy)"
+        return "\(place): \(found) (rule: \(rule.rawValue)); \(remedy)".onOneLine
+    }
+}
+
+extension String {
+    /// The text with control characters escaped: names out of a file must not break lines or steer a terminal.
+    package var onOneLine: String {
+        guard unicodeScalars.contains(where: Self.isControl) else { return self }
+        return unicodeScalars.map { Self.isControl($0) ? $0.escaped(asASCII: true) : String($0) }.joined()
+    }
+
+    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
+        scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value) || [0x2028, 0x2029].contains(scalar.value)
     }
 }

@@ -118,4 +118,15 @@ final class TemporaryFolder: Sendable {
             #expect("\(error)".contains("'imagenet'") && "\(error)".contains("folder"))
         }
     }
+
+    /// A row of masks takes whole words: 16384 instances in a column of 16384 pixels would take 2 GiB.
+    @Test func aNarrowLabelWithManyInstancesIsRefused() throws {
+        let (folder, side) = (try TemporaryFolder(), 16_384)
+        #expect(InstanceMasks.byteCount(count: side - 1, width: 1, height: side) > 1 << 30)
+        try folder.addImage("a.png", width: 1, height: side)
+        let labels = LabelImage(width: 1, height: side, labels: (0..<side).map { UInt16($0) })
+        try labels.writePNG(to: folder.path + "/labels/a.png")
+        let dataset = try folder.open()
+        #expect(code { _ = try dataset.sample(0) } == .unreadableFile)
+    }
 }

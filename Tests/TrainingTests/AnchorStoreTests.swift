@@ -101,6 +101,31 @@ import Training
         #expect(store.embedding(image: 0, flip: .none, key: key)?.elements == embedding(3).elements)
     }
 
+    /// A damaged header must not send writes out of the file or into what is being read.
+    @Test(arguments: [(64, UInt64.max), (4104, 1 << 62), (4104, UInt64.max), (4232, 0)])
+    func aDamagedHeaderOfAKeptFileHarmsNothing(place: Int, value: UInt64) throws {
+        let descriptor = Glibc.open(folder + "/damaged", O_RDWR | O_CREAT, 0o600)
+        defer { close(descriptor) }
+        try AnchorFile.format(descriptor, slots: 3, floats: 8, places: 3)
+        let keys = (1...3).map { AnchorFile.Key(repeating: UInt8($0), count: 32) }
+        func embedding(_ slot: Int) -> Tensor { Tensor(repeating: Float(slot), [8]) }
+        func open() throws -> AnchorFile {
+            try AnchorFile(descriptor: descriptor, slots: 3, floats: 8, verifies: true)
+        }
+        for slot in 0..<2 { #expect(try open().write(slot, keys[slot], embedding(slot)) == .kept) }
+        withUnsafeBytes(of: value) { _ = pwrite(descriptor, $0.baseAddress, 8, off_t(place)) }
+        let file = try open()
+        file.recover()
+        let before = file.read(0, keys[0])
+        // The place of a slot that was emptied may be lost.
+        let kept = (0..<3).filter { file.write($0, keys[$0], embedding($0)) == .kept }
+        #expect(kept.count >= 2)
+        #expect(before.map { $0.elements == embedding(0).elements } ?? true)
+        for slot in kept { #expect(file.read(slot, keys[slot])?.elements == embedding(slot).elements) }
+        var status = stat()
+        #expect(fstat(descriptor, &status) == 0 && status.st_size == (2 + 3) * 4096)
+    }
+
     @Test func anotherProgramHasAnotherFile() throws {
         _ = try open(keep: true)
         var other = run

@@ -146,6 +146,24 @@ import Training
         #expect(faults("run: &r {name: a}\nmodel: *r\n") == ["r.yaml:1: uses a YAML anchor; write the values out"])
     }
 
+    /// Every unknown key is compared with all known ones; a file has room for a hundred thousand.
+    @Test func aFileFullOfUnknownKeysIsRefusedInSeconds() {
+        let yaml = (0..<90_000).map { "k\($0): 1\n" }.joined()
+        var found: [String] = []
+        let time = ContinuousClock().measure { found = faults(yaml) }
+        #expect(found.count == 101)
+        #expect(found.last == "r.yaml: has more faults; mend these first")
+        #expect(time < .seconds(30), "\(time)")
+    }
+
+    @Test(arguments: [
+        "-9223372036854775808", "9223372036854775807", "9223372036854775808", "-1e308", "1e400", "nan",
+    ])
+    func theLargestNumbersAreFaultsAndNotTraps(text: String) {
+        let found = faults("optimizer:\n  learningRate: \(text)\n  warmUpSteps: \(text)\n")
+        #expect(found.contains { $0.contains("optimizer.learningRate") }, "\(found)")
+    }
+
     @Test func deepNestingIsRefused() {
         func nest(_ depth: Int) -> String {
             String(repeating: "[", count: depth) + String(repeating: "]", count: depth)

@@ -1,4 +1,5 @@
 import Foundation
+import Tensors
 import Testing
 import WeightFiles
 
@@ -159,6 +160,30 @@ import WeightFiles
         #expect(error?.found.contains("epoch") == true)
         let name = String(repeating: "n", count: 1025)
         refuse(.nameLength, "name", Pickle.dictionary(name, Pickle.tensor(storage)))
+    }
+
+    /// The product of extents beside a zero need not fit in a word.
+    @Test func extentsBesideAZero() throws {
+        let shape = [0, 1 << 40, 1 << 40]
+        let table = try read(tensor(0, shape, [0, 1 << 40, 1]))
+        #expect(table["a"]?.shape == shape)
+        #expect(table["a"]?.count == 0)
+        #expect(try table.tensor("a").count == 0)
+    }
+
+    @Test func namesOutOfAFileDoNotBreakLines() throws {
+        let table = try read(Pickle.dictionary("a\n\u{1b}[2Jb", Pickle.tensor(storage)))
+        let error = #expect(throws: WeightFileError.self) { _ = try table.integers("a\n\u{1b}[2Jb") }
+        #expect(
+            error?.description.contains("a\\n\\u{1B}[2Jb has element type F32") == true, "\(String(describing: error))")
+    }
+
+    /// Wrappers around wrappers: each would once more rename every tensor of the file.
+    @Test func namesWrappedManyTimes() throws {
+        let wrapped = String(repeating: "module.model.sam.", count: 60)
+        let tensors = ["a", "b"].map { Pickle.text(wrapped + $0) + Pickle.tensor(storage) + Pickle.setItem }.joined()
+        let pickle = Pickle.header + Pickle.emptyDictionary + tensors + Pickle.stop
+        #expect(try read(pickle).names == ["a", "b"])
     }
 
     @Test func bounds() throws {

@@ -1,6 +1,6 @@
 import Glibc
 import Synchronization
-import Tensors
+package import Tensors
 import WeightFiles
 
 // One file per node, mapped by its ranks; without a name, unless it is to be kept.
@@ -17,10 +17,10 @@ import WeightFiles
 /// The slots of embeddings that the ranks of a node share.
 package final class AnchorFile: @unchecked Sendable {
     /// What a slot is known by: a SHA-256.
-    typealias Key = [UInt8]
+    package typealias Key = [UInt8]
 
     /// What became of a request to keep an embedding.
-    enum Keeping: Equatable { case kept, alreadyThere, full, failed(String) }
+    package enum Keeping: Equatable { case kept, alreadyThere, full, failed(String) }
 
     let slots: Int
     let floats: Int
@@ -39,7 +39,7 @@ package final class AnchorFile: @unchecked Sendable {
     private static let entryBytes = 128
 
     /// Opens a file that has been formatted for so many slots.
-    init(descriptor: Int32, slots: Int, floats: Int, verifies: Bool) throws(AnchorFault) {
+    package init(descriptor: Int32, slots: Int, floats: Int, verifies: Bool) throws(AnchorFault) {
         (self.slots, self.floats, self.verifies) = (slots, floats, verifies)
         places = try Self.places(descriptor, slots: slots, floats: floats)
         (headerBytes, payloadStride) = (Self.headerBytes(slots), Self.payloadStride(floats))
@@ -103,18 +103,26 @@ package final class AnchorFile: @unchecked Sendable {
             }
     }
 
-    /// Empties slots that a run left while it was writing. For the first rank, before the others open the file.
-    func recover() {
-        for slot in 0..<slots where state(slot).pointee.load(ordering: .relaxed) != 2 {
-            state(slot).pointee.store(0, ordering: .relaxed)
+    /// Empties slots that a run left while it was writing, and those of a damaged header whose place is none or another
+    /// slot's: what is written later must not change what is being read. For the first rank, before the others open the file.
+    package func recover() {
+        var isTaken = [Bool](repeating: false, count: places)
+        for slot in 0..<slots {
+            let place = place(slot)
+            if state(slot).pointee.load(ordering: .relaxed) == 2, isTaken.indices.contains(place), !isTaken[place] {
+                isTaken[place] = true
+            } else {
+                state(slot).pointee.store(0, ordering: .relaxed)
+            }
         }
+        used.pointee.store(isTaken.lastIndex(of: true).map { $0 + 1 } ?? 0, ordering: .relaxed)
     }
 
     /// Embeddings that are there.
-    var count: Int { (0..<slots).count { state($0).pointee.load(ordering: .relaxed) == 2 } }
+    package var count: Int { (0..<slots).count { state($0).pointee.load(ordering: .relaxed) == 2 } }
 
     /// The embedding of a slot if it is there under this key. // [floats]
-    func read(_ slot: Int, _ key: Key) -> Tensor? {
+    package func read(_ slot: Int, _ key: Key) -> Tensor? {
         guard state(slot).pointee.load(ordering: .acquiring) == 2, digest(slot, at: 32) == key else { return nil }
         let place = place(slot)
         guard place >= 0, place < places else { return nil }
@@ -134,7 +142,7 @@ package final class AnchorFile: @unchecked Sendable {
     }
 
     /// Fills a slot unless it is filled or being filled, or all places are given out.
-    func write(_ slot: Int, _ key: Key, _ embedding: Tensor) -> Keeping {
+    package func write(_ slot: Int, _ key: Key, _ embedding: Tensor) -> Keeping {
         precondition(embedding.count == floats, "an embedding of \(embedding.count) floats for places of \(floats)")
         let state = state(slot)
         let before = state.pointee.load(ordering: .acquiring)
@@ -146,13 +154,14 @@ package final class AnchorFile: @unchecked Sendable {
         let isNew = before == 0
         if isNew {
             let next = used.pointee.wrappingAdd(1, ordering: .relaxed).oldValue
-            guard next < places else {
+            guard next >= 0, next < places else {
                 state.pointee.store(0, ordering: .releasing)
                 return .full
             }
             setPlace(slot, next)
         }
         let payload = UnsafeRawBufferPointer(start: embedding.pointer, count: 4 * floats)
+        defer { withExtendedLifetime(embedding) {} }
         guard writeAll(payload, at: headerBytes + place(slot) * payloadStride) else {
             let reason = errorText()
             // The place is lost to this store; who cannot write stops trying.

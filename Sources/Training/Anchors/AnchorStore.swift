@@ -109,8 +109,13 @@ package final class AnchorStore: Sendable {
 
     /// The key of a weak view. // [S, S, 3]
     package func key(of weak: Tensor) -> [UInt8] {
-        identity.withUnsafeBytes { name in
-            sha256([name, UnsafeRawBufferPointer(start: weak.pointer, count: weak.count * MemoryLayout<Float>.stride)])
+        // The bytes are read through a pointer, which keeps nothing alive.
+        withExtendedLifetime(weak) {
+            identity.withUnsafeBytes { name in
+                sha256([
+                    name, UnsafeRawBufferPointer(start: weak.pointer, count: weak.count * MemoryLayout<Float>.stride),
+                ])
+            }
         }
     }
 

@@ -289,21 +289,21 @@ public enum RecipeReference {
         func distance(_ field: RecipeField) -> Int {
             min(editDistance(key, field.key), 1 + editDistance(last, field.name))
         }
-        let best = fields.min { distance($0) < distance($1) }
+        let best = fields.map { (key: $0.key, distance: distance($0)) }.min { $0.distance < $1.distance }
         return best?.key ?? ""
     }
 
     /// Levenshtein distance: the fewest insertions, deletions and substitutions that turn one text into the other.
     ///
-    /// Only the first 64 characters count, which bounds the work on hostile input.
+    /// Only the first 64 bytes count, which bounds the work on hostile input.
     package static func editDistance(_ first: String, _ second: String) -> Int {
-        let target = Array(second.lowercased().prefix(64))
+        let target = Array(second.lowercased().utf8.prefix(64))
         var row = Array(0...target.count)
-        for (i, character) in first.lowercased().prefix(64).enumerated() {
+        for (i, byte) in first.lowercased().utf8.prefix(64).enumerated() {
             var diagonal = row[0]
             row[0] = i + 1
             for (j, other) in target.enumerated() {
-                let substitution = diagonal + (character == other ? 0 : 1)
+                let substitution = diagonal + (byte == other ? 0 : 1)
                 diagonal = row[j + 1]
                 row[j + 1] = min(substitution, row[j] + 1, row[j + 1] + 1)
             }

@@ -152,7 +152,8 @@ extension RecipeValue: CustomStringConvertible {
     }
 
     private static func describe(_ number: Double) -> String {
-        if let integer = Int(exactly: number), abs(integer) < 1_000_000 { return String(integer) }
+        // Not abs of the integer: the least one has none.
+        if number.magnitude < 1_000_000, let integer = Int(exactly: number) { return String(integer) }
         return String(number)
     }
 

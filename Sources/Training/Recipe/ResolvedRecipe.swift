@@ -93,9 +93,19 @@ private struct RecipeAssembly {
     var sources = Dictionary(uniqueKeysWithValues: RecipeReference.fields.map { ($0.key, RecipeSource.defaults) })
     var faults: [RecipeFault] = []
 
+    /// The most faults of a file that are told. Looking for the nearest known key takes time, and a file of the largest size
+    /// has room for a hundred thousand unknown ones.
+    static let maximumFaults = 100
+
     mutating func apply(_ document: RecipeDocument) {
-        faults += document.faults
-        for line in document.lines { set(line.key, line.entry, from: .file(document.name, line: line.line)) }
+        faults += document.faults.prefix(Self.maximumFaults)
+        for line in document.lines {
+            guard faults.count < Self.maximumFaults else {
+                faults.append(RecipeFault(rule: "has more faults; mend these first", place: document.name))
+                break
+            }
+            set(line.key, line.entry, from: .file(document.name, line: line.line))
+        }
     }
 
     /// Applies one `key=value`.
