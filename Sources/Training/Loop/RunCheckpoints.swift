@@ -114,7 +114,9 @@ package struct RunCheckpoints {
     /// Throws `TrainingError` if it is needed and fails.
     package mutating func settle(isNeeded: Bool = false, log: RunLog) throws {
         let begin = ContinuousClock.now
+        communicator.activity.work(at: "writing a checkpoint")
         let outcome = try writer?.finish()
+        communicator.activity.work(at: "computing")
         current.stall += ContinuousClock.now - begin
         guard let outcome, let failure = note(outcome, log: log), isNeeded else { return }
         throw failure
