@@ -111,7 +111,7 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         tests("LowRankAdaptation", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         tests("Imaging", [], resources: [.copy("Fixtures")]),
-        tests("Datasets", ["Tensors", "Imaging"]),
+        tests("Datasets", ["Tensors", "Imaging"], resources: [.copy("Fixtures")]),
         tests(
             "AdaptationMethods",
             ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "LowRankAdaptation", "Datasets"],

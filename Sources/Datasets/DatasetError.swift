@@ -16,6 +16,8 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         case sizeMismatch
         /// A file cannot be read or decoded, or is none.
         case unreadableFile
+        /// An annotation breaks a rule of its format.
+        case invalidAnnotation
         /// A symbolic link leads out of the data set.
         case outsideRoot
         /// An option has a value that makes no sense.
@@ -45,7 +47,7 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
 
     /// True if one image is at fault, so that the others could be used without it.
     public var concernsOneImage: Bool {
-        [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot].contains(code)
+        [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot, .invalidAnnotation].contains(code)
     }
 
     /// The error on one line: where, what, remedy.

@@ -14,11 +14,24 @@ public struct DatasetOptions: Equatable, Sendable {
     public var exif: ImageFile.ExifOrientation
     /// Whether symbolic links may lead out of `root`.
     public var followsSymlinks: Bool
+    /// The annotation file inside `root`, for formats that have one; nil is where the format has it by custom.
+    public var annotations: String?
+    /// How doubtful annotations are taken.
+    public var labelRules: LabelRules
+
+    /// How doubtful annotations are taken, where WeSAM's released code takes them in a way of its own.
+    public enum LabelRules: String, Sendable {
+        /// As the annotations mean them.
+        case corrected
+        /// As the released code takes them, to repeat its results.
+        case released
+    }
 
     /// Creates options.
     public init(
         root: String, imagesFolder: String = "images", labelsFolder: String = "labels", binariseThreshold: UInt8? = nil,
-        exif: ImageFile.ExifOrientation = .ignore, followsSymlinks: Bool = false
+        exif: ImageFile.ExifOrientation = .ignore, followsSymlinks: Bool = false, annotations: String? = nil,
+        labelRules: LabelRules = .corrected
     ) {
         self.root = root
         self.imagesFolder = imagesFolder
@@ -26,6 +39,8 @@ public struct DatasetOptions: Equatable, Sendable {
         self.labelsFolder = labelsFolder
         self.binariseThreshold = binariseThreshold
         self.followsSymlinks = followsSymlinks
+        self.annotations = annotations
+        self.labelRules = labelRules
     }
 }
 
@@ -36,7 +51,10 @@ public enum DatasetRegistry {
 
     /// One line per data set, by name.
     private static let constructors: [(name: String, open: Constructor)] = [
-        ("folder", { try FolderDataset($0) })
+        ("folder", { try FolderDataset($0) }),
+        ("coco", { try COCODataset($0) }),
+        ("labelme", { try LabelMeDataset($0) }),
+        ("manifest", { try ManifestDataset($0) }),
     ]
 
     /// The known names, in order.

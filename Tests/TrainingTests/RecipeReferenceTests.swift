@@ -28,6 +28,8 @@ import Training
         data.badSamples = stop
         data.maximumBadSamples = 10
         data.followSymlinks = false
+        data.annotations = none
+        data.labelRules = corrected
         preprocessing = auto
         prompts.kind = box
         prompts.teacherKind = same
@@ -154,6 +156,7 @@ import Training
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
             "checkpoint.background": "false",
             "model.imageSize": "64", "data.flips": "none", "data.badSamples": "skip", "data.followSymlinks": "true",
+            "data.annotations": "a", "data.labelRules": "released",
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private",
         ]

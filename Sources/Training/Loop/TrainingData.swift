@@ -109,7 +109,9 @@ public struct TrainingData: Sendable {
             DatasetOptions(
                 root: root, imagesFolder: settings.images, labelsFolder: settings.labels,
                 binariseThreshold: settings.binarise.map { UInt8($0) },
-                exif: settings.exif == .apply ? .apply : .ignore, followsSymlinks: settings.followSymlinks))
+                exif: settings.exif == .apply ? .apply : .ignore, followsSymlinks: settings.followSymlinks,
+                annotations: settings.annotations,
+                labelRules: settings.labelRules == .released ? .released : .corrected))
     }
 }
 

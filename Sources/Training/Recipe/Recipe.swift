@@ -96,6 +96,15 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var maximumBadSamples = 10
         /// Follow symbolic links out of the data set's folder
         public var followSymlinks = false
+        /// Annotation file or folder below the root, for formats that have one; none is where the format has it by custom
+        public var annotations: String?
+        /// Doubtful annotations as they are meant, or as the released WeSAM code takes them
+        public var labelRules = LabelRules.corrected
+
+        /// How doubtful annotations are taken.
+        public enum LabelRules: String, Codable, CaseIterable, Sendable {
+            case corrected, released
+        }
 
         /// What to do with an image or label that cannot be read.
         public enum BadSamples: String, Codable, CaseIterable, Sendable {

@@ -80,6 +80,13 @@ public enum RecipeReference {
         .flag(
             "data.followSymlinks", \.data.followSymlinks, shapesResult: false,
             "Follow symbolic links out of the data set's folder"),
+        .optionalText(
+            "data.annotations", \.data.annotations, shapesResult: false,
+            "Annotation file or folder below the root, for formats that have one; "
+                + "none is where the format has it by custom"),
+        .choice(
+            "data.labelRules", \.data.labelRules,
+            "Doubtful annotations as they are meant, or as the released WeSAM code takes them"),
         .choice(
             "preprocessing", \.preprocessing,
             "Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with"),

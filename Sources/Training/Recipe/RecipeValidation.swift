@@ -28,6 +28,9 @@ extension Recipe {
         require(
             data.evaluationRoot?.isEmpty != true, "data.evaluationRoot",
             "must name a folder; write none to use the split")
+        require(
+            data.annotations?.isEmpty != true, "data.annotations",
+            "must name a file or folder below data.root; write none for the custom of the format")
         let usesPoints = prompts.kind == .point || prompts.teacherKind == .point || evaluation.prompts.contains(.point)
         require(
             !usesPoints || prompts.positivePoints > 0, "prompts.positivePoints", "point prompts need at least 1")

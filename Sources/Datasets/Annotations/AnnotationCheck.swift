@@ -1,0 +1,25 @@
+/// Checks of a whole data set that name every fault instead of the first one.
+public enum AnnotationCheck {
+    private typealias Check = @Sendable (DatasetOptions, Int) throws(DatasetError) -> AnnotationReport
+
+    /// One line per format that has annotation files.
+    private static let checks: [(format: String, run: Check)] = [
+        ("coco", { options, limit throws(DatasetError) in try COCODataset.check(options, limit: limit) }),
+        ("labelme", { options, limit throws(DatasetError) in try LabelMeDataset.check(options, limit: limit) }),
+        ("manifest", { options, limit throws(DatasetError) in try ManifestDataset.check(options, limit: limit) }),
+    ]
+
+    /// The formats that can be checked, in order.
+    public static var formats: [String] { checks.map(\.format).sorted() }
+
+    /// Checks annotations and, by their headers, images; nil if the format has no annotation files.
+    ///
+    /// - Parameter limit: Faults that the report keeps; more are counted.
+    /// - Throws: `DatasetError` if there is nothing to check.
+    public static func run(
+        format: String, _ options: DatasetOptions, limit: Int = 10_000
+    ) throws(DatasetError) -> AnnotationReport? {
+        guard let check = checks.first(where: { $0.format == format }) else { return nil }
+        return try check.run(options, limit)
+    }
+}

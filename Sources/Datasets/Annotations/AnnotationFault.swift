@@ -1,0 +1,192 @@
+/// The rules an annotation can break, by the names that reports use.
+public enum AnnotationRule: String, CaseIterable, Sendable {
+    /// The text is not JSON.
+    case syntax
+    /// The text ends inside a value.
+    case truncated
+    /// The text is not UTF-8, or an escape in it is half a character.
+    case text
+    /// A file cannot be read.
+    case unreadable
+    /// A key stands twice in one object.
+    case duplicateKey
+    /// A key that is needed is not there.
+    case missingKey
+    /// A key that means nothing here, so it may be a misspelt one.
+    case unknownKey
+    /// A value of another type than the key demands.
+    case wrongType
+    /// A number that is not a possible value of its key.
+    case badValue
+    /// Two images of the same number or the same file.
+    case duplicateImage
+    /// Two annotations of the same number.
+    case duplicateAnnotation
+    /// Two categories of the same number.
+    case duplicateCategory
+    /// An annotation of an image that is not listed.
+    case unknownImage
+    /// An annotation of a category that is not listed.
+    case unknownCategory
+    /// A path that is absolute, leaves the data set's folder or names no file.
+    case path
+    /// An image file that cannot be decoded.
+    case imageFile
+    /// An image file of another size than the annotations say.
+    case imageSize
+    /// A polygon of an odd number of coordinates.
+    case oddPolygon
+    /// A polygon of fewer than three vertices.
+    case shortPolygon
+    /// A coordinate that is no finite number, or too large to be one of an image.
+    case notFinite
+    /// A box without width or height: the annotation is left out.
+    case emptyBox
+    /// A box of negative width or height, or beside the image.
+    case badBox
+    /// A box that reaches over the image's edge by more than a pixel: it is clipped.
+    case clippedBox
+    /// A point beside the image.
+    case badPoint
+    /// A run of negative length.
+    case negativeRun
+    /// Runs that add up to another number of pixels than the mask has.
+    case runSum
+    /// A mask or a run over the limit.
+    case runLimit
+    /// A text of runs with a character outside its alphabet, a number over six characters or one that ends too early.
+    case runText
+    /// A mask of another size than its image.
+    case maskSize
+    /// An annotation with neither box nor mask nor points.
+    case noLabel
+    /// Labels of one image that are not all of one kind, so that some are not used.
+    case partialLabels
+    /// Lists of labels of different lengths.
+    case labelCount
+    /// A shape of a kind that is not read.
+    case unsupportedShape
+
+    /// How much a broken rule matters.
+    public enum Severity: String, Sendable {
+        /// The annotations cannot be used.
+        case error
+        /// The annotations are used, but not quite as they stand.
+        case warning
+    }
+
+    /// Whether the annotations can be used all the same.
+    public var severity: Severity {
+        switch self {
+        case .emptyBox, .clippedBox, .unknownCategory, .partialLabels: .warning
+        default: .error
+        }
+    }
+}
+
+/// A shape that breaks a rule, without the place where it stands.
+public struct ShapeFault: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The rule that is broken.
+    public let rule: AnnotationRule
+    /// What was found.
+    public let found: String
+
+    /// Creates a fault.
+    public init(_ rule: AnnotationRule, _ found: String) {
+        (self.rule, self.found) = (rule, found)
+    }
+
+    /// The fault on one line.
+    public var description: String { "\(rule.rawValue): \(found)" }
+}
+
+/// An annotation that breaks a rule: which file, which record, where in the file, which rule, what was found.
+public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The annotation file.
+    public let file: String
+    /// The record, as in `annotation 17`; nil where the file as a whole is at fault.
+    public let record: String?
+    /// The distance in bytes from the start of the file; nil where there is none.
+    public let offset: Int?
+    /// The rule that is broken.
+    public let rule: AnnotationRule
+    /// What was found.
+    public let found: String
+
+    /// Creates a fault.
+    public init(file: String, record: String? = nil, offset: Int? = nil, _ rule: AnnotationRule, _ found: String) {
+        (self.file, self.record, self.offset) = (file, record, offset)
+        (self.rule, self.found) = (rule, found)
+    }
+
+    /// Where the fault is: file, record and byte.
+    var location: String {
+        var location = file
+        if let record { location += ": " + record }
+        if let offset { location += " (byte \(offset))" }
+        return location
+    }
+
+    /// The fault on one line: where, which rule, what was found.
+    public var description: String { "\(location): \(rule.rawValue): \(found)" }
+
+    /// The same fault in a record that was not known where it was found.
+    func inside(_ record: String) -> AnnotationFault {
+        AnnotationFault(file: file, record: self.record ?? record, offset: offset, rule, found)
+    }
+
+    /// The fault as an error of the data set.
+    var error: DatasetError {
+        DatasetError(
+            rule == .unreadable ? .unreadableFile : .invalidAnnotation, at: location, found,
+            remedy: rule == .unreadable ? "check the path and its permissions" : "correct the annotation file")
+    }
+}
+
+/// What a check of annotations found.
+public struct AnnotationReport: Sendable {
+    /// The faults in the order of the file, no more of them than were asked for.
+    public private(set) var faults: [AnnotationFault] = []
+    /// How often each rule was broken, in the order of `AnnotationRule.allCases`, without those that never were.
+    public var counts: [(rule: AnnotationRule, count: Int)] {
+        AnnotationRule.allCases.compactMap { rule in countOfRule[rule].map { (rule, $0) } }
+    }
+    /// The number of faults that make the annotations unusable.
+    public private(set) var errors = 0
+    /// The number of faults that do not.
+    public private(set) var warnings = 0
+
+    private var countOfRule: [AnnotationRule: Int] = [:]
+    private let limit: Int
+    private let stopsAtFirstError: Bool
+
+    /// A report that keeps at most so many faults and counts the others.
+    public init(limit: Int = 10_000) {
+        (self.limit, stopsAtFirstError) = (limit, false)
+    }
+
+    /// A report that ends the reading at the first error.
+    init(stoppingAtFirstError: Bool) {
+        (limit, stopsAtFirstError) = (100, stoppingAtFirstError)
+    }
+
+    /// Notes a fault; throws it if the reading is to end at it.
+    mutating func add(_ fault: AnnotationFault) throws(AnnotationFault) {
+        if fault.rule.severity == .error {
+            if stopsAtFirstError { throw fault }
+            errors += 1
+        } else {
+            warnings += 1
+        }
+        countOfRule[fault.rule, default: 0] += 1
+        if faults.count < limit { faults.append(fault) }
+    }
+
+    /// Puts the faults found so far into the order of their places in the file.
+    mutating func sortByOffset() {
+        faults = faults.enumerated().sorted {
+            ($0.element.offset ?? 0, $0.offset) < ($1.element.offset ?? 0, $1.offset)
+        }
+        .map(\.element)
+    }
+}

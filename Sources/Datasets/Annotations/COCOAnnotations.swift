@@ -1,0 +1,201 @@
+/// The annotations of a COCO instances file, without the outlines: those stay in the file until an image needs them.
+///
+/// A file of 860,000 annotations takes about 90 bytes of memory for each. Images are in ascending order of their numbers.
+public struct COCOAnnotations: Sendable {
+    /// An image that the file lists.
+    public struct Image: Equatable, Sendable {
+        /// The number annotations refer to.
+        public let id: Int
+        /// The path of the image file, relative to the folder of images.
+        public let fileName: String
+        /// Pixels per row.
+        public let width: Int
+        /// Rows.
+        public let height: Int
+    }
+
+    /// A category that the file lists.
+    public struct Category: Equatable, Sendable {
+        /// The number annotations refer to.
+        public let id: Int
+        /// Its name.
+        public let name: String
+    }
+
+    /// An annotation without its outline.
+    public struct Annotation: Equatable, Sendable {
+        /// Its number.
+        public let id: Int
+        /// The number of its category; nil if it has none.
+        public let categoryID: Int?
+        /// Its box as it stands in the file, which may reach over the edge of the image; nil if it has none.
+        public let box: Box?
+        /// Whether it marks a group of objects as one.
+        public let isCrowd: Bool
+        /// Whether it has an outline.
+        public let hasOutline: Bool
+    }
+
+    /// The images in ascending order of their numbers.
+    public let images: [Image]
+    /// The categories in the order of the file.
+    public let categories: [Category]
+    /// The number of annotations.
+    public var annotationCount: Int { columns.count }
+
+    let file: AnnotationFile
+    private let columns: COCOColumns
+    /// The annotations, image by image, each image's in the order of the file.
+    private let order: [Int32]
+    /// Where each image's annotations start in `order`; one more entry than there are images.
+    private let starts: [Int32]
+
+    /// Reads a file. Throws `DatasetError` at the first error.
+    public init(path: String) throws(DatasetError) {
+        var report = AnnotationReport(stoppingAtFirstError: true)
+        do {
+            try self.init(path: path, report: &report)
+        } catch {
+            throw error.error
+        }
+    }
+
+    /// Reads a file and notes every fault, those of single annotations without stopping.
+    ///
+    /// - Parameter limit: Faults that the report keeps; more are counted.
+    public static func check(path: String, limit: Int = 10_000) -> AnnotationReport {
+        var report = AnnotationReport(limit: limit)
+        _ = try? COCOAnnotations(path: path, report: &report)
+        return report
+    }
+
+    /// Reads a file. Throws a fault that ends the reading, which the report then holds unless it is one that stops.
+    ///
+    /// - Parameter piece: Bytes of the file in memory at once.
+    package init(
+        path: String, report: inout AnnotationReport, piece: Int? = nil
+    ) throws(AnnotationFault) {
+        var parser = COCOParser(report: report)
+        do {
+            file = try AnnotationFile(path)
+            var reader = JSONReader(file, piece: piece ?? JSONReader.standardPiece)
+            try parser.read(&reader)
+            try parser.resolve(file: path)
+        } catch {
+            report = parser.report
+            try report.add(error)
+            report.sortByOffset()
+            throw error
+        }
+        report = parser.report
+        report.sortByOffset()
+        images = parser.images
+        categories = parser.categories
+        columns = parser.columns
+        (order, starts) = columns.byImage(count: images.count)
+    }
+
+    /// The numbers of an image's annotations, from 0, in the order of the file.
+    public func annotations(ofImage image: Int) -> [Int] {
+        order[Int(starts[image])..<Int(starts[image + 1])].map { Int($0) }
+    }
+
+    /// One annotation.
+    public subscript(annotation: Int) -> Annotation {
+        let box = columns.boxes[annotation]
+        return Annotation(
+            id: columns.ids[annotation],
+            categoryID: columns.categories[annotation] == COCOColumns.noCategory ? nil : columns.categories[annotation],
+            box: box.x.isNaN ? nil : Box(x0: box.x, y0: box.y, x1: box.x + box.z, y1: box.y + box.w),
+            isCrowd: columns.isCrowd[annotation], hasOutline: columns.outlineLengths[annotation] > 0)
+    }
+
+    /// Width and height of an annotation's box as the file states them.
+    func boxSize(_ annotation: Int) -> (width: Double, height: Double) {
+        (columns.boxes[annotation].z, columns.boxes[annotation].w)
+    }
+
+    /// A digest (FNV-1a) of an image's annotations without reading their outlines, in sixteen characters.
+    func digest(ofImage image: Int) -> String {
+        var digest: UInt64 = 0xcbf2_9ce4_8422_2325
+        for annotation in annotations(ofImage: image) {
+            let box = columns.boxes[annotation]
+            let facts = [
+                UInt64(bitPattern: Int64(columns.ids[annotation])), columns.isCrowd[annotation] ? 1 : 0,
+                box.x.bitPattern, box.y.bitPattern, box.z.bitPattern, box.w.bitPattern,
+                UInt64(columns.outlineLengths[annotation]),
+            ]
+            for fact in facts {
+                for shift in stride(from: UInt64(0), to: 64, by: 8) {
+                    digest = (digest ^ (fact >> shift & 0xff)) &* 0x100_0000_01b3
+                }
+            }
+        }
+        let text = String(digest, radix: 16)
+        return String(repeating: "0", count: 16 - text.count) + text
+    }
+
+    /// The masks whose union is an annotation's outline; none if it has no outline.
+    ///
+    /// Reads the file. Throws `DatasetError` if it was changed since it was opened.
+    public func outline(_ annotation: Int) throws(DatasetError) -> [RunLengthEncoding] {
+        let length = Int(columns.outlineLengths[annotation])
+        guard length > 0 else { return [] }
+        let start = columns.outlineOffsets[annotation]
+        let image = images[Int(columns.images[annotation])]
+        do throws(AnnotationFault) {
+            try file.checkUnchanged()
+            var reader = JSONReader(file, start..<start + length)
+            var fault: AnnotationFault?
+            func note(_ rule: AnnotationRule, _ found: String) {
+                fault = AnnotationFault(
+                    file: file.path, record: "annotation \(columns.ids[annotation])", offset: start, rule, found)
+            }
+            if let shape = try COCOShape.read(&reader, note) {
+                do throws(ShapeFault) {
+                    return try shape.encodings(width: image.width, height: image.height)
+                } catch {
+                    note(error.rule, error.found)
+                }
+            }
+            throw fault ?? reader.fault(.unreadable, "it was changed while it was in use")
+        } catch {
+            throw error.error
+        }
+    }
+}
+
+/// Annotations column by column.
+struct COCOColumns: Sendable {
+    static let noCategory = Int.min
+
+    var ids: [Int] = []
+    /// First the numbers that the file gives images, then those of their places in the list of images.
+    var images: [Int] = []
+    var categories: [Int] = []
+    /// x, y, width and height; x is not a number where there is no box.
+    var boxes: [SIMD4<Double>] = []
+    var isCrowd: [Bool] = []
+    /// Where each annotation starts in the file.
+    var offsets: [Int] = []
+    var outlineOffsets: [Int] = []
+    var outlineLengths: [Int32] = []
+    /// Width and height of masks given as runs; 0 for others.
+    var maskSizes: [SIMD2<Int32>] = []
+
+    var count: Int { ids.count }
+
+    /// The annotations sorted by image with where each image's start, keeping their order.
+    func byImage(count imageCount: Int) -> (order: [Int32], starts: [Int32]) {
+        var starts = [Int32](repeating: 0, count: imageCount + 1)
+        for image in images where image >= 0 { starts[image + 1] += 1 }
+        for image in 0..<imageCount { starts[image + 1] += starts[image] }
+        var next = starts
+        var order = [Int32](repeating: 0, count: Int(starts[imageCount]))
+        for (annotation, image) in images.enumerated() where image >= 0 {
+            order[Int(next[image])] = Int32(annotation)
+            next[image] += 1
+        }
+        return (order, starts)
+    }
+}

@@ -1,0 +1,341 @@
+/// Reads the sections of a COCO file and checks them.
+struct COCOParser: ~Copyable {
+    var report: AnnotationReport
+    private(set) var images: [COCOAnnotations.Image] = []
+    private(set) var categories: [COCOAnnotations.Category] = []
+    private(set) var columns = COCOColumns()
+
+    private var imageOffsets: [Int] = []
+    private var imageIDs: Set<Int> = []
+    private var annotationIDs: Set<Int> = []
+    private var categoryIDs: Set<Int> = []
+    /// Faults of the record that is being read, whose number may come last in it.
+    private var pending: [(rule: AnnotationRule, found: String)] = []
+    private var isRecordSound = true
+
+    init(report: AnnotationReport) { self.report = report }
+
+    /// Reads the whole text. Throws a fault of its syntax, or the first error if the report stops at that.
+    mutating func read(_ reader: inout JSONReader) throws(AnnotationFault) {
+        guard try reader.kind() == .object else {
+            throw reader.fault(.wrongType, "a COCO file is an object with images and annotations")
+        }
+        var sections: Set<String> = []
+        try readSections(&reader, &sections)
+        try reader.finish()
+        for section in ["images", "annotations"] where !sections.contains(section) {
+            try report.add(AnnotationFault(file: reader.file.path, .missingKey, "there is no list '\(section)'"))
+        }
+    }
+
+    private mutating func readSections(
+        _ reader: inout JSONReader, _ sections: inout Set<String>
+    ) throws(AnnotationFault) {
+        try reader.object { reader, section throws(AnnotationFault) in
+            sections.insert(section)
+            switch section {
+            case "images":
+                try readList(&reader, section) { parser, reader throws(AnnotationFault) in
+                    try parser.readImage(&reader)
+                }
+            case "annotations":
+                try readList(&reader, section) { parser, reader throws(AnnotationFault) in
+                    try parser.readAnnotation(&reader)
+                }
+            case "categories":
+                try readList(&reader, section) { parser, reader throws(AnnotationFault) in
+                    try parser.readCategory(&reader)
+                }
+            default: try reader.skip()
+            }
+        }
+    }
+
+    /// Reads a list of records; `record` returns the record's name.
+    private mutating func readList(
+        _ reader: inout JSONReader, _ section: String,
+        _ record: (inout COCOParser, inout JSONReader) throws(AnnotationFault) -> String?
+    ) throws(AnnotationFault) {
+        guard try reader.kind() == .array else {
+            try report.add(reader.fault(.wrongType, "'\(section)' is not a list"))
+            try reader.skip()
+            return
+        }
+        var index = 0
+        try reader.array { reader throws(AnnotationFault) in
+            let isObject = try reader.kind() == .object
+            let start = reader.offset
+            pending.removeAll(keepingCapacity: true)
+            isRecordSound = true
+            var name: String?
+            if isObject {
+                do throws(AnnotationFault) {
+                    name = try record(&self, &reader)
+                } catch {
+                    throw error.inside("\(section)[\(index)]")
+                }
+            } else {
+                note(.wrongType, "a record that is not an object")
+                try reader.skip()
+            }
+            for fault in pending {
+                try report.add(
+                    AnnotationFault(
+                        file: reader.file.path, record: name ?? "\(section)[\(index)]", offset: start, fault.rule,
+                        fault.found))
+            }
+            index += 1
+        }
+    }
+
+    private mutating func note(_ rule: AnnotationRule, _ found: String) {
+        pending.append((rule, found))
+        if rule.severity == .error { isRecordSound = false }
+    }
+
+    private mutating func integer(_ reader: inout JSONReader, _ key: String) throws(AnnotationFault) -> Int? {
+        let value = try reader.integerOrNil()
+        if value == nil { note(.wrongType, "'\(key)' is not a whole number") }
+        return value
+    }
+
+    private mutating func string(_ reader: inout JSONReader, _ key: String) throws(AnnotationFault) -> String? {
+        let value = try reader.stringOrNil()
+        if value == nil { note(.wrongType, "'\(key)' is not a text") }
+        return value
+    }
+
+    /// Notes keys that are needed and neither there nor of the wrong type.
+    private mutating func require(_ values: [(key: String, isThere: Bool)], _ seen: [String]) {
+        for value in values where !value.isThere && !seen.contains(value.key) {
+            note(.missingKey, "'\(value.key)' is missing")
+        }
+    }
+
+    // MARK: Records
+
+    private mutating func readImage(_ reader: inout JSONReader) throws(AnnotationFault) -> String? {
+        let start = reader.offset
+        var id: Int?
+        var fileName: String?
+        var width: Int?
+        var height: Int?
+        var seen: [String] = []
+        try reader.object { reader, key throws(AnnotationFault) in
+            seen.append(key)
+            switch key {
+            case "id": id = try integer(&reader, key)
+            case "file_name": fileName = try string(&reader, key)
+            case "width": width = try integer(&reader, key)
+            case "height": height = try integer(&reader, key)
+            default: try reader.skip()
+            }
+        }
+        require(["id", "file_name", "width", "height"].map { ($0, false) }, seen)
+        if let width, let height {
+            do throws(ShapeFault) {
+                _ = try RunLengthEncoding.pixels(width: width, height: height)
+            } catch {
+                note(.badValue, "an image of \(width)x\(height) pixels")
+            }
+        }
+        if let fileName, let problem = RelativePath.problem(fileName) { note(.path, problem) }
+        guard let id else { return nil }
+        guard imageIDs.insert(id).inserted else {
+            note(.duplicateImage, "another image has this number")
+            return "image \(id)"
+        }
+        // A faulty image is kept for its number, so that its annotations are not said to be of no image.
+        images.append(
+            COCOAnnotations.Image(
+                id: id, fileName: fileName ?? "", width: isRecordSound ? width ?? 0 : 0,
+                height: isRecordSound ? height ?? 0 : 0))
+        imageOffsets.append(start)
+        return "image \(id)"
+    }
+
+    private mutating func readCategory(_ reader: inout JSONReader) throws(AnnotationFault) -> String? {
+        var id: Int?
+        var name: String?
+        var seen: [String] = []
+        try reader.object { reader, key throws(AnnotationFault) in
+            seen.append(key)
+            switch key {
+            case "id": id = try integer(&reader, key)
+            case "name": name = try string(&reader, key)
+            default: try reader.skip()
+            }
+        }
+        require([("id", false), ("name", false)], seen)
+        guard let id else { return nil }
+        if categoryIDs.insert(id).inserted {
+            categories.append(COCOAnnotations.Category(id: id, name: name ?? ""))
+        } else {
+            note(.duplicateCategory, "another category has this number")
+        }
+        return "category \(id)"
+    }
+
+    private mutating func readAnnotation(_ reader: inout JSONReader) throws(AnnotationFault) -> String? {
+        let start = reader.offset
+        var id: Int?
+        var image: Int?
+        var category: Int?
+        var isCrowd = false
+        var box: SIMD4<Double>?
+        var outline = 0..<0
+        var maskSize = SIMD2<Int32>()
+        var seen: [String] = []
+        try reader.object { reader, key throws(AnnotationFault) in
+            switch key {
+            case "id":
+                id = try integer(&reader, key)
+                seen.append(key)
+            case "image_id":
+                image = try integer(&reader, key)
+                seen.append(key)
+            case "category_id": category = try integer(&reader, key)
+            case "iscrowd": isCrowd = try flag(&reader, key)
+            case "bbox":
+                box = try readBox(&reader)
+                seen.append(key)
+            case "segmentation":
+                _ = try reader.peek()
+                let first = reader.offset
+                let shape = try COCOShape.read(&reader) { note($0, $1) }
+                guard shape != COCOShape.none else { return }
+                outline = first..<reader.offset
+                seen.append(key)
+                if case .runs(let runs) = shape { maskSize = [Int32(runs.width), Int32(runs.height)] }
+            default: try reader.skip()
+            }
+        }
+        require([("id", false), ("image_id", false)], seen)
+        if !seen.contains("bbox"), !seen.contains("segmentation") {
+            note(.noLabel, "neither 'bbox' nor 'segmentation'")
+        }
+        guard let id else { return nil }
+        if !annotationIDs.insert(id).inserted { note(.duplicateAnnotation, "another annotation has this number") }
+        guard let image else { return "annotation \(id)" }
+        columns.ids.append(id)
+        columns.images.append(image)
+        columns.categories.append(category ?? COCOColumns.noCategory)
+        columns.isCrowd.append(isCrowd)
+        columns.boxes.append(box ?? SIMD4(.nan, .nan, .nan, .nan))
+        columns.offsets.append(start)
+        columns.outlineOffsets.append(outline.lowerBound)
+        columns.outlineLengths.append(Int32(clamping: outline.count))
+        columns.maskSizes.append(maskSize)
+        return "annotation \(id)"
+    }
+
+    private mutating func flag(_ reader: inout JSONReader, _ key: String) throws(AnnotationFault) -> Bool {
+        if try reader.kind() == .literal, let value = try reader.literal() { return value }
+        let value = try reader.integerOrNil()
+        if value != 0 && value != 1 { note(.wrongType, "'\(key)' is neither 0 nor 1") }
+        return value == 1
+    }
+
+    private mutating func readBox(_ reader: inout JSONReader) throws(AnnotationFault) -> SIMD4<Double>? {
+        var numbers: [Double] = []
+        guard try reader.numbers(into: &numbers), numbers.count == 4 else {
+            note(.wrongType, "'bbox' is not [x, y, width, height]")
+            return nil
+        }
+        let box = SIMD4(numbers[0], numbers[1], numbers[2], numbers[3])
+        for index in 0..<4 where !(abs(box[index]) <= PolygonRasterisation.coordinateLimit) {
+            note(.notFinite, "'bbox' holds \(box[index])")
+            return nil
+        }
+        if box.z < 0 || box.w < 0 {
+            note(.badBox, "a box of \(box.z) x \(box.w)")
+        } else if box.z == 0 || box.w == 0 {
+            note(.emptyBox, "a box of \(box.z) x \(box.w)")
+        }
+        return box
+    }
+
+    // MARK: References
+
+    /// Sorts the images and checks what annotations can be checked for only when all images are known.
+    mutating func resolve(file: String) throws(AnnotationFault) {
+        let order = images.indices.sorted { images[$0].id < images[$1].id }
+        images = order.map { images[$0] }
+        imageOffsets = order.map { imageOffsets[$0] }
+        try checkNames(file: file)
+        var place: [Int: Int] = [:]
+        place.reserveCapacity(images.count)
+        for (index, image) in images.enumerated() { place[image.id] = index }
+        for annotation in 0..<columns.count {
+            func fault(_ rule: AnnotationRule, _ found: String) -> AnnotationFault {
+                AnnotationFault(
+                    file: file, record: "annotation \(columns.ids[annotation])", offset: columns.offsets[annotation],
+                    rule, found)
+            }
+            let category = columns.categories[annotation]
+            if category != COCOColumns.noCategory, !categories.isEmpty, !categoryIDs.contains(category) {
+                try report.add(fault(.unknownCategory, "no category has the number \(category)"))
+            }
+            guard let index = place[columns.images[annotation]] else {
+                try report.add(fault(.unknownImage, "no image has the number \(columns.images[annotation])"))
+                columns.images[annotation] = -1
+                continue
+            }
+            columns.images[annotation] = index
+            if let problem = sizeProblem(annotation, images[index]) {
+                try report.add(fault(problem.rule, problem.found))
+            }
+        }
+    }
+
+    /// Two images of one name would be one image twice.
+    private mutating func checkNames(file: String) throws(AnnotationFault) {
+        var names: [String: Int] = [:]
+        for (index, image) in images.enumerated() where !image.fileName.isEmpty {
+            guard let other = names.updateValue(image.id, forKey: RelativePath.withoutExtension(image.fileName)) else {
+                continue
+            }
+            try report.add(
+                AnnotationFault(
+                    file: file, record: "image \(image.id)", offset: imageOffsets[index], .duplicateImage,
+                    "image \(other) has the same name"))
+        }
+    }
+
+    /// What does not fit the size of the image.
+    private func sizeProblem(_ annotation: Int, _ image: COCOAnnotations.Image) -> ShapeFault? {
+        guard image.width > 0 else { return nil }
+        let size = columns.maskSizes[annotation]
+        if size.x > 0, Int(size.x) != image.width || Int(size.y) != image.height {
+            return ShapeFault(
+                .maskSize, "the runs are \(size.x)x\(size.y), the image \(image.width)x\(image.height)")
+        }
+        let box = columns.boxes[annotation]
+        guard box.z > 0, box.w > 0 else { return nil }
+        let corners = Box(x0: box.x, y0: box.y, x1: box.x + box.z, y1: box.y + box.w)
+        return corners.problem(width: image.width, height: image.height)
+    }
+}
+
+extension Box {
+    /// What is wrong with a box in an image of this size.
+    func problem(width: Int, height: Int) -> ShapeFault? {
+        let (right, bottom) = (Double(width), Double(height))
+        var text: String { "the box [\(x0), \(y0), \(x1), \(y1)]" }
+        guard x1 > x0, y1 > y0 else { return ShapeFault(.badBox, "\(text) is empty") }
+        guard x0 < right, y0 < bottom, x1 > 0, y1 > 0 else {
+            return ShapeFault(.badBox, "\(text) lies beside the image of \(width)x\(height)")
+        }
+        guard x0 >= -1, y0 >= -1, x1 <= right + 1, y1 <= bottom + 1 else {
+            return ShapeFault(.clippedBox, "\(text) reaches over the edge of the image of \(width)x\(height)")
+        }
+        return nil
+    }
+
+    /// The part inside an image of this size.
+    func clipped(width: Int, height: Int) -> Box {
+        Box(
+            x0: min(max(x0, 0), Double(width)), y0: min(max(y0, 0), Double(height)),
+            x1: min(max(x1, 0), Double(width)), y1: min(max(y1, 0), Double(height)))
+    }
+}

@@ -1,0 +1,84 @@
+import Foundation
+import Imaging
+
+/// The folder of a data set whose annotations name its files.
+struct AnnotatedFolder: Sendable {
+    /// The data set's folder.
+    let root: String
+    private var file: DatasetFile
+    private let exif: ImageFile.ExifOrientation
+
+    /// Throws `DatasetError` if the folder is not there or the options name places outside of it.
+    init(_ options: DatasetOptions) throws(DatasetError) {
+        for (key, path) in [("data.images", options.imagesFolder), ("data.annotations", options.annotations)] {
+            guard let path, let problem = RelativePath.problem(path) else { continue }
+            throw DatasetError(
+                .invalidOption, at: key, problem, remedy: "name a place below the data set's folder")
+        }
+        guard let realRoot = DatasetFile.realPath(options.root) else {
+            throw DatasetError(
+                .missingFolder, at: options.root, "cannot be opened", remedy: "check the path and its permissions")
+        }
+        (root, exif) = (options.root, options.exif)
+        file = DatasetFile(realRoot: realRoot, followsSymlinks: options.followsSymlinks)
+    }
+
+    /// The same folder for a check, which names what cannot be read at once instead of trying again.
+    func withoutRetries() -> AnnotatedFolder {
+        var folder = self
+        folder.file.retry = ReadRetry(delays: [])
+        return folder
+    }
+
+    /// The path of a file below the root.
+    func path(_ relative: String) -> String { root + "/" + relative }
+
+    /// Decodes an image to RGB. Throws `DatasetError` that names it, and `ImagingError` where memory is short.
+    func image(_ relative: String) throws -> Image {
+        try read(relative) { try ImageFile.decode(path: $0, exif: exif, followingLinks: false).rgb() }
+    }
+
+    /// The size of an image by its header.
+    func size(_ relative: String) throws -> (width: Int, height: Int) {
+        try read(relative) { try ImageFile.size(path: $0, exif: exif, followingLinks: false) }
+    }
+
+    /// The size of a file in bytes, `-` if it cannot be told.
+    func byteCount(_ relative: String) -> String {
+        DatasetFile.byteCount(path(relative)).map(String.init) ?? "-"
+    }
+
+    /// Runs a decoder on a file below the root; annotations come from elsewhere, so it must not be a link out of it.
+    func read<Result>(_ relative: String, _ decode: (String) throws -> Result) throws -> Result {
+        try file.reading(path(relative), decode)
+    }
+
+    /// Opens an annotation file that was found in the folder.
+    func annotationFile(_ relative: String) throws(AnnotationFault) -> AnnotationFile {
+        do {
+            return try read(relative) { try AnnotationFile($0) }
+        } catch let fault as AnnotationFault {
+            throw fault
+        } catch {
+            let found = (error as? DatasetError)?.problem ?? "\(error)"
+            throw AnnotationFault(file: path(relative), .unreadable, found)
+        }
+    }
+
+    /// The names of the visible files of a folder below the root with one of the extensions, in order.
+    func names(in folder: String, extensions: [String]) throws(DatasetError) -> [String] {
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path(folder)) else {
+            throw DatasetError(
+                .missingFolder, at: path(folder), "cannot be listed",
+                remedy: "check the path, the layout and its permissions")
+        }
+        return
+            names
+            .filter { name in
+                let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+                return !name.hasPrefix(".") && parts.count > 1
+                    && extensions.contains(parts[parts.count - 1].lowercased())
+            }
+            .sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
+    }
+}

@@ -1,0 +1,154 @@
+import Imaging
+
+/// Images with the annotations of a COCO instances file, in ascending order of the images' numbers.
+///
+/// The layout is COCO's: images in `root/images` (`data.images`, as in `val2017`), annotations in
+/// `root/annotations/instances_IMAGES.json` or where `data.annotations` says. Outlines become masks with the pixels of
+/// pycocotools; an annotation without outline gives its box alone.
+///
+/// By the corrected rules crowds, boxes without width or height and outlines without a pixel are left out, and boxes are
+/// clipped to the image. The released rules are those of WeSAM's code: crowds count; an annotation is left out if its box has
+/// no width, or no height and its mask fewer than 100 pixels; what follows the 151st mask is ignored; boxes stand as they are.
+public struct COCODataset: SegmentationDataset {
+    /// The annotations.
+    public let annotations: COCOAnnotations
+    private let folder: AnnotatedFolder
+    private let imagesFolder: String
+    private let rules: DatasetOptions.LabelRules
+
+    /// Instances after which the released code stops.
+    private static let releasedLimit = 151
+
+    /// Reads the annotations without opening an image.
+    ///
+    /// Throws `DatasetError` at the first error of the annotations, or if there is no image.
+    public init(_ options: DatasetOptions) throws(DatasetError) {
+        folder = try AnnotatedFolder(options)
+        (imagesFolder, rules) = (options.imagesFolder, options.labelRules)
+        let path = Self.annotationsPath(options)
+        annotations = try COCOAnnotations(path: path)
+        guard !annotations.images.isEmpty else {
+            throw DatasetError(.emptyDataset, at: path, "lists no image", remedy: "use another annotation file")
+        }
+    }
+
+    private static func annotationsPath(_ options: DatasetOptions) -> String {
+        options.root + "/" + (options.annotations ?? "annotations/instances_\(options.imagesFolder).json")
+    }
+
+    public var count: Int { annotations.images.count }
+
+    public func id(_ index: Int) -> String { RelativePath.withoutExtension(annotations.images[index].fileName) }
+
+    public func sample(_ index: Int) throws -> Sample {
+        let image = try folder.image(file(index))
+        try check(index, size: (image.width, image.height))
+        return try labels(index).sample(id: id(index), image: image, location: location(index))
+    }
+
+    /// The number of instances that the sample would have; reads outlines, but of the image only the header.
+    public func instanceCount(_ index: Int) throws -> Int {
+        try check(index, size: folder.size(file(index)))
+        return try labels(index).count(location: location(index))
+    }
+
+    private func file(_ index: Int) -> String { imagesFolder + "/" + annotations.images[index].fileName }
+
+    private func location(_ index: Int) -> String {
+        "\(annotations.file.path): image \(annotations.images[index].id)"
+    }
+
+    private func check(_ index: Int, size: (width: Int, height: Int)) throws(DatasetError) {
+        let record = annotations.images[index]
+        guard size == (record.width, record.height) else {
+            throw sizeMismatch(folder.path(file(index)), is: size, not: (record.width, record.height))
+        }
+    }
+
+    /// The image's name, its size in bytes and a digest of its annotations, as in `000000000139 161811+5f0b1c9d3e27a846`.
+    ///
+    /// The digest is of numbers, boxes and lengths of outlines, so that no outline has to be read.
+    public func fingerprint(_ index: Int) -> String {
+        "\(id(index)) \(folder.byteCount(file(index)))+\(annotations.digest(ofImage: index))"
+    }
+
+    private func labels(_ index: Int) throws(DatasetError) -> InstanceLabels {
+        let record = annotations.images[index]
+        var labels: [InstanceLabel] = []
+        for number in annotations.annotations(ofImage: index) {
+            let annotation = annotations[number]
+            switch rules {
+            case .corrected:
+                if annotation.isCrowd { continue }
+                let size = annotations.boxSize(number)
+                if annotation.box != nil, size.width == 0 || size.height == 0 { continue }
+                let label = InstanceLabel(
+                    masks: try annotations.outline(number),
+                    box: annotation.box?.clipped(width: record.width, height: record.height))
+                if !label.isEmptyMask { labels.append(label) }
+            case .released:
+                if labels.count == Self.releasedLimit { return InstanceLabels(labels) }
+                let label = InstanceLabel(masks: try annotations.outline(number), box: annotation.box)
+                let size = annotations.boxSize(number)
+                if size.width == 0 || (size.height == 0 && Self.pixels(label.masks) < 100) { continue }
+                labels.append(label)
+            }
+        }
+        return InstanceLabels(labels)
+    }
+
+    /// The number of pixels in the union of masks of one size.
+    private static func pixels(_ masks: [RunLengthEncoding]) -> Int {
+        guard let first = masks.first else { return 0 }
+        let union = masks.dropFirst().reduce(first) { (try? $0.union($1)) ?? $0 }
+        return union.area
+    }
+
+    /// Checks annotations and, by their headers, images; notes every fault.
+    ///
+    /// - Parameter limit: Faults that the report keeps; more are counted.
+    public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
+        let folder = try AnnotatedFolder(options).withoutRetries()
+        let path = annotationsPath(options)
+        var report = AnnotationReport(limit: limit)
+        do throws(AnnotationFault) {
+            let annotations = try COCOAnnotations(path: path, report: &report)
+            for (index, image) in annotations.images.enumerated() where image.width > 0 && !image.fileName.isEmpty {
+                let record = "image \(image.id)"
+                try report.add(image: options.imagesFolder + "/" + image.fileName, in: folder, path, record) {
+                    $0 == image.width && $1 == image.height ? nil : (image.width, image.height)
+                }
+                let kinds = annotations.annotations(ofImage: index).map { annotations[$0].hasOutline }
+                if kinds.contains(true), kinds.contains(false) {
+                    try report.add(
+                        AnnotationFault(
+                            file: path, record: record, .partialLabels,
+                            "some annotations have no outline, so the masks of the others are not used"))
+                }
+            }
+        } catch {
+            // The report holds it.
+        }
+        return report
+    }
+}
+
+extension AnnotationReport {
+    /// Checks an image by its header; `expected` returns the size it should have if it is not the one given.
+    mutating func add(
+        image: String, in folder: AnnotatedFolder, _ file: String, _ record: String?,
+        _ expected: (_ width: Int, _ height: Int) -> (width: Int, height: Int)?
+    ) throws(AnnotationFault) {
+        let size: (width: Int, height: Int)
+        do {
+            size = try folder.size(image)
+        } catch {
+            let found = (error as? DatasetError).map { "\($0.location): \($0.problem)" } ?? "\(error)"
+            try add(AnnotationFault(file: file, record: record, .imageFile, found))
+            return
+        }
+        guard let other = expected(size.width, size.height) else { return }
+        let mismatch = sizeMismatch(folder.path(image), is: size, not: other)
+        try add(AnnotationFault(file: file, record: record, .imageSize, "\(mismatch.location) \(mismatch.problem)"))
+    }
+}

@@ -1,0 +1,122 @@
+import Imaging
+
+/// What one instance is labelled with.
+struct InstanceLabel: Equatable {
+    /// Masks whose union is the instance's; none if it has no mask.
+    var masks: [RunLengthEncoding] = []
+    /// The annotated box.
+    var box: Box?
+    /// Annotated points.
+    var points: [LabelledPoint] = []
+}
+
+/// The labels of the instances of one image.
+///
+/// A sample's lists describe the same instances, so it has the kinds of label that all instances have: masks if each has one;
+/// boxes if each has one or a mask to take it from; points if each has some.
+struct InstanceLabels: Equatable {
+    var instances: [InstanceLabel]
+
+    init(_ instances: [InstanceLabel]) { self.instances = instances }
+
+    /// Bytes that the masks of one image may take.
+    private static let maskByteLimit = 1 << 30
+
+    var haveMasks: Bool { instances.allSatisfy { !$0.masks.isEmpty } }
+    var haveBoxes: Bool { instances.allSatisfy { $0.box != nil || !$0.masks.isEmpty } }
+    var havePoints: Bool { instances.allSatisfy { !$0.points.isEmpty } }
+
+    /// What is wrong with the labels as a whole: no kind that all instances have, or kinds that only some have.
+    var problem: ShapeFault? {
+        if !instances.isEmpty, !haveMasks, !haveBoxes, !havePoints {
+            return ShapeFault(.noLabel, "no kind of label that all \(instances.count) instances have")
+        }
+        if !haveMasks, instances.contains(where: { !$0.masks.isEmpty }) {
+            return ShapeFault(.partialLabels, "some instances have no mask, so the masks of the others are not used")
+        }
+        if !havePoints, instances.contains(where: { !$0.points.isEmpty }) {
+            return ShapeFault(.partialLabels, "some instances have no points, so those of the others are not used")
+        }
+        return nil
+    }
+
+    /// The number of instances. Throws `DatasetError` if they have no kind of label in common.
+    func count(location: String) throws(DatasetError) -> Int {
+        if let problem, problem.rule.severity == .error {
+            throw AnnotationFault(file: location, problem.rule, problem.found).error
+        }
+        return instances.count
+    }
+
+    /// A sample of the labels. Throws `DatasetError`.
+    ///
+    /// - Parameters:
+    ///   - location: Stands for the annotation in errors.
+    ///   - isLabelled: Whether no instance means that there is none, and not that the image was never labelled.
+    func sample(
+        id: String, image: Image, location: String, isLabelled: Bool = true
+    ) throws(DatasetError) -> Sample {
+        _ = try count(location: location)
+        var masks: InstanceMasks?
+        if haveMasks, !instances.isEmpty || isLabelled {
+            masks = try painted(width: image.width, height: image.height, location: location)
+        }
+        var boxes: [Box]?
+        if haveBoxes, instances.contains(where: { $0.box != nil }) {
+            boxes = []
+            for (index, instance) in instances.enumerated() {
+                guard let box = instance.box ?? masks?.box(of: index) ?? instance.tightBox else {
+                    throw AnnotationFault(file: location, .noLabel, "instance \(index) has no pixel to box").error
+                }
+                boxes?.append(box)
+            }
+        }
+        let points = havePoints && !instances.isEmpty ? instances.map(\.points) : nil
+        return Sample(id: id, image: image, instances: masks, boxes: boxes, points: points)
+    }
+
+    private func painted(width: Int, height: Int, location: String) throws(DatasetError) -> InstanceMasks {
+        let bytes = instances.count * height * ((width + 63) / 64) * 8
+        guard bytes <= Self.maskByteLimit else {
+            throw DatasetError(
+                .unreadableFile, at: location,
+                "\(instances.count) masks of \(width)x\(height) pixels would take \(bytes >> 20) MiB",
+                remedy: "use smaller images or fewer annotations for each")
+        }
+        var masks = InstanceMasks(count: instances.count, width: width, height: height)
+        do throws(ShapeFault) {
+            for (index, instance) in instances.enumerated() {
+                for mask in instance.masks { try masks.formUnion(of: index, with: mask) }
+            }
+        } catch {
+            throw AnnotationFault(file: location, error.rule, error.found).error
+        }
+        return masks
+    }
+}
+
+extension InstanceLabel {
+    /// Whether it has a mask without a pixel.
+    var isEmptyMask: Bool { !masks.isEmpty && masks.allSatisfy { $0.area == 0 } }
+
+    /// The tight rectangle around the masks; nil if there is no pixel.
+    var tightBox: Box? {
+        masks.compactMap(\.box).reduce(nil) { box, other in
+            guard let box else { return other }
+            return Box(
+                x0: min(box.x0, other.x0), y0: min(box.y0, other.y0), x1: max(box.x1, other.x1),
+                y1: max(box.y1, other.y1))
+        }
+    }
+}
+
+/// An image that turns out to be of another size than its annotations say.
+func sizeMismatch(_ path: String, is size: (width: Int, height: Int), not expected: (width: Int, height: Int))
+    -> DatasetError
+{
+    let isTurned = size.width == expected.height && size.height == expected.width
+    return DatasetError(
+        .sizeMismatch, at: path,
+        "is \(size.width)x\(size.height) but its annotations are for \(expected.width)x\(expected.height)",
+        remedy: isTurned ? "try the other value of data.exif" : "use the image that was annotated")
+}

@@ -1,0 +1,249 @@
+import Imaging
+
+/// Images listed one a line in a JSON Lines file, in its order.
+///
+/// The file is `root/manifest.jsonl` or what `data.annotations` says; paths are relative to it. A line is an object with
+/// `image` and any of `boxes` ([x0, y0, x1, y1] each), `points` (for each instance a list of [x, y, 1 or 0]), `polygons` (for
+/// each instance a list of [x, y, x, y, ...]) or `mask` (a label image, read as in the folder layout), `width` and `height`.
+/// Lists of one line describe the same instances in the same order; an image without labels is allowed.
+public struct ManifestDataset: SegmentationDataset {
+    /// One line.
+    private struct Entry: Sendable {
+        let id: String
+        let image: String
+        let number: Int
+        let range: Range<Int>
+    }
+
+    private let folder: AnnotatedFolder
+    private let file: AnnotationFile
+    /// The manifest's folder below the root.
+    private let base: String
+    private let binariseThreshold: UInt8?
+    private let entries: [Entry]
+
+    /// Reads the manifest without opening an image. Throws `DatasetError` at its first error, or if it lists no image.
+    public init(_ options: DatasetOptions) throws(DatasetError) {
+        let folder = try AnnotatedFolder(options)
+        var report = AnnotationReport(stoppingAtFirstError: true)
+        do throws(AnnotationFault) {
+            try self.init(options, folder, &report)
+        } catch {
+            throw error.error
+        }
+        guard !entries.isEmpty else {
+            throw DatasetError(.emptyDataset, at: file.path, "lists no image", remedy: "use another manifest")
+        }
+    }
+
+    public var count: Int { entries.count }
+
+    public func id(_ index: Int) -> String { entries[index].id }
+
+    public func sample(_ index: Int) throws -> Sample {
+        let line = try line(index)
+        let image = try folder.image(entries[index].image)
+        let size = (image.width, image.height)
+        let labels = try labels(line, index, size: size)
+        guard let mask = line.mask else {
+            return try labels.sample(
+                id: id(index), image: image, location: location(index), isLabelled: line.polygons != nil)
+        }
+        let masks = try masks(mask, line, index, size: size)
+        return Sample(
+            id: id(index), image: image, instances: masks,
+            boxes: line.boxes == nil ? nil : labels.instances.compactMap(\.box), points: line.points)
+    }
+
+    /// The number of instances that the sample would have; reads a label image, but of the image only the header.
+    public func instanceCount(_ index: Int) throws -> Int {
+        let line = try line(index)
+        let size = try folder.size(entries[index].image)
+        let labels = try labels(line, index, size: size)
+        if let mask = line.mask { return try masks(mask, line, index, size: size).count }
+        return try labels.count(location: location(index))
+    }
+
+    private func location(_ index: Int) -> String { "\(file.path): line \(entries[index].number)" }
+
+    /// The image's name and the sizes of the image and its line in bytes.
+    public func fingerprint(_ index: Int) -> String {
+        "\(id(index)) \(folder.byteCount(entries[index].image))+\(entries[index].range.count)"
+    }
+
+    private func line(_ index: Int) throws(DatasetError) -> ManifestLine {
+        do throws(AnnotationFault) {
+            try file.checkUnchanged()
+            let entry = entries[index]
+            return try ManifestLine(file, entry.range, record: "line \(entry.number)") {
+                fault throws(AnnotationFault) in throw fault
+            }
+        } catch {
+            throw error.error
+        }
+    }
+
+    /// The instances of a line, its label image left aside, in an image of this size, which is checked.
+    private func labels(
+        _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
+    ) throws(DatasetError) -> InstanceLabels {
+        if let width = line.width, let height = line.height, size != (width, height) {
+            throw sizeMismatch(folder.path(entries[index].image), is: size, not: (width, height))
+        }
+        do throws(ShapeFault) {
+            return try line.labels(width: size.width, height: size.height) { warning in _ = warning }
+        } catch {
+            throw AnnotationFault(file: location(index), error.rule, error.found).error
+        }
+    }
+
+    /// The masks of a line's label image, as many as the line has other labels.
+    private func masks(
+        _ mask: String, _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
+    ) throws -> InstanceMasks {
+        let relative = RelativePath.resolve(mask, from: base) ?? mask
+        let masks = try folder.read(relative) { path in
+            if let binariseThreshold {
+                return InstanceMasks(try ImageFile.decode(path: path, followingLinks: false), above: binariseThreshold)
+            }
+            let labels = try LabelFile.decode(path: path, followingLinks: false)
+            let bytes = InstanceMasks.distinctLabels(labels) * labels.width * labels.height / 8
+            guard bytes <= 1 << 30 else {
+                throw DatasetError(
+                    .unreadableFile, at: path, "its values as instance numbers would take \(bytes >> 20) MiB of masks",
+                    remedy: "give instance numbers, or set data.binarise for an intensity image")
+            }
+            return InstanceMasks(labels: labels)
+        }
+        guard (masks.width, masks.height) == size else {
+            throw sizeMismatch(folder.path(relative), is: (masks.width, masks.height), not: size)
+        }
+        for (name, count) in [("boxes", line.boxes?.count), ("points", line.points?.count)] {
+            guard let count, count != masks.count else { continue }
+            throw AnnotationFault(
+                file: location(index), .labelCount, "\(masks.count) instances in '\(mask)' but \(count) in '\(name)'"
+            ).error
+        }
+        return masks
+    }
+}
+
+// Reading and checking the whole manifest.
+extension ManifestDataset {
+    /// Checks every line and, by their headers, the images; notes every fault.
+    ///
+    /// - Parameter limit: Faults that the report keeps; more are counted.
+    public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
+        let folder = try AnnotatedFolder(options).withoutRetries()
+        var report = AnnotationReport(limit: limit)
+        do throws(AnnotationFault) {
+            let dataset = try ManifestDataset(options, folder, &report)
+            for (index, entry) in dataset.entries.enumerated() {
+                guard let line = try? dataset.line(index) else { continue }
+                let record = "line \(entry.number)"
+                var size: (width: Int, height: Int)?
+                try report.add(image: entry.image, in: folder, dataset.file.path, record) { width, height in
+                    size = (width, height)
+                    guard let wide = line.width, let high = line.height, (wide, high) != (width, height) else {
+                        return nil
+                    }
+                    return (wide, high)
+                }
+                guard let size else { continue }
+                try dataset.check(line, size: size, record: record, &report)
+            }
+        } catch {
+            try? report.add(error)
+        }
+        return report
+    }
+
+    private func check(
+        _ line: ManifestLine, size: (width: Int, height: Int), record: String, _ report: inout AnnotationReport
+    ) throws(AnnotationFault) {
+        var faults: [ShapeFault] = []
+        do throws(ShapeFault) {
+            let labels = try line.labels(width: size.width, height: size.height) { faults.append($0) }
+            if let problem = labels.problem { faults.append(problem) }
+        } catch {
+            faults.append(error)
+        }
+        for fault in faults {
+            try report.add(AnnotationFault(file: file.path, record: record, fault.rule, fault.found))
+        }
+        if let mask = line.mask {
+            try report.add(image: RelativePath.resolve(mask, from: base) ?? mask, in: folder, file.path, record) {
+                ($0, $1) == size ? nil : size
+            }
+        }
+    }
+
+    private init(
+        _ options: DatasetOptions, _ folder: AnnotatedFolder, _ report: inout AnnotationReport
+    ) throws(AnnotationFault) {
+        let name = options.annotations ?? "manifest.jsonl"
+        self.folder = folder
+        binariseThreshold = options.binariseThreshold
+        file = try AnnotationFile(folder.path(name))
+        base = name.split(separator: "/").dropLast().joined(separator: "/")
+        var entries: [Entry] = []
+        var numbers: [String: Int] = [:]
+        for (number, range) in try file.lines() {
+            let record = "line \(number)"
+            do throws(AnnotationFault) {
+                let line = try ManifestLine(file, range, record: record) { fault throws(AnnotationFault) in
+                    try report.add(fault)
+                }
+                for path in [line.image, line.mask].compactMap({ $0 }) where !path.isEmpty {
+                    if let problem = RelativePath.problem(path, from: base) {
+                        throw AnnotationFault(file: file.path, record: record, offset: range.lowerBound, .path, problem)
+                    }
+                }
+                guard !line.image.isEmpty, let image = RelativePath.resolve(line.image, from: base) else { continue }
+                let id = RelativePath.withoutExtension(image)
+                if let other = numbers.updateValue(number, forKey: id) {
+                    throw AnnotationFault(
+                        file: file.path, record: record, offset: range.lowerBound, .duplicateImage,
+                        "line \(other) has an image of the same name")
+                }
+                entries.append(Entry(id: id, image: image, number: number, range: range))
+            } catch {
+                try report.add(error)
+            }
+        }
+        self.entries = entries
+    }
+}
+
+extension ManifestLine {
+    /// The instances of the line in an image of this size; `warn` is told what is clipped. Throws what cannot be used.
+    fileprivate func labels(
+        width: Int, height: Int, _ warn: (ShapeFault) -> Void
+    ) throws(ShapeFault) -> InstanceLabels {
+        let count = polygons?.count ?? boxes?.count ?? points?.count ?? 0
+        var labels: [InstanceLabel] = []
+        for index in 0..<count {
+            var label = InstanceLabel()
+            if let polygons {
+                label.masks = try COCOShape.polygons(polygons[index]).encodings(width: width, height: height)
+            }
+            if let boxes {
+                if let problem = boxes[index].problem(width: width, height: height) {
+                    if problem.rule.severity == .error { throw problem }
+                    warn(problem)
+                }
+                label.box = boxes[index].clipped(width: width, height: height)
+            }
+            if let points {
+                for point in points[index] {
+                    guard point.x >= 0, point.y >= 0, point.x < Double(width), point.y < Double(height) else {
+                        throw ShapeFault(.badPoint, "the point (\(point.x), \(point.y)) lies beside the image")
+                    }
+                }
+                label.points = points[index]
+            }
+            if !label.isEmptyMask { labels.append(label) }
+        }
+        return InstanceLabels(labels)
+    }
+}

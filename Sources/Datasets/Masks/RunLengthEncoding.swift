@@ -1,0 +1,152 @@
+/// A binary mask as lengths of runs down the columns, from the left, as COCO stores it.
+///
+/// The first run is one of zeros and may be empty; runs of zeros and of ones alternate and add up to `width * height`.
+public struct RunLengthEncoding: Equatable, Sendable {
+    /// Pixels per row.
+    public let width: Int
+    /// Rows.
+    public let height: Int
+    /// The lengths of the runs.
+    public let counts: [UInt32]
+
+    /// The most pixels of a mask: every difference of two runs then fits the six characters that the text form may use.
+    public static let maximumPixels = 1 << 29 - 1
+
+    /// Creates a mask of the lengths of its runs, which are known to fit.
+    init(trusted counts: [UInt32], width: Int, height: Int) {
+        (self.width, self.height, self.counts) = (width, height, counts)
+    }
+
+    /// Creates a mask of the lengths of its runs.
+    ///
+    /// Throws `ShapeFault` if a run is negative, the mask is too large, or the runs do not add up to its pixels.
+    public init(counts: [Int], width: Int, height: Int) throws(ShapeFault) {
+        var sum = RunSum(pixels: try Self.pixels(width: width, height: height))
+        for count in counts { try sum.add(count) }
+        try sum.finish()
+        self.init(trusted: counts.map { UInt32($0) }, width: width, height: height)
+    }
+
+    /// The number of pixels of a mask of this size. Throws `ShapeFault` if it has none or too many.
+    static func pixels(width: Int, height: Int) throws(ShapeFault) -> Int {
+        guard width > 0, height > 0 else { throw ShapeFault(.badValue, "a mask of \(width)x\(height) pixels") }
+        let (pixels, overflows) = width.multipliedReportingOverflow(by: height)
+        guard !overflows, pixels <= maximumPixels else {
+            throw ShapeFault(.runLimit, "a mask of \(width)x\(height) pixels is over \(maximumPixels)")
+        }
+        return pixels
+    }
+
+    /// The number of pixels in the mask.
+    public var area: Int {
+        var area = 0
+        forEachRun { area += $1 - $0 }
+        return area
+    }
+
+    /// The tight rectangle around the mask with exclusive right and bottom edges; nil if the mask is empty.
+    public var box: Box? {
+        var (left, top, right, bottom) = (width, height, 0, 0)
+        forEachRun { start, end in
+            let (firstColumn, lastColumn) = (start / height, (end - 1) / height)
+            left = min(left, firstColumn)
+            right = max(right, lastColumn + 1)
+            if firstColumn == lastColumn {
+                top = min(top, start % height)
+                bottom = max(bottom, (end - 1) % height + 1)
+            } else {
+                // A run that goes on in the next column passes the lower edge and the upper one.
+                (top, bottom) = (0, height)
+            }
+        }
+        guard right > 0 else { return nil }
+        return Box(x0: Double(left), y0: Double(top), x1: Double(right), y1: Double(bottom))
+    }
+
+    /// Calls a function with the start and the end of every run of ones that is not empty, counted down the columns.
+    func forEachRun(_ body: (_ start: Int, _ end: Int) -> Void) {
+        var position = 0
+        for (index, count) in counts.enumerated() {
+            let end = position + Int(count)
+            if index % 2 == 1, count > 0 { body(position, end) }
+            position = end
+        }
+    }
+}
+
+/// Adds up runs and finds what is wrong with them.
+struct RunSum {
+    let pixels: Int
+    private var sum = 0
+
+    init(pixels: Int) { self.pixels = pixels }
+
+    mutating func add(_ count: Int) throws(ShapeFault) {
+        guard count >= 0 else { throw ShapeFault(.negativeRun, "a run of \(count) pixels") }
+        guard count <= pixels, sum + count <= pixels else {
+            throw ShapeFault(.runSum, "the runs add up to more than the \(pixels) pixels of the mask")
+        }
+        sum += count
+    }
+
+    func finish() throws(ShapeFault) {
+        guard sum == pixels else {
+            throw ShapeFault(.runSum, "the runs add up to \(sum) of the mask's \(pixels) pixels")
+        }
+    }
+}
+
+extension InstanceMasks {
+    /// Creates one mask per encoding; all must be as large as the masks.
+    public init(_ encodings: [RunLengthEncoding], width: Int, height: Int) throws(ShapeFault) {
+        self.init(count: encodings.count, width: width, height: height)
+        for (instance, encoding) in encodings.enumerated() { try formUnion(of: instance, with: encoding) }
+    }
+
+    /// Adds the pixels of an encoding to one mask. Throws `ShapeFault` if the sizes differ.
+    public mutating func formUnion(of instance: Int, with encoding: RunLengthEncoding) throws(ShapeFault) {
+        guard encoding.width == width, encoding.height == height else {
+            throw ShapeFault(
+                .maskSize, "the mask is \(encoding.width)x\(encoding.height), its image \(width)x\(height)")
+        }
+        let (first, stride, height) = (rowStart(instance, 0), wordsPerRow, height)
+        words.withUnsafeMutableBufferPointer { words in
+            encoding.forEachRun { start, end in
+                var position = start
+                while position < end {
+                    let (x, y) = position.quotientAndRemainder(dividingBy: height)
+                    let length = min(end - position, height - y)
+                    let bit: UInt64 = 1 << UInt64(x & 63)
+                    var word = first + y * stride + x >> 6
+                    for _ in 0..<length {
+                        words[word] |= bit
+                        word += stride
+                    }
+                    position += length
+                }
+            }
+        }
+    }
+
+    /// One mask as runs. Throws `ShapeFault` if it is larger than an encoding may be.
+    public func runLengthEncoding(of instance: Int) throws(ShapeFault) -> RunLengthEncoding {
+        _ = try RunLengthEncoding.pixels(width: width, height: height)
+        var counts: [UInt32] = []
+        var length: UInt32 = 0
+        var isInside = false
+        for x in 0..<width {
+            var word = rowStart(instance, 0) + x >> 6
+            for _ in 0..<height {
+                if (words[word] >> UInt64(x & 63) & 1 == 1) != isInside {
+                    counts.append(length)
+                    length = 0
+                    isInside.toggle()
+                }
+                length += 1
+                word += wordsPerRow
+            }
+        }
+        counts.append(length)
+        return RunLengthEncoding(trusted: counts, width: width, height: height)
+    }
+}
