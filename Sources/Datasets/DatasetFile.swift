@@ -8,7 +8,7 @@ struct DatasetFile: Sendable {
     /// Whether symbolic links may lead out of the root.
     let followsSymlinks: Bool
     /// What is done about errors that may pass.
-    var retry = ReadRetry.standard
+    var retry = ReadRetry.current
 
     /// Reads a file with a decoder, which is told the path to open; its last part is no link.
     ///
@@ -90,6 +90,9 @@ package struct ReadRetry: Sendable {
 
     /// Three more tries within 2.6 seconds.
     package static let standard = ReadRetry(delays: [0.1, 0.5, 2])
+
+    /// What data sets that are opened now do; a check of all files names what cannot be read at once.
+    @TaskLocal package static var current = standard
 
     /// Errors that servers of files give for a while. A file that was listed and is not there counts: directories are
     /// cached on clients of NFS.

@@ -52,9 +52,25 @@ public enum DatasetRegistry {
     /// One line per data set, by name.
     private static let constructors: [(name: String, open: Constructor)] = [
         ("folder", { try FolderDataset($0) }),
+        ("folder-components", { try FolderDataset($0, labels: .components) }),
+        ("folder-instances", { try FolderDataset($0, labels: .files) }),
+        ("images", { try FolderDataset($0, labels: .none) }),
         ("coco", { try COCODataset($0) }),
         ("labelme", { try LabelMeDataset($0) }),
         ("manifest", { try ManifestDataset($0) }),
+        ("camo", { try LabelledImages.camo($0) }),
+        ("chameleon", { try LabelledImages.chameleon($0) }),
+        ("coconut", { try COCODataset.coconut($0) }),
+        ("cod10k", { try LabelledImages.cod10k($0) }),
+        ("gdd", { try LabelledImages.gdd($0) }),
+        ("isic2016", { try LabelledImages.isic2016($0) }),
+        ("istd", { try LabelledImages.istd($0) }),
+        ("kvasir-seg", { try LabelledImages.kvasirSEG($0) }),
+        ("msd", { try LabelledImages.msd($0) }),
+        ("ocid", { try LabelledImages.ocid($0) }),
+        ("osd", { try LabelledImages.osd($0) }),
+        ("pascal-voc", { try LabelledImages.pascalVOC($0) }),
+        ("sa-1b", { try SA1BDataset($0) }),
     ]
 
     /// The known names, in order.

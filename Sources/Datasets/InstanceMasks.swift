@@ -29,6 +29,18 @@ public struct InstanceMasks: Equatable, Sendable {
         count * height * ((width + 63) / 64) * MemoryLayout<UInt64>.stride
     }
 
+    /// Bytes that the masks of one image may take.
+    static let byteLimit = 1 << 30
+
+    /// Throws `DatasetError` that names the label file if so many masks would take more than `byteLimit`.
+    static func checkMemory(count: Int, width: Int, height: Int, of label: String) throws(DatasetError) {
+        let bytes = byteCount(count: count, width: width, height: height)
+        guard bytes > byteLimit else { return }
+        throw DatasetError(
+            .unreadableFile, at: label, "holds \(count) instances, which would take \(bytes >> 20) MiB of masks",
+            remedy: "give instance numbers, or set data.binarise for an intensity image")
+    }
+
     /// How many different non-zero labels an image holds.
     public static func distinctLabels(_ labels: LabelImage) -> Int {
         var isUsed = [Bool](repeating: false, count: 1 << 16)

@@ -60,6 +60,23 @@ public struct Polygon: Equatable, Sendable {
     public init(vertices: [Vertex]) {
         self.vertices = vertices
     }
+
+    /// Creates a polygon from x and y of every vertex in turn.
+    init(coordinates: [Double]) {
+        vertices = stride(from: 0, to: coordinates.count - 1, by: 2).map {
+            Vertex(x: coordinates[$0], y: coordinates[$0 + 1])
+        }
+    }
+
+    /// The area inside, |sum over edges of x0 y1 - x1 y0| / 2, in square pixels; parts that overlap count twice.
+    public var area: Double {
+        var twice = 0.0
+        for (index, vertex) in vertices.enumerated() {
+            let next = vertices[(index + 1) % vertices.count]
+            twice += vertex.x * next.y - next.x * vertex.y
+        }
+        return abs(twice) / 2
+    }
 }
 
 /// One image of a data set with whatever labels the data set has for it.
@@ -76,7 +93,7 @@ public struct Sample: Sendable {
     public var boxes: [Box]?
     /// The annotated points of each instance; `nil` means points drawn from the masks.
     public var points: [[LabelledPoint]]?
-    /// One outline per instance.
+    /// One annotated outline per instance, of an instance in several pieces that of the largest; `nil` if not all have one.
     public var polygons: [Polygon]?
 
     /// Creates a sample; leave out the labels the data set does not have.

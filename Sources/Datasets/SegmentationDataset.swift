@@ -1,3 +1,5 @@
+public import Imaging
+
 /// A collection of images with labels, in a fixed order.
 ///
 /// Samples are numbered from 0 in an order that does not depend on the machine or the file system. Every method may be
@@ -12,6 +14,9 @@ public protocol SegmentationDataset: Sendable {
     /// Reads an image and its labels. Throws `DatasetError`.
     func sample(_ index: Int) throws -> Sample
 
+    /// Reads an image without a need for its labels; by default that of the sample. Throws `DatasetError`.
+    func image(_ index: Int) throws -> Image
+
     /// The number of labelled instances of an image; by default reads the sample.
     ///
     /// Throws `DatasetError`, also for an image whose file can be seen to be bad without decoding it.
@@ -19,11 +24,30 @@ public protocol SegmentationDataset: Sendable {
 
     /// What tells an image from another of the same name without reading it, on one line; by default its name.
     func fingerprint(_ index: Int) -> String
+
+    /// The numbers of the images to train on and of those to evaluate on, as the data set's authors or the WeSAM paper
+    /// cut it; `nil` if there is no custom, as it is by default.
+    var publishedSplit: (training: [Int], evaluation: [Int])? { get }
 }
 
 extension SegmentationDataset {
+    public func image(_ index: Int) throws -> Image { try sample(index).image }
     public func instanceCount(_ index: Int) throws -> Int { try sample(index).instanceCount }
     public func fingerprint(_ index: Int) -> String { id(index) }
+    public var publishedSplit: (training: [Int], evaluation: [Int])? { nil }
+
+    /// The published split of at most so many images: the first ones of both parts, in proportion.
+    ///
+    /// The share of evaluation is rounded down, but one image at least is scored if two or more are left. `nil` is no limit.
+    public func publishedSplit(limit: Int?) -> (training: [Int], evaluation: [Int])? {
+        guard let split = publishedSplit, let limit else { return publishedSplit }
+        let count = split.training.count + split.evaluation.count
+        guard limit < count else { return split }
+        var scored = limit * split.evaluation.count / max(count, 1)
+        if scored == 0, limit >= 2, !split.evaluation.isEmpty { scored = 1 }
+        let trained = min(max(limit, 0) - scored, split.training.count)
+        return (Array(split.training.prefix(trained)), Array(split.evaluation.prefix(scored)))
+    }
 }
 
 /// Some images of a data set, renumbered from 0.
@@ -42,6 +66,7 @@ public struct DatasetSubset: SegmentationDataset {
     public var count: Int { indices.count }
     public func id(_ index: Int) -> String { base.id(indices[index]) }
     public func sample(_ index: Int) throws -> Sample { try base.sample(indices[index]) }
+    public func image(_ index: Int) throws -> Image { try base.image(indices[index]) }
     public func instanceCount(_ index: Int) throws -> Int { try base.instanceCount(indices[index]) }
     public func fingerprint(_ index: Int) -> String { base.fingerprint(indices[index]) }
 }

@@ -10,10 +10,29 @@ struct ResamplingWeights {
     /// `[output position, taps]`
     private(set) var weights: [Int32] = []
 
-    /// Weights of the triangle filter, widened to the distance of the output pixels when the size shrinks.
-    init(from oldSize: Int, to newSize: Int) {
+    /// The shape of the weights around an output pixel.
+    enum Filter {
+        /// Falls linearly to 0 at the next pixel.
+        case triangle
+        /// The same weight for all that lies in the pixel.
+        case box
+
+        /// How far it reaches, in pixels.
+        var reach: Double { self == .triangle ? 1 : 0.5 }
+
+        func height(at distance: Double) -> Double {
+            switch self {
+            case .triangle: max(1 - abs(distance), 0)
+            case .box: distance > -0.5 && distance <= 0.5 ? 1 : 0
+            }
+        }
+    }
+
+    /// Weights of a filter, widened to the distance of the output pixels when the size shrinks.
+    init(from oldSize: Int, to newSize: Int, _ filter: Filter = .triangle) {
         let scale = Double(oldSize) / Double(newSize)
-        let support = max(scale, 1)  // the filter reaches one output pixel, or one input pixel, to each side
+        let stretch = max(scale, 1)  // the filter is measured in output pixels, or input pixels if they are larger
+        let support = filter.reach * stretch
         taps = Int(support.rounded(.up)) * 2 + 1
         starts.reserveCapacity(newSize)
         weights.reserveCapacity(taps * newSize)
@@ -22,7 +41,7 @@ struct ResamplingWeights {
             let first = max(Int(centre - support + 0.5), 0)
             let count = min(Int(centre + support + 0.5), oldSize) - first
             let heights = (0..<count).map { tap in
-                max(1 - abs((Double(tap + first) - centre + 0.5) * (1 / support)), 0)
+                filter.height(at: (Double(tap + first) - centre + 0.5) * (1 / stretch))
             }
             let sum = heights.reduce(0, +)
             starts.append(first)
@@ -37,9 +56,9 @@ struct ResamplingWeights {
 
 extension Image {
     /// One pass along the columns: each output row is a weighted sum of whole input rows.
-    func resampledAlongColumns(to newHeight: Int) -> Image {
+    func resampledAlongColumns(to newHeight: Int, _ filter: ResamplingWeights.Filter = .triangle) -> Image {
         if newHeight == height { return self }
-        let plan = ResamplingWeights(from: height, to: newHeight)
+        let plan = ResamplingWeights(from: height, to: newHeight, filter)
         let rowCount = width * channels
         var sums = [Int32](repeating: 0, count: rowCount)
         let result = [UInt8](unsafeUninitializedCapacity: rowCount * newHeight) { output, count in
@@ -65,9 +84,9 @@ extension Image {
 
     /// One pass along the rows, eight samples at a time: eight rows of a grey image, or two RGB rows, whose pixels
     /// then have an unused fourth channel.
-    func resampledAlongRows(to newWidth: Int) -> Image {
+    func resampledAlongRows(to newWidth: Int, _ filter: ResamplingWeights.Filter = .triangle) -> Image {
         if newWidth == width { return self }
-        let plan = ResamplingWeights(from: width, to: newWidth)
+        let plan = ResamplingWeights(from: width, to: newWidth, filter)
         let layout = LaneLayout(channels: channels)
         // The zero weights behind the last needed ones reach up to `taps` pixels beyond the row.
         var lanes = [SIMD8<Int32>](repeating: .zero, count: width + plan.taps)

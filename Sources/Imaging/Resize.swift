@@ -15,13 +15,24 @@ public enum Resize {
     /// versions always begin with rows and so differ by one level here and there in such images). Weights are 22-bit
     /// fixed-point numbers (Pillow, `src/libImaging/Resample.c`).
     public static func bilinear(_ image: Image, width: Int, height: Int) -> Image {
+        resampled(image, width: width, height: height, .triangle)
+    }
+
+    /// The mean over the box that each new pixel covers, equal to Pillow's `Image.resize((width, height), BOX)`.
+    public static func box(_ image: Image, width: Int, height: Int) -> Image {
+        resampled(image, width: width, height: height, .box)
+    }
+
+    private static func resampled(
+        _ image: Image, width: Int, height: Int, _ filter: ResamplingWeights.Filter
+    ) -> Image {
         precondition(width > 0 && height > 0, "cannot resize to \(width)x\(height)")
         precondition(image.width > 0 && image.height > 0, "cannot resize an image without pixels")
         let shrinkage = (width: image.width - width, height: image.height - height)
         if shrinkage.height > 0 && shrinkage.height > 2 * shrinkage.width {
-            return image.resampledAlongColumns(to: height).resampledAlongRows(to: width)
+            return image.resampledAlongColumns(to: height, filter).resampledAlongRows(to: width, filter)
         }
-        return image.resampledAlongRows(to: width).resampledAlongColumns(to: height)
+        return image.resampledAlongRows(to: width, filter).resampledAlongColumns(to: height, filter)
     }
 
     /// Nearest-neighbour resampling, equal to Pillow's `Image.resize((width, height), NEAREST)`.
@@ -43,6 +54,22 @@ public enum Resize {
             count = width * height
         }
         return LabelImage(width: width, height: height, labels: labels)
+    }
+
+    /// Nearest-neighbour resampling of an image, equal to Pillow's `Image.resize((width, height), NEAREST)`.
+    public static func nearest(_ image: Image, width: Int, height: Int) -> Image {
+        precondition(width > 0 && height > 0, "cannot resize to \(width)x\(height)")
+        precondition(image.width > 0 && image.height > 0, "cannot resize an image without pixels")
+        let columns = nearestPositions(from: image.width, to: width)
+        var pixels: [UInt8] = []
+        pixels.reserveCapacity(width * height * image.channels)
+        for row in nearestPositions(from: image.height, to: height) {
+            for column in columns {
+                let first = (row * image.width + column) * image.channels
+                pixels.append(contentsOf: image.pixels[first..<first + image.channels])
+            }
+        }
+        return Image(width: width, height: height, channels: image.channels, pixels: pixels)
     }
 
     /// The input position for each output position; the sum is accumulated as Pillow does, whose rounding it shares.

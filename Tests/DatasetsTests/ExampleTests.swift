@@ -103,29 +103,55 @@ struct RectangleDataset: SegmentationDataset {
         let example = try preparation().evaluationExample(1, kinds: [.box, .point])
         #expect(example.prompts.map(\.kind) == [.box, .point])
         #expect(example.prompts[0].boxes?.rows(0..<1).elements == [1, 3.5, 6, 6.5])
-        #expect(example.masks.count == 4 && example.originalMasks.count == 4)
-        #expect((example.masks.width, example.originalMasks.width) == (20, 40))
+        let (masks, originals) = (try #require(example.masks), try #require(example.originalMasks))
+        #expect(masks.count == 4 && originals.count == 4 && example.count == 4)
+        #expect((masks.width, originals.width) == (20, 40))
         let again = try preparation().evaluationExample(1, kinds: [.point])
         #expect(example.prompts[1].points?.elements == again.prompts[0].points?.elements)
         let points = try #require(again.prompts[0].points)
         for instance in 0..<4 {
             for point in 0..<10 {
                 let place = (instance * 10 + point) * 2
-                #expect(example.masks[instance, x: Int(points[place]), y: Int(points[place + 1])] == (point < 5))
+                #expect(masks[instance, x: Int(points[place]), y: Int(points[place + 1])] == (point < 5))
             }
         }
     }
 
-    @Test func boxesWithoutMasksTrainButDoNotEvaluate() throws {
+    /// Boxes alone give box prompts, and something to hold a prediction against.
+    @Test func boxesWithoutMasksAreTakenAsTheyAre() throws {
         var dataset = RectangleDataset()
         dataset.hasMasks = false
         #expect(try preparation(dataset).trainingExample(request(0)).prompts.count == 4)
-        #expect(throws: DatasetError.self) { try preparation(dataset).evaluationExample(0) }
+        let example = try preparation(dataset).evaluationExample(0)
+        #expect(example.masks == nil && example.originalMasks == nil && example.count == 4 && example.points == nil)
+        #expect(example.boxes?[1] == Box(x0: 3, y0: 3, x1: 13, y1: 9))
         #expect(throws: DatasetError.self) {
             try preparation(dataset, PromptOptions(kind: .point)).trainingExample(request(0))
         }
         #expect(throws: DatasetError.self) {
-            try preparation(RectangleDataset(), PromptOptions(kind: .coarse)).trainingExample(request(0))
+            try preparation(dataset, PromptOptions(kind: .coarse)).trainingExample(request(0))
         }
+        let needy = ExamplePreparation(
+            dataset: dataset, preprocessing: Preprocessing(kind: .wesam, side: 20), prompts: PromptOptions(kind: .box),
+            keepsMasks: true, seed: 4)
+        #expect(throws: DatasetError.self) { try needy.trainingExample(request(0)) }
+    }
+
+    @Test func methodsThatAskForMasksGetThoseOfThePromptedInstances() throws {
+        let needy = ExamplePreparation(
+            dataset: RectangleDataset(), preprocessing: Preprocessing(kind: .wesam, side: 20),
+            prompts: PromptOptions(kind: .box, maximumInstances: 3), keepsMasks: true, seed: 4)
+        let example = try needy.trainingExample(request(2))
+        let (masks, boxes) = (try #require(example.masks), try #require(example.prompts.boxes))
+        #expect(masks.count == 3)
+        for instance in 0..<3 {
+            let own = try #require(masks.box(of: instance))
+            let row = boxes.rows(instance..<instance + 1).elements.map { Double($0) }
+            #expect(abs(own.x0 - row[0]) <= 1 && abs(own.y1 - row[3]) <= 1)
+        }
+        #expect(try preparation().trainingExample(request(2)).masks == nil)
+        let again = try needy.trainingExample(request(2, epoch: 1))
+        var (first, second) = (example.random, again.random)
+        #expect(first.next() != second.next())
     }
 }

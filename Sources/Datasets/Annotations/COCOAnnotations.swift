@@ -139,8 +139,13 @@ public struct COCOAnnotations: Sendable {
     ///
     /// Reads the file. Throws `DatasetError` if it was changed since it was opened.
     public func outline(_ annotation: Int) throws(DatasetError) -> [RunLengthEncoding] {
+        try label(annotation).masks
+    }
+
+    /// An annotation's outline, masks and largest polygon, without its box. Throws as `outline(_:)` does.
+    func label(_ annotation: Int) throws(DatasetError) -> InstanceLabel {
         let length = Int(columns.outlineLengths[annotation])
-        guard length > 0 else { return [] }
+        guard length > 0 else { return InstanceLabel() }
         let start = columns.outlineOffsets[annotation]
         let image = images[Int(columns.images[annotation])]
         do throws(AnnotationFault) {
@@ -153,7 +158,7 @@ public struct COCOAnnotations: Sendable {
             }
             if let shape = try COCOShape.read(&reader, note) {
                 do throws(ShapeFault) {
-                    return try shape.encodings(width: image.width, height: image.height)
+                    return try shape.label(width: image.width, height: image.height)
                 } catch {
                     note(error.rule, error.found)
                 }

@@ -120,4 +120,12 @@ enum COCOShape: Equatable {
             return [runs]
         }
     }
+    /// The masks and the largest polygon for an image of this size.
+    func label(width: Int, height: Int) throws(ShapeFault) -> InstanceLabel {
+        var label = InstanceLabel(masks: try encodings(width: width, height: height))
+        if case .polygons(let polygons) = self {
+            for polygon in polygons { label.offer(polygon: polygon) }
+        }
+        return label
+    }
 }

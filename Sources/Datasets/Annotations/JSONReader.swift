@@ -106,8 +106,10 @@ struct JSONReader: ~Copyable {
     }
 
     /// Reads an object; `member` is called after each key and its colon and must take the value.
+    ///
+    /// - Parameter limit: Keys that it may have.
     mutating func object(
-        _ member: (inout JSONReader, String) throws(AnnotationFault) -> Void
+        limit: Int = 1000, _ member: (inout JSONReader, String) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) {
         var keys: [String] = []
         try take("{")
@@ -120,7 +122,7 @@ struct JSONReader: ~Copyable {
                 throw AnnotationFault(
                     file: file.path, offset: start, .duplicateKey, "the key \(key.debugDescription) again")
             }
-            guard keys.count < 1000 else { throw fault(.syntax, "an object of more than 1000 keys") }
+            guard keys.count < limit else { throw fault(.syntax, "an object of more than \(limit) keys") }
             keys.append(key)
             try take(":")
             try member(&self, key)

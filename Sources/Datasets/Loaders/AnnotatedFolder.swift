@@ -9,9 +9,13 @@ struct AnnotatedFolder: Sendable {
     private let exif: ImageFile.ExifOrientation
 
     /// Throws `DatasetError` if the folder is not there or the options name places outside of it.
-    init(_ options: DatasetOptions) throws(DatasetError) {
-        for (key, path) in [("data.images", options.imagesFolder), ("data.annotations", options.annotations)] {
-            guard let path, let problem = RelativePath.problem(path) else { continue }
+    init(_ options: DatasetOptions, retry: ReadRetry = .current) throws(DatasetError) {
+        let places = [
+            ("data.images", options.imagesFolder), ("data.labels", options.labelsFolder),
+            ("data.annotations", options.annotations),
+        ]
+        for (key, path) in places {
+            guard let path, path != ".", let problem = RelativePath.problem(path) else { continue }
             throw DatasetError(
                 .invalidOption, at: key, problem, remedy: "name a place below the data set's folder")
         }
@@ -20,7 +24,7 @@ struct AnnotatedFolder: Sendable {
                 .missingFolder, at: options.root, "cannot be opened", remedy: "check the path and its permissions")
         }
         (root, exif) = (options.root, options.exif)
-        file = DatasetFile(realRoot: realRoot, followsSymlinks: options.followsSymlinks)
+        file = DatasetFile(realRoot: realRoot, followsSymlinks: options.followsSymlinks, retry: retry)
     }
 
     /// The same folder for a check, which names what cannot be read at once instead of trying again.
@@ -66,19 +70,45 @@ struct AnnotatedFolder: Sendable {
     }
 
     /// The names of the visible files of a folder below the root with one of the extensions, in order.
+    ///
+    /// Throws `DatasetError`, also for a folder that is a link out of the root where those are not followed.
     func names(in folder: String, extensions: [String]) throws(DatasetError) -> [String] {
-        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path(folder)) else {
-            throw DatasetError(
-                .missingFolder, at: path(folder), "cannot be listed",
-                remedy: "check the path, the layout and its permissions")
+        try entries(of: folder).filter { name in
+            let parts = name.split(separator: ".", omittingEmptySubsequences: false)
+            return parts.count > 1 && extensions.contains(parts[parts.count - 1].lowercased())
         }
-        return
-            names
-            .filter { name in
-                let parts = name.split(separator: ".", omittingEmptySubsequences: false)
-                return !name.hasPrefix(".") && parts.count > 1
-                    && extensions.contains(parts[parts.count - 1].lowercased())
-            }
-            .sorted { $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars) }
+    }
+
+    /// The names of the visible folders in a folder below the root, in order. Throws as `names(in:extensions:)` does.
+    func folders(in folder: String) throws(DatasetError) -> [String] {
+        try entries(of: folder).filter { isFolder(folder.isEmpty ? $0 : folder + "/" + $0) }
+    }
+
+    /// Whether there is a folder of that name below the root.
+    func isFolder(_ relative: String) -> Bool {
+        var isDirectory: ObjCBool = false
+        return FileManager.default.fileExists(atPath: path(relative), isDirectory: &isDirectory)
+            && isDirectory.boolValue
+    }
+
+    /// Whether there is anything of that name below the root.
+    func exists(_ relative: String) -> Bool { DatasetFile.byteCount(path(relative)) != nil }
+
+    private func entries(of folder: String) throws(DatasetError) -> [String] {
+        let path = folder.isEmpty ? root : path(folder)
+        if let real = DatasetFile.realPath(path), !file.followsSymlinks,
+            !DatasetFile.isInside(real + "/", file.realRoot)
+        {
+            throw DatasetError(
+                .outsideRoot, at: path, "is a link to \(real), outside the data set",
+                remedy: "copy the folder there, or set data.followSymlinks=true")
+        }
+        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+            throw DatasetError(
+                .missingFolder, at: path, "cannot be listed", remedy: "check the path, the layout and its permissions")
+        }
+        return names.filter { !$0.hasPrefix(".") }.sorted {
+            $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars)
+        }
     }
 }

@@ -38,6 +38,9 @@ public struct COCODataset: SegmentationDataset {
 
     public var count: Int { annotations.images.count }
 
+    /// Six images for training to one for evaluation, in order, as WeSAM cuts val2017.
+    public var publishedSplit: (training: [Int], evaluation: [Int])? { KToOneSplit(k: 6).apply(count: count) }
+
     public func id(_ index: Int) -> String { RelativePath.withoutExtension(annotations.images[index].fileName) }
 
     public func sample(_ index: Int) throws -> Sample {
@@ -82,13 +85,13 @@ public struct COCODataset: SegmentationDataset {
                 if annotation.isCrowd { continue }
                 let size = annotations.boxSize(number)
                 if annotation.box != nil, size.width == 0 || size.height == 0 { continue }
-                let label = InstanceLabel(
-                    masks: try annotations.outline(number),
-                    box: annotation.box?.clipped(width: record.width, height: record.height))
+                var label = try annotations.label(number)
+                label.box = annotation.box?.clipped(width: record.width, height: record.height)
                 if !label.isEmptyMask { labels.append(label) }
             case .released:
                 if labels.count == Self.releasedLimit { return InstanceLabels(labels) }
-                let label = InstanceLabel(masks: try annotations.outline(number), box: annotation.box)
+                var label = try annotations.label(number)
+                label.box = annotation.box
                 let size = annotations.boxSize(number)
                 if size.width == 0 || (size.height == 0 && Self.pixels(label.masks) < 100) { continue }
                 labels.append(label)

@@ -8,23 +8,23 @@ struct InstanceLabel: Equatable {
     var box: Box?
     /// Annotated points.
     var points: [LabelledPoint] = []
+    /// The largest of the annotated polygons; nil if it has none.
+    var polygon: Polygon?
 }
 
 /// The labels of the instances of one image.
 ///
 /// A sample's lists describe the same instances, so it has the kinds of label that all instances have: masks if each has one;
-/// boxes if each has one or a mask to take it from; points if each has some.
+/// boxes if each has one or a mask to take it from; points if each has some; polygons if each has one.
 struct InstanceLabels: Equatable {
     var instances: [InstanceLabel]
 
     init(_ instances: [InstanceLabel]) { self.instances = instances }
 
-    /// Bytes that the masks of one image may take.
-    private static let maskByteLimit = 1 << 30
-
     var haveMasks: Bool { instances.allSatisfy { !$0.masks.isEmpty } }
     var haveBoxes: Bool { instances.allSatisfy { $0.box != nil || !$0.masks.isEmpty } }
     var havePoints: Bool { instances.allSatisfy { !$0.points.isEmpty } }
+    private var havePolygons: Bool { instances.allSatisfy { $0.polygon != nil } }
 
     /// What is wrong with the labels as a whole: no kind that all instances have, or kinds that only some have.
     var problem: ShapeFault? {
@@ -72,12 +72,13 @@ struct InstanceLabels: Equatable {
             }
         }
         let points = havePoints && !instances.isEmpty ? instances.map(\.points) : nil
-        return Sample(id: id, image: image, instances: masks, boxes: boxes, points: points)
+        let polygons = havePolygons && !instances.isEmpty ? instances.compactMap(\.polygon) : nil
+        return Sample(id: id, image: image, instances: masks, boxes: boxes, points: points, polygons: polygons)
     }
 
     private func painted(width: Int, height: Int, location: String) throws(DatasetError) -> InstanceMasks {
-        let bytes = instances.count * height * ((width + 63) / 64) * 8
-        guard bytes <= Self.maskByteLimit else {
+        let bytes = InstanceMasks.byteCount(count: instances.count, width: width, height: height)
+        guard bytes <= InstanceMasks.byteLimit else {
             throw DatasetError(
                 .unreadableFile, at: location,
                 "\(instances.count) masks of \(width)x\(height) pixels would take \(bytes >> 20) MiB",
@@ -96,6 +97,12 @@ struct InstanceLabels: Equatable {
 }
 
 extension InstanceLabel {
+    /// Keeps a polygon if it is larger than the one at hand.
+    mutating func offer(polygon coordinates: [Double]) {
+        let other = Polygon(coordinates: coordinates)
+        if polygon.map({ other.area > $0.area }) ?? true { polygon = other }
+    }
+
     /// Whether it has a mask without a pixel.
     var isEmptyMask: Bool { !masks.isEmpty && masks.allSatisfy { $0.area == 0 } }
 

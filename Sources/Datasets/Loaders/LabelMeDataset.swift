@@ -165,7 +165,9 @@ extension InstanceLabel {
     {
         let numbers = shape.coordinates
         switch shape.kind {
-        case .polygon: masks.append(try PolygonRasterisation.encode(polygon: numbers, width: width, height: height))
+        case .polygon:
+            masks.append(try PolygonRasterisation.encode(polygon: numbers, width: width, height: height))
+            offer(polygon: numbers)
         case .circle:
             let radius =
                 ((numbers[2] - numbers[0]) * (numbers[2] - numbers[0])

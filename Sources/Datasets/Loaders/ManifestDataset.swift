@@ -107,12 +107,8 @@ public struct ManifestDataset: SegmentationDataset {
                 return InstanceMasks(try ImageFile.decode(path: path, followingLinks: false), above: binariseThreshold)
             }
             let labels = try LabelFile.decode(path: path, followingLinks: false)
-            let bytes = InstanceMasks.distinctLabels(labels) * labels.width * labels.height / 8
-            guard bytes <= 1 << 30 else {
-                throw DatasetError(
-                    .unreadableFile, at: path, "its values as instance numbers would take \(bytes >> 20) MiB of masks",
-                    remedy: "give instance numbers, or set data.binarise for an intensity image")
-            }
+            try InstanceMasks.checkMemory(
+                count: InstanceMasks.distinctLabels(labels), width: labels.width, height: labels.height, of: path)
             return InstanceMasks(labels: labels)
         }
         guard (masks.width, masks.height) == size else {
@@ -225,7 +221,7 @@ extension ManifestLine {
         for index in 0..<count {
             var label = InstanceLabel()
             if let polygons {
-                label.masks = try COCOShape.polygons(polygons[index]).encodings(width: width, height: height)
+                label = try COCOShape.polygons(polygons[index]).label(width: width, height: height)
             }
             if let boxes {
                 if let problem = boxes[index].problem(width: width, height: height) {

@@ -12,6 +12,7 @@ public struct ExamplePreparation: Sendable {
     private let prompts: PromptOptions
     private let teacherKind: PromptKind?
     private let flips: WeakAugmentation.Schedule
+    private let keepsMasks: Bool
     private let seed: UInt64
 
     /// Creates a preparation for one data set.
@@ -19,10 +20,13 @@ public struct ExamplePreparation: Sendable {
     /// - Parameters:
     ///   - teacherKind: The teacher's kind of prompt in training; nil gives it the same prompts.
     ///   - flips: When the weak view's mirroring is drawn.
+    ///   - keepsMasks: True to give training examples their masks, for methods that learn from them.
     public init(
         dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions,
-        teacherKind: PromptKind? = nil, flips: WeakAugmentation.Schedule = .everyEpoch, seed: UInt64
+        teacherKind: PromptKind? = nil, flips: WeakAugmentation.Schedule = .everyEpoch, keepsMasks: Bool = false,
+        seed: UInt64
     ) {
+        self.keepsMasks = keepsMasks
         self.dataset = dataset
         self.preprocessing = preprocessing
         self.prompts = prompts
@@ -46,7 +50,9 @@ public struct ExamplePreparation: Sendable {
             seed: seed, epoch: epoch, sample: index, width: sample.image.width, height: sample.image.height)
         let strong = StrongAugmentation.apply(operations, to: sample.image)
         let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
-        let masks = sample.instances?.resized(to: frame)
+        let usesMasks = prompts.source == .simulated || keepsMasks
+        let masks = usesMasks ? sample.instances?.resized(to: frame) : nil
+        if keepsMasks && masks == nil { throw Self.withoutMasks(sample, "learn from") }
         var cap = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "instance cap")
         let instances = PromptSampling.capped(
             Self.present(sample, masks), maximum: prompts.maximumInstances, generator: &cap)
@@ -63,22 +69,19 @@ public struct ExamplePreparation: Sendable {
         }
         return TrainingExample(
             request: request, id: sample.id, flip: flip, weak: preprocessing.apply(to: sample.image),
-            strong: preprocessing.apply(to: strong), frame: frame, prompts: student, teacherPrompts: teacher)
+            strong: preprocessing.apply(to: strong), frame: frame, prompts: student, teacherPrompts: teacher,
+            masks: keepsMasks ? masks?.selecting(instances) : nil,
+            random: SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "method"))
     }
 
     /// Prepares an evaluation image without augmentation and without a cap.
     ///
     /// - Parameter kinds: The kinds of prompt to make; by default the one of the options.
-    /// - Throws: `DatasetError`, also if the data set has no masks.
+    /// - Throws: `DatasetError`.
     public func evaluationExample(_ index: Int, kinds: [PromptKind]? = nil) throws -> EvaluationExample {
         let sample = try dataset.sample(index)
-        guard let original = sample.instances else {
-            throw DatasetError(
-                .unavailablePrompt, at: sample.id, "has no masks to evaluate against",
-                remedy: "evaluate on a data set with masks")
-        }
         let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
-        let masks = original.resized(to: frame)
+        let masks = sample.instances?.resized(to: frame)
         let instances = Self.present(sample, masks)
         let prompts = try (kinds ?? [self.prompts.kind]).map { kind in
             var options = self.prompts
@@ -88,10 +91,24 @@ public struct ExamplePreparation: Sendable {
                 for: sample, modelMasks: masks, instances: instances, frame: frame, options: options,
                 generator: &points)
         }
+        let boxes =
+            sample.boxes
+            ?? sample.polygons.flatMap { polygons -> [Box]? in
+                let bounds = polygons.compactMap(\.bounds)
+                return bounds.count == polygons.count ? bounds : nil
+            }
         return EvaluationExample(
             sampleIndex: index, id: sample.id, image: sample.image, input: preprocessing.apply(to: sample.image),
-            frame: frame, prompts: prompts, masks: masks.selecting(instances),
-            originalMasks: original.selecting(instances))
+            frame: frame, prompts: prompts, count: instances.count, masks: masks?.selecting(instances),
+            originalMasks: sample.instances?.selecting(instances),
+            boxes: boxes.map { all in instances.map { all[$0] } },
+            points: sample.points.map { all in instances.map { all[$0] } })
+    }
+
+    private static func withoutMasks(_ sample: Sample, _ purpose: String) -> DatasetError {
+        DatasetError(
+            .unavailablePrompt, at: sample.id, "has no masks to \(purpose)",
+            remedy: "take a data set with masks, or a method that learns from weak labels")
     }
 
     /// The instances that still have a pixel in the model frame; all of them if there are no masks.

@@ -19,6 +19,10 @@ public struct TrainingExample: Sendable {
     public let prompts: Prompts
     /// Other prompts of the same instances for the teacher and the anchor; nil where they take the student's.
     public let teacherPrompts: Prompts?
+    /// The true masks of the prompted instances in the model frame where they were asked for, `[n, S, S]`.
+    public let masks: InstanceMasks?
+    /// What a method draws from in this step, keyed by seed, epoch and image.
+    public let random: SeededGenerator
 
     /// The image's number in the training set.
     public var sampleIndex: Int { request.sampleIndex }
@@ -38,8 +42,14 @@ public struct EvaluationExample: Sendable {
     public let frame: ModelFrame
     /// The prompts of the same instances, one entry per kind asked for; empty if every instance vanished when resized.
     public let prompts: [Prompts]
-    /// The true masks of the prompted instances in the model frame, `[n, S, S]`.
-    public let masks: InstanceMasks
+    /// The number n of prompted instances.
+    public let count: Int
+    /// The true masks of the prompted instances in the model frame, `[n, S, S]`; nil where the image has none.
+    public let masks: InstanceMasks?
     /// The true masks of the same instances at the original resolution, `[n, H, W]`.
-    public let originalMasks: InstanceMasks
+    public let originalMasks: InstanceMasks?
+    /// The annotated boxes of the same instances in the original image, where there are any.
+    public let boxes: [Box]?
+    /// The annotated points of the same instances in the original image, where there are any.
+    public let points: [[LabelledPoint]]?
 }

@@ -61,6 +61,30 @@ public struct ModelFrame: Equatable, Sendable {
             x: point.x * scaleX + Double(left), y: point.y * scaleY + Double(top), isForeground: point.isForeground)
     }
 
+    /// What a mask prompt says inside of the mask, its negative outside: about the size of SAM's own low-resolution logits.
+    public static let maskPromptLogit: Float = 10
+
+    /// A mask prompt: each cell of a grid over the whole frame takes the place of the original image under its centre.
+    ///
+    /// - Parameters:
+    ///   - side: m, cells on a side of the grid.
+    ///   - isInside: Whether a place of the original image, on the axes of `Box`, is in the mask.
+    /// - Returns: +-10, `[m, m]`; padding is outside.
+    public func maskPrompt(side grid: Int, isInside: (_ x: Double, _ y: Double) -> Bool) -> [Float] {
+        let cell = Double(side) / Double(grid)
+        var values = [Float](repeating: -Self.maskPromptLogit, count: grid * grid)
+        for row in 0..<grid {
+            let y = ((Double(row) + 0.5) * cell - Double(top)) / scaleY
+            guard y >= 0, y < Double(originalHeight) else { continue }
+            for column in 0..<grid {
+                let x = ((Double(column) + 0.5) * cell - Double(left)) / scaleX
+                guard x >= 0, x < Double(originalWidth), isInside(x, y) else { continue }
+                values[row * grid + column] = Self.maskPromptLogit
+            }
+        }
+        return values
+    }
+
     /// Logits of the whole frame brought back to the original image: padding cropped, then bilinear without antialias.
     ///
     /// Sample position: source = (target + 0.5) * resized / original - 0.5, limited to the image (align_corners = false).

@@ -2,8 +2,9 @@ package import Tensors
 
 /// Making prompts of weak labels.
 ///
-/// Annotated boxes and points are used where a data set has them; otherwise boxes are the tight rectangles of the masks at
-/// the original resolution (exclusive right and bottom), and points are drawn from the masks in the model frame.
+/// Simulated boxes are the data set's own where it has some, otherwise the tight rectangles of the masks at the original
+/// resolution (exclusive right and bottom); simulated points are drawn from the masks in the model frame. What is annotated
+/// is taken as it is, and a polygon stands for its box where no box is.
 package enum PromptSampling {
     /// Makes the prompts of the given instances of a sample.
     ///
@@ -19,30 +20,47 @@ package enum PromptSampling {
         switch options.kind {
         case .box:
             let boxes = try instances.map { instance -> Box in
-                guard let box = sample.boxes?[instance] ?? sample.instances?.box(of: instance) else {
-                    throw unavailable(.box, sample)
-                }
+                guard let box = box(of: sample, instance, options.source) else { throw unavailable(.box, sample) }
                 return frame.toModel(box)
             }
             return Prompts(boxes: boxes)
         case .point:
-            if let points = sample.points {
-                return Prompts(points: instances.map { points[$0].map(frame.toModel) })
+            if options.source == .simulated, let masks = modelMasks {
+                return Prompts(
+                    points: instances.map { draw(from: masks, instance: $0, options: options, generator: &generator) })
             }
-            guard let masks = modelMasks else { throw unavailable(.point, sample) }
-            return Prompts(
-                points: instances.map { draw(from: masks, instance: $0, options: options, generator: &generator) })
+            guard let points = sample.points, instances.allSatisfy({ !points[$0].isEmpty }) else {
+                throw unavailable(.point, sample)
+            }
+            return Prompts(points: instances.map { points[$0].map(frame.toModel) })
         case .coarse:
-            throw DatasetError(
-                .unavailablePrompt, at: "prompt kind coarse", "coarse prompts are not built yet",
-                remedy: "choose box or point")
+            let outlines = try instances.map { instance -> CoarseOutline in
+                guard let outline = CoarseOutline(sample, instance, options.source) else {
+                    throw unavailable(.coarse, sample)
+                }
+                return outline
+            }
+            switch options.coarse {
+            case .box: return Prompts(boxes: outlines.map { frame.toModel($0.box) }, kind: .coarse)
+            case .mask:
+                let side = options.maskSide
+                let grids = outlines.flatMap { frame.maskPrompt(side: side, isInside: $0.contains) }
+                return Prompts(masks: Tensor(grids, [outlines.count, side, side]))
+            }
         }
+    }
+
+    /// The box of an instance in the original image.
+    private static func box(of sample: Sample, _ instance: Int, _ source: PromptSource) -> Box? {
+        if let box = sample.boxes?[instance] { return box }
+        if source == .simulated, let masks = sample.instances { return masks.box(of: instance) }
+        return sample.polygons?[instance].bounds
     }
 
     private static func unavailable(_ kind: PromptKind, _ sample: Sample) -> DatasetError {
         DatasetError(
             .unavailablePrompt, at: sample.id, "its labels give no \(kind.rawValue) prompts",
-            remedy: "choose another prompt kind or add instance masks")
+            remedy: "choose another prompt kind, or prompts.source=simulated for a data set with masks")
     }
 
     /// Draws points with replacement: first from the mask, then from all other pixels of the frame, padding included.

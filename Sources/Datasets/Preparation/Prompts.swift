@@ -6,8 +6,26 @@ public enum PromptKind: String, CaseIterable, Sendable {
     case box
     /// Points on and off each instance.
     case point
-    /// A simplified outline of each instance; not built yet.
+    /// A simplified outline of each instance, given to the model as a box or as a mask.
     case coarse
+}
+
+/// Where prompts come from.
+public enum PromptSource: String, CaseIterable, Sendable {
+    /// From masks, as in the paper: tight boxes or the data set's own, points drawn on and off the mask, simplified outlines.
+    ///
+    /// Where an image has no masks its annotations are taken.
+    case simulated
+    /// From boxes, points and polygons as they were annotated; masks are not looked at.
+    case annotations
+}
+
+/// What a coarse prompt is to the model.
+public enum CoarseForm: String, CaseIterable, Sendable {
+    /// The box around the simplified outline (the released code).
+    case box
+    /// The simplified outline as a mask prompt (the paper).
+    case mask
 }
 
 /// The prompts of one image in the model frame, one row per instance.
@@ -22,10 +40,13 @@ public struct Prompts: Sendable {
     public let points: Tensor?
     /// 1 for a point on the instance, 0 for one off it, -1 for a place holder that is no point, `[n, k]`.
     public let pointLabels: Tensor?
+    /// Mask logits on the model's low-resolution grid, `[n, m, m]`.
+    public let masks: Tensor?
 
-    /// Box prompts.
-    public init(boxes: [Box]) {
-        kind = .box
+    /// Box prompts; coarse ones are boxes too.
+    public init(boxes: [Box], kind: PromptKind = .box) {
+        self.kind = kind
+        masks = nil
         count = boxes.count
         let corners = boxes.flatMap { [Float($0.x0), Float($0.y0), Float($0.x1), Float($0.y1)] }
         self.boxes = Tensor(corners, [boxes.count, 4])
@@ -37,7 +58,7 @@ public struct Prompts: Sendable {
     public init(points rows: [[LabelledPoint]]) {
         kind = .point
         count = rows.count
-        boxes = nil
+        (boxes, masks) = (nil, nil)
         let longest = rows.map(\.count).max() ?? 0
         var coordinates: [Float] = []
         var labels: [Float] = []
@@ -54,6 +75,14 @@ public struct Prompts: Sendable {
         points = Tensor(coordinates, [rows.count, longest, 2])
         pointLabels = Tensor(labels, [rows.count, longest])
     }
+
+    /// Coarse outlines as mask prompts. // [n, m, m]
+    public init(masks: Tensor) {
+        kind = .coarse
+        count = masks.shape[0]
+        (boxes, points, pointLabels) = (nil, nil, nil)
+        self.masks = masks
+    }
 }
 
 /// How prompts are made from labels.
@@ -66,9 +95,19 @@ public struct PromptOptions: Equatable, Sendable {
     public var negativePoints: Int
     /// The largest number of instances of a training image; evaluation has no cap.
     public var maximumInstances: Int
+    /// Where prompts come from.
+    public var source: PromptSource
+    /// What a coarse prompt is to the model.
+    public var coarse: CoarseForm
+    /// Side m of the grid of mask prompts: four times the side of the image embedding.
+    public var maskSide: Int
 
     /// Creates options; the defaults are WeSAM's.
-    public init(kind: PromptKind, positivePoints: Int = 5, negativePoints: Int = 5, maximumInstances: Int = 40) {
+    public init(
+        kind: PromptKind, positivePoints: Int = 5, negativePoints: Int = 5, maximumInstances: Int = 40,
+        source: PromptSource = .simulated, coarse: CoarseForm = .box, maskSide: Int = 256
+    ) {
+        (self.source, self.coarse, self.maskSide) = (source, coarse, maskSide)
         self.kind = kind
         self.positivePoints = positivePoints
         self.negativePoints = negativePoints

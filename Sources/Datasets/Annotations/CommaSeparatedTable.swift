@@ -1,0 +1,66 @@
+/// A text file of rows with commas between their values, the names of its columns in the first.
+///
+/// Values cannot contain a comma or quotation marks: the lists of paths that are read need none, and a stray one is a fault.
+struct CommaSeparatedTable {
+    /// One row.
+    struct Row: Equatable {
+        /// The number of its line, from 1.
+        var line: Int
+        /// The values of the columns that were asked for.
+        var values: [String]
+    }
+
+    let rows: [Row]
+
+    private static let longestLine = 1 << 16
+
+    /// Reads the columns of the given names. Throws a fault of the first bad row.
+    init(_ file: AnnotationFile, columns: [String]) throws(AnnotationFault) {
+        var places: [Int] = []
+        var width = 0
+        var rows: [Row] = []
+        for (line, range) in try file.lines() {
+            let values = try Self.values(file, line, range)
+            func fault(_ rule: AnnotationRule, _ found: String) -> AnnotationFault {
+                AnnotationFault(file: file.path, record: "line \(line)", offset: range.lowerBound, rule, found)
+            }
+            if places.isEmpty {
+                for column in columns {
+                    guard let place = values.firstIndex(of: column) else {
+                        throw fault(.missingKey, "no column '\(column)'")
+                    }
+                    places.append(place)
+                }
+                width = values.count
+                continue
+            }
+            guard values.count == width else {
+                throw fault(.labelCount, "\(values.count) values where the first line has \(width)")
+            }
+            rows.append(Row(line: line, values: places.map { values[$0] }))
+        }
+        guard !places.isEmpty else { throw AnnotationFault(file: file.path, .missingKey, "no line with column names") }
+        self.rows = rows
+    }
+
+    private static func values(
+        _ file: AnnotationFile, _ line: Int, _ range: Range<Int>
+    ) throws(AnnotationFault) -> [String] {
+        func fault(_ rule: AnnotationRule, _ found: String) -> AnnotationFault {
+            AnnotationFault(file: file.path, record: "line \(line)", offset: range.lowerBound, rule, found)
+        }
+        guard range.count <= longestLine else { throw fault(.syntax, "a line of \(range.count) bytes") }
+        let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: range.count, alignment: 1)
+        defer { buffer.deallocate() }
+        let count = try file.read(into: buffer, at: range.lowerBound)
+        guard var text = String(validating: buffer.prefix(count), as: UTF8.self) else {
+            throw fault(.text, "text that is not UTF-8")
+        }
+        // A file with carriage returns has one before the end of every line; that pair is one Character.
+        if text.unicodeScalars.last == "\r" { text.unicodeScalars.removeLast() }
+        guard !text.contains("\"") else { throw fault(.syntax, "a quotation mark") }
+        return text.split(separator: ",", omittingEmptySubsequences: false).map {
+            String($0.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+        }
+    }
+}

@@ -1,0 +1,85 @@
+import Foundation
+
+// The findings as a text for people.
+extension DatasetFindings {
+    /// What was found, aligned, then errors and warnings by kind.
+    ///
+    /// - Parameter most: Problems of each kind to list, nil for all that are kept.
+    public func report(most: Int? = 20) -> String {
+        var lines = summary.map { name, text in name.padding(toLength: 14, withPad: " ", startingAt: 0) + text }
+        for (title, isError) in [("errors", true), ("warnings", false)] {
+            let kinds = Kind.allCases.filter { $0.isError == isError && count($0) > 0 }
+            if kinds.isEmpty { continue }
+            lines.append("")
+            lines.append("\(title): \(isError ? errors : warnings)")
+            for kind in kinds {
+                lines.append("  \(kind.rawValue): \(count(kind))")
+                let problems = problems(kind)
+                let shown = min(most ?? problems.count, problems.count)
+                lines += problems[..<shown].map { "    " + $0 }
+                if shown < problems.count { lines.append("    and \(problems.count - shown) more") }
+            }
+        }
+        lines.append("")
+        lines.append(verdict)
+        return lines.joined(separator: "\n")
+    }
+
+    private var verdict: String {
+        let noted = warnings == 0 ? "" : ", \(Self.number(warnings, "warning"))"
+        if isUsable { return "usable: no errors\(noted)" }
+        return "not usable as it is: \(Self.number(errors, "error"))\(noted)"
+    }
+
+    private var summary: [(String, String)] {
+        var rows = [("data set", "\(root), format \(format)")]
+        let left = imagesLeftOut > 0 ? "; \(imagesLeftOut) more not looked at" : ""
+        rows.append(("images", "\(images), \(usableImages) usable\(left)"))
+        if let sizes = sizesText { rows.append(("sizes", sizes)) }
+        guard hasReadLabels else {
+            rows.append(("labels", "not read, since the data set cannot be opened"))
+            return rows
+        }
+        var kinds: [String] = []
+        for (name, count) in [("masks", imagesWith.masks), ("boxes", imagesWith.boxes), ("points", imagesWith.points)]
+        where count > 0 { kinds.append("\(name) for \(Self.number(count, "image"))") }
+        rows.append(("labels", kinds.isEmpty ? "none" : kinds.joined(separator: ", ")))
+        if let (least, median, most) = Self.spread(instances) {
+            let without = instances.count { $0 == 0 }
+            rows.append(
+                (
+                    "instances",
+                    "\(instances.reduce(0) { $0 + Int($1) }); per image \(least) to \(most), median \(median); "
+                        + "\(Self.number(without, "image")) without"
+                ))
+        }
+        if let (least, median, most) = Self.spread(areas) {
+            var text = "\(Self.percent(least)) to \(Self.percent(most)) of the image, median \(Self.percent(median))"
+            if pixels.labelled > 0 {
+                text += "; all masks \(Self.percent(Float(Double(pixels.labelled) / Double(pixels.all)))) of all pixels"
+            }
+            rows.append(("instance area", text))
+        }
+        return rows
+    }
+
+    /// The smallest, middle and largest size by the number of pixels.
+    private var sizesText: String? {
+        let sorted = sizes.sorted { ($0.x * $0.y, $0.x) < ($1.x * $1.y, $1.x) }
+        guard let first = sorted.first, let last = sorted.last else { return nil }
+        func text(_ size: SIMD2<Int32>) -> String { "\(size.x)x\(size.y)" }
+        let different = Set(sizes).count
+        if different == 1 { return "all \(text(first))" }
+        return "\(text(first)) to \(text(last)), median \(text(sorted[sorted.count / 2])); \(different) different"
+    }
+
+    private static func spread<Value: Comparable>(_ values: [Value]) -> (Value, Value, Value)? {
+        let sorted = values.sorted()
+        guard let first = sorted.first, let last = sorted.last else { return nil }
+        return (first, sorted[sorted.count / 2], last)
+    }
+
+    private static func percent(_ share: Float) -> String { String(format: "%.3g %%", 100 * share) }
+
+    private static func number(_ count: Int, _ name: String) -> String { "\(count) \(name)" + (count == 1 ? "" : "s") }
+}

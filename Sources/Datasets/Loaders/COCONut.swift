@@ -1,0 +1,16 @@
+extension COCODataset {
+    /// COCONut: COCO's images in `val2017` with annotations made anew, cut 6:1 as COCO is.
+    ///
+    /// The annotations are in `data.annotations`, or where the published archive unpacks them, or else in
+    /// `annotations/relabeled_instances_val.json`.
+    static func coconut(_ options: DatasetOptions) throws(DatasetError) -> COCODataset {
+        var options = options
+        options.imagesFolder = "val2017"
+        if options.annotations == nil {
+            let published = "coconut_dataset/annotations/annotations/relabeled_instances_val.json"
+            let isThere = try AnnotatedFolder(options).exists(published)
+            options.annotations = isThere ? published : "annotations/relabeled_instances_val.json"
+        }
+        return try COCODataset(options)
+    }
+}

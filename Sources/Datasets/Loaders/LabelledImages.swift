@@ -1,0 +1,159 @@
+import Imaging
+
+/// Images with label files beside them, the shape of most published data sets.
+///
+/// A data set of this shape states its entries in order, how their label files are read, and its split; the rest is here.
+struct LabelledImages: SegmentationDataset {
+    /// One image with its label files, by their paths below the root.
+    struct Entry: Sendable {
+        var id: String
+        var image: String
+        var labels: [String]
+        /// What is known to be wrong since the folders were listed; thrown when the image is read.
+        var fault: DatasetError?
+    }
+
+    /// What label files say.
+    struct Labels: Sendable {
+        var masks: InstanceMasks
+        /// Boxes other than the tight ones of the masks.
+        var boxes: [Box]?
+    }
+
+    /// Reads the labels of an image of this size, as large as it.
+    typealias Reading =
+        @Sendable (_ folder: AnnotatedFolder, _ entry: Entry, _ size: (width: Int, height: Int)) throws -> Labels
+
+    let folder: AnnotatedFolder
+    let entries: [Entry]
+    let publishedSplit: (training: [Int], evaluation: [Int])?
+    private let read: Reading
+
+    /// Creates a data set of entries with different names.
+    init(
+        _ folder: AnnotatedFolder, _ entries: [Entry], split: (training: [Int], evaluation: [Int])? = nil,
+        _ read: @escaping Reading
+    ) {
+        (self.folder, self.entries, self.read) = (folder, entries, read)
+        publishedSplit = split
+    }
+
+    /// Creates a data set that is cut into k images for training and one for evaluation, in order.
+    init(_ folder: AnnotatedFolder, _ entries: [Entry], k: Int, _ read: @escaping Reading) {
+        self.init(folder, entries, split: KToOneSplit(k: k).apply(count: entries.count), read)
+    }
+
+    /// Creates a data set whose authors published a training and an evaluation part.
+    init(_ folder: AnnotatedFolder, training: [Entry], evaluation: [Entry], _ read: @escaping Reading) {
+        let split = (Array(0..<training.count), Array(training.count..<training.count + evaluation.count))
+        self.init(folder, training + evaluation, split: split, read)
+    }
+
+    var count: Int { entries.count }
+
+    func id(_ index: Int) -> String { entries[index].id }
+
+    func sample(_ index: Int) throws -> Sample {
+        let entry = entries[index]
+        let image = try folder.image(entry.image)
+        if let fault = entry.fault { throw fault }
+        let labels = try read(folder, entry, (image.width, image.height))
+        return Sample(id: entry.id, image: image, instances: labels.masks, boxes: labels.boxes)
+    }
+
+    func image(_ index: Int) throws -> Image { try folder.image(entries[index].image) }
+
+    /// The number of instances that the sample would have; reads the label files, but of the image only the header.
+    func instanceCount(_ index: Int) throws -> Int {
+        let entry = entries[index]
+        let size = try folder.size(entry.image)
+        if let fault = entry.fault { throw fault }
+        return try read(folder, entry, size).masks.count
+    }
+
+    /// The image's name and the sizes of its files in bytes, as in `cells-0001 20133+410`.
+    func fingerprint(_ index: Int) -> String {
+        let entry = entries[index]
+        let labels = entry.labels.isEmpty ? ["-"] : entry.labels.map(folder.byteCount)
+        return entry.id + " " + ([folder.byteCount(entry.image)] + labels).joined(separator: "+")
+    }
+}
+
+// Listing of folders.
+extension LabelledImages {
+    /// A folder of images and a folder of label files that have the names of the images without what follows the last dot.
+    struct Part {
+        var images: String
+        var labels: String
+        var imageExtensions = ["jpg"]
+        var labelExtensions = ["png"]
+        /// What the names of the images begin with, where several parts have images of the same name.
+        var prefix = ""
+    }
+
+    /// The images of a part in order of their names; label files without an image are ignored.
+    ///
+    /// Throws `DatasetError` if a folder is missing or holds two files of the same name, or there is no image.
+    static func pairs(
+        _ part: Part, in folder: AnnotatedFolder,
+        noting note: FolderDataset.Note = { error throws(DatasetError) in throw error }
+    ) throws(DatasetError) -> [Entry] {
+        let images = try files(part.images, part.imageExtensions, in: folder)
+        let labels = try byName(
+            folder.names(in: part.labels, extensions: part.labelExtensions), part.labels, folder, noting: note)
+        let first = try byName(images, part.images, folder, noting: note)
+        return images.filter { first[RelativePath.withoutExtension($0)] == $0 }.map { name in
+            let stem = RelativePath.withoutExtension(name)
+            let label = labels[stem].map { part.labels + "/" + $0 }
+            let pattern = folder.path("\(part.labels)/\(stem).\(part.labelExtensions.joined(separator: "|"))")
+            return entry(part.prefix + stem, part.images + "/" + name, label, pattern: pattern, folder)
+        }
+    }
+
+    /// An image with its label, which is missing if nil: then `pattern` tells where it belongs.
+    static func entry(
+        _ id: String, _ image: String, _ label: String?, pattern: String, _ folder: AnnotatedFolder
+    ) -> Entry {
+        var entry = Entry(id: id, image: image, labels: label.map { [$0] } ?? [])
+        if label == nil {
+            entry.fault = DatasetError(
+                .missingLabel, at: folder.path(image), "has no label \(pattern)",
+                remedy: "add the label (all zeros if there is no instance) or remove the image")
+        }
+        return entry
+    }
+
+    /// The files of a folder of images. Throws `DatasetError` also if there is none.
+    static func files(
+        _ images: String, _ extensions: [String], in folder: AnnotatedFolder
+    ) throws(DatasetError) -> [String] {
+        let names = try folder.names(in: images, extensions: extensions)
+        guard !names.isEmpty else {
+            throw DatasetError(
+                .emptyDataset, at: folder.path(images),
+                "holds no \(extensions.map { "." + $0 }.joined(separator: " or ")) file", remedy: "put the images there"
+            )
+        }
+        return names
+    }
+
+    /// File names by what precedes their last dot; of two that have that in common the first, if `note` lets it be.
+    static func byName(
+        _ names: [String], _ place: String, _ folder: AnnotatedFolder,
+        noting note: FolderDataset.Note = { error throws(DatasetError) in throw error }
+    ) throws(DatasetError) -> [String: String] {
+        var byName: [String: String] = [:]
+        for name in names {
+            let stem = RelativePath.withoutExtension(name)
+            if let other = byName[stem] {
+                try note(
+                    DatasetError(
+                        .ambiguousName, at: folder.path(place + "/" + name), "\(other) has the same name",
+                        remedy: "remove or rename one of the two"))
+                continue
+            }
+            byName[stem] = name
+        }
+        return byName
+    }
+}
