@@ -86,14 +86,52 @@ public struct MaskDecoder: Sendable {
         let area = wanted.count * 16 * side * side
         let destination = logits.mutablePointer
         for prompt in 0..<n {
-            let rows = Tensor(
-                hyper.flatMap { $0.rows(prompt..<prompt + 1).elements }, [wanted.count, hyper[0].shape[1]])
-            let masks = upscaling(images[prompt], hyper: rows, in: workspace)
-            let raster = SubpixelKernel.raster(masks, height: side, width: side)
+            let raster = maskLogits(prompt, images[prompt], hyper, side: side, in: workspace)
             (destination + prompt * area).update(from: raster.pointer, count: area)
         }
         let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: workspace)
         return (logits, columns(wanted, of: qualities))
+    }
+
+    /// The candidates (m = 3) of those of n prompts that have one with a high enough predicted IoU; nothing is upscaled for
+    /// the others.
+    ///
+    /// - Parameters:
+    ///   - embedding: The image embedding. // [h * w, C]
+    ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
+    ///   - prompts: Embeddings of n prompts.
+    ///   - isWanted: What a candidate's predicted IoU must be.
+    ///   - body: Gets a prompt's number, its predicted IoUs and its logits, prompt by prompt. // [m], [m, 4 h, 4 w]
+    func decodeCandidates(
+        _ embedding: Tensor, position: Tensor, prompts: PromptEmbeddings, isWanted: (Float) -> Bool,
+        in workspace: Workspace, _ body: (_ prompt: Int, _ iou: [Float], _ logits: Tensor) -> Void
+    ) {
+        let n = prompts.count
+        let (tokens, images, _) = transformer.forward(
+            self.tokens(prompts), images(embedding, prompts, in: workspace), position: position, groups: n,
+            keepingResiduals: false, in: workspace)
+        let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: workspace)
+        let iou = columns(1..<hypernetworks.count, of: qualities)
+        let hyper = (1..<hypernetworks.count).map {
+            hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: workspace).0
+        }
+        let side = gridSide(embedding)
+        for prompt in 0..<n {
+            let scores = iou.rows(prompt..<prompt + 1).elements
+            // All of a prompt's candidates are upscaled together: the bits are those of `decode`, and the rows cost little.
+            guard scores.contains(where: isWanted) else { continue }
+            body(prompt, scores, maskLogits(prompt, images[prompt], hyper, side: side, in: workspace))
+        }
+    }
+
+    /// The mask logits of one prompt. // [m, 4 h, 4 w]
+    private func maskLogits(
+        _ prompt: Int, _ image: Tensor, _ hyper: [Tensor], side: Int, in workspace: Workspace
+    ) -> Tensor {
+        let rows = Tensor(hyper.flatMap { $0.rows(prompt..<prompt + 1).elements }, [hyper.count, hyper[0].shape[1]])
+        let raster = SubpixelKernel.raster(
+            upscaling(image, hyper: rows, in: workspace), height: side, width: side)
+        return raster.reshaped([hyper.count, 4 * side, 4 * side])
     }
 
     /// The tokens of n prompts. // [n t, C]

@@ -1,4 +1,4 @@
-/// A prompt that a model cannot take.
+/// A prompt that a model cannot take, or settings that mean nothing.
 public struct SegmentAnythingError: Error, CustomStringConvertible, Equatable {
     /// What is wrong.
     public enum Kind: Sendable, Equatable {
@@ -6,6 +6,8 @@ public struct SegmentAnythingError: Error, CustomStringConvertible, Equatable {
         case prompt
         /// The prompts do not fit the model.
         case size
+        /// The settings of the automatic mask generator mean nothing.
+        case settings
     }
 
     /// What is wrong.

@@ -1,0 +1,72 @@
+/// How masks of a whole image are found without prompts; the defaults are SAM's (upstream: automatic_mask_generator.py).
+public struct AutomaticMaskConfiguration: Sendable, Equatable {
+    /// Points along each side of the image; the grid has the square of it.
+    public var pointsPerSide = 32
+    /// Points the mask decoder takes at once. More take more memory, and the masks stay the same.
+    public var pointsPerBatch = 64
+    /// A candidate stays if its predicted IoU is above this; nothing is dropped at 0 or below.
+    public var predictedIoUThreshold = 0.88
+    /// A candidate stays if its stability score is at least this; nothing is dropped at 0 or below.
+    public var stabilityScoreThreshold = 0.95
+    /// How far the logit threshold is moved up and down for the stability score.
+    public var stabilityScoreOffset = 1.0
+    /// Of two masks of one crop whose boxes overlap by a higher IoU, the one with the lower predicted IoU is dropped.
+    public var boxSuppressionThreshold = 0.7
+    /// Layers of crops beside the whole image; layer L cuts it into 4^L.
+    public var cropLayers = 0
+    /// Of two masks whose boxes overlap by a higher IoU, the one from the larger crop is dropped.
+    public var cropSuppressionThreshold = 0.7
+    /// The part of the image's shorter side by which the crops of layer 1 overlap; half of it in layer 2, and so on.
+    public var cropOverlapRatio = 512.0 / 1500.0
+    /// Every layer of crops has this many times fewer points per side than the one before.
+    public var cropPointsDownscaleFactor = 1
+    /// Holes and islands of fewer pixels are filled and dropped; 0 leaves the masks as they are.
+    public var minimumRegionArea = 0
+
+    /// SAM's settings.
+    public init() {}
+
+    /// The most layers of crops: a fourth would have 256.
+    public static let maximumCropLayers = 3
+    /// The most points per side.
+    public static let maximumPointsPerSide = 1024
+
+    /// Points per side of a layer of crops; 0 is the whole image.
+    func pointsPerSide(layer: Int) -> Int {
+        var points = pointsPerSide
+        for _ in 0..<layer { points /= cropPointsDownscaleFactor }
+        return points
+    }
+
+    /// Throws `SegmentAnythingError` of kind `settings` for a value that means nothing.
+    public func validate() throws(SegmentAnythingError) {
+        func check(_ condition: Bool, _ text: @autoclosure () -> String) throws(SegmentAnythingError) {
+            if !condition { throw SegmentAnythingError(.settings, text()) }
+        }
+        try check(
+            (1...Self.maximumPointsPerSide).contains(pointsPerSide),
+            "\(pointsPerSide) points per side; give 1 to \(Self.maximumPointsPerSide)")
+        try check(pointsPerBatch > 0, "batches of \(pointsPerBatch) points; give 1 or more")
+        try check(
+            (0...Self.maximumCropLayers).contains(cropLayers),
+            "\(cropLayers) layers of crops; give 0 to \(Self.maximumCropLayers)")
+        try check(
+            cropPointsDownscaleFactor > 0,
+            "a downscale factor of \(cropPointsDownscaleFactor) for the points of crops; give 1 or more")
+        try check(
+            pointsPerSide(layer: cropLayers) > 0,
+            "no point is left in crop layer \(cropLayers); give more points per side or a smaller downscale factor")
+        try check(
+            cropOverlapRatio >= 0 && cropOverlapRatio <= 1, "a crop overlap ratio of \(cropOverlapRatio); give 0 to 1")
+        try check(
+            stabilityScoreOffset >= 0 && stabilityScoreOffset.isFinite,
+            "a stability score offset of \(stabilityScoreOffset); give 0 or more")
+        try check(minimumRegionArea >= 0, "a minimum region area of \(minimumRegionArea) pixels; give 0 or more")
+        let thresholds = [
+            predictedIoUThreshold, stabilityScoreThreshold, boxSuppressionThreshold, cropSuppressionThreshold,
+        ]
+        try check(
+            thresholds.allSatisfy(\.isFinite),
+            "thresholds of \(thresholds.map { "\($0)" }.joined(separator: ", ")); give numbers")
+    }
+}

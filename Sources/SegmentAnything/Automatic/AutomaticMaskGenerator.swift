@@ -1,0 +1,117 @@
+public import Kernels
+public import Layers
+public import Tensors
+
+// Crop by crop, the whole image first: image embedding; a grid of points, each a prompt of its own with three candidates;
+// predicted IoU > threshold; logits at the crop's size; stability score >= threshold; mask = logit > 0; masks that a crop's
+// edge cuts off are dropped; non-maximum suppression by predicted IoU. Then, over all crops, non-maximum suppression by
+// 1 / area of the crop. Last, if asked, holes and islands are cleaned up, and the masks this changed give way to the others
+// (upstream: automatic_mask_generator.py, utils/amg.py).
+//
+// Memory: logits at the crop's size are made in pieces of `pieceBytes`, and what stays of a mask is its runs.
+
+/// A mask that was found without a prompt.
+public struct AutomaticMask: Sendable {
+    /// The mask at the image's size.
+    public let mask: MaskRuns
+    /// First and last column and row of the mask; 0, 0, 0, 0 if it is empty.
+    public let extents: PixelBox
+    /// The model's own estimate of its IoU.
+    public let predictedIoU: Float
+    /// How little the mask changes when the logit threshold moves: 0 to 1.
+    public let stabilityScore: Float
+    /// The point of the image that the mask was made for.
+    public let point: (x: Double, y: Double)
+    /// The part of the image that was segmented.
+    public let crop: PixelBox
+
+    /// Puts a mask and what is known of it together.
+    public init(
+        mask: MaskRuns, predictedIoU: Float, stabilityScore: Float, point: (x: Double, y: Double), crop: PixelBox
+    ) {
+        (self.mask, extents) = (mask, mask.extents)
+        (self.predictedIoU, self.stabilityScore, self.point, self.crop) = (predictedIoU, stabilityScore, point, crop)
+    }
+
+    /// The same find with another mask.
+    func with(_ mask: MaskRuns) -> AutomaticMask {
+        AutomaticMask(
+            mask: mask, predictedIoU: predictedIoU, stabilityScore: stabilityScore, point: point, crop: crop)
+    }
+}
+
+/// Finds the masks of a whole image.
+public struct AutomaticMaskGenerator: Sendable {
+    /// A crop as the model takes it.
+    public struct PreparedCrop {
+        /// The model's input. // [S, S, 3]
+        public var input: Tensor
+        /// Where the crop lies in it; its original size is the crop's.
+        public var frame: MaskFrame
+
+        /// Puts input and frame together.
+        public init(input: Tensor, frame: MaskFrame) { (self.input, self.frame) = (input, frame) }
+    }
+
+    /// Logits at a crop's size are made for as many candidates at once as fit these bytes, but for one at least.
+    static let pieceBytes = 64 << 20
+
+    private let model: SegmentAnythingModel
+    private let adapter: (any ProjectionAdapter)?
+    private let configuration: AutomaticMaskConfiguration
+
+    /// Segments with a model and, if given, an adapter. Throws `SegmentAnythingError` for settings that mean nothing.
+    public init(
+        _ model: SegmentAnythingModel, adapter: (any ProjectionAdapter)? = nil,
+        configuration: AutomaticMaskConfiguration = .init()
+    ) throws(SegmentAnythingError) {
+        try configuration.validate()
+        (self.model, self.adapter, self.configuration) = (model, adapter, configuration)
+    }
+
+    /// The masks of an image, in the order of the suppression that came last: without crops by falling predicted IoU.
+    ///
+    /// The same for any number of threads. Throws what `prepare` throws.
+    /// - Parameters:
+    ///   - prepare: Makes a part of the image ready for the model; called once per crop.
+    public func masks(
+        width: Int, height: Int, in workspace: Workspace, prepare: (PixelBox) throws -> PreparedCrop
+    ) throws -> [AutomaticMask] {
+        let crops = ImageCrop.all(
+            width: width, height: height, layers: configuration.cropLayers,
+            overlapRatio: configuration.cropOverlapRatio)
+        var found: [AutomaticMask] = []
+        for crop in crops {
+            let part = CropSegmentation(
+                model: model, configuration: configuration, crop: crop, imageWidth: width, imageHeight: height)
+            found += try part.masks(try prepare(crop.box), adapter: adapter, in: workspace)
+        }
+        if crops.count > 1 {
+            found = Self.suppressed(
+                found, scores: found.map { 1 / Float($0.crop.width * $0.crop.height) },
+                threshold: configuration.cropSuppressionThreshold)
+        }
+        return configuration.minimumRegionArea > 0 ? cleaned(found) : found
+    }
+
+    /// The masks without small holes and islands; one that was changed gives way to a like one that was not.
+    private func cleaned(_ masks: [AutomaticMask]) -> [AutomaticMask] {
+        var cleaned = masks
+        var scores = [Float](repeating: 1, count: masks.count)
+        for index in masks.indices {
+            let mask = masks[index].mask
+            let filled = mask.fillingHoles(below: configuration.minimumRegionArea)
+            let whole = (filled ?? mask).droppingIslands(below: configuration.minimumRegionArea)
+            guard let changed = whole ?? filled else { continue }
+            cleaned[index] = masks[index].with(changed)
+            scores[index] = 0
+        }
+        return Self.suppressed(
+            cleaned, scores: scores,
+            threshold: max(configuration.boxSuppressionThreshold, configuration.cropSuppressionThreshold))
+    }
+
+    static func suppressed(_ masks: [AutomaticMask], scores: [Float], threshold: Double) -> [AutomaticMask] {
+        BoxSuppression.kept(masks.map(\.extents), scores: scores, threshold: threshold).map { masks[$0] }
+    }
+}
