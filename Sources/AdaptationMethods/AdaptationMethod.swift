@@ -2,35 +2,6 @@ public import Kernels
 public import Layers
 public import LowRankAdaptation
 public import SegmentAnything
-public import Tensors
-
-/// One image as a method sees it.
-public struct AdaptationExample: Sendable {
-    /// Model input of the weakly augmented view. // [S, S, 3]
-    public let weak: Tensor
-    /// Model input of the strongly augmented view, of the same geometry. // [S, S, 3]
-    public let strong: Tensor
-    /// The weak labels, in the model frame.
-    public let prompts: PromptBatch
-    /// The prompts of the branches that give the targets, one for each of `prompts`; nil where they take the same.
-    public let teacherPrompts: PromptBatch?
-    /// N in the released losses: the masks of the batch that is processed at once, by default the image's own.
-    public let maskCount: Int
-    /// The anchor's embedding of the weak view where somebody has kept it. // [h * w, C]
-    public let anchorEmbedding: Tensor?
-    /// Is given the anchor's embedding of the weak view when a step had to make it.
-    public let keepAnchorEmbedding: (@Sendable (Tensor) -> Void)?
-
-    /// Puts an example together.
-    public init(
-        weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
-        anchorEmbedding: Tensor? = nil, keepAnchorEmbedding: (@Sendable (Tensor) -> Void)? = nil
-    ) {
-        (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
-        (self.maskCount, self.anchorEmbedding) = (maskCount ?? prompts.count, anchorEmbedding)
-        self.keepAnchorEmbedding = keepAnchorEmbedding
-    }
-}
 
 /// A way to adapt a model to unlabelled or weakly labelled images: losses and gradients of one image at a time.
 ///
@@ -39,6 +10,13 @@ public struct AdaptationExample: Sendable {
 public protocol AdaptationMethod: Sendable {
     /// Names of the loss parts, in the order of `StepLosses.parts`.
     var lossNames: [String] { get }
+
+    /// Whether the anchor's embedding of an image is of use to it.
+    var usesAnchor: Bool { get }
+    /// Whether it learns from true masks, `AdaptationExample.masks`.
+    var needsMasks: Bool { get }
+    /// False for a method that only evaluates the model as it is.
+    var trains: Bool { get }
 
     /// The losses of one image; their gradient is added to `gradients`.
     ///
@@ -49,21 +27,43 @@ public protocol AdaptationMethod: Sendable {
     ) throws -> StepLosses
 }
 
+extension AdaptationMethod {
+    public var usesAnchor: Bool { false }
+    public var needsMasks: Bool { false }
+    public var trains: Bool { true }
+}
+
 /// The methods Kedge knows by name: one line each.
 public enum MethodRegistry {
+    private static let constructors: [(name: String, make: @Sendable (WeSAMConfiguration) -> any AdaptationMethod)] = [
+        ("direct", { _ in Direct() }),
+        (
+            "self-training",
+            {
+                var configuration = $0
+                configuration.hasAnchor = false
+                return WeSAM(configuration)
+            }
+        ),
+        ("supervised", { Supervised($0) }),
+        ("tent", { Tent($0) }),
+        ("wesam", { WeSAM($0) }),
+    ]
+
     /// The known names, in order.
-    public static let names = ["wesam"]
+    public static let names = constructors.map(\.name)
 
     /// Makes a method. Throws `AdaptationMethodError`, which names the known ones.
+    ///
+    /// - Parameter weSAM: The settings; the baselines take of them what they share with WeSAM.
     public static func make(
         _ name: String, weSAM: WeSAMConfiguration
     ) throws(AdaptationMethodError) -> any AdaptationMethod {
-        switch name {
-        case "wesam": return WeSAM(weSAM)
-        default:
+        guard let entry = constructors.first(where: { $0.name == name }) else {
             throw AdaptationMethodError(
                 .unknownMethod, "method.name = \(name): no such method; choose one of: \(names.joined(separator: ", "))"
             )
         }
+        return entry.make(weSAM)
     }
 }

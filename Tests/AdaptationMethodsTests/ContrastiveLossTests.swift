@@ -93,6 +93,56 @@ import Testing
         #expect(abs(value - log(1 + exp(-2 / 0.3))) < 1e-7)
     }
 
+    /// Other forms against the plain formula with the regions written out, value and gradient.
+    @Test(arguments: [ContrastForm.background, .patches(side: 2)])
+    func otherFormsAgreeWithDifferences(form: ContrastForm) {
+        let (side, channels) = (5, 6)
+        let teacher = TestValues.uniform([side * side, channels], "teacher")
+        let anchor = TestValues.uniform([side * side, channels], "anchor")
+        func masks(_ purpose: String) -> [[Double]] {
+            (0..<2).map { TestValues.uniform(side * side, "\(purpose) \($0)").map { $0 > 0.2 ? 1 : 0 } }
+        }
+        func regions(_ masks: [[Double]]) -> [[Double]] {
+            guard case .patches = form else {
+                return masks + [(0..<(side * side)).map { masks[0][$0] + masks[1][$0] > 0 ? 0 : 1 }]
+            }
+            // Four whole squares of two cells; the fifth row and column belong to none.
+            return [(0, 0), (0, 2), (2, 0), (2, 2)].map { top, left in
+                (0..<(side * side)).map { (top..<top + 2) ~= $0 / side && (left..<left + 2) ~= $0 % side ? 1 : 0 }
+            }
+        }
+        let (first, second) = (masks("teacher"), masks("anchor"))
+        var gradient = Tensor(zeros: teacher.shape)
+        let value = ContrastiveLoss(temperature: 0.4, form: form)(
+            teacher: .init(embedding: teacher, logits: logits(first, side: side)),
+            anchor: .init(embedding: anchor, logits: logits(second, side: side)), addingTo: &gradient, in: workspace)
+        func objective(_ embedding: [Double]) -> [Double] {
+            [
+                ContrastiveReference.loss(
+                    embedding, TestValues.doubles(anchor), channels: channels, regions(first), regions(second),
+                    temperature: 0.4, isMeanOfRows: form != .background)
+            ]
+        }
+        #expect(value > 0 && abs(value - objective(TestValues.doubles(teacher))[0]) < 1e-6)
+        let outcome = GradientCheck.check(
+            TestValues.doubles(teacher), function: objective, dOutput: [1], analytic: gradient.elements,
+            tolerance: 1e-5)
+        #expect(outcome.passed, "\(outcome)")
+    }
+
+    /// Where the released form has nothing to say the two others have.
+    @Test func oneInstanceHasABackgroundAndPatches() {
+        let (teacher, anchor) = (TestValues.uniform([16, 5], "t"), TestValues.uniform([16, 5], "a"))
+        let maps = logits([(0..<16).map { $0 < 5 ? 1 : 0 }], side: 4)
+        for form in [ContrastForm.background, .patches(side: 2)] {
+            var gradient = Tensor(zeros: [16, 5])
+            let value = ContrastiveLoss(form: form)(
+                teacher: .init(embedding: teacher, logits: maps), anchor: .init(embedding: anchor, logits: maps),
+                addingTo: &gradient, in: workspace)
+            #expect(value > 0 && gradient.elements.contains { $0 != 0 })
+        }
+    }
+
     /// Reducing by four without antialiasing looks at the middle 2 x 2 of each block alone.
     @Test func masksAreTheMeanOfTheMiddleOfEachBlock() {
         let side = 5

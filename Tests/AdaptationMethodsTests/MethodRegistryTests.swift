@@ -5,7 +5,9 @@ import Testing
     @Test func everyNameGivesAMethod() throws {
         #expect(MethodRegistry.names == MethodRegistry.names.sorted())
         for name in MethodRegistry.names {
-            #expect(try !MethodRegistry.make(name, weSAM: .init()).lossNames.isEmpty)
+            let method = try MethodRegistry.make(name, weSAM: .init())
+            #expect(method.lossNames.isEmpty == !method.trains)
+            #expect(method.usesAnchor == (name == "wesam") && method.needsMasks == (name == "supervised"))
         }
     }
 

@@ -6,13 +6,13 @@ public import Tensors
 //   u = E / |E| cell by cell,   f_j = sum of M_j u / max(|M_j|, 1)
 //   s_jk = cos(f^t_j, f^a_k) / tau,   L = log sum_jk e^s_jk - log sum_j e^s_jj
 // Backward to E^t, with P = softmax of all s and Q = softmax of the diagonal:
-//   dL/ds_jk = P_jk - [j = k] Q_j
+//   dL/ds_jk = P_jk - [j = k] Q_j            (mean of K rows: (softmax of row j - [j = k]) / K)
 //   df_j = sum_k dL/ds_jk (g_k - cos_jk v_j) / (tau |f_j|),   v = f^t / |f^t|,  g = f^a / |f^a|
 //   du = M^T (df / |M|),   dE^t from du by the normalisation
 // One instance gives exactly 0 and no gradient: the ratio has a single term.
 
-/// WeSAM's contrast between the teacher's and the anchor's instance features (section 3.3; InfoNCE with one ratio per
-/// image).
+/// WeSAM's contrast between the teacher's and the anchor's features of the same regions (section 3.3; InfoNCE with one ratio
+/// per image, or per region for patches).
 public struct ContrastiveLoss: Sendable {
     /// Least length a feature is divided by, as in PyTorch's cosine similarity.
     static let epsilon = 1e-8
@@ -20,8 +20,13 @@ public struct ContrastiveLoss: Sendable {
     /// tau.
     public let temperature: Double
 
+    /// What is held against each other.
+    public let form: ContrastForm
+
     /// A contrastive loss of a temperature.
-    public init(temperature: Double = 0.3) { self.temperature = temperature }
+    public init(temperature: Double = 0.3, form: ContrastForm = .instances) {
+        (self.temperature, self.form) = (temperature, form)
+    }
 
     /// What one branch gives to the contrast.
     public struct Branch: Sendable {
@@ -44,13 +49,13 @@ public struct ContrastiveLoss: Sendable {
         teacher: Branch, anchor: Branch, weight: Double = 1, addingTo dEmbedding: inout Tensor,
         in workspace: Workspace
     ) -> Double {
-        let count = teacher.logits.shape[0]
-        precondition(anchor.logits.shape[0] == count && teacher.embedding.shape == anchor.embedding.shape)
+        let count = form.count(teacher.logits)
+        precondition(anchor.logits.shape == teacher.logits.shape && teacher.embedding.shape == anchor.embedding.shape)
         if count < 2 { return 0 }
-        let first = Features(teacher, in: workspace)
-        let second = Features(anchor, in: workspace)
+        let first = Features(teacher, form, in: workspace)
+        let second = Features(anchor, form, in: workspace)
         let cosines = first.units.map { v in second.units.map { g in dot(v, g) } }
-        let (value, slopes) = ratio(cosines)
+        let (value, slopes) = form.isMeanOfRows ? meanOfRows(cosines) : ratio(cosines)
         let dFeatures = (0..<count).map { j in
             first.gradient(of: j, cosines: cosines[j], slopes: slopes[j], second.units, factor: weight / temperature)
         }
@@ -77,6 +82,21 @@ public struct ContrastiveLoss: Sendable {
         return (log(all) - log(diagonal), slopes)
     }
 
+    /// The mean over j of log sum_k e^s_jk - s_jj, and dL/ds.
+    private func meanOfRows(_ cosines: [[Double]]) -> (value: Double, slopes: [[Double]]) {
+        let count = Double(cosines.count)
+        var value = 0.0
+        let slopes = cosines.indices.map { j -> [Double] in
+            let scaled = cosines[j].map { $0 / temperature }
+            let largest = scaled.reduce(-Double.infinity) { max($0, $1) }
+            let terms = scaled.map { exp($0 - largest) }
+            let all = terms.reduce(0, +)
+            value += log(all) + largest - scaled[j]
+            return terms.indices.map { k in (terms[k] / all - (j == k ? 1 : 0)) / count }
+        }
+        return (value / count, slopes)
+    }
+
     /// The masks on the embedding's grid: 1 where the logits, reduced to it bilinearly, are above 0. // [n, h w]
     ///
     /// Without antialiasing, a reduction by four is the mean of the two middle rows and columns of each block of 4 x 4.
@@ -87,7 +107,7 @@ public struct ContrastiveLoss: Sendable {
         return Tensor(reduced.elements.map { $0 > 0 ? 1 : 0 }, [count, height * width])
     }
 
-    /// The instance features of one branch.
+    /// The features of one branch's regions.
     private struct Features {
         let masks: Tensor  // [n, h w]
         let normalised: Tensor  // [h w, C]
@@ -99,9 +119,9 @@ public struct ContrastiveLoss: Sendable {
         /// f_j / max(|f_j|, eps). // n x C
         let units: [[Double]]
 
-        init(_ branch: Branch, in workspace: Workspace) {
+        init(_ branch: Branch, _ form: ContrastForm, in workspace: Workspace) {
             let (cells, channels) = (branch.embedding.shape[0], branch.embedding.shape[1])
-            let masks = ContrastiveLoss.masks(branch.logits, in: workspace)
+            let masks = form.regions(branch.logits, in: workspace)
             precondition(masks.shape[1] == cells, "masks of \(masks.shape[1]) cells for \(cells)")
             let count = masks.shape[0]
             var normalised = Tensor(uninitialized: branch.embedding.shape)

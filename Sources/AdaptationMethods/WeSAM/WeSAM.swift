@@ -15,11 +15,17 @@ import Tensors
 // then the student learns to reach with its prompt what the model already does with the better one.
 
 /// WeSAM: weakly supervised self-training with an anchor (the released `adaptation.py`, or the paper's losses).
+///
+/// Without the anchor it is plain self-training: no anchor branch, no contrast, and a teacher that only gives targets.
 public struct WeSAM: AdaptationMethod {
     /// The settings.
     public let configuration: WeSAMConfiguration
-    /// focal, dice, iou, anchor, contrast.
-    public let lossNames = ["focal", "dice", "iou", "anchor", "contrast"]
+    /// focal, dice, iou, and with an anchor also anchor, contrast.
+    public var lossNames: [String] {
+        MaskSupervision.lossNames + (configuration.hasAnchor ? ["anchor", "contrast"] : [])
+    }
+    /// Whether the anchor's embedding of an image is asked for.
+    public var usesAnchor: Bool { configuration.hasAnchor }
     /// False makes the decoder's pass again for backward where it could have been kept, which changes no bit.
     package var keepsDecoderPass = true
 
@@ -27,6 +33,7 @@ public struct WeSAM: AdaptationMethod {
     public init(_ configuration: WeSAMConfiguration = .init()) {
         precondition(configuration.decoderChunk > 0, "the decoder takes at least one prompt at a time")
         precondition(configuration.temperature > 0, "the contrast needs a positive temperature")
+        precondition((0..<1).contains(configuration.maskRatio), "a student that sees nothing learns nothing")
         self.configuration = configuration
     }
 
@@ -38,6 +45,8 @@ public struct WeSAM: AdaptationMethod {
 
     /// What the teacher leaves behind.
     private struct TeacherOutcome {
+        /// Features that stand in for what the student does not see, as numbers without a gradient.
+        let embedding: Tensor  // [h * w, C]
         let logits: Tensor  // [n, 4 h, 4 w]
         let anchorLoss: Double
         let contrast: Double
@@ -48,19 +57,21 @@ public struct WeSAM: AdaptationMethod {
         _ example: AdaptationExample, model: SegmentAnythingModel, adapter: LoRAAdapter,
         gradients: inout GradientBuffer, in workspace: Workspace
     ) throws -> StepLosses {
-        try check(example, model)
+        try example.check(for: model)
+        func encode(_ prompts: PromptBatch) throws -> [PromptEmbeddings] {
+            try model.promptEncoder.encode(prompts, chunk: configuration.decoderChunk, in: workspace)
+        }
         let count = example.prompts.count
-        let chunks = try encode(example.prompts, model, workspace)
-        let targetChunks = try example.teacherPrompts.map { try encode($0, model, workspace) } ?? chunks
+        let chunks = try encode(example.prompts)
+        let targetChunks = try example.teacherPrompts.map(encode) ?? chunks
         // Anchor and teacher see the same view: its stem, which no adapter changes, is made once.
         let stem = model.encoder.stem(example.weak, in: workspace)
-        let anchorEmbedding = example.anchorEmbedding ?? model.encoder.encode(stem: stem, adapter: nil, in: workspace)
-        if example.anchorEmbedding == nil { example.keepAnchorEmbedding?(anchorEmbedding) }
-        let anchor = Anchor(
-            embedding: anchorEmbedding,
-            logits: DecoderRound(model, anchorEmbedding, targetChunks, keepingPass: false, in: workspace).logits)
-        let teacher = teach(stem, model, adapter, anchor, targetChunks, &gradients, workspace)
+        let anchor = configuration.hasAnchor ? makeAnchor(example, stem, model, targetChunks, workspace) : nil
+        let teacher =
+            anchor.map { teach(stem, model, adapter, $0, targetChunks, &gradients, workspace) }
+            ?? target(stem, model, adapter, targetChunks, workspace)
         let student = learn(example, model, adapter, anchor, teacher, chunks, &gradients, workspace)
+        guard configuration.hasAnchor else { return StepLosses(parts: student.parts, instances: count) }
         return StepLosses(
             parts: student.parts + [
                 StepLosses.Part("anchor", teacher.anchorLoss + student.anchorLoss, weight: configuration.anchorWeight),
@@ -68,14 +79,26 @@ public struct WeSAM: AdaptationMethod {
             ], instances: count)
     }
 
-    /// The embeddings of an image's prompts, chunk by chunk.
-    private func encode(
-        _ prompts: PromptBatch, _ model: SegmentAnythingModel, _ workspace: Workspace
-    ) throws -> [PromptEmbeddings] {
-        try stride(from: 0, to: prompts.count, by: configuration.decoderChunk).map { start in
-            try model.promptEncoder.encode(
-                prompts.objects(start..<min(start + configuration.decoderChunk, prompts.count)), in: workspace)
-        }
+    /// The anchor's embedding, kept or made, and its masks.
+    private func makeAnchor(
+        _ example: AdaptationExample, _ stem: Tensor, _ model: SegmentAnythingModel, _ chunks: [PromptEmbeddings],
+        _ workspace: Workspace
+    ) -> Anchor {
+        let embedding = example.anchorEmbedding ?? model.encoder.encode(stem: stem, adapter: nil, in: workspace)
+        if example.anchorEmbedding == nil { example.keepAnchorEmbedding?(embedding) }
+        return Anchor(
+            embedding: embedding,
+            logits: DecoderRound(model, embedding, chunks, keepingPass: false, in: workspace).logits)
+    }
+
+    /// A teacher that has nothing to learn: its masks alone.
+    private func target(
+        _ stem: Tensor, _ model: SegmentAnythingModel, _ adapter: LoRAAdapter, _ chunks: [PromptEmbeddings],
+        _ workspace: Workspace
+    ) -> TeacherOutcome {
+        let embedding = model.encoder.encode(stem: stem, adapter: adapter, in: workspace)
+        let round = DecoderRound(model, embedding, chunks, keepingPass: false, in: workspace)
+        return TeacherOutcome(embedding: embedding, logits: round.logits, anchorLoss: 0, contrast: 0)
     }
 
     /// The teacher's forward and backward pass.
@@ -89,53 +112,41 @@ public struct WeSAM: AdaptationMethod {
         var dLogits = Tensor(zeros: round.logits.shape)
         let anchorLoss = addAnchorLoss(round.logits, anchor, model, into: &dLogits, workspace)
         var dEmbedding = round.backward(dLogits, [Float](repeating: 0, count: round.iou.count), in: workspace)
-        let contrast = ContrastiveLoss(temperature: configuration.temperature)(
+        let contrast = ContrastiveLoss(temperature: configuration.temperature, form: configuration.contrast)(
             teacher: .init(embedding: pass.embedding, logits: round.logits),
             anchor: .init(embedding: anchor.embedding, logits: anchor.logits), weight: configuration.contrastWeight,
             addingTo: &dEmbedding, in: workspace)
         pass.backward(dEmbedding, &gradients, workspace)
-        return TeacherOutcome(logits: round.logits, anchorLoss: anchorLoss, contrast: contrast)
+        return TeacherOutcome(
+            embedding: pass.embedding, logits: round.logits, anchorLoss: anchorLoss, contrast: contrast)
     }
 
     /// The student's forward and backward pass.
     private func learn(
-        _ example: AdaptationExample, _ model: SegmentAnythingModel, _ adapter: LoRAAdapter, _ anchor: Anchor,
+        _ example: AdaptationExample, _ model: SegmentAnythingModel, _ adapter: LoRAAdapter, _ anchor: Anchor?,
         _ teacher: TeacherOutcome, _ chunks: [PromptEmbeddings], _ gradients: inout GradientBuffer,
         _ workspace: Workspace
     ) -> (parts: [StepLosses.Part], anchorLoss: Double) {
+        let masking =
+            configuration.maskRatio > 0
+            ? StudentMasking(
+                side: model.encoder.embeddingSide, block: configuration.maskBlock, ratio: configuration.maskRatio,
+                random: example.random) : nil
         let pass = model.encoder.encodeForTraining(
-            example.strong, adapter: adapter, recompute: configuration.recompute, in: workspace)
-        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: keepsDecoderPass, in: workspace)
-        let canvas = model.encoder.imageSize
-        let sums = MaskLossKernel.sums(
-            round.logits, target: .logits(teacher.logits), canvas: canvas, threshold: IoULoss.logitThreshold,
+            masking?.hide(example.strong) ?? example.strong, adapter: adapter, recompute: configuration.recompute,
             in: workspace)
-        let total = Self.total(sums)
-        let pixels = round.iou.count * canvas * canvas
-        let focal = FocalLoss(configuration.lossForm, maskCount: example.maskCount)
-        let dice = DiceLoss(configuration.lossForm, maskCount: example.maskCount)
-        let slopes = dice.slopes(total)
+        let round = DecoderRound(
+            model, masking?.fill(pass.embedding, with: teacher.embedding) ?? pass.embedding, chunks,
+            keepingPass: keepsDecoderPass, in: workspace)
         var dLogits = Tensor(zeros: round.logits.shape)
-        MaskLossKernel.addGradient(
-            round.logits, target: .logits(teacher.logits), canvas: canvas,
-            slopes: .init(
-                focal: Float(configuration.focalWeight * focal.slope(pixels: pixels)),
-                inside: Float(configuration.diceWeight * slopes.inside),
-                outside: Float(configuration.diceWeight * slopes.outside)), into: &dLogits, in: workspace)
-        let anchorLoss = addAnchorLoss(round.logits, anchor, model, into: &dLogits, workspace)
-        let dIoU = IoULoss.gradient(round.iou, sums, maskCount: example.maskCount).map {
-            Float(configuration.iouWeight * $0)
-        }
-        let dEmbedding = round.backward(dLogits, dIoU, in: workspace)
-        pass.backward(dEmbedding, &gradients, workspace)
-        let iou = IoULoss.value(round.iou, sums, maskCount: example.maskCount)
-        return (
-            [
-                StepLosses.Part("focal", focal.value(total, pixels: pixels), weight: configuration.focalWeight),
-                StepLosses.Part("dice", dice.value(total), weight: configuration.diceWeight),
-                StepLosses.Part("iou", iou, weight: configuration.iouWeight),
-            ], anchorLoss
-        )
+        let supervision = MaskSupervision(
+            configuration: configuration, maskCount: example.maskCount, canvas: model.encoder.imageSize)
+        let (parts, dIoU) = supervision(
+            round, target: .logits(teacher.logits), addingTo: &dLogits, in: workspace)
+        let anchorLoss = anchor.map { addAnchorLoss(round.logits, $0, model, into: &dLogits, workspace) } ?? 0
+        let dFilled = round.backward(dLogits, dIoU, in: workspace)
+        pass.backward(masking?.gradient(dFilled) ?? dFilled, &gradients, workspace)
+        return (parts, anchorLoss)
     }
 
     /// A branch's half of the anchor loss; its weighted gradient is added to dLogits.
@@ -144,7 +155,7 @@ public struct WeSAM: AdaptationMethod {
         _ workspace: Workspace
     ) -> Double {
         let canvas = model.encoder.imageSize
-        let total = Self.total(
+        let total = MaskLossKernel.Sums.total(
             MaskLossKernel.sums(
                 logits, target: .logits(anchor.logits), canvas: canvas, threshold: IoULoss.logitThreshold,
                 includingFocal: false, in: workspace))
@@ -155,40 +166,5 @@ public struct WeSAM: AdaptationMethod {
                 focal: 0, inside: Float(configuration.anchorWeight * slopes.inside),
                 outside: Float(configuration.anchorWeight * slopes.outside)), into: &dLogits, in: workspace)
         return AnchorLoss.value(total)
-    }
-
-    /// Refuses an example that was prepared for another model.
-    private func check(_ example: AdaptationExample, _ model: SegmentAnythingModel) throws(AdaptationMethodError) {
-        let input: Shape = [model.encoder.imageSize, model.encoder.imageSize, 3]
-        for (name, view) in [("weak", example.weak), ("strong", example.strong)] where view.shape != input {
-            throw AdaptationMethodError(
-                .example, "the \(name) view has shape \(view.shape), the model takes \(input); resize it")
-        }
-        if let targets = example.teacherPrompts, targets.count != example.prompts.count {
-            throw AdaptationMethodError(
-                .example,
-                "\(targets.count) prompts for the teacher and \(example.prompts.count) for the student; give each object one"
-            )
-        }
-        let embedding: Shape = [
-            model.encoder.embeddingSide * model.encoder.embeddingSide, model.encoder.embeddingWidth,
-        ]
-        if let kept = example.anchorEmbedding, kept.shape != embedding {
-            throw AdaptationMethodError(
-                .example,
-                "the kept anchor embedding has shape \(kept.shape), the model's is \(embedding); make it again")
-        }
-        guard example.maskCount >= example.prompts.count else {
-            throw AdaptationMethodError(
-                .example,
-                "\(example.maskCount) masks in a batch with \(example.prompts.count) in one image; count all images")
-        }
-    }
-
-    /// The sums over all instances, in their order.
-    private static func total(_ sums: [MaskLossKernel.Sums]) -> MaskLossKernel.Sums {
-        var total = MaskLossKernel.Sums()
-        for instance in sums { total.add(instance) }
-        return total
     }
 }

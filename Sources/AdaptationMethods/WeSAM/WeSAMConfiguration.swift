@@ -14,6 +14,14 @@ public struct WeSAMConfiguration: Sendable, Equatable {
     public var anchorWeight = 1.0
     /// Weight of the contrast between teacher and anchor features.
     public var contrastWeight = 1.0
+    /// False leaves the anchor out: no anchor loss, no contrast, plain self-training.
+    public var hasAnchor = true
+    /// What the contrast holds against each other.
+    public var contrast = ContrastForm.instances
+    /// Share of the student's view that is hidden from it; 0 hides nothing.
+    public var maskRatio = 0.0
+    /// Side of a hidden block, cells of the embedding's grid.
+    public var maskBlock = 4
     /// tau of the contrast.
     public var temperature = 0.3
     /// Prompts that the decoder takes at once; bounds its memory and shapes its products.

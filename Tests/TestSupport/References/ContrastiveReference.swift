@@ -2,7 +2,7 @@ import Foundation
 
 /// WeSAM's contrastive loss straight from its definition, in Double.
 public enum ContrastiveReference {
-    /// The loss of n instances.
+    /// The loss of n regions: one ratio over all pairs, or the mean of one ratio per row.
     ///
     /// - Parameters:
     ///   - teacher: Embedding. // [cells, C]
@@ -11,20 +11,23 @@ public enum ContrastiveReference {
     ///   - anchorMasks: // n x cells
     public static func loss(
         _ teacher: [Double], _ anchor: [Double], channels: Int, _ teacherMasks: [[Double]], _ anchorMasks: [[Double]],
-        temperature: Double
+        temperature: Double, isMeanOfRows: Bool = false
     ) -> Double {
         let first = features(teacher, channels, teacherMasks)
         let second = features(anchor, channels, anchorMasks)
-        var (all, diagonal) = (0.0, 0.0)
+        var (all, diagonal, rows) = (0.0, 0.0, 0.0)
         for (j, f) in first.enumerated() {
+            var (row, own) = (0.0, 0.0)
             for (k, g) in second.enumerated() {
                 let product = zip(f, g).reduce(0) { $0 + $1.0 * $1.1 }
                 let term = exp(product / (max(length(f), 1e-8) * max(length(g), 1e-8)) / temperature)
                 all += term
-                if j == k { diagonal += term }
+                row += term
+                if j == k { (diagonal, own) = (diagonal + term, term) }
             }
+            rows -= log(own / row)
         }
-        return -log(diagonal / all)
+        return isMeanOfRows ? rows / Double(first.count) : -log(diagonal / all)
     }
 
     /// Mean unit vectors under each mask.

@@ -1,0 +1,76 @@
+import Kernels
+public import SegmentAnything
+public import Tensors
+
+/// One image as a method sees it.
+public struct AdaptationExample: Sendable {
+    /// Model input of the weakly augmented view. // [S, S, 3]
+    public let weak: Tensor
+    /// Model input of the strongly augmented view, of the same geometry. // [S, S, 3]
+    public let strong: Tensor
+    /// The weak labels, in the model frame.
+    public let prompts: PromptBatch
+    /// The prompts of the branches that give the targets, one for each of `prompts`; nil where they take the same.
+    public let teacherPrompts: PromptBatch?
+    /// N in the released losses: the masks of the batch that is processed at once, by default the image's own.
+    public let maskCount: Int
+    /// The anchor's embedding of the weak view where somebody has kept it. // [h * w, C]
+    public let anchorEmbedding: Tensor?
+    /// Is given the anchor's embedding of the weak view when a step had to make it.
+    public let keepAnchorEmbedding: (@Sendable (Tensor) -> Void)?
+    /// The true masks of the prompted objects, bytes that are 0 or 1, where the method asks for them. // [n, S, S]
+    public let masks: [UInt8]?
+    /// What a method draws from, keyed by seed, epoch and image.
+    public let random: SeededGenerator
+
+    /// Puts an example together.
+    public init(
+        weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
+        anchorEmbedding: Tensor? = nil, keepAnchorEmbedding: (@Sendable (Tensor) -> Void)? = nil,
+        masks: [UInt8]? = nil, random: SeededGenerator = SeededGenerator(seed: 0, purpose: "step")
+    ) {
+        (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
+        (self.maskCount, self.anchorEmbedding) = (maskCount ?? prompts.count, anchorEmbedding)
+        self.keepAnchorEmbedding = keepAnchorEmbedding
+        (self.masks, self.random) = (masks, random)
+    }
+}
+
+extension AdaptationExample {
+    /// Refuses an example that was prepared for another model.
+    func check(for model: SegmentAnythingModel) throws(AdaptationMethodError) {
+        let input: Shape = [model.encoder.imageSize, model.encoder.imageSize, 3]
+        for (name, view) in [("weak", weak), ("strong", strong)] where view.shape != input {
+            throw AdaptationMethodError(
+                .example, "the \(name) view has shape \(view.shape), the model takes \(input); resize it")
+        }
+        if let targets = teacherPrompts, targets.count != prompts.count {
+            throw AdaptationMethodError(
+                .example,
+                "\(targets.count) prompts for the teacher and \(prompts.count) for the student; give each object one"
+            )
+        }
+        let embedding: Shape = [
+            model.encoder.embeddingSide * model.encoder.embeddingSide, model.encoder.embeddingWidth,
+        ]
+        if let kept = anchorEmbedding, kept.shape != embedding {
+            throw AdaptationMethodError(
+                .example,
+                "the kept anchor embedding has shape \(kept.shape), the model's is \(embedding); make it again")
+        }
+        guard maskCount >= prompts.count else {
+            throw AdaptationMethodError(
+                .example,
+                "\(maskCount) masks in a batch with \(prompts.count) in one image; count all images")
+        }
+    }
+}
+
+extension PromptEncoder {
+    /// The embeddings of an image's prompts, at most `chunk` at a time.
+    func encode(_ prompts: PromptBatch, chunk: Int, in workspace: Workspace) throws -> [PromptEmbeddings] {
+        try stride(from: 0, to: prompts.count, by: chunk).map { start in
+            try encode(prompts.objects(start..<min(start + chunk, prompts.count)), in: workspace)
+        }
+    }
+}

@@ -1,0 +1,68 @@
+import Foundation
+
+// Cheng et al., "Boundary IoU", CVPR 2021, section 4: with G_d the pixels of mask G that lie within d pixels of its contour,
+//   boundary IoU = |G_d and P_d| / |G_d or P_d|
+// G_d = G minus G eroded d times by a square of three pixels, which is once by a square of 2 d + 1; outside of the image is
+// background. d is 2 % of the image's diagonal, at least one pixel.
+
+/// How well the rims of two masks agree.
+public enum BoundaryIoU {
+    /// Share of the image's diagonal that a rim is wide.
+    public static let dilationRatio = 0.02
+
+    /// d for an image, pixels.
+    public static func distance(width: Int, height: Int) -> Int {
+        let diagonal = Double(width * width + height * height).squareRoot()
+        return max(1, Int((dilationRatio * diagonal).rounded(.toNearestOrEven)))
+    }
+
+    /// The boundary IoU of two masks of one image; 1 where both are empty.
+    ///
+    /// - Parameters:
+    ///   - prediction: True or false for every pixel, row by row. // [H, W]
+    ///   - truth: // [H, W]
+    public static func value(_ prediction: [Bool], _ truth: [Bool], width: Int, height: Int) -> Double {
+        precondition(prediction.count == width * height && truth.count == width * height)
+        let reach = distance(width: width, height: height)
+        let first = rim(prediction, width: width, height: height, distance: reach)
+        let second = rim(truth, width: width, height: height, distance: reach)
+        var (both, either) = (0, 0)
+        for place in first.indices {
+            if first[place] && second[place] { both += 1 }
+            if first[place] || second[place] { either += 1 }
+        }
+        return either == 0 ? 1 : Double(both) / Double(either)
+    }
+
+    /// The pixels of a mask within `distance` of its contour or of the image's edge. // [H, W]
+    package static func rim(_ mask: [Bool], width: Int, height: Int, distance: Int) -> [Bool] {
+        let rows = eroded(mask, lines: height, length: width, step: 1, stride: width, distance)
+        let inner = eroded(rows, lines: width, length: height, step: width, stride: 1, distance)
+        var result = mask
+        for place in result.indices where inner[place] { result[place] = false }
+        return result
+    }
+
+    /// Along each line, the places that have `distance` set ones on both sides.
+    private static func eroded(
+        _ mask: [Bool], lines: Int, length: Int, step: Int, stride: Int, _ distance: Int
+    ) -> [Bool] {
+        var result = [Bool](repeating: false, count: mask.count)
+        for line in 0..<lines {
+            var run = 0
+            for place in 0...length {
+                if place < length, mask[line * stride + place * step] {
+                    run += 1
+                    continue
+                }
+                if run > 2 * distance {
+                    for inner in (place - run + distance)..<(place - distance) {
+                        result[line * stride + inner * step] = true
+                    }
+                }
+                run = 0
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,184 @@
+import AdaptationMethods
+import Foundation
+import Kernels
+import Layers
+import LowRankAdaptation
+import SegmentAnything
+import TestSupport
+import Tensors
+import Testing
+
+/// The baselines and the forms of WeSAM, on the model and the first image (three boxes) of the golden steps.
+@Suite struct BaselineTests {
+    private let setting: GoldenWeSAMStepTests.Setting
+    private let start: [Float]
+    private let prompts: PromptBatch
+
+    init() throws {
+        setting = try GoldenWeSAMStepTests.Setting()
+        start = try setting.matrices("lora.init")
+        prompts = try setting.prompts("boxes.step0", "boxes", 0)
+    }
+
+    private func example(
+        masks: [UInt8]? = nil, strong: Tensor? = nil,
+        random: SeededGenerator = SeededGenerator(seed: 3, purpose: "test")
+    ) throws -> AdaptationExample {
+        AdaptationExample(
+            weak: try setting.image("boxes.step0.in.weak", 0),
+            strong: try strong ?? setting.image("boxes.step0.in.strong", 0), prompts: prompts, masks: masks,
+            random: random)
+    }
+
+    private func run(
+        _ method: some AdaptationMethod, _ example: AdaptationExample, _ parameters: [Float]? = nil
+    ) throws -> (losses: StepLosses, gradient: [Float]) {
+        let parameters = parameters ?? start
+        let adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(parameters, [parameters.count]))
+        var gradients = GradientBuffer(count: setting.layout.count)
+        let losses = try method.step(
+            example, model: setting.model, adapter: adapter, gradients: &gradients, in: Workspace(threads: 2))
+        return (losses, gradients.values.elements)
+    }
+
+    /// The loss along its own gradient changes as the gradient says.
+    private func checkSlope(_ method: some AdaptationMethod, _ example: AdaptationExample) throws {
+        let gradient = try run(method, example).gradient
+        let square = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }
+        let length = square.squareRoot()
+        try #require(length > 0)
+        let step = 2e-3
+        func loss(_ sign: Double) throws -> Double {
+            let moved = zip(start, gradient).map { $0 + Float(sign * step / length) * $1 }
+            return try run(method, example, moved).losses.total
+        }
+        let slope = (try loss(1) - loss(-1)) / (2 * step)
+        #expect(abs(slope / length - 1) < 0.02, "slope \(slope), gradient \(length)")
+    }
+
+    /// Halves of the canvas, one per box.
+    private var masks: [UInt8] {
+        let side = setting.model.encoder.imageSize
+        return (0..<prompts.count).flatMap { instance in
+            (0..<(side * side)).map { ($0 % side < side / 2) == (instance % 2 == 0) ? UInt8(1) : 0 }
+        }
+    }
+
+    @Test func selfTrainingIsWeSAMWithoutTheAnchor() throws {
+        var weights = WeSAMConfiguration()
+        (weights.anchorWeight, weights.contrastWeight) = (0, 0)
+        let method = try MethodRegistry.make("self-training", weSAM: .init())
+        #expect(method.lossNames == ["focal", "dice", "iou"] && !method.usesAnchor)
+        let (plain, whole) = (try run(WeSAM(withoutAnchor()), example()), try run(WeSAM(weights), example()))
+        for name in method.lossNames { #expect(plain.losses[name] == whole.losses[name]) }
+        #expect(plain.losses.total == whole.losses.total)
+        #expect(relativeL2Error(plain.gradient, whole.gradient) < 1e-6)
+    }
+
+    private func withoutAnchor() -> WeSAMConfiguration {
+        var configuration = WeSAMConfiguration()
+        configuration.hasAnchor = false
+        return configuration
+    }
+
+    @Test func supervisedFollowsItsGradient() throws {
+        // The IoU that is to be predicted jumps where a pixel does.
+        var smooth = WeSAMConfiguration()
+        smooth.iouWeight = 0
+        try checkSlope(Supervised(smooth), example(masks: masks))
+        let losses = try run(Supervised(), example(masks: masks)).losses
+        #expect(losses.parts.map(\.name) == Supervised().lossNames && losses.instances == 3)
+    }
+
+    @Test func supervisedNeedsMasksOfAllObjects() throws {
+        for wrong in [nil, [], Array(masks.dropLast())] as [[UInt8]?] {
+            let error = try #require(
+                #expect(throws: AdaptationMethodError.self) { _ = try run(Supervised(), example(masks: wrong)) })
+            #expect(error.kind == .example)
+        }
+    }
+
+    @Test func tentFollowsItsGradient() throws {
+        try checkSlope(Tent(), example())
+        let entropy = try #require(try run(Tent(), example()).losses["entropy"])
+        #expect(entropy > 0 && entropy < log(2))
+    }
+
+    @Test func entropyAgreesWithDifferences() {
+        let logits = Tensor([0, 0.5, -2, 8, -30, 90], [1, 2, 3])
+        var gradient = Tensor(zeros: [1, 2, 3])
+        let value = EntropyLoss.value(logits, addingTo: &gradient)
+        func objective(_ z: [Double]) -> [Double] {
+            let terms = z.map { z -> Double in
+                let p = 1 / (1 + exp(-z))
+                return (p > 0 ? -p * log(p) : 0) + (p < 1 ? -(1 - p) * log(1 - p) : 0)
+            }
+            return [terms.reduce(0, +) / Double(z.count)]
+        }
+        #expect(abs(value - objective(logits.elements.map(Double.init))[0]) < 1e-9)
+        let outcome = GradientCheck.check(
+            logits.elements.map(Double.init), function: objective, dOutput: [1], analytic: gradient.elements,
+            tolerance: 1e-5)
+        #expect(outcome.passed, "\(outcome)")
+        var twice = Tensor(zeros: [1, 2, 3])
+        #expect(EntropyLoss.value(logits, weight: 2, addingTo: &twice) == value)
+        #expect(zip(twice.elements, gradient.elements).allSatisfy { $0 == 2 * $1 })
+    }
+
+    @Test(arguments: [ContrastForm.background, .patches(side: 2)])
+    func theFormOfTheContrastReachesTheStep(form: ContrastForm) throws {
+        var (plain, other) = (WeSAMConfiguration(), WeSAMConfiguration())
+        other.contrast = form
+        plain.temperature = 0.3
+        let (first, second) = (try run(WeSAM(plain), example()), try run(WeSAM(other), example()))
+        #expect(
+            first.losses["contrast"] != second.losses["contrast"] && first.losses["focal"] == second.losses["focal"])
+        #expect(first.gradient != second.gradient)
+    }
+
+    // Masked image modelling.
+
+    private func masked(_ ratio: Double) -> WeSAMConfiguration {
+        var configuration = WeSAMConfiguration()
+        (configuration.maskRatio, configuration.maskBlock) = (ratio, 2)
+        return configuration
+    }
+
+    @Test func hiddenBlocksAreDrawnByTheirRatio() {
+        func draw(_ purpose: String, ratio: Double = 0.5) -> StudentMasking {
+            StudentMasking(side: 8, block: 2, ratio: ratio, random: SeededGenerator(seed: 1, purpose: purpose))
+        }
+        #expect(draw("a").hiddenCells == 32 && draw("a", ratio: 0).hiddenCells == 0)
+        let ones = Tensor(repeating: 1, [64, 64, 3])
+        #expect(draw("a").hide(ones).elements == draw("a").hide(ones).elements)
+        #expect(draw("a").hide(ones).elements != draw("b").hide(ones).elements)
+        #expect(draw("a").hide(ones).elements.count { $0 == 0 } == 64 * 64 * 3 / 2)
+        let filled = draw("a").fill(Tensor(repeating: 1, [64, 4]), with: Tensor(repeating: 2, [64, 4]))
+        #expect(filled.elements.count { $0 == 2 } == 32 * 4)
+        let gradient = draw("a").gradient(Tensor(repeating: 3, [64, 4])).elements
+        #expect(zip(filled.elements, gradient).allSatisfy { ($0 == 2) == ($1 == 0) })
+    }
+
+    /// What is hidden from the student cannot change anything.
+    @Test func hiddenPixelsDoNotCount() throws {
+        let example = try example()
+        let encoder = setting.model.encoder
+        let masking = StudentMasking(
+            side: encoder.embeddingSide, block: 2, ratio: 0.5, random: example.random)
+        let visible = masking.hide(example.strong)
+        #expect(visible.elements != example.strong.elements)
+        let (seen, hidden) = (
+            try run(WeSAM(masked(0.5)), example), try run(WeSAM(masked(0.5)), self.example(strong: visible))
+        )
+        #expect(seen.losses == hidden.losses && seen.gradient == hidden.gradient)
+        #expect(try run(WeSAM(masked(0)), example).losses != seen.losses)
+        #expect(
+            try run(WeSAM(masked(0.5)), self.example(random: SeededGenerator(seed: 4, purpose: "test"))).losses
+                != seen.losses)
+    }
+
+    @Test func anUnmaskedStudentIsThePlainOne() throws {
+        let (plain, zero) = (try run(WeSAM(), example()), try run(WeSAM(masked(0)), example()))
+        #expect(plain.losses == zero.losses && plain.gradient == zero.gradient)
+    }
+}
