@@ -7,7 +7,7 @@ import WeightFiles
 /// (sorted keys, no floats), so a changed byte anywhere shows.
 public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// The version of this form.
-    public static let currentSchema = 2
+    public static let currentSchema = 3
     /// Far above any manifest; a larger file is not read.
     static let byteLimit = 16 << 20
 
@@ -69,9 +69,10 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// SHA-256 of this text with an empty digest.
     public var digest: String
 
-    /// The mean over prompts of the mean IoU that this checkpoint's own weights were given; nil without an evaluation.
+    /// The mean over prompts of the first measure that this checkpoint's own weights were given; nil without an evaluation.
     public var score: Double? {
-        let own = scores.filter { $0.step == step }.compactMap { Double($0.meanIoU) }.filter(\.isFinite)
+        let own = scores.filter { $0.step == step }.compactMap { $0.measures.first.flatMap { Double($0.value) } }
+            .filter { (0...1).contains($0) }
         return own.isEmpty ? nil : own.reduce(0, +) / Double(own.count)
     }
 
@@ -110,7 +111,9 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         let counts = [step, images, updates, skipsInARow, skips]
         guard counts.allSatisfy({ (0..<1 << 52).contains($0) }), (0..<1 << 40).contains(parameterCount),
             skips >= skipsInARow, worldSize == shards.count, worldSize > 0,
-            scores.allSatisfy({ Double($0.meanIoU) != nil && Double($0.meanF1) != nil && Double($0.seconds) != nil }),
+            scores.allSatisfy({ score in
+                Double(score.seconds) != nil && score.measures.allSatisfy { Double($0.value) != nil }
+            }),
             badSamples.allSatisfy({ $0 >= 0 }), zip(badSamples, badSamples.dropFirst()).allSatisfy({ $0 < $1 })
         else { throw damaged("holds impossible numbers") }
         var next = 0

@@ -37,7 +37,8 @@ public enum CheckpointReport {
                 "file \($0.name): \($0.bytes) bytes, numbers \($0.first) to \($0.first + $0.count)"
             }
             + manifest.scores.map {
-                "score after step \($0.step), \($0.prompt): mean IoU \($0.meanIoU), mean F1 \($0.meanF1)"
+                "score after step \($0.step), \($0.prompt): "
+                    + $0.measures.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
             }
             + manifest.settings.map { "\($0.key): \($0.value)" }
     }

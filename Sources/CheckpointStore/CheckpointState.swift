@@ -47,18 +47,25 @@ public struct CheckpointScore: Codable, Sendable, Equatable {
     public var images: Int
     /// Instances evaluated.
     public var instances: Int
-    /// Mean IoU over images.
-    public var meanIoU: String
-    /// Mean F1 over images.
-    public var meanF1: String
+    /// One thing that was measured.
+    public struct Measure: Codable, Sendable, Equatable {
+        /// Its name.
+        public var name: String
+        /// Its value.
+        public var value: String
+    }
+    /// What was measured; the first one is what checkpoints are compared by.
+    public var measures: [Measure]
     /// Duration, in seconds.
     public var seconds: String
 
     /// Notes a result.
     public init(
-        step: Int, prompt: String, images: Int, instances: Int, meanIoU: Double, meanF1: Double, seconds: Double
+        step: Int, prompt: String, images: Int, instances: Int, measures: [(name: String, value: Double)],
+        seconds: Double
     ) {
         (self.step, self.prompt, self.images, self.instances) = (step, prompt, images, instances)
-        (self.meanIoU, self.meanF1, self.seconds) = ("\(meanIoU)", "\(meanF1)", "\(seconds)")
+        self.measures = measures.map { Measure(name: $0.name, value: "\($0.value)") }
+        self.seconds = "\(seconds)"
     }
 }

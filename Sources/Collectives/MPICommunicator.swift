@@ -48,6 +48,8 @@ private final class MPITransport: Transport {
     /// The first ranks of all nodes, in rank order; nil on other ranks.
     private var firstRanks: MPI_Comm?
     private var windows: [MPI_Win?] = []
+    /// Files of Open MPI whose names are taken away.
+    private var transportFiles: [String] = []
     private let thread = pthread_self()
 
     private init(world: MPI_Comm, rank: Int, worldSize: Int) throws {
@@ -64,7 +66,7 @@ private final class MPITransport: Transport {
         let colour = nodeRank == 0 ? 0 : kedge_mpi_undefined()
         try Self.check(MPI_Comm_split(world, colour, Int32(rank), &firstRanks), "MPI_Comm_split", rank: rank)
         // The split has shown that all ranks have left MPI_Init.
-        TransportFiles.unlinkMapped()
+        transportFiles = TransportFiles.unlinkMapped()
     }
 
     static func initialise() throws -> MPITransport {
@@ -109,6 +111,7 @@ private final class MPITransport: Transport {
         try check(MPI_Comm_free(&node), "MPI_Comm_free")
         try check(MPI_Comm_free(&world), "MPI_Comm_free")
         world = nil
+        TransportFiles.restore(transportFiles, rank: rank)
         try check(MPI_Finalize(), "MPI_Finalize")
     }
 

@@ -9,9 +9,21 @@ package enum TransportFiles {
     private static let prefixes = ["/dev/shm/vader_segment.", "/dev/shm/sm_segment."]
 
     /// Takes the names away of those this process has mapped; call it when every rank of the node has left MPI_Init.
-    package static func unlinkMapped() {
-        guard let maps = FileManager.default.contents(atPath: "/proc/self/maps") else { return }
-        for path in paths(maps: String(decoding: maps, as: UTF8.self)) { unlink(path) }
+    ///
+    /// - Returns: Their paths, also of those that another rank was first to take away.
+    package static func unlinkMapped() -> [String] {
+        guard let maps = FileManager.default.contents(atPath: "/proc/self/maps") else { return [] }
+        let paths = paths(maps: String(decoding: maps, as: UTF8.self))
+        for path in paths { unlink(path) }
+        return paths
+    }
+
+    /// Puts an empty file in the place of a rank's own one, which MPI_Finalize is going to remove and complains without.
+    package static func restore(_ paths: [String], rank: Int) {
+        for path in paths where path.hasSuffix(".\(rank)") {
+            let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+            if descriptor >= 0 { close(descriptor) }
+        }
     }
 
     /// Their paths, from the text of /proc/self/maps.
@@ -19,9 +31,8 @@ package enum TransportFiles {
         var paths: [String] = []
         for line in maps.split(separator: "\n") {
             guard let slash = line.firstIndex(of: "/") else { continue }
-            let path = String(line[slash...])
-            guard prefixes.contains(where: { path.hasPrefix($0) }), !path.hasSuffix(" (deleted)"), path != paths.last
-            else { continue }
+            let path = String(line[slash...]).replacing(" (deleted)", with: "")
+            guard prefixes.contains(where: { path.hasPrefix($0) }), !paths.contains(path) else { continue }
             paths.append(path)
         }
         return paths

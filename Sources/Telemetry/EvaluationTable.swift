@@ -11,9 +11,9 @@ public struct EvaluationTable: Sendable {
 
     /// The table as text with aligned columns; a missing side is shown as a dash.
     public var text: String {
-        let header = [
-            "data set", "prompt", "images", "IoU before", "IoU after", "change", "F1 before", "F1 after", "change",
-        ]
+        let header =
+            ["data set", "prompt", "images"]
+            + measures.flatMap { ["\($0.title) before", "\($0.title) after", "change"] }
         let rows = [header] + keys.map(row)
         let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
         return rows.map { cells in
@@ -22,6 +22,13 @@ public struct EvaluationTable: Sendable {
                 return column < 2 ? cell.0 + fill : fill + cell.0
             }.joined(separator: "  ")
         }.joined(separator: "\n")
+    }
+
+    /// What any of the rows has.
+    private var measures: [EvaluationScores.Measure] {
+        EvaluationScores.Measure.allCases.filter { measure in
+            (before + after).contains { $0.scores[measure] != nil }
+        }
     }
 
     private struct Key: Equatable {
@@ -43,7 +50,7 @@ public struct EvaluationTable: Sendable {
         let first = before.last(where: isMatch)
         let second = after.last(where: isMatch)
         return [key.name, key.prompt, (second ?? first).map { String($0.images) } ?? "-"]
-            + cells(first?.meanIoU, second?.meanIoU) + cells(first?.meanF1, second?.meanF1)
+            + measures.flatMap { cells(first?.scores[$0], second?.scores[$0]) }
     }
 
     private func cells(_ first: Double?, _ second: Double?) -> [String] {

@@ -33,7 +33,8 @@ public struct JSONLinesSink: LogSink {
 public struct CSVSink: LogSink {
     /// The first line of the file.
     public static let header =
-        "Name,Prompt,Mean IoU,Mean F1,iters,loss,Images,Instances,Threshold,Seconds,Time"
+        "Name,Prompt,Mean IoU,Mean F1,iters,loss,Images,Instances,Threshold,Seconds,Mean Boundary IoU,"
+        + "Mean Box IoU,Point Hit Rate,Time"
 
     private let file: AppendFile
 
@@ -61,7 +62,7 @@ public struct CSVSink: LogSink {
         let kept = lines.enumerated().filter { number, line in
             // From the end: no cell behind the name is ever quoted.
             let cells = line.split(separator: ",", omittingEmptySubsequences: false)
-            guard number > 0, cells.count >= 11, let step = Int(cells[cells.count - 7]) else { return true }
+            guard number > 0, cells.count >= 14, let step = Int(cells[cells.count - 10]) else { return true }
             return isKept(step)
         }
         guard kept.count < lines.count else { return }
@@ -76,10 +77,12 @@ public struct CSVSink: LogSink {
     /// Writes a row for an evaluation.
     public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
         guard case .evaluation(let record) = event else { return }
+        func score(_ measure: EvaluationScores.Measure) -> String { record.scores[measure].map(Self.number) ?? "" }
         let cells = [
-            record.name, record.prompt, Self.number(record.meanIoU), Self.number(record.meanF1), String(record.step),
+            record.name, record.prompt, score(.iou), score(.f1), String(record.step),
             record.loss.map(Self.number) ?? "", String(record.images), String(record.instances),
-            Self.number(record.threshold), Self.number(record.seconds), JSONLine.timestamp(date),
+            Self.number(record.threshold), Self.number(record.seconds), score(.boundaryIoU), score(.boxIoU),
+            score(.pointHits), JSONLine.timestamp(date),
         ]
         try file.append(Array((cells.map(Self.quoteIfNeeded).joined(separator: ",") + "\n").utf8))
     }

@@ -112,10 +112,8 @@ public struct EvaluationRecord: Equatable, Sendable {
     public var name: String
     /// Kind of prompt.
     public var prompt: String
-    /// Mean over images of the mean IoU of an image's instances.
-    public var meanIoU: Double
-    /// Mean over images of the mean F1 of an image's instances.
-    public var meanF1: Double
+    /// Means over images of the means over an image's instances.
+    public var scores: EvaluationScores
     /// Training steps the evaluated weights have had; 0 is the unadapted model.
     public var step: Int
     /// Training loss of the last interval, when there was one.
@@ -131,13 +129,12 @@ public struct EvaluationRecord: Equatable, Sendable {
 
     /// The result of one evaluation.
     public init(
-        name: String, prompt: String, meanIoU: Double, meanF1: Double, step: Int, loss: Double? = nil, images: Int,
+        name: String, prompt: String, scores: EvaluationScores, step: Int, loss: Double? = nil, images: Int,
         instances: Int, threshold: Double, seconds: Double
     ) {
         self.name = name
         self.prompt = prompt
-        self.meanIoU = meanIoU
-        self.meanF1 = meanF1
+        self.scores = scores
         self.step = step
         self.loss = loss
         self.images = images
@@ -148,8 +145,9 @@ public struct EvaluationRecord: Equatable, Sendable {
 
     var fields: [LogField] {
         [
-            LogField("name", .text(name)), LogField("prompt", .text(prompt)), LogField("mean_iou", .number(meanIoU)),
-            LogField("mean_f1", .number(meanF1)), LogField("step", .integer(step)),
+            LogField("name", .text(name)), LogField("prompt", .text(prompt)),
+        ] + scores.measured.map { LogField($0.measure.rawValue, .number($0.value)) } + [
+            LogField("step", .integer(step)),
             LogField("loss", loss.map(LogValue.number) ?? .missing), LogField("images", .integer(images)),
             LogField("instances", .integer(instances)), LogField("threshold", .number(threshold)),
             LogField("seconds", .number(seconds)),

@@ -10,12 +10,13 @@ import Training
 /// `kedge segment`.
 struct SegmentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "segment", abstract: "Segments one image with boxes, points or masks as prompts.",
+        commandName: "segment", abstract: "Segments one image with boxes, points or masks as prompts, or all of it.",
         discussion: """
             Every --box is an object of its own. All --point together describe one more object, or refine the box if \
             there is exactly one; --mask is a rough mask for that same object. Coordinates are pixels of the image, \
             from its top left corner. Writes mask-1.png, mask-2.png, ... (0 and 255), labels.png (object numbers) and \
-            overlay.png.
+            overlay.png. With --automatic there are no prompts; masks.json then holds the masks as an SA-1B record that COCO \
+            tools read too, and labels.png the numbers of its annotations, smaller masks over larger ones.
             """)
 
     @Argument(help: "The image, PNG or JPEG.")
@@ -53,6 +54,9 @@ struct SegmentCommand: ParsableCommand {
     @Flag(help: "Of three candidate masks take the one the model trusts most: better for a single point.")
     var multimask = false
 
+    @OptionGroup(title: "Automatic masks")
+    var automatic: AutomaticOptions
+
     func validate() throws {
         guard (0...1024).contains(threads) else { throw ValidationError("--threads must be 0 to 1024") }
     }
@@ -61,17 +65,25 @@ struct SegmentCommand: ParsableCommand {
         Startup.onAllRanks { communicator in
             let cores = try ThreadShare.threads(asked: threads, communicator: communicator)
             guard communicator.isRoot else { return .done }
+            try refuseContradictions()
             let resolved = try ResolvedRecipe(
                 settings: ["model.kind=\(model)", "preprocessing=\(preprocessing)", "data.root=."])
             let picture = try ImageFile.decode(path: image).rgb()
-            let objects = try prompts(width: picture.width, height: picture.height)
+            let objects =
+                automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
             let recipe = resolved.recipe
             let loaded = try LoadedModel(
                 kind: recipe.model.kind, weights: weights, imageSize: 0,
                 preprocessing: recipe.resolvedPreprocessing)
-            let segmenter = ImageSegmenter(
-                loaded, adapter: try adapter.map { try loaded.adapter(opening: $0) },
-                workspace: Workspace(threads: cores))
+            let adapter = try self.adapter.map { try loaded.adapter(opening: $0) }
+            let workspace = Workspace(threads: cores)
+            if automatic.automatic {
+                let segmenter = try AutomaticSegmenter(
+                    loaded, adapter: adapter, settings: automatic.configuration, workspace: workspace)
+                try write(picture, try segmenter.masks(of: picture))
+                return .done
+            }
+            let segmenter = ImageSegmenter(loaded, adapter: adapter, workspace: workspace)
             let masks = try segmenter.segment(picture, objects, multimask: multimask)
             try write(picture, masks, objects)
             return .done
@@ -108,7 +120,8 @@ struct SegmentCommand: ParsableCommand {
             }
         }
         guard !objects.isEmpty else {
-            throw TrainingError(.configuration, "there is no prompt", remedy: "give --box, --point or --mask")
+            throw TrainingError(
+                .configuration, "there is no prompt", remedy: "give --box, --point, --mask or --automatic")
         }
         return objects
     }
@@ -132,9 +145,8 @@ struct SegmentCommand: ParsableCommand {
         return numbers
     }
 
-    private func write(
-        _ picture: Image, _ masks: [ImageSegmenter.Mask], _ objects: [ImageSegmenter.ObjectPrompt]
-    ) throws {
+    /// Makes the folder for the results.
+    func makeOutputFolder() throws {
         do {
             try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         } catch {
@@ -142,6 +154,12 @@ struct SegmentCommand: ParsableCommand {
                 .cannotWrite, "\(output) cannot be made: \((error as NSError).localizedDescription)",
                 remedy: "give a folder that can be written with --output")
         }
+    }
+
+    private func write(
+        _ picture: Image, _ masks: [ImageSegmenter.Mask], _ objects: [ImageSegmenter.ObjectPrompt]
+    ) throws {
+        try makeOutputFolder()
         var labels = LabelImage(
             width: picture.width, height: picture.height,
             labels: [UInt16](repeating: 0, count: picture.width * picture.height))

@@ -99,7 +99,9 @@ import Testing
     }
 
     private func score(_ step: Int, _ iou: Double) -> CheckpointScore {
-        CheckpointScore(step: step, prompt: "box", images: 3, instances: 5, meanIoU: iou, meanF1: iou, seconds: 1.5)
+        CheckpointScore(
+            step: step, prompt: "box", images: 3, instances: 5, measures: [("mean_iou", iou), ("mean_f1", iou)],
+            seconds: 1.5)
     }
 
     /// Nothing stands before all ranks have written and sealed; the outcome comes to rank 0 without a wait.
@@ -178,7 +180,7 @@ import Testing
 
     @Test func aNewerFormIsRefusedNotPassedOver() throws {
         for step in [3, 4] { try save(step) }
-        try Data("{\"schema\": 3}".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
+        try Data("{\"schema\": 4}".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
         #expect(try #require(throws: CheckpointError.self) { try resume() }.kind == .changed)
     }
 

@@ -1,4 +1,5 @@
 import Collectives
+import Foundation
 import Testing
 
 @Suite struct LaunchTests {
@@ -57,7 +58,15 @@ import Testing
             """
         #expect(
             TransportFiles.paths(maps: maps) == [
-                "/dev/shm/vader_segment.node.0.1.0", "/dev/shm/sm_segment.node.0.1.2",
+                "/dev/shm/vader_segment.node.0.1.0", "/dev/shm/vader_segment.node.0.1.1",
+                "/dev/shm/sm_segment.node.0.1.2",
             ])
+    }
+
+    @Test func aRankPutsItsOwnFileBack() throws {
+        let place = FileManager.default.temporaryDirectory.path + "/kedge-transport-\(UUID())."
+        TransportFiles.restore([place + "1", place + "11", place + "2"], rank: 1)
+        #expect([place + "1", place + "11", place + "2"].map(FileManager.default.fileExists) == [true, false, false])
+        try FileManager.default.removeItem(atPath: place + "1")
     }
 }

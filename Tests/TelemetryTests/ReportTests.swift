@@ -6,7 +6,8 @@ import Testing
 @Suite struct ReportTests {
     private func record(_ prompt: String, _ iou: Double, _ f1: Double) -> EvaluationRecord {
         EvaluationRecord(
-            name: "kvasir", prompt: prompt, meanIoU: iou, meanF1: f1, step: 0, images: 40, instances: 40, threshold: 0,
+            name: "kvasir", prompt: prompt, scores: .init(iou: iou, f1: f1), step: 0, images: 40, instances: 40,
+            threshold: 0,
             seconds: 1)
     }
 

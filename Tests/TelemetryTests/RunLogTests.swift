@@ -17,7 +17,8 @@ import Testing
         peakMemoryBytes: 812 << 20, sentBytes: 4096, computeRatio: 1.25)
 
     private static let evaluation = EvaluationRecord(
-        name: "polyps, \"small\"", prompt: "box", meanIoU: 0.75, meanF1: 0.8125, step: 0, images: 40, instances: 42,
+        name: "polyps, \"small\"", prompt: "box", scores: .init(iou: 0.75, f1: 0.8125), step: 0, images: 40,
+        instances: 42,
         threshold: 0, seconds: 3.5)
 
     private static func start(ranks: Int) -> StartRecord {
@@ -124,7 +125,7 @@ import Testing
                 log.record(.evaluation(Self.evaluation))
                 log.record(.step(Self.step))
             }
-            let row = #""polyps, ""small""",box,0.75,0.8125,0,,40,42,0.0,3.5,2023-11-14T22:13:20.250Z"#
+            let row = #""polyps, ""small""",box,0.75,0.8125,0,,40,42,0.0,3.5,,,,2023-11-14T22:13:20.250Z"#
             #expect(try lines(path) == [CSVSink.header, row, row])
         }
     }

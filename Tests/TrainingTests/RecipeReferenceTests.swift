@@ -19,7 +19,7 @@ import Training
         data.images = images
         data.labels = labels
         data.binarise = none
-        data.split = 5:1
+        data.split = auto
         data.splitSeed = none
         data.evaluationRoot = none
         data.limit = 0
@@ -33,6 +33,8 @@ import Training
         preprocessing = auto
         prompts.kind = box
         prompts.teacherKind = same
+        prompts.source = simulated
+        prompts.coarse = box
         prompts.positivePoints = 5
         prompts.negativePoints = 5
         prompts.maximumInstances = 40
@@ -44,6 +46,16 @@ import Training
         method.anchorWeight = 1
         method.contrastWeight = 1
         method.temperature = 0.3
+        method.contrast = instances
+        method.patchSide = 8
+        method.maskRatio = 0
+        method.maskBlock = 4
+        automatic.pointsPerSide = 32
+        automatic.predictedIoU = 0.88
+        automatic.stability = 0.95
+        automatic.boxSuppression = 0.7
+        automatic.cropLayers = 0
+        automatic.minimumRegionArea = 0
         lora.rank = 4
         optimizer.learningRate = 0.0001
         optimizer.weightDecay = 0.0001
@@ -88,6 +100,7 @@ import Training
         evaluation.threshold = 0
         evaluation.limit = 0
         evaluation.before = true
+        evaluation.boundary = true
         """
 
     @Test func keysAndDefaultsAreFrozen() {
@@ -150,10 +163,12 @@ import Training
         let changed: [String: String] = [
             "model.kind": "tiny", "data.binarise": "7", "data.split": "none", "data.splitSeed": "3",
             "data.evaluationRoot": "e", "data.exif": "apply", "preprocessing": "wesam", "prompts.kind": "coarse",
-            "prompts.teacherKind": "box",
-            "method.lossForm": "released", "optimizer.decaySteps": "5,6", "training.nonFinite": "skip",
+            "prompts.teacherKind": "box", "prompts.source": "annotations", "prompts.coarse": "mask",
+            "method.lossForm": "released", "method.contrast": "background", "optimizer.decaySteps": "5,6",
+            "training.nonFinite": "skip",
             "training.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
+            "evaluation.boundary": "false",
             "checkpoint.background": "false",
             "model.imageSize": "64", "data.flips": "none", "data.badSamples": "skip", "data.followSymlinks": "true",
             "data.annotations": "a", "data.labelRules": "released",

@@ -105,7 +105,7 @@ final class CellFolder: Sendable {
         }
         let one = try scores(ranks: 1, withAdapter: false)
         #expect(one.map(\.prompt) == [.box, .point])
-        #expect(one.allSatisfy { $0.images.count == 5 && (0...1).contains($0.meanIoU) })
+        #expect(one.allSatisfy { $0.images.count == 5 && (0...1).contains($0.scores[.iou] ?? -1) })
         #expect(try scores(ranks: 3, withAdapter: false) == one)
         #expect(try scores(ranks: 7, withAdapter: true) == one)
     }

@@ -1,4 +1,4 @@
-import AdaptationMethods
+package import AdaptationMethods
 package import CheckpointStore
 import Collectives
 import Datasets
@@ -13,11 +13,19 @@ import WeightFiles
 // The parts of a run, made from its recipe: one place where recipe keys become the types of the rooms below.
 
 extension AdaptationRun {
+    /// Whether the recipe's method has steps at all; an unknown one is refused where it is made.
+    package var trains: Bool { (try? method().trains) ?? true }
+
+    /// The recipe's method. Throws `AdaptationMethodError`.
+    package func method() throws(AdaptationMethodError) -> any AdaptationMethod {
+        try MethodRegistry.make(recipe.recipe.method.name, weSAM: weSAM(recipe.recipe))
+    }
+
     /// What rank 0's controller is to do.
     package func plan(_ stepsPerEpoch: Int) -> TrainingController.Plan {
         let training = recipe.recipe.training
         return TrainingController.Plan(
-            totalSteps: training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch,
+            totalSteps: !trains ? 0 : training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch,
             logEvery: training.logEvery, evaluateEvery: training.evaluateEvery,
             maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0,
             saveEvery: recipe.recipe.checkpoint.everySteps,
@@ -29,6 +37,9 @@ extension AdaptationRun {
         _ loaded: LoadedModel, _ data: TrainingData, reservedBytes: Int
     ) throws -> (store: AnchorStore?, line: String) {
         let (settings, encoder) = (recipe.recipe, loaded.model.encoder)
+        guard try method().usesAnchor else {
+            return (nil, "anchor store: method.name = \(settings.method.name) has no anchor")
+        }
         return try AnchorStore.open(
             settings.anchorStore,
             AnchorStore.Run(
@@ -48,14 +59,16 @@ extension AdaptationRun {
         let layout = LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank)
         let sampler = ShardedSampler(
             sampleCount: data.training.count, globalBatch: settings.training.globalBatch, seed: seed)
+        let method = try method()
         let preparation = ExamplePreparation(
             dataset: data.training, preprocessing: loaded.preprocessing,
-            prompts: promptOptions(PromptKind(settings.prompts.kind)),
-            teacherKind: PromptKind(settings.prompts.teacherKind), flips: .init(settings.data.flips), seed: seed)
+            prompts: promptOptions(PromptKind(settings.prompts.kind), loaded),
+            teacherKind: PromptKind(settings.prompts.teacherKind), flips: .init(settings.data.flips),
+            keepsMasks: method.needsMasks, seed: seed)
         let optimizer = settings.optimizer
         return Trainer(
             model: loaded.model, adapter: LoRAAdapter(layout: layout, seed: seed),
-            method: try MethodRegistry.make(settings.method.name, weSAM: weSAM(settings)),
+            method: method,
             communicator: communicator, sampler: sampler, preparation: preparation,
             optimizer: Adam.Configuration(
                 beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
@@ -78,11 +91,13 @@ extension AdaptationRun {
         let seed = UInt64(bitPattern: Int64(settings.training.seed))
         let kinds = settings.evaluation.prompts.map { PromptKind($0) }
         let preparation = ExamplePreparation(
-            dataset: data.evaluation, preprocessing: loaded.preprocessing, prompts: promptOptions(kinds[0]), seed: seed)
+            dataset: data.evaluation, preprocessing: loaded.preprocessing, prompts: promptOptions(kinds[0], loaded),
+            seed: seed)
         return Evaluator(
             preparation: preparation, kinds: kinds, ids: (0..<data.evaluation.count).map { data.evaluation.id($0) },
             numbers: data.evaluationNumbers,
             threshold: settings.evaluation.threshold, decoderChunk: settings.training.decoderChunk,
+            measuresBoundaries: settings.evaluation.boundary,
             prefetch: (settings.training.prefetchDepth, settings.training.prefetchThreads))
     }
 
@@ -157,11 +172,13 @@ extension AdaptationRun {
             limit: recipe.recipe.data.badSampleLimit, ranks: communicator.worldSize, while: doing)
     }
 
-    private func promptOptions(_ kind: PromptKind) -> PromptOptions {
+    private func promptOptions(_ kind: PromptKind, _ loaded: LoadedModel) -> PromptOptions {
         let prompts = recipe.recipe.prompts
         return PromptOptions(
             kind: kind, positivePoints: prompts.positivePoints, negativePoints: prompts.negativePoints,
-            maximumInstances: prompts.maximumInstances)
+            maximumInstances: prompts.maximumInstances,
+            source: prompts.source == .annotations ? .annotations : .simulated,
+            coarse: prompts.coarse == .mask ? .mask : .box, maskSide: 4 * loaded.model.encoder.embeddingSide)
     }
 
     private func weSAM(_ settings: Recipe) -> WeSAMConfiguration {
@@ -174,6 +191,12 @@ extension AdaptationRun {
         configuration.anchorWeight = method.anchorWeight
         configuration.contrastWeight = method.contrastWeight
         configuration.temperature = method.temperature
+        switch method.contrast {
+        case .instances: configuration.contrast = .instances
+        case .background: configuration.contrast = .background
+        case .patches: configuration.contrast = .patches(side: method.patchSide)
+        }
+        (configuration.maskRatio, configuration.maskBlock) = (method.maskRatio, method.maskBlock)
         configuration.decoderChunk = settings.training.decoderChunk
         configuration.recompute = settings.training.recompute
         return configuration

@@ -76,14 +76,19 @@ public struct AdaptationRun {
         let settings = recipe.recipe
         try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
-        let data = try TrainingData(settings, communicator: communicator)
+        // Labels that are to be found are kept with the run, which nobody else may write meanwhile.
+        let early = settings.prompts.source == .automatic ? try claim() : nil
+        let labelling = AutomaticLabelling(
+            recipe: settings, folder: folder, loaded: loaded, communicator: communicator, workspace: workspace,
+            notice: notice)
+        let data = try TrainingData(
+            settings, communicator: communicator, labelling: early == nil ? nil : { try labelling.label($0, $1) })
         let memory = try MemoryCheck(
             recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances
         ).run(communicator)
-        if communicator.isRoot { try folder.make() }
-        let lock = try communicator.isRoot ? RunLock(folder: folder.path) { notice($0) } : nil
-        defer { withExtendedLifetime(lock) {} }
+        let claim = try early ?? claim()
+        defer { withExtendedLifetime(claim) {} }
         var checkpoints = RunCheckpoints(
             settings, folder: folder, loaded: loaded, data: data,
             parameterCount: LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank).count,
@@ -126,11 +131,14 @@ public struct AdaptationRun {
         if resumed == nil { try checkpoints.save(trainer.state(step: 0, images: 0), isNeeded: true, log: log) }
         let started = ContinuousClock.now
         var scores = Scores(known.map { evaluationRecord($0) })
-        if settings.evaluation.before, resumed?.state.step ?? 0 == 0, scores.before.isEmpty, let evaluator {
+        if settings.evaluation.before || total == 0, resumed?.state.step ?? 0 == 0, scores.before.isEmpty, let evaluator
+        {
             scores.before = try evaluate(evaluator, loaded, trainer, data, adapter: nil, step: 0, loss: nil, log)
         }
         let end = try train(
             trainer, loaded, data, evaluator, &checkpoints, anchors.store, from: resumed?.state, &scores, log)
+        // A method without steps leaves the model as it was.
+        if total == 0 { scores.last = scores.before }
         let code: ExitCode = end.stop == .requested ? .resumable : .done
         // A run that was stopped has no final adapter, only that of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
@@ -152,6 +160,17 @@ public struct AdaptationRun {
                     exitCode: code, step: end.steps, imagesSeen: end.images, badImages: trainer.badSamples.count,
                     seconds: seconds)))
         return Outcome(exitCode: code, before: scores.before, after: scores.last, adapterDigest: digest)
+    }
+
+    /// Rank 0's hold on the run's folder.
+    private struct Claim {
+        let lock: RunLock?
+    }
+
+    private func claim() throws -> Claim {
+        guard communicator.isRoot else { return Claim(lock: nil) }
+        try folder.make()
+        return Claim(lock: try RunLock(folder: folder.path) { notice($0) })
     }
 
     private struct TrainingEnd {
@@ -277,8 +296,8 @@ public struct AdaptationRun {
             + Double((ContinuousClock.now - started).components.seconds)
         return try outcomes.map { outcome in
             let record = EvaluationRecord(
-                name: recipe.recipe.run.name, prompt: outcome.prompt.rawValue, meanIoU: outcome.meanIoU,
-                meanF1: outcome.meanF1, step: step, loss: loss, images: outcome.images.count,
+                name: recipe.recipe.run.name, prompt: outcome.prompt.rawValue, scores: outcome.scores,
+                step: step, loss: loss, images: outcome.images.count,
                 instances: outcome.instances, threshold: recipe.recipe.evaluation.threshold, seconds: seconds)
             if communicator.isRoot { try folder.write(outcome, step: step) }
             log.record(.evaluation(record))

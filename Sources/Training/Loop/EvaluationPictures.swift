@@ -23,7 +23,11 @@ struct EvaluationPictures {
     ///
     /// Throws `SegmentAnythingError` for prompts the model cannot take.
     func picture(_ example: EvaluationExample, _ prompts: Prompts) throws -> Image {
-        var panels = [panel(example, masks: originalMasks(example), caption: "truth \(prompts.count) objects")]
+        var panels = [
+            panel(
+                example, masks: originalMasks(example), boxes: example.masks == nil ? example.boxes ?? [] : [],
+                caption: "\(example.masks == nil ? "labels" : "truth") \(prompts.count) objects")
+        ]
         panels.append(try predictionPanel(example, prompts, adapter: nil, name: "base"))
         if let adapter { panels.append(try predictionPanel(example, prompts, adapter: adapter, name: "adapted")) }
         return Image.sideBySide(panels)
@@ -39,10 +43,12 @@ struct EvaluationPictures {
         for start in stride(from: 0, to: count, by: decoderChunk) {
             let chunk = start..<min(start + decoderChunk, count)
             let logits = try loaded.model.logits(embedding, PromptBatch(prompts, chunk), in: workspace)
-            total += MaskMetrics(
-                logits: logits, truth: example.masks.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,
-                threshold: threshold, in: workspace
-            ).iou.reduce(0, +)
+            if let truth = example.masks {
+                total += MaskMetrics(
+                    logits: logits, truth: truth.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,
+                    threshold: threshold, in: workspace
+                ).iou.reduce(0, +)
+            }
             let side = logits.shape[1]
             for index in 0..<chunk.count {
                 let plane = logits.rows(index..<index + 1).reshaped([1, 1, side, side])
@@ -52,17 +58,25 @@ struct EvaluationPictures {
                     })
             }
         }
-        let mean = count > 0 ? String(format: "%.3f", total / Double(count)) : "-"
+        let mean = count > 0 && example.masks != nil ? String(format: "%.3f", total / Double(count)) : "-"
         return panel(example, masks: masks, caption: "\(name) IoU \(mean)")
     }
 
     private func originalMasks(_ example: EvaluationExample) -> [[Bool]] {
-        (0..<example.originalMasks.count).map { example.originalMasks.bitmap(of: $0).map { $0 != 0 } }
+        guard let masks = example.originalMasks else { return [] }
+        return (0..<masks.count).map { masks.bitmap(of: $0).map { $0 != 0 } }
     }
 
-    private func panel(_ example: EvaluationExample, masks: [[Bool]], caption: String) -> Image {
+    private func panel(
+        _ example: EvaluationExample, masks: [[Bool]], boxes: [Box] = [], caption: String
+    ) -> Image {
         var image = example.image.rgb()
         for (index, mask) in masks.enumerated() { image.overlay(mask: mask, colour: .instance(index + 1)) }
+        for (index, box) in boxes.enumerated() {
+            image.drawBox(
+                left: Int(box.x0), top: Int(box.y0), right: Int(box.x1) - 1, bottom: Int(box.y1) - 1,
+                colour: .instance(index + 1))
+        }
         let size = Resize.longestSideSize(width: image.width, height: image.height, target: Self.panelSide)
         return Resize.bilinear(image, width: size.width, height: size.height).captioned(caption)
     }

@@ -1,6 +1,7 @@
 public import Collectives
 import Datasets
 import Foundation
+import Telemetry
 public import Kernels
 import Imaging
 import LowRankAdaptation
@@ -86,8 +87,8 @@ public struct EvaluationRun {
 extension Evaluator.Outcome {
     /// The figures in one line.
     public var line: String {
-        func figure(_ value: Double) -> String { String(format: "%.4f", value) }
-        return "\(prompt.rawValue): mean IoU \(figure(meanIoU)), mean F1 \(figure(meanF1)), \(images.count) images, "
-            + "\(instances) instances"
+        "\(prompt.rawValue): "
+            + scores.measured.map { "mean \($0.measure.title) " + String(format: "%.4f, ", $0.value) }.joined()
+            + "\(images.count) images, \(instances) instances"
     }
 }

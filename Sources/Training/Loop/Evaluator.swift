@@ -4,6 +4,7 @@ public import Datasets
 public import Kernels
 public import Layers
 public import SegmentAnything
+public import Telemetry
 import Tensors
 
 /// Scores a model on the evaluation images, sharded over the ranks.
@@ -17,10 +18,8 @@ public struct Evaluator {
         public var id: String
         /// Instances scored.
         public var instances: Int
-        /// Mean over the image's instances.
-        public var meanIoU: Double
-        /// Mean over the image's instances.
-        public var meanF1: Double
+        /// Means over the image's instances.
+        public var scores: EvaluationScores
     }
 
     /// All images under one kind of prompt.
@@ -30,16 +29,10 @@ public struct Evaluator {
         /// One score per image that has an instance, in the order of the data set.
         public var images: [ImageScore]
 
-        /// Mean over images of per-image means (the released WeSAM's metric).
-        public var meanIoU: Double { mean(\.meanIoU) }
-        /// Mean over images of per-image means.
-        public var meanF1: Double { mean(\.meanF1) }
+        /// Means over images of per-image means (the released WeSAM's metric), each over the images that have it.
+        public var scores: EvaluationScores { .mean(of: images.map(\.scores)) }
         /// Instances in all images.
         public var instances: Int { images.reduce(0) { $0 + $1.instances } }
-
-        private func mean(_ value: KeyPath<ImageScore, Double>) -> Double {
-            images.isEmpty ? .nan : images.reduce(0) { $0 + $1[keyPath: value] } / Double(images.count)
-        }
     }
 
     /// How images are made ready.
@@ -54,18 +47,20 @@ public struct Evaluator {
     public let threshold: Double
     /// Prompts that the decoder takes at once.
     public let decoderChunk: Int
+    /// Whether the boundary IoU is measured too.
+    public let measuresBoundaries: Bool
     /// Images that are prepared ahead, and by how many threads.
     public let prefetch: (depth: Int, threads: Int)
 
     /// Creates an evaluator.
     public init(
         preparation: ExamplePreparation, kinds: [PromptKind], ids: [String], numbers: [Int], threshold: Double,
-        decoderChunk: Int, prefetch: (depth: Int, threads: Int)
+        decoderChunk: Int, measuresBoundaries: Bool = true, prefetch: (depth: Int, threads: Int)
     ) {
         precondition(ids.count == numbers.count, "\(ids.count) images with \(numbers.count) numbers")
         (self.preparation, self.kinds, self.ids, self.threshold) = (preparation, kinds, ids, threshold)
         self.numbers = numbers
-        (self.decoderChunk, self.prefetch) = (decoderChunk, prefetch)
+        (self.decoderChunk, self.measuresBoundaries, self.prefetch) = (decoderChunk, measuresBoundaries, prefetch)
     }
 
     /// Scores all images that can be read, and names the others; the same on every rank.
@@ -87,14 +82,17 @@ public struct Evaluator {
                 return .failure(error)
             }
         }
+        let scoring = ImageScoring(
+            model: model, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
+            measuresBoundaries: measuresBoundaries)
         var records: [SampleRecord] = []
         var findings = SampleFindings()
         for index in share {
             guard let read = try prefetcher.next() else { break }
-            var values = [Double](repeating: 0, count: 3 * kinds.count)
+            var values = [Double](repeating: 0, count: ImageScoring.width * kinds.count)
             var isUnreadable = false
             switch read {
-            case .success(let example): values = try score(example, model, adapter, workspace)
+            case .success(let example): values = try scoring.values(example, adapter, in: workspace)
             case .failure(let error):
                 isUnreadable = true
                 findings.unreadable.append(
@@ -112,37 +110,13 @@ public struct Evaluator {
             gathered.unreadablePositions.isEmpty ? [] : try findings.gathered(communicator).unreadable
         let outcomes = kinds.indices.map { kind in
             let images = ids.indices.compactMap { index -> ImageScore? in
-                guard let values = gathered.values[index], values[3 * kind] > 0 else { return nil }
-                return ImageScore(
-                    id: ids[index], instances: Int(values[3 * kind]), meanIoU: values[3 * kind + 1],
-                    meanF1: values[3 * kind + 2])
+                guard let values = gathered.values[index] else { return nil }
+                let own = Array(values[(ImageScoring.width * kind)..<(ImageScoring.width * (kind + 1))])
+                return ImageScoring.score(own, id: ids[index])
             }
             return Outcome(prompt: kinds[kind], images: images)
         }
         return (outcomes, unreadable)
-    }
-
-    /// Instances, mean IoU and mean F1 of one image for every kind of prompt, one after the other.
-    private func score(
-        _ example: EvaluationExample, _ model: SegmentAnythingModel, _ adapter: (any ProjectionAdapter)?,
-        _ workspace: Workspace
-    ) throws -> [Double] {
-        guard example.masks.count > 0 else { return kinds.flatMap { _ in [0, 0, 0] } }
-        let embedding = model.encoder.encode(example.input, adapter: adapter, in: workspace)
-        return try example.prompts.flatMap { prompts -> [Double] in
-            let count = prompts.count
-            var (iou, f1) = (0.0, 0.0)
-            for start in stride(from: 0, to: count, by: decoderChunk) {
-                let chunk = start..<min(start + decoderChunk, count)
-                let logits = try model.logits(embedding, PromptBatch(prompts, chunk), in: workspace)
-                let scores = MaskMetrics(
-                    logits: logits, truth: example.masks.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,
-                    threshold: Float(threshold), in: workspace)
-                iou += scores.iou.reduce(0, +)
-                f1 += scores.f1.reduce(0, +)
-            }
-            return count == 0 ? [0, 0, 0] : [Double(count), iou / Double(count), f1 / Double(count)]
-        }
     }
 }
 
@@ -151,6 +125,7 @@ extension PromptBatch {
     init(_ prompts: Prompts, _ range: Range<Int>) throws {
         let labels = prompts.pointLabels?.rows(range).elements.map { PointLabel(rawValue: Int($0)) ?? .padding }
         try self.init(
-            boxes: prompts.boxes?.rows(range), points: prompts.points?.rows(range), labels: labels ?? [], masks: nil)
+            boxes: prompts.boxes?.rows(range), points: prompts.points?.rows(range), labels: labels ?? [],
+            masks: prompts.masks?.rows(range))
     }
 }

@@ -30,9 +30,6 @@ public struct ImageSegmenter {
         public var predictedIoU: Float
     }
 
-    /// A mask prompt is a logit: this inside, its negative outside. SAM's own low-resolution logits have about this size.
-    static let maskLogit: Float = 10
-
     private let loaded: LoadedModel
     private let adapter: (any ProjectionAdapter)?
     private let workspace: Workspace
@@ -98,21 +95,10 @@ public struct ImageSegmenter {
             boxes: boxes, points: points, labels: labels, masks: object.mask.map { maskPrompt($0, frame) })
     }
 
-    /// The mask on SAM's low-resolution grid: each cell takes the original pixel under its centre.
+    /// The mask on SAM's low-resolution grid.
     private func maskPrompt(_ mask: [UInt8], _ frame: ModelFrame) -> Tensor {
         let side = 4 * loaded.model.encoder.embeddingSide
-        let cell = Double(frame.side) / Double(side)
-        var values = [Float](repeating: -Self.maskLogit, count: side * side)
-        for row in 0..<side {
-            let y = ((Double(row) + 0.5) * cell - Double(frame.top)) / frame.scaleY
-            for column in 0..<side {
-                let x = ((Double(column) + 0.5) * cell - Double(frame.left)) / frame.scaleX
-                guard x >= 0, y >= 0, x < Double(frame.originalWidth), y < Double(frame.originalHeight) else {
-                    continue
-                }
-                if mask[Int(y) * frame.originalWidth + Int(x)] != 0 { values[row * side + column] = Self.maskLogit }
-            }
-        }
+        let values = frame.maskPrompt(side: side) { x, y in mask[Int(y) * frame.originalWidth + Int(x)] != 0 }
         return Tensor(values, [1, side, side])
     }
 }

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import Telemetry
 
 /// The files of one run, `runs/NAME/`.
 ///
@@ -12,6 +13,7 @@ import Foundation
 /// | `adapters/step-STEP.safetensors` | the LoRA matrices at each evaluation |
 /// | `adapter.safetensors` | the LoRA matrices at the end |
 /// | `checkpoints/` | what a run goes on from |
+/// | `automatic/` | one file per image: what the anchor found in it, with `prompts.source: automatic` |
 /// | `LOCK` | who writes into the folder |
 /// | `summary.txt` | the scores before and after |
 public struct RunFolder: Sendable {
@@ -26,6 +28,9 @@ public struct RunFolder: Sendable {
 
     /// What a run goes on from.
     public var checkpoints: String { path + "/checkpoints" }
+
+    /// What the anchor found in images, one file each.
+    public var automatic: String { path + "/automatic" }
 
     /// The matrices after some steps.
     public func adapter(step: Int) -> String { path + "/adapters/step-\(Self.padded(step)).safetensors" }
@@ -81,9 +86,11 @@ public struct RunFolder: Sendable {
 
     /// Writes per-image scores as CSV. Throws `TrainingError`.
     static func write(_ outcome: Evaluator.Outcome, to file: String) throws(TrainingError) {
-        var text = "image,instances,mean_iou,mean_f1\n"
+        let measures = outcome.scores.measured.map(\.measure)
+        var text = (["image", "instances"] + measures.map(\.rawValue)).joined(separator: ",") + "\n"
         for image in outcome.images {
-            text += "\(quoted(image.id)),\(image.instances),\(image.meanIoU),\(image.meanF1)\n"
+            let cells = measures.map { image.scores[$0].map { "\($0)" } ?? "" }
+            text += ([quoted(image.id), "\(image.instances)"] + cells).joined(separator: ",") + "\n"
         }
         do {
             try Data(text.utf8).write(to: URL(fileURLWithPath: file))
@@ -107,7 +114,7 @@ public struct RunFolder: Sendable {
         let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
             [
                 "recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt",
-                "checkpoints",
+                "checkpoints", "automatic",
             ].contains(
                 $0)
                 || ($0.hasPrefix("images-") && $0.hasSuffix(".csv"))

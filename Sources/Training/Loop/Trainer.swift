@@ -244,7 +244,8 @@ public final class Trainer {
             AdaptationExample(
                 weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<instances),
                 teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
-                anchorEmbedding: anchor, keepAnchorEmbedding: prepared.keeper(anchors)),
+                anchorEmbedding: anchor, keepAnchorEmbedding: prepared.keeper(anchors),
+                masks: example.masks?.bitmaps, random: example.random),
             model: model, adapter: adapter, gradients: &gradient, in: workspace)
         var numbers = gradient.values.elements
         if FaultInjector.reach(.gradient) == .notANumber { numbers[0] = .nan }

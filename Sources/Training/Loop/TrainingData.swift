@@ -22,31 +22,44 @@ public struct TrainingData: Sendable {
     /// Images left out of either because they cannot be read.
     public let unreadable: [UnreadableSample]
 
-    /// Opens the data and splits it: `data.split` cuts one folder, `data.evaluationRoot` names a second one, and the
-    /// split `none` trains and scores on the same images. Collective; each rank looks at a share of the images.
+    /// Opens the data and splits it: `data.split` cuts one folder, by default as the data set's published split does,
+    /// `data.evaluationRoot` names a second one, and the split `none` trains and scores on the same images. Collective;
+    /// each rank looks at a share of the images.
     ///
-    /// - Parameter communicator: The ranks; nil for this process alone.
+    /// - Parameters:
+    ///   - communicator: The ranks; nil for this process alone.
+    ///   - labelling: Gives the images to adapt to other labels than they came with; collective.
     ///
     /// Throws `DatasetError`; on all ranks `TrainingError` when a rank has other images than rank 0, and when images
     /// cannot be read, more than the recipe lets go.
-    public init(_ recipe: Recipe, communicator: (any Communicator)? = nil) throws {
+    public init(
+        _ recipe: Recipe, communicator: (any Communicator)? = nil,
+        labelling: ((_ dataset: any SegmentationDataset, _ training: [Int]) throws -> any SegmentationDataset)? = nil
+    ) throws {
         let communicator = try communicator ?? SingleProcessCommunicator()
-        guard recipe.prompts.kind != .coarse, !recipe.evaluation.prompts.contains(.coarse) else {
-            throw DatasetError(
-                .unavailablePrompt, at: "prompts", "coarse prompts are not built yet", remedy: "use box or point")
-        }
         let settings = recipe.data
         let root = try Self.open(settings, root: settings.root)
         let second = try settings.evaluationRoot.map { try Self.open(settings, root: $0) }
-        let lists = Self.lists(recipe, count: root.count)
+        let lists = try Self.lists(recipe, root)
         try Self.agree(root, lists.all, "image", communicator)
-        let scan = try ImageScan(root, lists.all, firstNumber: 0, communicator: communicator)
-        let instances = Dictionary(uniqueKeysWithValues: zip(lists.all, scan.instances))
-        func kept(_ list: [Int]) -> [Int] { list.filter { instances[$0].flatMap { $0 }.map { $0 > 0 } ?? false } }
+        let adapted = try labelling?(root, lists.training) ?? root
+        let first = labelling == nil ? lists.all : lists.training
+        let scan = try ImageScan(adapted, first, firstNumber: 0, communicator: communicator)
+        let ownScan =
+            labelling == nil
+            ? nil : try ImageScan(root, lists.evaluation, firstNumber: 0, communicator: communicator)
+        let instances = Dictionary(uniqueKeysWithValues: zip(first, scan.instances))
+        let ownInstances = ownScan.map { Dictionary(uniqueKeysWithValues: zip(lists.evaluation, $0.instances)) }
+        func kept(_ list: [Int], _ counts: [Int: Int?]) -> [Int] {
+            list.filter { counts[$0].flatMap { $0 }.map { $0 > 0 } ?? false }
+        }
 
-        var scored = DatasetSubset(root, indices: kept(lists.evaluation))
+        var scored = DatasetSubset(root, indices: kept(lists.evaluation, ownInstances ?? instances))
         var scoredNumbers = scored.indices
         var unreadable = scan.unreadable
+        for image in ownScan?.unreadable ?? [] where !unreadable.contains(where: { $0.number == image.number }) {
+            unreadable.append(image)
+        }
         if let second {
             let all = Array(0..<second.count)
             try Self.agree(second, all, "evaluation image", communicator)
@@ -59,17 +72,19 @@ public struct TrainingData: Sendable {
             throw TrainingError.unreadable(
                 unreadable, limit: settings.badSampleLimit, ranks: communicator.worldSize)
         }
-        training = DatasetSubset(root, indices: kept(lists.training))
+        training = DatasetSubset(adapted, indices: kept(lists.training, instances))
         guard training.count > 0 else {
             throw DatasetError(
                 .emptyDataset, at: settings.root,
                 "none of its \(lists.training.count) images to train on has a labelled instance",
-                remedy: "check the label files and data.binarise")
+                remedy: labelling == nil
+                    ? "check the label files and data.binarise, or set prompts.source=automatic"
+                    : "lower automatic.predictedIoU and automatic.stability")
         }
         let most = recipe.evaluation.limit > 0 ? recipe.evaluation.limit : scored.count
         evaluation = DatasetSubset(scored, indices: Array(0..<min(most, scored.count)))
         (trainingNumbers, evaluationNumbers) = (training.indices, Array(scoredNumbers.prefix(evaluation.count)))
-        withoutInstances = scan.instances.count { $0 == 0 }
+        withoutInstances = (scan.instances + (ownScan?.instances ?? [])).count { $0 == 0 }
         mostInstances = training.indices.map { instances[$0].flatMap { $0 } ?? 0 }.max() ?? 0
         self.unreadable = unreadable
     }
@@ -82,9 +97,22 @@ public struct TrainingData: Sendable {
     }
 
     /// The places in the first data set that are trained on, scored, and either, before anything is left out.
-    private static func lists(_ recipe: Recipe, count: Int) -> (training: [Int], evaluation: [Int], all: [Int]) {
+    private static func lists(
+        _ recipe: Recipe, _ root: any SegmentationDataset
+    ) throws -> (training: [Int], evaluation: [Int], all: [Int]) {
         let settings = recipe.data
+        let count = root.count
         let limit = settings.limit > 0 ? settings.limit : nil
+        if settings.evaluationRoot == nil, settings.split == RecipeRule.publishedSplit,
+            let split = root.publishedSplit(limit: limit)
+        {
+            guard settings.splitSeed == nil else {
+                throw DatasetError(
+                    .invalidOption, at: "data.splitSeed", "the published split of \(settings.format) is not drawn",
+                    remedy: "set data.split=k:1 to draw one, or data.splitSeed=none")
+            }
+            return (split.training, split.evaluation, (split.training + split.evaluation).sorted())
+        }
         guard settings.evaluationRoot == nil, let k = recipe.trainingImagesPerEvaluationImage else {
             let all = Array(0..<min(count, limit ?? count))
             return (all, settings.evaluationRoot == nil ? all : [], all)
@@ -104,18 +132,19 @@ public struct TrainingData: Sendable {
     }
 
     private static func open(_ settings: Recipe.Data, root: String) throws -> any SegmentationDataset {
-        try DatasetRegistry.open(
-            settings.format,
-            DatasetOptions(
-                root: root, imagesFolder: settings.images, labelsFolder: settings.labels,
-                binariseThreshold: settings.binarise.map { UInt8($0) },
-                exif: settings.exif == .apply ? .apply : .ignore, followsSymlinks: settings.followSymlinks,
-                annotations: settings.annotations,
-                labelRules: settings.labelRules == .released ? .released : .corrected))
+        try DatasetRegistry.open(settings.format, settings.options(root: root))
     }
 }
 
 extension Recipe.Data {
+    /// How a data set at `root` is read by these keys.
+    public func options(root: String) -> DatasetOptions {
+        DatasetOptions(
+            root: root, imagesFolder: images, labelsFolder: labels, binariseThreshold: binarise.map { UInt8($0) },
+            exif: exif == .apply ? .apply : .ignore, followsSymlinks: followSymlinks, annotations: annotations,
+            labelRules: labelRules == .released ? .released : .corrected)
+    }
+
     /// How many images a run may leave out because they cannot be read.
     var badSampleLimit: Int { badSamples == .skip ? maximumBadSamples : 0 }
 }

@@ -16,6 +16,8 @@ public struct Recipe: Codable, Equatable, Sendable {
     public var prompts = Prompts()
     /// The adaptation method.
     public var method = Method()
+    /// Labels that the anchor finds by itself.
+    public var automatic = Automatic()
     /// The adapters.
     public var lora = LoRA()
     /// The optimiser and its schedule.
@@ -78,13 +80,13 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var labels = "labels"
         /// Label values above this become one instance, all others background; none reads values as instance numbers
         public var binarise: Int?
-        /// k:1 trains on k of k + 1 images and evaluates on the other; none does both on all
-        public var split = "5:1"
-        /// Seed that shuffles the list before the split; none keeps it in name order
+        /// auto is the published split, else 5:1; k:1 trains on k of k + 1 images, scores the other; none: both on all
+        public var split = "auto"
+        /// Seed that shuffles the list before the split; none keeps its order; a published split takes none
         public var splitSeed: Int?
         /// Folder of another data set to evaluate on; none evaluates on the split
         public var evaluationRoot: String?
-        /// At most so many images, before the split; 0 is all
+        /// At most so many images, before the split, of a published one in proportion; 0 is all
         public var limit = 0
         /// What to do with the orientation an image file states
         public var exif = Orientation.ignore
@@ -133,6 +135,10 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var kind = Kind.box
         /// Weak label of the teacher and the anchor where it is to be another than the student's
         public var teacherKind = TeacherKind.same
+        /// Where prompts come from: masks as in the paper, what annotators drew, or the anchor's own masks of the whole image
+        public var source = Source.simulated
+        /// What a coarse outline is to the model: the box around it as in the released code, or a mask as in the paper
+        public var coarse = Coarse.box
         /// Positive points per instance
         public var positivePoints = 5
         /// Negative points per instance
@@ -140,7 +146,17 @@ public struct Recipe: Codable, Equatable, Sendable {
         /// Instances per image; a seeded choice of so many when there are more
         public var maximumInstances = 40
 
-        /// The kinds of prompt; `coarse` is the box around a simplified outline.
+        /// Where prompts come from.
+        public enum Source: String, Codable, CaseIterable, Sendable {
+            case simulated, annotations, automatic
+        }
+
+        /// What a coarse outline is to the model.
+        public enum Coarse: String, Codable, CaseIterable, Sendable {
+            case box, mask
+        }
+
+        /// The kinds of prompt; `coarse` is a simplified outline.
         public enum Kind: String, Codable, CaseIterable, Sendable {
             case box, point, coarse
         }
@@ -169,11 +185,40 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var contrastWeight = 1.0
         /// Temperature of the contrastive loss
         public var temperature = 0.3
+        /// What the contrast holds against each other: instances, instances and background, or squares of the image
+        public var contrast = Contrast.instances
+        /// Side of a square of the patches form, cells of the image embedding
+        public var patchSide = 8
+        /// Share of the student's view that is hidden from it and filled with the teacher's features; 0 hides nothing
+        public var maskRatio = 0.0
+        /// Side of a hidden block, cells of the image embedding
+        public var maskBlock = 4
+
+        /// What the contrast holds against each other.
+        public enum Contrast: String, Codable, CaseIterable, Sendable {
+            case instances, background, patches
+        }
 
         /// Which of the two published forms the losses take.
         public enum LossForm: String, Codable, CaseIterable, Sendable {
             case paper, released
         }
+    }
+
+    /// Labels that the anchor finds by itself.
+    public struct Automatic: Codable, Equatable, Sendable {
+        /// Points on a side of the grid of prompts
+        public var pointsPerSide = 32
+        /// Predicted IoU above which a mask is kept
+        public var predictedIoU = 0.88
+        /// Stability from which on a mask is kept
+        public var stability = 0.95
+        /// IoU of boxes above which the worse one is dropped
+        public var boxSuppression = 0.7
+        /// Layers of crops that are searched too, each of four times as many as the one before
+        public var cropLayers = 0
+        /// Holes and islands below this area in pixels are removed; 0 removes none
+        public var minimumRegionArea = 0
     }
 
     /// The adapters.
@@ -318,6 +363,8 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var limit = 0
         /// Evaluate the unadapted model before the first step
         public var before = true
+        /// Measure the boundary IoU too, at the images' own resolution
+        public var boundary = true
     }
 
     /// ``preprocessing`` with `auto` replaced by what the model was trained with.
@@ -326,6 +373,9 @@ public struct Recipe: Codable, Equatable, Sendable {
         return model.kind == .liteMedSAM ? .medsam : .sam
     }
 
-    /// k of the `k:1` split, or nil when all images serve for both training and evaluation.
-    public var trainingImagesPerEvaluationImage: Int? { RecipeRule.trainingShare(ofSplit: data.split) }
+    /// k of the `k:1` split, for `auto` where no split is published, or nil when all images serve for both training and
+    /// evaluation.
+    public var trainingImagesPerEvaluationImage: Int? {
+        data.split == RecipeRule.publishedSplit ? 5 : RecipeRule.trainingShare(ofSplit: data.split)
+    }
 }

@@ -8,6 +8,7 @@ public enum RecipeReference {
         ("", "Pixel normalisation and padding."),
         ("prompts", "The weak labels."),
         ("method", "The adaptation method."),
+        ("automatic", "Labels that the anchor finds by itself."),
         ("lora", "The adapters."),
         ("optimizer", "The optimiser and its schedule."),
         ("training", "The loop."),
@@ -59,14 +60,17 @@ public enum RecipeReference {
                 + "none reads values as instance numbers"),
         .split(
             "data.split", \.data.split,
-            "k:1 trains on k of k + 1 images and evaluates on the other; none does both on all"),
+            "auto is the published split, else 5:1; k:1 trains on k of k + 1 images, scores the other; "
+                + "none: both on all"),
         .optionalInteger(
             "data.splitSeed", \.data.splitSeed, 0...Int.max,
-            "Seed that shuffles the list before the split; none keeps it in name order"),
+            "Seed that shuffles the list before the split; none keeps its order; a published split takes none"),
         .optionalText(
             "data.evaluationRoot", \.data.evaluationRoot, shapesResult: false,
             "Folder of another data set to evaluate on; none evaluates on the split"),
-        .integer("data.limit", \.data.limit, count, "At most so many images, before the split; 0 is all"),
+        .integer(
+            "data.limit", \.data.limit, count,
+            "At most so many images, before the split, of a published one in proportion; 0 is all"),
         .choice("data.exif", \.data.exif, "What to do with the orientation an image file states"),
         .choice(
             "data.flips", \.data.flips,
@@ -97,6 +101,14 @@ public enum RecipeReference {
         .choice(
             "prompts.teacherKind", \.prompts.teacherKind,
             "Weak label of the teacher and the anchor where it is to be another than the student's"),
+        .choice(
+            "prompts.source", \.prompts.source,
+            "Where prompts come from: masks as in the paper, what annotators drew, or the anchor's own masks of the whole image"
+        ),
+        .choice(
+            "prompts.coarse", \.prompts.coarse,
+            "What a coarse outline is to the model: the box around it as in the released code, or a mask as in the paper"
+        ),
         .integer("prompts.positivePoints", \.prompts.positivePoints, 0...100, "Positive points per instance"),
         .integer("prompts.negativePoints", \.prompts.negativePoints, 0...100, "Negative points per instance"),
         .integer(
@@ -124,6 +136,37 @@ public enum RecipeReference {
             "method.contrastWeight", \.method.contrastWeight, weight,
             "Weight of the contrastive loss of the teacher's instances against the anchor's"),
         .number("method.temperature", \.method.temperature, positive, "Temperature of the contrastive loss"),
+        .choice(
+            "method.contrast", \.method.contrast,
+            "What the contrast holds against each other: instances, instances and background, or squares of the image"),
+        .integer(
+            "method.patchSide", \.method.patchSide, 1...32,
+            "Side of a square of the patches form, cells of the image embedding"),
+        .number(
+            "method.maskRatio", \.method.maskRatio, .number(from: 0, to: 0.95, isOpen: false),
+            "Share of the student's view that is hidden from it and filled with the teacher's features; 0 hides nothing"
+        ),
+        .integer(
+            "method.maskBlock", \.method.maskBlock, 1...32,
+            "Side of a hidden block, cells of the image embedding"),
+        .integer(
+            "automatic.pointsPerSide", \.automatic.pointsPerSide, 1...1024,
+            "Points on a side of the grid of prompts"),
+        .number(
+            "automatic.predictedIoU", \.automatic.predictedIoU, .number(from: 0, to: 1, isOpen: false),
+            "Predicted IoU above which a mask is kept"),
+        .number(
+            "automatic.stability", \.automatic.stability, .number(from: 0, to: 1, isOpen: false),
+            "Stability from which on a mask is kept"),
+        .number(
+            "automatic.boxSuppression", \.automatic.boxSuppression, .number(from: 0, to: 1, isOpen: false),
+            "IoU of boxes above which the worse one is dropped"),
+        .integer(
+            "automatic.cropLayers", \.automatic.cropLayers, 0...3,
+            "Layers of crops that are searched too, each of four times as many as the one before"),
+        .integer(
+            "automatic.minimumRegionArea", \.automatic.minimumRegionArea, count,
+            "Holes and islands below this area in pixels are removed; 0 removes none"),
         .integer("lora.rank", \.lora.rank, 1...256, "Rank of each adapter's two matrices"),
     ]
 
@@ -259,6 +302,9 @@ public enum RecipeReference {
         .flag(
             "evaluation.before", \.evaluation.before, shapesResult: false,
             "Evaluate the unadapted model before the first step"),
+        .flag(
+            "evaluation.boundary", \.evaluation.boundary, shapesResult: false,
+            "Measure the boundary IoU too, at the images' own resolution"),
     ]
 
     /// The field of a dotted key.

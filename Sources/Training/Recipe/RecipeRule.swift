@@ -39,7 +39,7 @@ public enum RecipeRule: Equatable, Sendable {
     case number(from: Double, to: Double, isOpen: Bool)
     /// `true` or `false`.
     case flag
-    /// `k:1`, or `none`.
+    /// `auto`, `k:1`, or `none`.
     case split
 
     /// The rule in words, as messages and the reference print it.
@@ -58,7 +58,7 @@ public enum RecipeRule: Equatable, Sendable {
             "number above \(RecipeValue.number(lower))"
                 + (upper.isFinite ? " and below \(RecipeValue.number(upper))" : "")
         case .flag: "true | false"
-        case .split: "k:1 with k from 1 to 1000, or none"
+        case .split: "auto, k:1 with k from 1 to 1000, or none"
         }
     }
 
@@ -106,10 +106,13 @@ public enum RecipeRule: Equatable, Sendable {
             integers.allSatisfy(range.contains) && zip(integers, integers.dropFirst()).allSatisfy { $0 < $1 }
         case (.number(let lower, let upper, let isOpen), .number(let number)):
             number.isFinite && (isOpen ? lower < number && number < upper : lower <= number && number <= upper)
-        case (.split, .text(let text)): Self.trainingShare(ofSplit: text) != nil
+        case (.split, .text(let text)): text == Self.publishedSplit || Self.trainingShare(ofSplit: text) != nil
         default: false
         }
     }
+
+    /// The split that the data set knows.
+    static let publishedSplit = "auto"
 
     /// k of `k:1`, or nil for every other text.
     static func trainingShare(ofSplit text: String) -> Int? {

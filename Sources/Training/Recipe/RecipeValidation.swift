@@ -34,10 +34,12 @@ extension Recipe {
         let usesPoints = prompts.kind == .point || prompts.teacherKind == .point || evaluation.prompts.contains(.point)
         require(
             !usesPoints || prompts.positivePoints > 0, "prompts.positivePoints", "point prompts need at least 1")
-        let hasLoss = [
-            method.focalWeight, method.diceWeight, method.iouWeight, method.anchorWeight, method.contrastWeight,
-        ].contains { $0 > 0 }
-        require(hasLoss, "method.focalWeight", "all loss weights are 0; nothing would be learnt")
+        let weights = [method.focalWeight, method.diceWeight, method.iouWeight]
+        let ofAnchor = [method.anchorWeight, method.contrastWeight]
+        let counted = ["wesam": weights + ofAnchor, "self-training": weights, "supervised": weights][method.name]
+        require(
+            counted?.contains { $0 > 0 } ?? true, "method.focalWeight",
+            "all loss weights are 0; nothing would be learnt")
         return faults
     }
 }

@@ -27,8 +27,8 @@ extension FuzzedParser {
     private static func sound(_ shard: [UInt8]) throws -> [UInt8] {
         let text = """
             {"badSamples": [1, 5], "digest": "", "images": 8, "parameterCount": 2,
-            "schema": \(CheckpointManifest.currentSchema), "scores": [{"images": 1, "instances": 2, "meanF1": "0.5",
-            "meanIoU": "0.4", "prompt": "box", "seconds": "1.5", "step": 0}], "settings": [{"key": "lora.rank", "value": "4"}],
+            "schema": \(CheckpointManifest.currentSchema), "scores": [{"images": 1, "instances": 2,
+            "measures": [{"name": "mean_iou", "value": "0.4"}, {"name": "mean_f1", "value": "0.5"}], "prompt": "box", "seconds": "1.5", "step": 0}], "settings": [{"key": "lora.rank", "value": "4"}],
             "shards": [{"bytes": \(shard.count), "count": 2, "first": 0, "name": "state-00-of-01.safetensors",
             "sha256": "\(sha256(shard))"}], "skips": 1, "skipsInARow": 0, "step": 4, "updates": 3, "worldSize": 1}
             """
@@ -57,7 +57,8 @@ extension FuzzedParser {
         case 8 where !manifest.scores.isEmpty:
             let place = source.generator.index(below: manifest.scores.count)
             manifest.scores[place].step = source.number()
-            manifest.scores[place].meanIoU = source.one(of: ["nan", "inf", "-1e308", "", "0x1p3", "1e400"])
+            let value = source.one(of: ["nan", "inf", "-1e308", "", "0x1p3", "1e400"])
+            if !manifest.scores[place].measures.isEmpty { manifest.scores[place].measures[0].value = value }
             source.rearrange(&manifest.scores)
         case 0: manifest[keyPath: source.one(of: counts)] = source.number()
         case 1 where !manifest.shards.isEmpty:

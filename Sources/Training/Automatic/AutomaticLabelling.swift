@@ -1,0 +1,95 @@
+import Collectives
+import Datasets
+import Foundation
+import Imaging
+import Kernels
+import SegmentAnything
+
+/// Finds the labels of a run's images with the anchor before training, shared out over the ranks (WeSAM's mode without
+/// labels; spec section 8.1).
+///
+/// An image's labels are a file of the run, written as soon as they are found, so a run that is killed while it looks goes on
+/// where it was, on any number of ranks. They depend on the base model, the settings and the image alone.
+struct AutomaticLabelling {
+    let recipe: Recipe
+    let folder: RunFolder
+    let loaded: LoadedModel
+    let communicator: any Communicator
+    let workspace: Workspace
+    let notice: @Sendable (String) -> Void
+
+    /// Seconds between two lines about the progress.
+    private static let patience = 30.0
+
+    /// The data set with found labels for the given images. Collective.
+    ///
+    /// An image that cannot be read is left without labels, and says so when it is looked at. Throws `ImagingError` where
+    /// a file cannot be written, `SegmentAnythingError`, `CollectivesError`.
+    func label(_ dataset: any SegmentationDataset, _ indices: [Int]) throws -> any SegmentationDataset {
+        communicator.phase = "automatic labels"
+        let labelled = AutomaticDataset(base: dataset, folder: folder.automatic, identity: identity)
+        if communicator.isRoot {
+            try FileManager.default.createDirectory(atPath: folder.automatic, withIntermediateDirectories: true)
+        }
+        try communicator.barrier()
+        let segmenter = try AutomaticSegmenter(loaded, settings: settings, workspace: workspace)
+        let own = stride(from: communicator.rank, to: indices.count, by: communicator.worldSize).map { indices[$0] }
+        let todo = own.filter {
+            AutomaticLabels(path: labelled.path($0), identity: labelled.identity($0)) == nil
+        }
+        let begin = ContinuousClock.now
+        var (lastTold, found) = (begin, 0)
+        for (done, index) in todo.enumerated() {
+            communicator.activity.work(at: "finding automatic labels")
+            found += try find(index, labelled, segmenter)
+            let now = ContinuousClock.now
+            guard communicator.isRoot, now - lastTold > .seconds(Self.patience), done + 1 < todo.count else { continue }
+            lastTold = now
+            notice("automatic labels: \(done + 1) of \(todo.count) images of rank 0, \(found) masks")
+        }
+        communicator.activity.work(at: "computing")
+        let sums = try communicator.allGather(floats: [Float(todo.count), Float(found)])
+        if communicator.isRoot {
+            let (images, masks) = (sums.reduce(0) { $0 + Int($1[0]) }, sums.reduce(0) { $0 + Int($1[1]) })
+            let seconds = (ContinuousClock.now - begin) / .seconds(1)
+            notice(
+                "automatic labels: \(masks) masks in \(images) images"
+                    + String(format: ", %.0f s", seconds)
+                    + (indices.count > images ? "; \(indices.count - images) images had theirs already" : ""))
+        }
+        return labelled
+    }
+
+    /// Looks at one image; the number of masks.
+    private func find(_ index: Int, _ dataset: AutomaticDataset, _ segmenter: AutomaticSegmenter) throws -> Int {
+        let image: Image
+        do { image = try dataset.base.image(index) } catch let error as DatasetError where error.concernsOneImage {
+            return 0
+        }
+        let labels = try segmenter.labels(of: image)
+        try AutomaticLabels(
+            labels, identity: dataset.identity(index), width: image.width, height: image.height
+        ).write(to: dataset.path(index))
+        return labels.count
+    }
+
+    private var settings: AutomaticMaskConfiguration {
+        var settings = AutomaticMaskConfiguration()
+        settings.pointsPerSide = recipe.automatic.pointsPerSide
+        // Bits depend on it, and more than this needs twice the memory for the same speed.
+        settings.pointsPerBatch = 16
+        settings.predictedIoUThreshold = recipe.automatic.predictedIoU
+        settings.stabilityScoreThreshold = recipe.automatic.stability
+        settings.boxSuppressionThreshold = recipe.automatic.boxSuppression
+        settings.cropLayers = recipe.automatic.cropLayers
+        settings.minimumRegionArea = recipe.automatic.minimumRegionArea
+        return settings
+    }
+
+    private var identity: String {
+        let own = recipe.automatic
+        return "\(loaded.baseDigest) \(loaded.preprocessing.kind.rawValue) \(loaded.model.encoder.imageSize) "
+            + "\(own.pointsPerSide) \(own.predictedIoU) \(own.stability) \(own.boxSuppression) \(own.cropLayers) "
+            + "\(own.minimumRegionArea)"
+    }
+}

@@ -1,0 +1,112 @@
+import ArgumentParser
+import Foundation
+import Imaging
+import SegmentAnything
+import Training
+
+/// What `kedge segment --automatic` may be told; SAM's settings by default.
+struct AutomaticOptions: ParsableArguments {
+    @Flag(help: "Finds the objects itself, from a grid of points; writes masks.json, labels.png and overlay.png.")
+    var automatic = false
+
+    @Option(help: ArgumentHelp("With --automatic: points along each side of the image (32).", valueName: "n"))
+    var pointsPerSide: Int?
+
+    @Option(help: ArgumentHelp("With --automatic: points at once; a matter of memory (64).", valueName: "n"))
+    var pointsPerBatch: Int?
+
+    @Option(help: ArgumentHelp("With --automatic: masks need a higher predicted IoU (0.88).", valueName: "x"))
+    var iouThreshold: Double?
+
+    @Option(help: ArgumentHelp("With --automatic: masks need this stability score (0.95).", valueName: "x"))
+    var stabilityThreshold: Double?
+
+    @Option(help: ArgumentHelp("With --automatic: shift of the logit threshold for that score (1).", valueName: "x"))
+    var stabilityOffset: Double?
+
+    @Option(help: ArgumentHelp("With --automatic: of boxes with a higher IoU one stays (0.7).", valueName: "x"))
+    var boxNmsThreshold: Double?
+
+    @Option(help: ArgumentHelp("With --automatic: layers of 4, 16, ... crops beside the image (0).", valueName: "n"))
+    var cropLayers: Int?
+
+    @Option(help: ArgumentHelp("With --automatic: --box-nms-threshold between crops (0.7).", valueName: "x"))
+    var cropNmsThreshold: Double?
+
+    @Option(help: ArgumentHelp("With --automatic: overlap of crops, of the shorter side (0.341).", valueName: "x"))
+    var cropOverlap: Double?
+
+    @Option(help: ArgumentHelp("With --automatic: fewer points per layer of crops, by this (1).", valueName: "n"))
+    var cropPointsDownscale: Int?
+
+    @Option(help: ArgumentHelp("With --automatic: smaller holes and islands are mended (0).", valueName: "pixels"))
+    var minRegionArea: Int?
+
+    /// The options that were given and mean nothing without `--automatic`.
+    var givenSettings: [String] {
+        let settings: [(String, Any?)] = [
+            ("--points-per-side", pointsPerSide), ("--points-per-batch", pointsPerBatch),
+            ("--iou-threshold", iouThreshold), ("--stability-threshold", stabilityThreshold),
+            ("--stability-offset", stabilityOffset), ("--box-nms-threshold", boxNmsThreshold),
+            ("--crop-layers", cropLayers), ("--crop-nms-threshold", cropNmsThreshold), ("--crop-overlap", cropOverlap),
+            ("--crop-points-downscale", cropPointsDownscale), ("--min-region-area", minRegionArea),
+        ]
+        return settings.filter { $0.1 != nil }.map(\.0)
+    }
+
+    /// SAM's settings with what was given.
+    var configuration: AutomaticMaskConfiguration {
+        var settings = AutomaticMaskConfiguration()
+        func set<Value>(_ path: WritableKeyPath<AutomaticMaskConfiguration, Value>, _ value: Value?) {
+            if let value { settings[keyPath: path] = value }
+        }
+        set(\.pointsPerSide, pointsPerSide)
+        set(\.pointsPerBatch, pointsPerBatch)
+        set(\.predictedIoUThreshold, iouThreshold)
+        set(\.stabilityScoreThreshold, stabilityThreshold)
+        set(\.stabilityScoreOffset, stabilityOffset)
+        set(\.boxSuppressionThreshold, boxNmsThreshold)
+        set(\.cropLayers, cropLayers)
+        set(\.cropSuppressionThreshold, cropNmsThreshold)
+        set(\.cropOverlapRatio, cropOverlap)
+        set(\.cropPointsDownscaleFactor, cropPointsDownscale)
+        set(\.minimumRegionArea, minRegionArea)
+        return settings
+    }
+}
+
+extension SegmentCommand {
+    /// Throws where prompts are given beside `--automatic`, or its settings without it.
+    func refuseContradictions() throws {
+        let prompts = [
+            ("--box", !box.isEmpty), ("--point", !point.isEmpty), ("--mask", mask != nil), ("--multimask", multimask),
+        ].filter(\.1).map(\.0)
+        if automatic.automatic, let prompt = prompts.first {
+            throw TrainingError(
+                .configuration, "\(prompt) stands beside --automatic, which takes no prompt",
+                remedy: "leave one of them out")
+        }
+        if !automatic.automatic, let setting = automatic.givenSettings.first {
+            throw TrainingError(
+                .configuration, "\(setting) is a setting of --automatic, which is not given",
+                remedy: "add --automatic or leave \(setting) out")
+        }
+        try automatic.configuration.validate()
+    }
+
+    /// Writes what was found without prompts.
+    func write(_ picture: Image, _ masks: [AutomaticMask]) throws {
+        try makeOutputFolder()
+        let labels = try AutomaticMaskRecord.labels(masks, width: picture.width, height: picture.height)
+        try labels.writePNG(to: output + "/labels.png")
+        var overlay = picture
+        overlay.overlay(labels)
+        try overlay.writePNG(to: output + "/overlay.png")
+        let record = try AutomaticMaskRecord(
+            masks, fileName: URL(fileURLWithPath: image).lastPathComponent, width: picture.width,
+            height: picture.height)
+        try record.write(to: output + "/masks.json")
+        let count = masks.count == 1 ? "1 mask" : "\(masks.count) masks"
+        print("\(output)/masks.json: \(count); labels.png, overlay.png")
+    }
+}
