@@ -43,6 +43,19 @@ func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
 }
 
 @Suite struct COCODatasetTests {
+    /// Its magnitude is no Int.
+    @Test func theLeastWholeNumberIsAFault() throws {
+        let folder = try TemporaryFolder()
+        try folder.addText(
+            "annotations/instances_images.json",
+            #"""
+            {"images": [{"id": -9223372036854775808, "file_name": "a.jpg", "width": 20, "height": 10}], "annotations": [],
+            "categories": []}
+            """#)
+        #expect(try !folder.check("coco").isEmpty)
+        #expect(errorCode { _ = try folder.open("coco") } == .invalidAnnotation)
+    }
+
     private func folder(_ annotations: String, images: String = "") throws -> TemporaryFolder {
         let folder = try TemporaryFolder()
         try folder.addImage("a.jpg", width: 20, height: 10)

@@ -36,7 +36,8 @@ public struct FuzzedParser: Sendable {
 
     /// Every parser that reads files.
     public static let all: [FuzzedParser] = [
-        safetensors, adapter, pyTorch, png, jpeg, labels, recipe, manifest, checkpoint, anchorFile,
+        safetensors, adapter, pyTorch, png, jpeg, labels, coco, labelMe, manifestLines, segmentAnything1B, kvasir,
+        runLengths, recipe, manifest, checkpoint, anchorFile,
     ]
 
     /// The inputs that all others are made from: the corpus, sorted by name, and what the project's writers make.

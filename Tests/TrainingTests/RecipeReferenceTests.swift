@@ -153,6 +153,25 @@ import Training
         #expect(resolved.recipe.run.name == name)
     }
 
+    /// One budget for all lines of the ablation: they differ in method, source of prompts and weights alone.
+    @Test func theAblationDiffersInWhatItIsAbout() throws {
+        let names = [
+            "automatic", "direct", "no-anchor", "no-contrast", "self-training", "supervised", "tent", "wesam",
+        ]
+        let folder = Self.root.appendingPathComponent("recipes/ablation").path
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == names.map { $0 + ".yaml" })
+        let recipes = try names.map {
+            try ResolvedRecipe(path: "\(folder)/\($0).yaml", settings: ["data.root=d"]).recipe
+        }
+        #expect(recipes.map(\.run.name) == names)
+        let differing = RecipeReference.fields.filter { field in Set(recipes.map { "\(field.value($0))" }).count > 1 }
+        #expect(
+            differing.map(\.key) == [
+                "run.name", "prompts.source", "method.name", "method.anchorWeight", "method.contrastWeight",
+                "evaluation.before",
+            ])
+    }
+
     @Test func everyKeyHasAHelpLine() {
         let help = RecipeReference.helpText
         #expect(RecipeReference.fields.allSatisfy { help.contains("\($0.key)  (") && !$0.doc.isEmpty })

@@ -43,7 +43,7 @@ extension JSONReader {
         if scanned.isWhole, scanned.isExact, scanned.digits <= UInt64(Int.max) {
             return scanned.isNegative ? -Int(scanned.digits) : Int(scanned.digits)
         }
-        return Int(exactly: longNumber(scanned.length)).flatMap { abs($0) <= 1 << 53 ? $0 : nil }
+        return Int(exactly: longNumber(scanned.length)).flatMap { $0.magnitude <= 1 << 53 ? $0 : nil }
     }
 
     private func longNumber(_ length: Int) -> Double {

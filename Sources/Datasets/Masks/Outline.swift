@@ -38,26 +38,14 @@ package enum Outline {
 
     /// The first pixel, in reading order, of the part with most pixels.
     private static func largestPart(_ mask: [UInt8], width: Int, height: Int) -> OutlinePixel? {
-        var isSeen = mask.map { $0 == 0 }
-        var best: (start: OutlinePixel, size: Int)?
-        var stack: [Int] = []
-        for first in mask.indices where !isSeen[first] {
-            isSeen[first] = true
-            stack.append(first)
-            var size = 0
-            while let place = stack.popLast() {
-                size += 1
-                let (x, y) = (place % width, place / width)
-                for row in max(y - 1, 0)...min(y + 1, height - 1) {
-                    for column in max(x - 1, 0)...min(x + 1, width - 1) where !isSeen[row * width + column] {
-                        isSeen[row * width + column] = true
-                        stack.append(row * width + column)
-                    }
-                }
-            }
-            if size > best?.size ?? 0 { best = (OutlinePixel(x: first % width, y: first / width), size) }
-        }
-        return best?.start
+        let parts = ConnectedComponents(mask.map { $0 != 0 }, width: width, height: height)
+        var sizes = [Int](repeating: 0, count: parts.count + 1)
+        for label in parts.labels { sizes[Int(label)] += 1 }
+        sizes[0] = 0
+        guard let most = sizes.max(), most > 0, let part = sizes.firstIndex(of: most),
+            let first = parts.labels.firstIndex(of: Int32(part))
+        else { return nil }
+        return OutlinePixel(x: first % width, y: first / width)
     }
 
     /// The eight neighbours, anticlockwise from the east, rows growing downwards.
