@@ -8,6 +8,7 @@ import Testing
 @Suite(.serialized) struct FuzzingTests {
     @Test(arguments: FuzzedParser.all.map(\.name))
     func mutatedInputsAreParsedOrRefused(name: String) throws {
+        defer { Scratch.clear() }
         let parser = try #require(FuzzedParser.all.first { $0.name == name })
         let seeds = try parser.seeds()
         #expect(!seeds.isEmpty)
@@ -32,6 +33,7 @@ import Testing
     }
 
     @Test func soundSeedsAreAccepted() throws {
+        defer { Scratch.clear() }
         for parser in FuzzedParser.all {
             let accepted = try parser.seeds().filter { try parser.run($0) }
             #expect(!accepted.isEmpty, "\(parser.name)")
