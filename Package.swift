@@ -126,7 +126,7 @@ let package = Package(
                 "AdaptationMethods",
             ]),
         tests("Collectives", ["CollectivesConformance"]),
-        tests("CheckpointStore", ["Collectives"]),
+        tests("CheckpointStore", ["Collectives", "WeightFiles"]),
         tests("Telemetry", [logging]),
         tests(
             "Training",

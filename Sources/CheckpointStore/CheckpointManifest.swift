@@ -101,7 +101,10 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     package init(reading data: Data, at path: String) throws(CheckpointError) {
         func damaged(_ reason: String) -> CheckpointError { .damaged(path, reason) }
         struct Form: Decodable { var schema: Int }
-        if let form = try? JSONDecoder().decode(Form.self, from: data), form.schema != Self.currentSchema {
+        // A flipped bit in the number of the form must not pass for another form, so the digest is looked at first.
+        if let form = try? JSONDecoder().decode(Form.self, from: data), form.schema != Self.currentSchema,
+            Self.matchesOwnDigest(data)
+        {
             throw CheckpointError(
                 .changed, at: path, "has form \(form.schema), this program reads \(Self.currentSchema)",
                 remedy: "go on with the program that wrote it")
@@ -124,6 +127,16 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
             next += shard.count
         }
         guard next == parameterCount else { throw damaged("lists files that do not cover the parameters once") }
+    }
+
+    /// Whether a text of any form, but of this way of writing, has the digest it states.
+    private static func matchesOwnDigest(_ data: Data) -> Bool {
+        let mark = Data("\"digest\" : \"".utf8)
+        guard let place = data.range(of: mark), data.count >= place.upperBound + 64 else { return false }
+        let stated = data[place.upperBound..<place.upperBound + 64]
+        let digest = SHA256Digest()
+        digest.update([UInt8](data[..<place.upperBound] + data[(place.upperBound + 64)...]))
+        return Data(digest.hexadecimal().utf8) == stated
     }
 
     private func text() throws -> Data {

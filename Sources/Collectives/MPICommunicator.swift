@@ -111,7 +111,7 @@ private final class MPITransport: Transport {
         try check(MPI_Comm_free(&node), "MPI_Comm_free")
         try check(MPI_Comm_free(&world), "MPI_Comm_free")
         world = nil
-        TransportFiles.restore(transportFiles, rank: rank)
+        TransportFiles.restore(transportFiles, rank: nodeRank)
         try check(MPI_Finalize(), "MPI_Finalize")
     }
 

@@ -19,6 +19,8 @@ package enum TransportFiles {
     }
 
     /// Puts an empty file in the place of a rank's own one, which MPI_Finalize is going to remove and complains without.
+    ///
+    /// - Parameter rank: The rank among those of its node, by which Open MPI names the file.
     package static func restore(_ paths: [String], rank: Int) {
         for path in paths where path.hasSuffix(".\(rank)") {
             let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)

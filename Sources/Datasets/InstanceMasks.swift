@@ -33,7 +33,7 @@ public struct InstanceMasks: Equatable, Sendable {
     static let byteLimit = 1 << 30
 
     /// Throws `DatasetError` that names the label file if so many masks would take more than `byteLimit`.
-    static func checkMemory(count: Int, width: Int, height: Int, of label: String) throws(DatasetError) {
+    package static func checkMemory(count: Int, width: Int, height: Int, of label: String) throws(DatasetError) {
         let bytes = byteCount(count: count, width: width, height: height)
         guard bytes > byteLimit else { return }
         throw DatasetError(

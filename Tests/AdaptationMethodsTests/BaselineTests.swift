@@ -149,6 +149,8 @@ import Testing
             StudentMasking(side: 8, block: 2, ratio: ratio, random: SeededGenerator(seed: 1, purpose: purpose))
         }
         #expect(draw("a").hiddenCells == 32 && draw("a", ratio: 0).hiddenCells == 0)
+        let single = StudentMasking(side: 8, block: 8, ratio: 0.9, random: SeededGenerator(seed: 1, purpose: "a"))
+        #expect(single.hiddenCells == 0, "a student that sees nothing learns nothing")
         let ones = Tensor(repeating: 1, [64, 64, 3])
         #expect(draw("a").hide(ones).elements == draw("a").hide(ones).elements)
         #expect(draw("a").hide(ones).elements != draw("b").hide(ones).elements)

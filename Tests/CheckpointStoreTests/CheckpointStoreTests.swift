@@ -4,6 +4,7 @@ import Foundation
 import Glibc
 import Synchronization
 import Testing
+import WeightFiles
 
 /// What stands on disk after saving, what is believed of it afterwards, and what is not.
 @Suite struct CheckpointStoreTests {
@@ -180,7 +181,22 @@ import Testing
 
     @Test func aNewerFormIsRefusedNotPassedOver() throws {
         for step in [3, 4] { try save(step) }
-        try Data("{\"schema\": 4}".utf8).write(to: URL(fileURLWithPath: folder + "/step-000004/manifest.json"))
+        let file = folder + "/step-000004/manifest.json"
+        let text = String(decoding: try Data(contentsOf: URL(fileURLWithPath: file)), as: UTF8.self)
+        let form = "\"schema\" : \(CheckpointManifest.currentSchema)"
+        try #require(text.contains(form))
+        // A flipped bit in the number is damage, and the checkpoint before is taken.
+        let flipped = text.replacing(form, with: "\"schema\" : 7")
+        try flipped.write(toFile: file, atomically: false, encoding: .utf8)
+        #expect(try #require(try resume()).state.step == 3)
+        // A manifest that is whole in another form is not passed over.
+        let mark = "\"digest\" : \""
+        let place = try #require(flipped.firstRange(of: mark)?.upperBound)
+        let rest = flipped[flipped.index(place, offsetBy: 64)...]
+        let digest = SHA256Digest()
+        digest.update(Array((flipped[..<place] + rest).utf8))
+        let newer = flipped[..<place] + digest.hexadecimal() + rest
+        try String(newer).write(toFile: file, atomically: false, encoding: .utf8)
         #expect(try #require(throws: CheckpointError.self) { try resume() }.kind == .changed)
     }
 

@@ -70,6 +70,24 @@ import Training
         #expect(other != whole)
     }
 
+    /// Replacing a run keeps labels that are still good; a run that may not be replaced is refused before any are looked for.
+    @Test func replacingARunKeepsItsLabels() throws {
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        try images(2)
+        let first = try #require(try run(recipe(["run.name=again"]), ranks: 1)[0])
+        func again(_ start: AdaptationRun.Start, _ settings: [String] = []) throws -> String? {
+            try AdaptationRun(
+                recipe: recipe(["run.name=again"] + settings), communicator: try SingleProcessCommunicator(),
+                workspace: Workspace(threads: 1), isStopRequested: { false }
+            ).run(start).adapterDigest
+        }
+        #expect(try again(.init(overwriting: true)) == first)
+        let file = place + "/runs/again/automatic/000001.json"
+        let before = FileManager.default.contents(atPath: file)
+        #expect(throws: TrainingError.self) { _ = try again(.init(resume: "none"), ["automatic.pointsPerSide=2"]) }
+        #expect(before != nil && FileManager.default.contents(atPath: file) == before)
+    }
+
     @Test func thresholdsThatLeaveNothingAreNamed() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try images(2)

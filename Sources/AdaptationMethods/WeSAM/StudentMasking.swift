@@ -2,7 +2,7 @@ import Kernels
 public import Tensors
 
 // The embedding's grid is cut into blocks of b x b cells; r of them, drawn anew for every image and epoch, are hidden:
-//   student input  x~ = x outside of the hidden blocks, 0 (the mean colour) inside
+//   student input  x~ = x outside of the hidden blocks, 0 inside (the mean colour for SAM, black for the others)
 //   F^r = M F^s + (1 - M) F^t,   M = 1 where visible;   dF^s = M dF^r, and F^t carries no gradient
 // so the decoder sees the student's features where it saw the image and the teacher's elsewhere (WeSAM++, pipeline figure).
 //
@@ -16,7 +16,7 @@ public struct StudentMasking: Sendable {
     /// Side of the embedding's grid.
     let side: Int
 
-    /// Draws the hidden blocks: `ratio` of all, rounded.
+    /// Draws the hidden blocks: `ratio` of all, rounded, but at most all but one, because who sees nothing learns nothing.
     ///
     /// - Parameters:
     ///   - side: Side of the embedding's grid, cells.
@@ -26,7 +26,8 @@ public struct StudentMasking: Sendable {
         self.side = side
         let across = (side + block - 1) / block
         var random = random
-        let hidden = Set(random.permutation(across * across).prefix(Int((ratio * Double(across * across)).rounded())))
+        let count = min(Int((ratio * Double(across * across)).rounded()), across * across - 1)
+        let hidden = Set(random.permutation(across * across).prefix(count))
         visible = (0..<(side * side)).map { cell in
             hidden.contains((cell / side / block) * across + cell % side / block) ? 0 : 1
         }

@@ -42,6 +42,9 @@ struct CoarseOutline: Sendable {
         return (Polygon(vertices: middles), Box(x0: x0, y0: y0, x1: x1, y1: y1))
     }
 
+    /// The middle of the box around it.
+    var middle: (x: Double, y: Double) { ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) }
+
     /// Whether a place of the original image lies inside, by the even-odd rule.
     func contains(x: Double, y: Double) -> Bool {
         guard var previous = polygon.vertices.last else { return false }

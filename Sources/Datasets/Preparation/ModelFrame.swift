@@ -69,8 +69,11 @@ public struct ModelFrame: Equatable, Sendable {
     /// - Parameters:
     ///   - side: m, cells on a side of the grid.
     ///   - isInside: Whether a place of the original image, on the axes of `Box`, is in the mask.
+    ///   - middle: Where a mask too thin for the centre of any cell is, so that it is not lost.
     /// - Returns: +-10, `[m, m]`; padding is outside.
-    public func maskPrompt(side grid: Int, isInside: (_ x: Double, _ y: Double) -> Bool) -> [Float] {
+    public func maskPrompt(
+        side grid: Int, middle: (x: Double, y: Double)? = nil, isInside: (_ x: Double, _ y: Double) -> Bool
+    ) -> [Float] {
         let cell = Double(side) / Double(grid)
         var values = [Float](repeating: -Self.maskPromptLogit, count: grid * grid)
         for row in 0..<grid {
@@ -79,6 +82,13 @@ public struct ModelFrame: Equatable, Sendable {
             for column in 0..<grid {
                 let x = ((Double(column) + 0.5) * cell - Double(left)) / scaleX
                 guard x >= 0, x < Double(originalWidth), isInside(x, y) else { continue }
+                values[row * grid + column] = Self.maskPromptLogit
+            }
+        }
+        if let middle, !values.contains(Self.maskPromptLogit) {
+            let row = Int((middle.y * scaleY + Double(top)) / cell)
+            let column = Int((middle.x * scaleX + Double(left)) / cell)
+            if (0..<grid).contains(row), (0..<grid).contains(column) {
                 values[row * grid + column] = Self.maskPromptLogit
             }
         }

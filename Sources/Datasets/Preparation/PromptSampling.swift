@@ -44,7 +44,7 @@ package enum PromptSampling {
             case .box: return Prompts(boxes: outlines.map { frame.toModel($0.box) }, kind: .coarse)
             case .mask:
                 let side = options.maskSide
-                let grids = outlines.flatMap { frame.maskPrompt(side: side, isInside: $0.contains) }
+                let grids = outlines.flatMap { frame.maskPrompt(side: side, middle: $0.middle, isInside: $0.contains) }
                 return Prompts(masks: Tensor(grids, [outlines.count, side, side]))
             }
         }

@@ -90,6 +90,6 @@ struct AutomaticLabelling {
         let own = recipe.automatic
         return "\(loaded.baseDigest) \(loaded.preprocessing.kind.rawValue) \(loaded.model.encoder.imageSize) "
             + "\(own.pointsPerSide) \(own.predictedIoU) \(own.stability) \(own.boxSuppression) \(own.cropLayers) "
-            + "\(own.minimumRegionArea)"
+            + "\(own.minimumRegionArea) \(recipe.data.exif.rawValue)"
     }
 }

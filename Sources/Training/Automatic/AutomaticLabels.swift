@@ -73,6 +73,8 @@ struct AutomaticDataset: SegmentationDataset {
         guard labels.width == image.width, labels.height == image.height else {
             throw gone(index, "is for another image")
         }
+        try InstanceMasks.checkMemory(
+            count: labels.masks.count, width: image.width, height: image.height, of: path(index))
         do { return try labels.sample(base.id(index), image) } catch is ShapeFault { throw gone(index, "is damaged") }
     }
 

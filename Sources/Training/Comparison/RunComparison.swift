@@ -11,8 +11,15 @@ public struct RunComparison: Sendable {
 
     private let groups: [Group]
 
-    /// Keys that tell repetitions of one experiment apart, or do not change what a run gives.
+    /// Keys that tell repetitions of one experiment apart.
     private static let ignored: Set<String> = ["run.name", "run.folder", "training.seed"]
+    /// Sections of keys that say how fast and how safely a run gets there, not where.
+    private static let means: Set<String> = ["checkpoint", "watchdog", "sampler", "anchorStore", "node"]
+    /// Keys of other sections that do the same.
+    private static let ofMachine: Set<String> = [
+        "training.logEvery", "training.evaluateEvery", "training.prefetchDepth", "training.prefetchThreads",
+        "training.threads", "training.recompute", "evaluation.before",
+    ]
 
     /// Groups runs, in the order they are given.
     public init(_ runs: [RunScores]) {
@@ -29,8 +36,9 @@ public struct RunComparison: Sendable {
     }
 
     private static func fingerprint(_ recipe: Recipe) -> [String] {
-        RecipeReference.fields.filter { !ignored.contains($0.key) && ($0.shapesResult || $0.key == "training.steps") }
-            .map { "\($0.key)=\($0.value(recipe))" }
+        RecipeReference.fields.filter {
+            !ignored.contains($0.key) && !means.contains($0.section) && !ofMachine.contains($0.key)
+        }.map { "\($0.key)=\($0.value(recipe))" }
     }
 
     /// The run's name, or what the names of several begin with.

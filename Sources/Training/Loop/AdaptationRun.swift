@@ -77,7 +77,7 @@ public struct AdaptationRun {
         try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
         // Labels that are to be found are kept with the run, which nobody else may write meanwhile.
-        let early = settings.prompts.source == .automatic ? try claim() : nil
+        let early = settings.prompts.source == .automatic ? try claim(start) : nil
         let labelling = AutomaticLabelling(
             recipe: settings, folder: folder, loaded: loaded, communicator: communicator, workspace: workspace,
             notice: notice)
@@ -87,7 +87,7 @@ public struct AdaptationRun {
             recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances
         ).run(communicator)
-        let claim = try early ?? claim()
+        let claim = try early ?? claim(start)
         defer { withExtendedLifetime(claim) {} }
         var checkpoints = RunCheckpoints(
             settings, folder: folder, loaded: loaded, data: data,
@@ -167,8 +167,10 @@ public struct AdaptationRun {
         let lock: RunLock?
     }
 
-    private func claim() throws -> Claim {
+    private func claim(_ start: Start) throws -> Claim {
         guard communicator.isRoot else { return Claim(lock: nil) }
+        // Said before hours may go into finding labels.
+        if folder.holdsRun, start.choice == nil, !start.overwriting { throw folder.heldAlready }
         try folder.make()
         return Claim(lock: try RunLock(folder: folder.path) { notice($0) })
     }
@@ -217,9 +219,12 @@ public struct AdaptationRun {
             }
             if outcome.message.stop == .badData {
                 // The step is not done: what was learnt before it is saved, and the same command does it again.
-                var state = trainer.state(step: end.steps, images: end.images)
-                state.scores = scores.forCheckpoint
-                try checkpoints.save(state, waits: true, log: log)
+                // A checkpoint of this very step is there already where nothing was learnt since.
+                if end.steps > state?.step ?? 0 {
+                    var state = trainer.state(step: end.steps, images: end.images)
+                    state.scores = scores.forCheckpoint
+                    try checkpoints.save(state, waits: true, log: log)
+                }
                 throw tooManyBad(outcome.unreadable, leftOut, data, while: "step \(outcome.step): ")
             }
             tell(outcome, leftOut: leftOut, log)
@@ -235,11 +240,23 @@ public struct AdaptationRun {
             if outcome.message.logs { try reporter.report(outcome, communicator: communicator) }
             if outcome.message.evaluates {
                 reporter.pause()
-                try save(trainer, loaded, step: end.steps)
+                do { try save(trainer, loaded, step: end.steps) } catch {
+                    // The last one is what the run is for; an earlier one is a convenience.
+                    if outcome.message.stop != nil { throw error }
+                    log.warning("adapter after step \(end.steps) is not saved: \(error)")
+                }
                 if let evaluator {
-                    scores.last = try evaluate(
-                        evaluator, loaded, trainer, data, adapter: trainer.adapter, step: end.steps,
-                        loss: reporter.lastLoss, log)
+                    do {
+                        scores.last = try evaluate(
+                            evaluator, loaded, trainer, data, adapter: trainer.adapter, step: end.steps,
+                            loss: reporter.lastLoss, log)
+                    } catch let error as TrainingError where error.kind == .badData {
+                        // All ranks are here: too many images cannot be read. What was learnt is kept.
+                        var state = trainer.state(step: end.steps, images: end.images)
+                        state.scores = scores.forCheckpoint
+                        try checkpoints.save(state, waits: true, log: log)
+                        throw error
+                    }
                 }
                 reporter.resume()
             }
@@ -294,12 +311,16 @@ public struct AdaptationRun {
         let seconds =
             Double((ContinuousClock.now - started).components.attoseconds) * 1e-18
             + Double((ContinuousClock.now - started).components.seconds)
-        return try outcomes.map { outcome in
+        return outcomes.map { outcome in
             let record = EvaluationRecord(
                 name: recipe.recipe.run.name, prompt: outcome.prompt.rawValue, scores: outcome.scores,
                 step: step, loss: loss, images: outcome.images.count,
                 instances: outcome.instances, threshold: recipe.recipe.evaluation.threshold, seconds: seconds)
-            if communicator.isRoot { try folder.write(outcome, step: step) }
+            if communicator.isRoot {
+                do throws(TrainingError) { try folder.write(outcome, step: step) } catch {
+                    log.warning("the scores per image after step \(step) are not written: \(error)")
+                }
+            }
             log.record(.evaluation(record))
             return record
         }

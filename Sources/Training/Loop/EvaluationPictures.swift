@@ -78,6 +78,7 @@ struct EvaluationPictures {
                 colour: .instance(index + 1))
         }
         let size = Resize.longestSideSize(width: image.width, height: image.height, target: Self.panelSide)
-        return Resize.bilinear(image, width: size.width, height: size.height).captioned(caption)
+        // A very long image has a side of less than a pixel.
+        return Resize.bilinear(image, width: max(size.width, 1), height: max(size.height, 1)).captioned(caption)
     }
 }

@@ -33,7 +33,7 @@ public struct EvaluationRun {
             recipe: recipe, communicator: communicator, workspace: workspace, isStopRequested: { false })
         try parts.checkRecipes()
         let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
-        let data = try TrainingData(recipe.recipe, communicator: communicator)
+        let data = try TrainingData(recipe.recipe, communicator: communicator, needsTraining: false)
         guard let evaluator = try parts.makeEvaluator(loaded, data) else {
             throw TrainingError(
                 .configuration, "there is no image to score",

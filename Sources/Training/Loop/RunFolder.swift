@@ -54,6 +54,13 @@ public struct RunFolder: Sendable {
         }
     }
 
+    /// The error of a run that may neither go on with what is in its folder nor replace it.
+    var heldAlready: TrainingError {
+        TrainingError(
+            .cannotWrite, "\(path) already holds a run",
+            remedy: "choose another run.name, go on with --resume auto, or give --overwrite to replace it")
+    }
+
     /// Puts the recipe into the folder; rank 0 alone calls it.
     ///
     /// - Parameters:
@@ -64,11 +71,7 @@ public struct RunFolder: Sendable {
     public func create(recipe yaml: String, overwriting: Bool, resuming: Bool) throws(TrainingError) {
         let files = FileManager.default
         if holdsRun, !resuming {
-            guard overwriting else {
-                throw TrainingError(
-                    .cannotWrite, "\(path) already holds a run",
-                    remedy: "choose another run.name, go on with --resume auto, or give --overwrite to replace it")
-            }
+            guard overwriting else { throw heldAlready }
             try clear()
         }
         do {
@@ -108,13 +111,13 @@ public struct RunFolder: Sendable {
         }
     }
 
-    /// Removes what a former run wrote, and nothing else.
+    /// Removes what a former run wrote, and nothing else; automatic labels stay, as they say what they are good for.
     private func clear() throws(TrainingError) {
         let files = FileManager.default
         let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
             [
                 "recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt",
-                "checkpoints", "automatic",
+                "checkpoints",
             ].contains(
                 $0)
                 || ($0.hasPrefix("images-") && $0.hasSuffix(".csv"))

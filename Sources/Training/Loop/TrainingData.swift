@@ -28,12 +28,14 @@ public struct TrainingData: Sendable {
     ///
     /// - Parameters:
     ///   - communicator: The ranks; nil for this process alone.
+    ///   - needsTraining: False where images are scored only, and those to adapt to may be unlabelled.
     ///   - labelling: Gives the images to adapt to other labels than they came with; collective.
     ///
     /// Throws `DatasetError`; on all ranks `TrainingError` when a rank has other images than rank 0, and when images
     /// cannot be read, more than the recipe lets go.
     public init(
         _ recipe: Recipe, communicator: (any Communicator)? = nil,
+        needsTraining: Bool = true,
         labelling: ((_ dataset: any SegmentationDataset, _ training: [Int]) throws -> any SegmentationDataset)? = nil
     ) throws {
         let communicator = try communicator ?? SingleProcessCommunicator()
@@ -73,7 +75,7 @@ public struct TrainingData: Sendable {
                 unreadable, limit: settings.badSampleLimit, ranks: communicator.worldSize)
         }
         training = DatasetSubset(adapted, indices: kept(lists.training, instances))
-        guard training.count > 0 else {
+        guard training.count > 0 || !needsTraining else {
             throw DatasetError(
                 .emptyDataset, at: settings.root,
                 "none of its \(lists.training.count) images to train on has a labelled instance",
@@ -84,7 +86,8 @@ public struct TrainingData: Sendable {
         let most = recipe.evaluation.limit > 0 ? recipe.evaluation.limit : scored.count
         evaluation = DatasetSubset(scored, indices: Array(0..<min(most, scored.count)))
         (trainingNumbers, evaluationNumbers) = (training.indices, Array(scoredNumbers.prefix(evaluation.count)))
-        withoutInstances = (scan.instances + (ownScan?.instances ?? [])).count { $0 == 0 }
+        let scored2 = zip(lists.evaluation, ownScan?.instances ?? []).filter { $0.1 == 0 }.map(\.0)
+        withoutInstances = Set(zip(first, scan.instances).filter { $0.1 == 0 }.map(\.0) + scored2).count
         mostInstances = training.indices.map { instances[$0].flatMap { $0 } ?? 0 }.max() ?? 0
         self.unreadable = unreadable
     }
