@@ -50,6 +50,16 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot, .invalidAnnotation].contains(code)
     }
 
-    /// The error on one line: where, what, remedy.
-    public var description: String { "\(location): \(problem); \(remedy)" }
+    /// The error on one line: where, what, remedy. Names come from files: what is no plain character is written as a number.
+    public var description: String {
+        var line = ""
+        for scalar in "\(location): \(problem); \(remedy)".unicodeScalars {
+            if scalar.value < 0x20 || scalar.value == 0x7f {
+                line += "\\u{\(String(scalar.value, radix: 16))}"
+            } else {
+                line.unicodeScalars.append(scalar)
+            }
+        }
+        return line
+    }
 }

@@ -43,6 +43,11 @@ func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
 }
 
 @Suite struct COCODatasetTests {
+    @Test func namesFromFilesStayOnOneLine() {
+        let error = DatasetError(.unreadableFile, at: "a\nb\u{7f}.png", "is\tgone", remedy: "add it")
+        #expect(error.description == "a\\u{a}b\\u{7f}.png: is\\u{9}gone; add it")
+    }
+
     /// Its magnitude is no Int.
     @Test func theLeastWholeNumberIsAFault() throws {
         let folder = try TemporaryFolder()
