@@ -86,8 +86,9 @@ public struct TrainingData: Sendable {
         let most = recipe.evaluation.limit > 0 ? recipe.evaluation.limit : scored.count
         evaluation = DatasetSubset(scored, indices: Array(0..<min(most, scored.count)))
         (trainingNumbers, evaluationNumbers) = (training.indices, Array(scoredNumbers.prefix(evaluation.count)))
-        let scored2 = zip(lists.evaluation, ownScan?.instances ?? []).filter { $0.1 == 0 }.map(\.0)
-        withoutInstances = Set(zip(first, scan.instances).filter { $0.1 == 0 }.map(\.0) + scored2).count
+        // An image may be in both lists; it is one image.
+        let unlabelledToScore = zip(lists.evaluation, ownScan?.instances ?? []).filter { $0.1 == 0 }.map(\.0)
+        withoutInstances = Set(zip(first, scan.instances).filter { $0.1 == 0 }.map(\.0) + unlabelledToScore).count
         mostInstances = training.indices.map { instances[$0].flatMap { $0 } ?? 0 }.max() ?? 0
         self.unreadable = unreadable
     }
