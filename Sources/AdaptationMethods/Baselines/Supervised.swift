@@ -23,22 +23,17 @@ public struct Supervised: AdaptationMethod {
         _ example: AdaptationExample, model: SegmentAnythingModel, adapter: LoRAAdapter,
         gradients: inout GradientBuffer, in workspace: Workspace
     ) throws -> StepLosses {
-        try example.check(for: model)
         let (count, canvas) = (example.prompts.count, model.encoder.imageSize)
         guard let masks = example.masks, masks.count == count * canvas * canvas else {
             throw AdaptationMethodError(
                 .example, "supervised training needs the masks of all \(count) objects; take a data set with masks")
         }
-        let chunks = try model.promptEncoder.encode(
-            example.prompts, chunk: configuration.decoderChunk, in: workspace)
-        let pass = model.encoder.encodeForTraining(
-            example.weak, adapter: adapter, recompute: configuration.recompute, in: workspace)
-        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: true, in: workspace)
-        var dLogits = Tensor(zeros: round.logits.shape)
+        let branch = try BranchPass(example, model, adapter, configuration, in: workspace)
+        var dLogits = Tensor(zeros: branch.round.logits.shape)
         let supervision = MaskSupervision(
             configuration: configuration, maskCount: example.maskCount, canvas: canvas)
-        let (parts, dIoU) = supervision(round, target: .bytes(masks), addingTo: &dLogits, in: workspace)
-        pass.backward(round.backward(dLogits, dIoU, in: workspace), &gradients, workspace)
+        let (parts, dIoU) = supervision(branch.round, target: .bytes(masks), addingTo: &dLogits, in: workspace)
+        branch.backward(dLogits, dIoU, &gradients, in: workspace)
         return StepLosses(parts: parts, instances: count)
     }
 }

@@ -22,16 +22,11 @@ public struct Tent: AdaptationMethod {
         _ example: AdaptationExample, model: SegmentAnythingModel, adapter: LoRAAdapter,
         gradients: inout GradientBuffer, in workspace: Workspace
     ) throws -> StepLosses {
-        try example.check(for: model)
-        let chunks = try model.promptEncoder.encode(
-            example.prompts, chunk: configuration.decoderChunk, in: workspace)
-        let pass = model.encoder.encodeForTraining(
-            example.weak, adapter: adapter, recompute: configuration.recompute, in: workspace)
-        let round = DecoderRound(model, pass.embedding, chunks, keepingPass: true, in: workspace)
-        var dLogits = Tensor(zeros: round.logits.shape)
-        let entropy = EntropyLoss.value(round.logits, addingTo: &dLogits)
-        let dIoU = [Float](repeating: 0, count: round.iou.count)
-        pass.backward(round.backward(dLogits, dIoU, in: workspace), &gradients, workspace)
+        let branch = try BranchPass(example, model, adapter, configuration, in: workspace)
+        var dLogits = Tensor(zeros: branch.round.logits.shape)
+        let entropy = EntropyLoss.value(branch.round.logits, addingTo: &dLogits)
+        let dIoU = [Float](repeating: 0, count: branch.round.iou.count)
+        branch.backward(dLogits, dIoU, &gradients, in: workspace)
         return StepLosses(
             parts: [StepLosses.Part("entropy", entropy, weight: 1)], instances: example.prompts.count)
     }

@@ -2,7 +2,7 @@
 public struct AutomaticMaskConfiguration: Sendable, Equatable {
     /// Points along each side of the image; the grid has the square of it.
     public var pointsPerSide = 32
-    /// Points the mask decoder takes at once. More take more memory, and the masks stay the same.
+    /// Points the mask decoder takes at once. More take more memory; scores change in their last digits.
     public var pointsPerBatch = 64
     /// A candidate stays if its predicted IoU is above this; nothing is dropped at 0 or below.
     public var predictedIoUThreshold = 0.88
