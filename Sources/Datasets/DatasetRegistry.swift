@@ -44,33 +44,35 @@ public struct DatasetOptions: Equatable, Sendable {
     }
 }
 
+/// Is told of a fault of a data set that is being opened; if it returns, what is at fault is left out and the reading goes on.
+package typealias DatasetNote = (DatasetError) throws(DatasetError) -> Void
+
 /// The data sets Kedge knows by name.
 public enum DatasetRegistry {
-    /// Makes a data set of its options. Throws `DatasetError`.
-    public typealias Constructor = @Sendable (DatasetOptions) throws -> any SegmentationDataset
+    private typealias Constructor = @Sendable (DatasetOptions, DatasetNote) throws -> any SegmentationDataset
 
     /// One line per data set, by name.
     private static let constructors: [(name: String, open: Constructor)] = [
-        ("folder", { try FolderDataset($0) }),
-        ("folder-components", { try FolderDataset($0, labels: .components) }),
-        ("folder-instances", { try FolderDataset($0, labels: .files) }),
-        ("images", { try FolderDataset($0, labels: .none) }),
-        ("coco", { try COCODataset($0) }),
-        ("labelme", { try LabelMeDataset($0) }),
-        ("manifest", { try ManifestDataset($0) }),
-        ("camo", { try LabelledImages.camo($0) }),
-        ("chameleon", { try LabelledImages.chameleon($0) }),
-        ("coconut", { try COCODataset.coconut($0) }),
-        ("cod10k", { try LabelledImages.cod10k($0) }),
-        ("gdd", { try LabelledImages.gdd($0) }),
-        ("isic2016", { try LabelledImages.isic2016($0) }),
-        ("istd", { try LabelledImages.istd($0) }),
-        ("kvasir-seg", { try LabelledImages.kvasirSEG($0) }),
-        ("msd", { try LabelledImages.msd($0) }),
-        ("ocid", { try LabelledImages.ocid($0) }),
-        ("osd", { try LabelledImages.osd($0) }),
-        ("pascal-voc", { try LabelledImages.pascalVOC($0) }),
-        ("sa-1b", { try SA1BDataset($0) }),
+        ("folder", { try FolderDataset($0, noting: $1) }),
+        ("folder-components", { try FolderDataset($0, labels: .components, noting: $1) }),
+        ("folder-instances", { try FolderDataset($0, labels: .files, noting: $1) }),
+        ("images", { try FolderDataset($0, labels: .none, noting: $1) }),
+        ("coco", { options, _ in try COCODataset(options) }),
+        ("labelme", { options, _ in try LabelMeDataset(options) }),
+        ("manifest", { options, _ in try ManifestDataset(options) }),
+        ("camo", { options, _ in try LabelledImages.camo(options) }),
+        ("chameleon", { options, _ in try LabelledImages.chameleon(options) }),
+        ("coconut", { options, _ in try COCODataset.coconut(options) }),
+        ("cod10k", { options, _ in try LabelledImages.cod10k(options) }),
+        ("gdd", { options, _ in try LabelledImages.gdd(options) }),
+        ("isic2016", { try LabelledImages.isic2016($0, noting: $1) }),
+        ("istd", { options, _ in try LabelledImages.istd(options) }),
+        ("kvasir-seg", { try LabelledImages.kvasirSEG($0, noting: $1) }),
+        ("msd", { options, _ in try LabelledImages.msd(options) }),
+        ("ocid", { options, _ in try LabelledImages.ocid(options) }),
+        ("osd", { options, _ in try LabelledImages.osd(options) }),
+        ("pascal-voc", { options, _ in try LabelledImages.pascalVOC(options) }),
+        ("sa-1b", { options, _ in try SA1BDataset(options) }),
     ]
 
     /// The known names, in order.
@@ -78,11 +80,21 @@ public enum DatasetRegistry {
 
     /// Opens a data set by its name. Throws `DatasetError`, which names the known data sets if this one is not.
     public static func open(_ name: String, _ options: DatasetOptions) throws -> any SegmentationDataset {
+        try open(name, options, noting: refuse)
+    }
+
+    /// Opens a data set by its name, leaving out what `note` lets pass. Throws `DatasetError`.
+    static func open(
+        _ name: String, _ options: DatasetOptions, noting note: DatasetNote
+    ) throws -> any SegmentationDataset {
         guard let entry = constructors.first(where: { $0.name == name }) else {
             throw DatasetError(
                 .unknownDataset, at: "data set '\(name)'", "no such data set",
                 remedy: "choose one of: " + names.joined(separator: ", "))
         }
-        return try entry.open(options)
+        return try entry.open(options, note)
     }
+
+    /// The note that lets nothing pass.
+    package static func refuse(_ error: DatasetError) throws(DatasetError) { throw error }
 }

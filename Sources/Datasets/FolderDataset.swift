@@ -27,9 +27,6 @@ public struct FolderDataset: SegmentationDataset {
         }
     }
 
-    /// Is told of what is wrong with a folder; if it returns, the reading goes on without that.
-    package typealias Note = (DatasetError) throws(DatasetError) -> Void
-
     private let images: LabelledImages
     /// Label files that belong to no image, in order.
     let unusedLabels: [String]
@@ -39,15 +36,15 @@ public struct FolderDataset: SegmentationDataset {
     /// Foreground is every value but 0, or with `binariseThreshold` the first channel above it, and then the files may be
     /// JPEG. Throws `DatasetError` if a folder is missing, two files share a stem, or there is no image.
     public init(_ options: DatasetOptions, labels: Labels = .numbers) throws {
-        try self.init(options, labels: labels, retry: .current)
+        try self.init(options, labels: labels, retry: .current, noting: DatasetRegistry.refuse)
     }
 
     /// `init(_:labels:)` with another rule for errors that may pass.
     ///
     /// - Parameter note: Is told of files that share a stem; if it returns, the later of the two is left out.
     package init(
-        _ options: DatasetOptions, labels: Labels = .numbers, retry: ReadRetry,
-        noting note: Note = { error throws(DatasetError) in throw error }
+        _ options: DatasetOptions, labels: Labels = .numbers, retry: ReadRetry = .current,
+        noting note: DatasetNote = DatasetRegistry.refuse
     ) throws {
         let folder = try AnnotatedFolder(options, retry: retry)
         let threshold = options.binariseThreshold

@@ -255,6 +255,9 @@ func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
         let turned = try folder(["a.json": file("", size: #""imageWidth": 10, "imageHeight": 20"#)])
         #expect(errorCode { _ = try turned.open("labelme").sample(0) } == .sizeMismatch)
         #expect(errorCode { _ = try folder([:]).open("labelme") } == .emptyDataset)
+        let twins = try folder(["a.json": file(""), "a.JSON": file("", image: "images/b.png")])
+        #expect(errorCode { _ = try twins.open("labelme") } == .ambiguousName)
+        #expect(try twins.check("labelme").first == "- duplicateImage")
         #expect(errorCode { _ = try folder([:]).open("labelme", annotations: "none") } == .missingFolder)
     }
 }
@@ -348,6 +351,7 @@ func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
         #expect(errorCode { _ = try folder("").open("manifest") } == .emptyDataset)
         #expect(errorCode { _ = try folder("").open("manifest", annotations: "images") } == .unreadableFile)
         #expect(try AnnotationCheck.run(format: "folder", folder("").options())?.errors == nil)
-        #expect(AnnotationCheck.formats == ["coco", "labelme", "manifest"])
+        #expect(
+            AnnotationCheck.formats == ["coco", "coconut", "isic2016", "kvasir-seg", "labelme", "manifest", "sa-1b"])
     }
 }

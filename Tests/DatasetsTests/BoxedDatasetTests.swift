@@ -72,11 +72,12 @@ import Testing
 
         let released = try folder.open("kvasir-seg", rules: .released)
         let error = #expect(throws: DatasetError.self) { try released.sample(1) }
-        #expect(error?.code == .invalidAnnotation && error?.problem.hasPrefix("2 boxes, but 1 of them") == true)
+        #expect(
+            error?.code == .invalidAnnotation && error?.problem.hasPrefix("labelCount: 2 boxes, but 1 of them") == true)
     }
 
     @Test(arguments: [
-        (#""a": {"width": 32, "bbox": []}"#, "'height', 'width' or 'bbox' is missing"),
+        (#""a": {"width": 32, "bbox": []}"#, "missingKey: 'height' is missing"),
         (#""a": {"width": 0, "height": 32, "bbox": []}"#, "'width' is not a positive whole number"),
         (#""a": {"width": 32, "height": 32, "bbox": {}}"#, "'bbox' is no list"),
         (#""a": {"width": 32, "height": 32, "bbox": [3]}"#, "a box that is no object"),

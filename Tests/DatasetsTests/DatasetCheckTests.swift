@@ -3,16 +3,16 @@ import Foundation
 import Imaging
 import Testing
 
-/// Data sets with one mistake of each kind: a check names all of them in one pass.
-@Suite struct DatasetCheckTests {
-    private func findings(_ format: String, _ options: DatasetOptions, limit: Int? = nil) throws -> DatasetFindings {
+extension DatasetFindings {
+    /// What a check of a data set finds.
+    static func checked(_ format: String, _ options: DatasetOptions, limit: Int? = nil) throws -> DatasetFindings {
         var check = DatasetCheck(format: format, options, limit: limit)
         return try check.run().findings
     }
 
-    /// Errors of annotations without their byte and what was found, as in `manifest.jsonl: line 3: badBox`.
-    private func faults(_ findings: DatasetFindings, _ folder: TemporaryFolder) throws -> [String] {
-        try (findings.problems(.annotation) + findings.problems(.annotationWarning)).map { line in
+    /// Faults of annotations without their byte and what was found, as in `manifest.jsonl: line 3: badBox`.
+    func faults(below folder: TemporaryFolder) throws -> [String] {
+        try (problems(.annotation) + problems(.annotationWarning)).map { line in
             #expect(!line.contains("\n") && line.hasPrefix(folder.path + "/"))
             let parts = line.dropFirst(folder.path.count + 1).replacing(#/ \(byte \d+\)/#, with: "")
                 .components(separatedBy: ": ")
@@ -20,7 +20,10 @@ import Testing
             return parts[...rule].joined(separator: ": ")
         }
     }
+}
 
+/// Data sets with one mistake of each kind: a check names all of them in one pass.
+@Suite struct DatasetCheckTests {
     /// Writes a PNG file whose header is whole and whose pixels are not.
     private func addTorn(_ path: String) throws {
         var image = Image(width: 20, height: 10, channels: 3)
@@ -80,8 +83,8 @@ import Testing
             "\(file): annotation 1: duplicateAnnotation", "\(file): category 1: duplicateCategory",
             "\(file): image 1: partialLabels",
         ]
-        let findings = try findings("coco", folder.options())
-        #expect(try faults(findings, folder).sorted() == expected.sorted())
+        let findings = try DatasetFindings.checked("coco", folder.options())
+        #expect(try findings.faults(below: folder).sorted() == expected.sorted())
         // The annotations cannot be used, and broken pictures are named all the same.
         #expect(findings.problems(.unreadable).map { $0.contains("images/torn.png: ") } == [true])
         #expect(!findings.isUsable && !findings.hasReadLabels && findings.errors == expected.count - 4 + 1)
@@ -133,9 +136,9 @@ import Testing
         for file in files { try folder.addText("labels/\(file.name).json", file.text) }
         try addTorn(folder.path + "/images/torn.png")
         try folder.addText("labels/torn.json", file("", image: "torn.png"))
-        let findings = try findings("labelme", folder.options(annotations: "labels"))
+        let findings = try DatasetFindings.checked("labelme", folder.options(annotations: "labels"))
         let expected = files.compactMap { file in file.fault.map { "labels/\(file.name).json: \($0)" } }
-        #expect(try faults(findings, folder).sorted() == expected.sorted())
+        #expect(try findings.faults(below: folder).sorted() == expected.sorted())
         // What the annotations' check has named is not told again when the samples are read.
         #expect(findings.problems(.unreadable).map { $0.contains("images/torn.png: ") } == [true])
         #expect(findings.errors == expected.count - 1 + 1 && findings.warnings >= 1 && findings.hasReadLabels)
@@ -168,11 +171,11 @@ import Testing
         for letter in "abcdefghijklm" { try folder.addImage("\(letter).png", width: 20, height: 10) }
         try addTorn(folder.path + "/images/torn.png")
         try folder.addText("manifest.jsonl", lines.map(\.text).joined(separator: "\n"))
-        let findings = try findings("manifest", folder.options())
+        let findings = try DatasetFindings.checked("manifest", folder.options())
         let expected = lines.enumerated().compactMap { place, line in
             line.rule.map { "manifest.jsonl: line \(place + 1): \($0)" }
         }
-        #expect(try faults(findings, folder).sorted() == expected.sorted())
+        #expect(try findings.faults(below: folder).sorted() == expected.sorted())
         #expect(findings.problems(.unreadable).map { $0.contains("images/torn.png: ") } == [true])
     }
 
@@ -187,7 +190,7 @@ import Testing
         try folder.addText("images/f.png", "no image")
         try addTorn(folder.path + "/images/torn.png")
         symlink("/etc/hostname", folder.path + "/images/link.png")
-        let findings = try findings("folder", folder.options())
+        let findings = try DatasetFindings.checked("folder", folder.options())
         let places: [DatasetFindings.Kind: [String]] = [
             .ambiguousName: ["images/d.png"], .missingLabel: ["images/c.png"], .sizeMismatch: ["labels/b.png"],
             .unreadable: ["images/f.png", "images/torn.png", "labels/e.png"], .outsideRoot: ["images/link.png"],
@@ -203,7 +206,7 @@ import Testing
         let text = findings.report()
         #expect(text.contains("files that cannot be read: 3\n") && text.contains("\nwarnings: 3\n"))
         try folder.addLabel("d.PNG", width: 20, height: 10)
-        #expect(try self.findings("folder", folder.options()).count(.ambiguousName) == 2)
+        #expect(try DatasetFindings.checked("folder", folder.options()).count(.ambiguousName) == 2)
     }
 
     // MARK: Doubtful labels, numbers, limits
@@ -221,7 +224,7 @@ import Testing
         try add("smoothed", 3, large.merging((50..<60).map { ($0, UInt16($0)) }) { $1 })
         try add("tiny", 4, large.merging([50: 1, 51: 1, 90: 2]) { $1 })
         try add("whole", 5, [Int: UInt16](uniqueKeysWithValues: (0..<196).map { ($0, 3) }))
-        let findings = try findings("folder", folder.options())
+        let findings = try DatasetFindings.checked("folder", folder.options())
         #expect(findings.problems(.duplicateImage) == ["sound is as same"])
         #expect(findings.problems(.antiAliased) == ["smoothed: 10 of 11 instances have fewer than 10 pixels"])
         #expect(findings.problems(.tinyInstance) == ["tiny: 2 of 3"] && findings.count(.tinyInstance) == 2)
@@ -232,14 +235,14 @@ import Testing
         let text = findings.report()
         #expect(text.contains("instances     17; per image 0 to 11, median 1; 1 image without"))
         #expect(text.contains("sizes         all 20x10") && text.hasSuffix("usable: no errors, 5 warnings"))
-        let few = try self.findings("folder", folder.options(), limit: 2)
+        let few = try DatasetFindings.checked("folder", folder.options(), limit: 2)
         #expect(few.images == 2 && few.imagesLeftOut == 4 && few.report().contains("4 more not looked at"))
     }
 
     @Test func longListsAreCut() throws {
         let folder = try TemporaryFolder()
         for number in 10..<40 { try folder.addImage("\(number).png") }
-        let findings = try findings("folder", folder.options())
+        let findings = try DatasetFindings.checked("folder", folder.options())
         let lines = findings.report().split(separator: "\n")
         #expect(findings.count(.missingLabel) == 30 && lines.count { $0.contains("has no label") } == 20)
         #expect(lines.contains("    and 10 more"))
@@ -248,11 +251,11 @@ import Testing
 
     @Test func nothingToCheck() throws {
         let folder = try TemporaryFolder()
-        #expect(try findings("folder", folder.options()).count(.unusable) == 1)
-        #expect(errorCode { _ = try findings("nonsense", folder.options()) } == .unknownDataset)
+        #expect(try DatasetFindings.checked("folder", folder.options()).count(.unusable) == 1)
+        #expect(errorCode { _ = try DatasetFindings.checked("nonsense", folder.options()) } == .unknownDataset)
         let nowhere = DatasetOptions(root: folder.path + "/none")
         for format in DatasetRegistry.names {
-            #expect(errorCode { _ = try findings(format, nowhere) } == .missingFolder, "\(format)")
+            #expect(errorCode { _ = try DatasetFindings.checked(format, nowhere) } == .missingFolder, "\(format)")
         }
     }
 

@@ -169,11 +169,14 @@ import Testing
 
     @Test(arguments: [
         ("", "no line with column names"), (",img,mask\n0,a,b\n", "no column 'seg'"), (",img,seg\n", "no row"),
-        (",img,seg\n0,a\n", "line 2 (byte 9): 2 values where the first line has 3"),
-        (",img,seg\n0,\"a\",b\n", "line 2 (byte 9): a quotation mark"),
+        (",img,seg\n0,a\n", "line 2 (byte 9): labelCount: 2 values where the first line has 3"),
+        (",img,seg\n0,\"a\",b\n", "line 2 (byte 9): syntax: a quotation mark"),
         (",img,seg\n0,/a.jpg,b.png\n", "is absolute"), (",img,seg\n0,a.jpg,../b.png\n", "leads out"),
         (",img,seg\n0,,b.png\n", "an empty path"),
-        (",img,seg\n0,x/a.jpg,a.png\n\n1,y/a.jpg,b.png\n", "line 4: line 2 has an image of the same name"),
+        (
+            ",img,seg\n0,x/a.jpg,a.png\n\n1,y/a.jpg,b.png\n",
+            "line 4: duplicateImage: line 2 has an image of the same name"
+        ),
     ])
     func faultyLists(text: String, fault: String) throws {
         let folder = try folder()

@@ -5,8 +5,18 @@ public enum AnnotationCheck {
     /// One line per format that has annotation files.
     private static let checks: [(format: String, run: Check)] = [
         ("coco", { options, limit throws(DatasetError) in try COCODataset.check(options, limit: limit) }),
+        ("coconut", { options, limit throws(DatasetError) in try COCODataset.checkCOCONut(options, limit: limit) }),
+        (
+            "isic2016",
+            { options, limit throws(DatasetError) in try LabelledImages.checkISIC2016(options, limit: limit) }
+        ),
+        (
+            "kvasir-seg",
+            { options, limit throws(DatasetError) in try LabelledImages.checkKvasirSEG(options, limit: limit) }
+        ),
         ("labelme", { options, limit throws(DatasetError) in try LabelMeDataset.check(options, limit: limit) }),
         ("manifest", { options, limit throws(DatasetError) in try ManifestDataset.check(options, limit: limit) }),
+        ("sa-1b", { options, limit throws(DatasetError) in try SA1BDataset.check(options, limit: limit) }),
     ]
 
     /// The formats that can be checked, in order.

@@ -138,7 +138,8 @@ public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertib
     /// The fault as an error of the data set.
     var error: DatasetError {
         DatasetError(
-            rule == .unreadable ? .unreadableFile : .invalidAnnotation, at: location, found,
+            rule == .unreadable ? .unreadableFile : .invalidAnnotation, at: location,
+            rule == .unreadable ? found : "\(rule.rawValue): \(found)",
             remedy: rule == .unreadable ? "check the path and its permissions" : "correct the annotation file")
     }
 }
@@ -181,6 +182,9 @@ public struct AnnotationReport: Sendable {
         countOfRule[fault.rule, default: 0] += 1
         if faults.count < limit { faults.append(fault) }
     }
+
+    /// The faults that make the annotations unusable, as errors of the data set.
+    var datasetErrors: [DatasetError] { faults.filter { $0.rule.severity == .error }.map(\.error) }
 
     /// Puts the faults found so far into the order of their places in the file.
     mutating func sortByOffset() {

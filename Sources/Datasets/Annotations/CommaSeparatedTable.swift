@@ -14,15 +14,22 @@ struct CommaSeparatedTable {
 
     private static let longestLine = 1 << 16
 
-    /// Reads the columns of the given names. Throws a fault of the first bad row.
-    init(_ file: AnnotationFile, columns: [String]) throws(AnnotationFault) {
+    /// Reads the columns of the given names; bad rows are noted and left out. Throws if there is no line with the names.
+    init(_ file: AnnotationFile, columns: [String], _ report: inout AnnotationReport) throws(AnnotationFault) {
         var places: [Int] = []
         var width = 0
         var rows: [Row] = []
         for (line, range) in try file.lines() {
-            let values = try Self.values(file, line, range)
             func fault(_ rule: AnnotationRule, _ found: String) -> AnnotationFault {
                 AnnotationFault(file: file.path, record: "line \(line)", offset: range.lowerBound, rule, found)
+            }
+            let values: [String]
+            do throws(AnnotationFault) {
+                values = try Self.values(file, line, range)
+            } catch {
+                if places.isEmpty { throw error }
+                try report.add(error)
+                continue
             }
             if places.isEmpty {
                 for column in columns {
@@ -35,7 +42,8 @@ struct CommaSeparatedTable {
                 continue
             }
             guard values.count == width else {
-                throw fault(.labelCount, "\(values.count) values where the first line has \(width)")
+                try report.add(fault(.labelCount, "\(values.count) values where the first line has \(width)"))
+                continue
             }
             rows.append(Row(line: line, values: places.map { values[$0] }))
         }

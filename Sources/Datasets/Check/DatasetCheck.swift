@@ -72,12 +72,11 @@ public struct DatasetCheck {
     /// Opens the data set; nil if faults that are noted forbid it.
     private mutating func open() throws -> (any SegmentationDataset)? {
         do {
-            guard format == "folder" else { return try DatasetRegistry.open(format, options) }
             var faults: [DatasetError] = []
-            let folder = try FolderDataset(options, retry: .current) { faults.append($0) }
-            for fault in faults { note(fault) }
-            for label in folder.unusedLabels { findings.add(.unusedLabel, label) }
-            return folder
+            let dataset = try DatasetRegistry.open(format, options) { faults.append($0) }
+            for fault in faults where !named.contains(fault.location) { note(fault) }
+            for label in (dataset as? FolderDataset)?.unusedLabels ?? [] { findings.add(.unusedLabel, label) }
+            return dataset
         } catch let error as DatasetError {
             switch error.code {
             case .invalidAnnotation, .ambiguousName, .unreadableFile, .emptyDataset:

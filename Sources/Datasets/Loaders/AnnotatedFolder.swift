@@ -100,7 +100,7 @@ struct AnnotatedFolder: Sendable {
             !DatasetFile.isInside(real + "/", file.realRoot)
         {
             throw DatasetError(
-                .outsideRoot, at: path, "is a link to \(real), outside the data set",
+                .outsideRoot, at: path, "leads to \(real), outside the data set",
                 remedy: "copy the folder there, or set data.followSymlinks=true")
         }
         guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {

@@ -4,6 +4,15 @@ extension COCODataset {
     /// The annotations are in `data.annotations`, or where the published archive unpacks them, or else in
     /// `annotations/relabeled_instances_val.json`.
     static func coconut(_ options: DatasetOptions) throws(DatasetError) -> COCODataset {
+        try COCODataset(coconutLayout(options))
+    }
+
+    /// Checks COCONut's annotations as `check(_:limit:)` does those of COCO.
+    static func checkCOCONut(_ options: DatasetOptions, limit: Int) throws(DatasetError) -> AnnotationReport {
+        try check(coconutLayout(options), limit: limit)
+    }
+
+    private static func coconutLayout(_ options: DatasetOptions) throws(DatasetError) -> DatasetOptions {
         var options = options
         options.imagesFolder = "val2017"
         if options.annotations == nil {
@@ -11,6 +20,6 @@ extension COCODataset {
             let isThere = try AnnotatedFolder(options).exists(published)
             options.annotations = isThere ? published : "annotations/relabeled_instances_val.json"
         }
-        return try COCODataset(options)
+        return options
     }
 }

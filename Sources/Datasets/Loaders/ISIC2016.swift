@@ -5,24 +5,49 @@ extension LabelledImages {
     /// Where there is a list, `ISBI2016_ISIC_Part1_Training_GroundTruth.csv` with columns `img` and `seg` of paths below the
     /// root, as MedSegDiff distributes them, it gives the images and their order; without it, the folders do. What is above
     /// 127 in a mask, or above `data.binarise`, is one instance.
-    static func isic2016(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
+    static func isic2016(
+        _ options: DatasetOptions, noting note: DatasetNote = DatasetRegistry.refuse
+    ) throws(DatasetError) -> LabelledImages {
         let folder = try AnnotatedFolder(options)
-        func part(_ name: String) throws(DatasetError) -> [Entry] {
-            let place = "ISBI2016_ISIC_Part1_" + name
-            if folder.exists(place + "_GroundTruth.csv") {
-                return try listed(place + "_GroundTruth.csv", in: folder)
-            }
-            return try segmentations(place, in: folder)
+        func part(_ place: String) throws(DatasetError) -> [Entry] {
+            guard let list = list(of: place, in: folder) else { return try segmentations(place, in: folder) }
+            var report = AnnotationReport()
+            let entries = listed(list, in: folder, &report)
+            for error in report.datasetErrors { try note(error) }
+            return entries
         }
-        let (training, evaluation) = (try part("Training"), try part("Test"))
+        let (training, evaluation) = (try part(parts[0]), try part(parts[1]))
         let trained = Set(training.map(\.id))
-        if let both = evaluation.first(where: { trained.contains($0.id) }) {
-            throw DatasetError(
-                .ambiguousName, at: folder.path(both.image), "an image of the same name is in the training part",
-                remedy: "list it in one part only")
+        var held: [Entry] = []
+        for entry in evaluation {
+            guard trained.contains(entry.id) else {
+                held.append(entry)
+                continue
+            }
+            try note(
+                DatasetError(
+                    .ambiguousName, at: folder.path(entry.image), "an image of the same name is in the training part",
+                    remedy: "list it in one part only"))
         }
-        return LabelledImages(
-            folder, training: training, evaluation: evaluation, LabelReading.object(greyMask(options)))
+        return LabelledImages(folder, training: training, evaluation: held, LabelReading.object(greyMask(options)))
+    }
+
+    /// Checks the lists that there are, without opening an image; notes every fault.
+    static func checkISIC2016(_ options: DatasetOptions, limit: Int) throws(DatasetError) -> AnnotationReport {
+        let folder = try AnnotatedFolder(options)
+        var report = AnnotationReport(limit: limit)
+        for part in parts {
+            if let list = list(of: part, in: folder) { _ = listed(list, in: folder, &report) }
+        }
+        return report
+    }
+
+    private static var parts: [String] { ["ISBI2016_ISIC_Part1_Training", "ISBI2016_ISIC_Part1_Test"] }
+
+    /// The list of a part; nil if there is none.
+    private static func list(of part: String, in folder: AnnotatedFolder) -> String? {
+        let list = part + "_GroundTruth.csv"
+        return folder.exists(list) ? list : nil
     }
 
     /// The images of one part in order of their names, without a list.
@@ -40,36 +65,41 @@ extension LabelledImages {
         }
     }
 
-    /// The images of a list, in its order.
-    private static func listed(_ list: String, in folder: AnnotatedFolder) throws(DatasetError) -> [Entry] {
+    /// The images of a list, in its order; rows at fault are noted and left out.
+    private static func listed(_ list: String, in folder: AnnotatedFolder, _ report: inout AnnotationReport) -> [Entry]
+    {
+        var entries: [Entry] = []
+        var lines: [String: Int] = [:]
         do throws(AnnotationFault) {
             let file = try folder.annotationFile(list)
-            let table = try CommaSeparatedTable(file, columns: ["img", "seg"])
-            var entries: [Entry] = []
-            var lines: [String: Int] = [:]
+            let table = try CommaSeparatedTable(file, columns: ["img", "seg"], &report)
             for row in table.rows {
                 let record = "line \(row.line)"
                 let paths = row.values.map { RelativePath.resolve($0) ?? $0 }
-                for path in paths {
-                    guard let problem = RelativePath.problem(path) else { continue }
-                    throw AnnotationFault(file: file.path, record: record, .path, problem)
+                let problems = paths.compactMap { RelativePath.problem($0) }
+                for problem in problems {
+                    try report.add(AnnotationFault(file: file.path, record: record, .path, problem))
                 }
+                guard problems.isEmpty else { continue }
                 let stem = RelativePath.withoutExtension(paths[0].split(separator: "/").last.map(String.init) ?? "")
-                if let other = lines.updateValue(row.line, forKey: stem) {
-                    throw AnnotationFault(
-                        file: file.path, record: record, .duplicateImage, "line \(other) has an image of the same name")
+                guard lines[stem] == nil else {
+                    let found = "line \(lines[stem] ?? 0) has an image of the same name"
+                    try report.add(AnnotationFault(file: file.path, record: record, .duplicateImage, found))
+                    continue
                 }
+                lines[stem] = row.line
                 var entry = entry(
                     stem, paths[0], folder.exists(paths[1]) ? paths[1] : nil, pattern: folder.path(paths[1]), folder)
                 if !folder.exists(paths[0]) { entry.fault = missingImage(paths[0], namedBy: list, folder) }
                 entries.append(entry)
             }
-            guard !entries.isEmpty else {
+            if entries.isEmpty, report.errors == 0 {
                 throw AnnotationFault(file: file.path, .missingKey, "no row below the header")
             }
-            return entries
         } catch {
-            throw error.error
+            // A report that does not stop at the first error keeps this one too.
+            try? report.add(error)
         }
+        return entries
     }
 }

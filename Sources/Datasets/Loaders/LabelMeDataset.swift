@@ -11,8 +11,12 @@ public struct LabelMeDataset: SegmentationDataset {
     private let annotationsFolder: String
     private let names: [String]
 
-    /// Lists the folder without reading the files. Throws `DatasetError` if it holds no JSON file.
+    /// Lists the folder without reading the files. Throws `DatasetError` if it holds no JSON file, or two of one name.
     public init(_ options: DatasetOptions) throws(DatasetError) {
+        try self.init(options, noting: DatasetRegistry.refuse)
+    }
+
+    private init(_ options: DatasetOptions, noting note: DatasetNote) throws(DatasetError) {
         folder = try AnnotatedFolder(options)
         annotationsFolder = options.annotations ?? ""
         names = try folder.names(in: annotationsFolder, extensions: ["json"])
@@ -21,6 +25,7 @@ public struct LabelMeDataset: SegmentationDataset {
                 .emptyDataset, at: folder.path(annotationsFolder), "holds no JSON file",
                 remedy: "name the folder of LabelMe files in data.annotations")
         }
+        _ = try LabelledImages.byName(names, annotationsFolder, folder, noting: note)
     }
 
     public var count: Int { names.count }
@@ -117,9 +122,11 @@ public struct LabelMeDataset: SegmentationDataset {
     ///
     /// - Parameter limit: Faults that the report keeps; more are counted.
     public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
-        var dataset = try LabelMeDataset(options)
-        dataset.folder = dataset.folder.withoutRetries()
         var report = AnnotationReport(limit: limit)
+        var dataset = try LabelMeDataset(options) { twin throws(DatasetError) in
+            try? report.add(AnnotationFault(file: twin.location, .duplicateImage, twin.problem))
+        }
+        dataset.folder = dataset.folder.withoutRetries()
         var owners: [String: String] = [:]
         for index in 0..<dataset.count {
             try? dataset.check(index, &report, &owners)

@@ -96,7 +96,7 @@ extension LabelledImages {
     /// Throws `DatasetError` if a folder is missing or holds two files of the same name, or there is no image.
     static func pairs(
         _ part: Part, in folder: AnnotatedFolder,
-        noting note: FolderDataset.Note = { error throws(DatasetError) in throw error }
+        noting note: DatasetNote = DatasetRegistry.refuse
     ) throws(DatasetError) -> [Entry] {
         let images = try files(part.images, part.imageExtensions, in: folder)
         let labels = try byName(
@@ -140,7 +140,7 @@ extension LabelledImages {
     /// File names by what precedes their last dot; of two that have that in common the first, if `note` lets it be.
     static func byName(
         _ names: [String], _ place: String, _ folder: AnnotatedFolder,
-        noting note: FolderDataset.Note = { error throws(DatasetError) in throw error }
+        noting note: DatasetNote = DatasetRegistry.refuse
     ) throws(DatasetError) -> [String: String] {
         var byName: [String: String] = [:]
         for name in names {

@@ -1,0 +1,131 @@
+/// The boxes of Kvasir-SEG: `{NAME: {"height": H, "width": W, "bbox": [{"xmin": x, "ymin": y, "xmax": x, "ymax": y}]}}`.
+struct KvasirBoxes {
+    /// One image.
+    struct Image: Equatable, Sendable {
+        var id: String
+        var width = 0
+        var height = 0
+        /// Clipped to the image, right and bottom exclusive.
+        var boxes: [Box] = []
+        /// What makes the record unusable.
+        var fault: AnnotationFault?
+    }
+
+    /// The images in the order of the file, those whose records are at fault among them.
+    private(set) var images: [Image] = []
+
+    private static let mostImages = 20_000
+
+    /// Reads a file below the root and notes every fault; after one of the JSON itself the images before it are there.
+    init(_ list: String, in folder: AnnotatedFolder, _ report: inout AnnotationReport) {
+        do throws(AnnotationFault) {
+            try read(list, in: folder, &report)
+        } catch {
+            // A report that does not stop at the first error keeps this one too.
+            try? report.add(error)
+        }
+    }
+
+    private mutating func read(
+        _ list: String, in folder: AnnotatedFolder, _ report: inout AnnotationReport
+    ) throws(AnnotationFault) {
+        guard folder.exists(list) else {
+            throw AnnotationFault(
+                file: folder.path(list), .unreadable,
+                "is not there, and has the boxes of the data set (data.annotations can name another file)")
+        }
+        var reader = JSONReader(try folder.annotationFile(list))
+        guard try reader.kind() == .object else { throw reader.fault(.wrongType, "the boxes are no object") }
+        try reader.object(limit: Self.mostImages) { reader, id throws(AnnotationFault) in
+            let record = "image \(id.debugDescription)"
+            do throws(AnnotationFault) {
+                let isName = !id.isEmpty && !id.contains("/") && !id.utf8.contains(0)
+                _ = try reader.peek()
+                let start = reader.offset
+                var (image, faults) = try Self.image(id, &reader)
+                if !isName { faults.append(ShapeFault(.path, "the name \(id.debugDescription) is none of a file")) }
+                for fault in faults {
+                    let fault = AnnotationFault(
+                        file: reader.file.path, record: record, offset: start, fault.rule, fault.found)
+                    if fault.rule.severity == .error { image.fault = image.fault ?? fault }
+                    try report.add(fault)
+                }
+                if isName { images.append(image) }
+            } catch {
+                throw error.inside(record)
+            }
+        }
+        try reader.finish()
+        if images.isEmpty, report.errors == 0 { throw reader.fault(.missingKey, "no image") }
+    }
+
+    private static func image(
+        _ id: String, _ reader: inout JSONReader
+    ) throws(AnnotationFault) -> (image: Image, faults: [ShapeFault]) {
+        var image = Image(id: id)
+        var faults: [ShapeFault] = []
+        guard try reader.kind() == .object else {
+            try reader.skip()
+            return (image, [ShapeFault(.wrongType, "an image that is no object")])
+        }
+        var seen: [String] = []
+        var corners: [Box] = []
+        try reader.object { reader, key throws(AnnotationFault) in
+            switch key {
+            case "height", "width":
+                seen.append(key)
+                guard let value = try reader.integerOrNil(), value > 0 else {
+                    faults.append(ShapeFault(.wrongType, "'\(key)' is not a positive whole number"))
+                    return
+                }
+                if key == "width" { image.width = value } else { image.height = value }
+            case "bbox":
+                seen.append(key)
+                guard try reader.kind() == .array else {
+                    try reader.skip()
+                    faults.append(ShapeFault(.wrongType, "'bbox' is no list"))
+                    return
+                }
+                try reader.array { reader throws(AnnotationFault) in
+                    if let box = try Self.box(&reader, &faults) { corners.append(box) }
+                }
+            default: try reader.skip()
+            }
+        }
+        for key in ["height", "width", "bbox"] where !seen.contains(key) {
+            faults.append(ShapeFault(.missingKey, "'\(key)' is missing"))
+        }
+        guard image.width > 0, image.height > 0 else { return (image, faults) }
+        for box in corners {
+            if let problem = box.problem(width: image.width, height: image.height) { faults.append(problem) }
+            image.boxes.append(box.clipped(width: image.width, height: image.height))
+        }
+        return (image, faults)
+    }
+
+    /// The box of xmin, ymin, xmax and ymax; nil if something is wrong with it.
+    private static func box(_ reader: inout JSONReader, _ faults: inout [ShapeFault]) throws(AnnotationFault) -> Box? {
+        guard try reader.kind() == .object else {
+            try reader.skip()
+            faults.append(ShapeFault(.wrongType, "a box that is no object"))
+            return nil
+        }
+        let keys = ["xmin", "ymin", "xmax", "ymax"]
+        var corners: [Double?] = [nil, nil, nil, nil]
+        var seen: [String] = []
+        try reader.object { reader, key throws(AnnotationFault) in
+            guard let place = keys.firstIndex(of: key) else { return try reader.skip() }
+            seen.append(key)
+            if let number = try reader.numberOrNil(), abs(number) <= PolygonRasterisation.coordinateLimit {
+                corners[place] = number
+            } else {
+                faults.append(ShapeFault(.wrongType, "'\(key)' is no coordinate"))
+            }
+        }
+        for key in keys where !seen.contains(key) {
+            faults.append(ShapeFault(.missingKey, "a box without '\(key)'"))
+        }
+        let numbers = corners.compactMap { $0 }
+        return numbers.count == 4 ? Box(x0: numbers[0], y0: numbers[1], x1: numbers[2], y1: numbers[3]) : nil
+    }
+}
