@@ -47,7 +47,8 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
 
     /// True if one image is at fault, so that the others could be used without it.
     public var concernsOneImage: Bool {
-        [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot, .invalidAnnotation].contains(code)
+        [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot, .invalidAnnotation, .unavailablePrompt].contains(
+            code)
     }
 
     /// The error on one line: where, what, remedy. Names come from files: what is no plain character is written as a number.

@@ -50,12 +50,12 @@ struct DatasetFile: Sendable {
                 remedy: "check the path and its permissions", systemError: number)
         }
         switch status.st_mode & S_IFMT {
-        case S_IFREG: return path
-        case S_IFLNK:
+        case S_IFREG, S_IFLNK:
+            // A folder on the way may be a link too.
             guard let target = Self.realPath(path) else { throw Self.wrongKind(path, "is a link that leads nowhere") }
             guard followsSymlinks || Self.isInside(target, realRoot) else {
                 throw DatasetError(
-                    .outsideRoot, at: path, "is a link to \(target), outside the data set",
+                    .outsideRoot, at: path, "leads to \(target), outside the data set",
                     remedy: "copy the file there, or set data.followSymlinks=true")
             }
             return target

@@ -81,6 +81,21 @@ import Testing
         #expect(code(DatasetOptions(root: root, imagesFolder: "linked", followsSymlinks: true)) == nil)
     }
 
+    /// Annotations name files in folders of the images' folder, which may be links too.
+    @Test func aFolderOnTheWayMayLeadOut() throws {
+        try elsewhere.addImage("b.png")
+        symlink(elsewhere.path + "/images", folder.path + "/more")
+        try folder.addText("manifest.jsonl", #"{"image": "more/b.png"}"#)
+        func sample(_ follows: Bool) throws -> Sample {
+            var options = folder.options()
+            options.followsSymlinks = follows
+            return try DatasetRegistry.open("manifest", options).sample(0)
+        }
+        let error = #expect(throws: DatasetError.self) { try sample(false) }
+        #expect(error?.code == .outsideRoot && error?.location.hasSuffix("/more/b.png") == true)
+        #expect(try sample(true).id == "more/b")
+    }
+
     @Test func whatTheHeaderShowsIsSeenWithoutDecoding() throws {
         for (bytes, problem) in [
             (Data(), "the file is empty"), (Data("<html>".utf8), "the file is neither PNG nor JPEG by its first bytes"),

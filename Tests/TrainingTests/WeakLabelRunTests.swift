@@ -55,6 +55,30 @@ import Training
         #expect(rows.map { $0.after[.boxIoU] } == one.after.map { $0.scores[.boxIoU] })
     }
 
+    /// One image has no points: it stops a run for points, or is left out of it like one that cannot be read.
+    @Test func anImageWithoutThePromptIsABadSample() throws {
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        try makeData()
+        let list = place + "/data/manifest.jsonl"
+        var lines = try String(contentsOfFile: list, encoding: .utf8).split(separator: "\n").map(String.init)
+        lines[2] = String(lines[2][..<(try #require(lines[2].firstRange(of: ", \"points\""))).lowerBound]) + "}"
+        try (lines.joined(separator: "\n") + "\n").write(toFile: list, atomically: true, encoding: .utf8)
+        let settings = ["prompts.source=annotations", "prompts.kind=point", "evaluation.prompts=[box]"]
+        let error = #expect(throws: TrainingError.self) { try run("stopped", settings) }
+        #expect(error?.exitCode == .data && error?.problem.contains("its labels give no point prompts") == true)
+        let outcome = try #require(try run("skipped", settings + ["data.badSamples=skip"]).first)
+        #expect(outcome.exitCode == .done && outcome.adapterDigest != nil)
+    }
+
+    @Test(arguments: [(5, "into 1x1 squares; choose 1 to 4"), (8, "into 1x1"), (9, "into 0x0")])
+    func patchesMustDiffer(side: Int, text: String) throws {
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        try makeData()
+        let settings = ["prompts.source=annotations", "method.contrast=patches", "method.patchSide=\(side)"]
+        let error = #expect(throws: TrainingError.self) { try run("patches", settings) }
+        #expect(error?.kind == .configuration && error?.description.contains(text) == true, "\(error as Any)")
+    }
+
     /// What has no masks cannot be learnt from with them, and says so.
     @Test func supervisionNeedsMasks() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }

@@ -21,6 +21,25 @@ extension AdaptationRun {
         try MethodRegistry.make(recipe.recipe.method.name, weSAM: weSAM(recipe.recipe))
     }
 
+    /// Refuses squares of the patches form that are too few to differ or too many to compare with each other.
+    func checkPatches(gridSide: Int) throws(TrainingError) {
+        let method = recipe.recipe.method
+        guard method.contrast == .patches, method.contrastWeight > 0, (try? self.method().usesAnchor) == true else {
+            return
+        }
+        let squares = gridSide / method.patchSide
+        guard squares < 2 || squares > Self.mostPatchesASide else { return }
+        let least = (gridSide + Self.mostPatchesASide - 1) / Self.mostPatchesASide
+        throw TrainingError(
+            .configuration,
+            "method.patchSide=\(method.patchSide) cuts the image embedding of \(gridSide)x\(gridSide) cells into "
+                + "\(squares)x\(squares) squares",
+            remedy: "choose \(least) to \(gridSide / 2), for 2x2 to \(Self.mostPatchesASide)x\(Self.mostPatchesASide)")
+    }
+
+    /// Squares of the patches form along a side: 1,024 in all, whose similarities are a million numbers.
+    private static let mostPatchesASide = 32
+
     /// What rank 0's controller is to do.
     package func plan(_ stepsPerEpoch: Int) -> TrainingController.Plan {
         let training = recipe.recipe.training

@@ -76,6 +76,7 @@ public struct AdaptationRun {
         let settings = recipe.recipe
         try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
+        try checkPatches(gridSide: loaded.model.encoder.embeddingSide)
         // Labels that are to be found are kept with the run, which nobody else may write meanwhile.
         let early = settings.prompts.source == .automatic ? try claim(start) : nil
         let labelling = AutomaticLabelling(

@@ -187,7 +187,7 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var temperature = 0.3
         /// What the contrast holds against each other: instances, instances and background, or squares of the image
         public var contrast = Contrast.instances
-        /// Side of a square of the patches form, cells of the image embedding
+        /// Side of a square of the patches form, cells of the image embedding; at least 2x2 and at most 32x32 squares
         public var patchSide = 8
         /// Share of the student's view that is hidden from it and filled with the teacher's features; 0 hides nothing
         public var maskRatio = 0.0

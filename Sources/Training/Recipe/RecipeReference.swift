@@ -141,7 +141,8 @@ public enum RecipeReference {
             "What the contrast holds against each other: instances, instances and background, or squares of the image"),
         .integer(
             "method.patchSide", \.method.patchSide, 1...32,
-            "Side of a square of the patches form, cells of the image embedding"),
+            "Side of a square of the patches form, cells of the image embedding; at least 2x2 and at most 32x32 squares"
+        ),
         .number(
             "method.maskRatio", \.method.maskRatio, .number(from: 0, to: 0.95, isOpen: false),
             "Share of the student's view that is hidden from it and filled with the teacher's features; 0 hides nothing"
