@@ -3,12 +3,14 @@ import Collectives
 import Foundation
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 import WeightFiles
 
 /// What stands on disk after saving, what is believed of it afterwards, and what is not.
 @Suite struct CheckpointStoreTests {
-    fileprivate let folder: String
+    private let place: TemporaryFolder
+    fileprivate var folder: String { place.path }
     private static let count = 23
     private static let settings = [
         CheckpointManifest.Setting(key: "lora.rank", value: "4"), .init(key: "weights", value: "abc"),
@@ -16,8 +18,7 @@ import WeightFiles
     private let identity = CheckpointStore.Identity(settings: settings, parameterCount: count)
 
     init() throws {
-        folder = NSTemporaryDirectory() + "kedge-checkpoint-tests-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        place = try TemporaryFolder("checkpoint-tests")
     }
 
     private var store: CheckpointStore { CheckpointStore(folder: folder) }

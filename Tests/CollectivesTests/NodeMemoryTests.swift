@@ -1,13 +1,14 @@
 import Collectives
 import Foundation
+import TestSupport
 import Testing
 
 @Suite struct NodeMemoryTests {
-    private let folder: String
+    private let place: TemporaryFolder
+    private var folder: String { place.path }
 
     init() throws {
-        folder = NSTemporaryDirectory() + "kedge-node-memory-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        place = try TemporaryFolder("node-memory")
     }
 
     @Test func aWindowIsTakenWhereItHasRoom() {

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Imaging
+import TestSupport
 import Testing
 
 /// Files of data sets drawn in characters: a row of text is a row of pixels, `.` is 0, `1` to `9` and `a` to `z` are 1 to 35,

@@ -1,20 +1,12 @@
 import Datasets
 import Foundation
 import Imaging
+import TestSupport
 import Testing
 
-/// A folder that is removed when its last user is gone.
-final class TemporaryFolder: Sendable {
-    let path: String
-
-    init() throws {
-        path = NSTemporaryDirectory() + "kedge-datasets-" + UUID().uuidString
-        for name in ["images", "labels"] {
-            try FileManager.default.createDirectory(atPath: path + "/" + name, withIntermediateDirectories: true)
-        }
-    }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+extension TemporaryFolder {
+    /// A folder with empty folders for images and labels.
+    convenience init() throws { try self.init("datasets", folders: ["images", "labels"]) }
 
     func addImage(_ name: String, width: Int = 4, height: Int = 3, value: UInt8 = 9) throws {
         let image = Image(width: width, height: height, channels: 3, filledWith: value)

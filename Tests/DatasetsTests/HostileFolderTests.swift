@@ -2,6 +2,7 @@ import Datasets
 import Foundation
 import Imaging
 import Synchronization
+import TestSupport
 import Testing
 
 /// Files that lie in a data set's folder and are no images of it, and reads that fail for a while.

@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import TestSupport
 import Testing
 
 /// Own masks without instance numbers: pieces of a binary image, and a file per instance.

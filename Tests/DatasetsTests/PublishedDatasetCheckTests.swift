@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 import Imaging
+import TestSupport
 import Testing
 
 /// Published data sets with one mistake of each kind in their annotations: a check names all of them in one pass, with the

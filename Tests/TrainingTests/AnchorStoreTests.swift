@@ -4,17 +4,18 @@ import Glibc
 import Imaging
 import Performance
 import Tensors
+import TestSupport
 import Testing
 import Training
 
 /// What a node keeps of the anchor's work, and what it must never give back.
 @Suite struct AnchorStoreTests {
-    private let folder: String
+    private let place: TemporaryFolder
+    private var folder: String { place.path }
     private let run = AnchorStore.Run(images: 3, mirrorings: .epoch, embedding: [4, 8], baseDigest: "base")
 
     init() throws {
-        folder = NSTemporaryDirectory() + "kedge-anchor-tests-\(UUID().uuidString)"
-        try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        place = try TemporaryFolder("anchor-tests")
     }
 
     private var files: [String] { (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? [] }

@@ -153,23 +153,31 @@ import Training
         #expect(resolved.recipe.run.name == name)
     }
 
-    /// One budget for all lines of the ablation: they differ in method, source of prompts and weights alone.
+    /// One budget for all lines of the ablation: those of a model differ in method, source of prompts and weights alone.
     @Test func theAblationDiffersInWhatItIsAbout() throws {
-        let names = [
-            "automatic", "direct", "no-anchor", "no-contrast", "self-training", "supervised", "tent", "wesam",
-        ]
+        let box = ["direct", "no-anchor", "no-contrast", "self-training", "supervised", "tent", "wesam"]
+        let automatic = ["mobilesam-automatic", "mobilesam-direct", "mobilesam-wesam"]
         let folder = Self.root.appendingPathComponent("recipes/ablation").path
-        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).sorted() == names.map { $0 + ".yaml" })
-        let recipes = try names.map {
-            try ResolvedRecipe(path: "\(folder)/\($0).yaml", settings: ["data.root=d"]).recipe
+        let files = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
+        #expect(files == (box + automatic).sorted().map { $0 + ".yaml" })
+        func differing(_ names: [String]) throws -> [String] {
+            let recipes = try names.map {
+                try ResolvedRecipe(path: "\(folder)/\($0).yaml", settings: ["data.root=d"]).recipe
+            }
+            #expect(recipes.map(\.run.name) == names)
+            return RecipeReference.fields.filter { field in Set(recipes.map { "\(field.value($0))" }).count > 1 }.map(
+                \.key)
         }
-        #expect(recipes.map(\.run.name) == names)
-        let differing = RecipeReference.fields.filter { field in Set(recipes.map { "\(field.value($0))" }).count > 1 }
         #expect(
-            differing.map(\.key) == [
-                "run.name", "prompts.source", "method.name", "method.anchorWeight", "method.contrastWeight",
-                "evaluation.before",
+            try differing(box) == [
+                "run.name", "method.name", "method.anchorWeight", "method.contrastWeight", "evaluation.before",
             ])
+        #expect(
+            try differing(automatic) == [
+                "run.name", "prompts.source", "method.name", "automatic.pointsPerSide", "evaluation.before",
+            ])
+        #expect(
+            try differing(["wesam", "mobilesam-wesam"]) == ["run.name", "model.kind", "preprocessing"])
     }
 
     @Test func everyKeyHasAHelpLine() {

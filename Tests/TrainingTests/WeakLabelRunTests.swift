@@ -79,6 +79,20 @@ import Training
         #expect(error?.kind == .configuration && error?.description.contains(text) == true, "\(error as Any)")
     }
 
+    @Test(arguments: [
+        (["model.kind=litemedsam"], nil), (["model.kind=mobilesam", "prompts.kind=point"], nil),
+        (["model.kind=litemedsam", "prompts.kind=point"], "points"),
+        (["model.kind=litemedsam", "prompts.teacherKind=point"], "points"),
+        (["model.kind=litemedsam", "prompts.source=automatic"], "prompts.source=automatic"),
+    ])
+    func aModelOfBoxesAloneIsNamed(settings: [String], asked: String?) throws {
+        let run = AdaptationRun(
+            recipe: try ResolvedRecipe(settings: settings + ["data.root=d"]),
+            communicator: try SingleProcessCommunicator(),
+            workspace: Workspace(threads: 1), isStopRequested: { false })
+        #expect(run.promptWarning?.contains("makes little of \(asked ?? "-");") == (asked == nil ? nil : true))
+    }
+
     /// What has no masks cannot be learnt from with them, and says so.
     @Test func supervisionNeedsMasks() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }

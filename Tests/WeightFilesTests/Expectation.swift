@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 import WeightFiles
 
@@ -32,11 +33,7 @@ func bytes<Number: FixedWidthInteger>(_ number: Number) -> [UInt8] {
     withUnsafeBytes(of: number.littleEndian) { Array($0) }
 }
 
-/// A folder for one test, removed by `deinit`.
-final class TemporaryFolder {
-    let path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-\(UUID().uuidString)").path
-
-    init() throws { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) }
-
-    deinit { try? FileManager.default.removeItem(atPath: path) }
+extension TemporaryFolder {
+    /// A folder for files of weights.
+    convenience init() throws { try self.init("weights") }
 }

@@ -37,6 +37,16 @@ extension AdaptationRun {
             remedy: "choose \(least) to \(gridSide / 2), for 2x2 to \(Self.mostPatchesASide)x\(Self.mostPatchesASide)")
     }
 
+    /// What is doubtful about the recipe's prompts for its model; nil if nothing is.
+    package var promptWarning: String? {
+        let (model, prompts) = (recipe.recipe.model, recipe.recipe.prompts)
+        let asked =
+            prompts.source == .automatic
+            ? "prompts.source=automatic" : prompts.kind == .point || prompts.teacherKind == .point ? "points" : nil
+        guard model.kind == .liteMedSAM, let asked else { return nil }
+        return "warning: litemedsam was trained on boxes alone and makes little of \(asked); other models read points"
+    }
+
     /// Squares of the patches form along a side: 1,024 in all, whose similarities are a million numbers.
     private static let mostPatchesASide = 32
 

@@ -77,6 +77,7 @@ public struct AdaptationRun {
         try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
         try checkPatches(gridSide: loaded.model.encoder.embeddingSide)
+        if communicator.isRoot, let warning = promptWarning { notice(warning) }
         // Labels that are to be found are kept with the run, which nobody else may write meanwhile.
         let early = settings.prompts.source == .automatic ? try claim(start) : nil
         let labelling = AutomaticLabelling(
