@@ -42,6 +42,18 @@ import Training
                 == "3 of \(first.shape.count) numbers in the gradient of \(first.name) are not finite")
     }
 
+    /// Adam's second moment would be infinite: no checkpoint could hold it.
+    @Test func whatCannotBeSquaredIsNamedToo() {
+        var gradient = [Float](repeating: -1e18, count: Self.layout.count)
+        #expect(NonFiniteSample.tensor(losses, gradient, Self.layout) == nil)
+        let entry = Self.layout.entries[3]
+        gradient[entry.offset] = -2e19
+        #expect(
+            NonFiniteSample.tensor(losses, gradient, Self.layout)
+                == "1 of \(entry.shape.count) numbers in the gradient of \(entry.name) are too large for Adam, which squares them"
+        )
+    }
+
     @Test func lossesComeFirst() {
         let gradient = [Float](repeating: .nan, count: Self.layout.count)
         let bad = StepLosses(parts: [.init("focal", 1, weight: 20), .init("dice", .nan, weight: 1)], instances: 3)

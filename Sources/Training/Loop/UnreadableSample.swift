@@ -50,15 +50,22 @@ public struct NonFiniteSample: Codable, Equatable, Sendable {
     package static func tensor(_ losses: StepLosses, _ gradient: [Float], _ layout: LoRALayout) -> String? {
         if let part = losses.parts.first(where: { !$0.value.isFinite }) { return "loss \(part.name) is \(part.value)" }
         if !losses.total.isFinite { return "the total loss is \(losses.total)" }
-        guard !gradient.allSatisfy(\.isFinite) else { return nil }
+        guard !gradient.allSatisfy(isUsable) else { return nil }
         for entry in layout.entries {
-            let count = gradient[entry.offset..<entry.offset + entry.shape.count].count { !$0.isFinite }
-            if count > 0 {
-                return "\(count) of \(entry.shape.count) numbers in the gradient of \(entry.name) are not finite"
-            }
+            let numbers = gradient[entry.offset..<entry.offset + entry.shape.count]
+            let bad = numbers.filter { !isUsable($0) }
+            guard !bad.isEmpty else { continue }
+            let problem =
+                bad.contains { !$0.isFinite } ? "are not finite" : "are too large for Adam, which squares them"
+            return "\(bad.count) of \(numbers.count) numbers in the gradient of \(entry.name) \(problem)"
         }
         return nil
     }
+
+    /// The largest element of a gradient whose square, and the squares' mean, are single-precision numbers.
+    private static let largestGradient: Float = 1e18
+
+    private static func isUsable(_ number: Float) -> Bool { abs(number) <= largestGradient }
 }
 
 /// What ranks have to tell all others about single samples of a step; exchanged only when there is something.
