@@ -70,6 +70,25 @@ import Training
         #expect(other != whole)
     }
 
+    /// A request to stop does not wait for hours of looking: each rank ends its image, and the next start goes on from there.
+    @Test func aRequestToStopIsSeenBetweenImages() throws {
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        try images(5)
+        let whole = try #require(try run(recipe(["run.name=whole"]), ranks: 1)[0])
+        let stopped = try recipe(["run.name=stopped"])
+        let codes = try InProcessCommunicator.run(ranks: 2) { communicator in
+            let isAsked = communicator.rank == 1
+            return try AdaptationRun(
+                recipe: stopped, communicator: communicator, workspace: Workspace(threads: 1),
+                isStopRequested: { isAsked }
+            ).run().exitCode
+        }
+        #expect(codes == [.resumable, .resumable])
+        let files = try FileManager.default.contentsOfDirectory(atPath: place + "/runs/stopped/automatic").sorted()
+        #expect(files == ["000001.json", "000002.json"])
+        #expect(try run(stopped, ranks: 3)[0] == whole)
+    }
+
     /// Replacing a run keeps labels that are still good; a run that may not be replaced is refused before any are looked for.
     @Test func replacingARunKeepsItsLabels() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }

@@ -16,7 +16,11 @@ struct AutomaticLabelling {
     let loaded: LoadedModel
     let communicator: any Communicator
     let workspace: Workspace
+    let isStopRequested: @Sendable () -> Bool
     let notice: @Sendable (String) -> Void
+
+    /// All ranks were asked to stop; what was found so far is kept.
+    struct StopRequested: Error {}
 
     /// Seconds between two lines about the progress.
     private static let patience = 30.0
@@ -24,7 +28,7 @@ struct AutomaticLabelling {
     /// The data set with found labels for the given images. Collective.
     ///
     /// An image that cannot be read is left without labels, and says so when it is looked at. Throws `ImagingError` where
-    /// a file cannot be written, `SegmentAnythingError`, `CollectivesError`.
+    /// a file cannot be written, `SegmentAnythingError`, `CollectivesError`, and `StopRequested` if a rank was asked to stop.
     func label(_ dataset: any SegmentationDataset, _ indices: [Int]) throws -> any SegmentationDataset {
         communicator.phase = "automatic labels"
         let labelled = AutomaticDataset(base: dataset, folder: folder.automatic, identity: identity)
@@ -39,15 +43,25 @@ struct AutomaticLabelling {
         }
         let begin = ContinuousClock.now
         var (lastTold, found) = (begin, 0)
-        for (done, index) in todo.enumerated() {
+        let rounds = try communicator.allMaximum([todo.count])[0]
+        for round in 0..<rounds {
             communicator.activity.work(at: "finding automatic labels")
-            found += try find(index, labelled, segmenter)
+            if round < todo.count { found += try find(todo[round], labelled, segmenter) }
+            communicator.activity.work(at: "computing")
+            guard try communicator.allMaximum([isStopRequested() ? 1 : 0])[0] == 0 else {
+                if communicator.isRoot {
+                    notice(
+                        "asked to stop after \(round + 1) of \(rounds) images of a rank; labels found so far are kept")
+                }
+                throw StopRequested()
+            }
             let now = ContinuousClock.now
-            guard communicator.isRoot, now - lastTold > .seconds(Self.patience), done + 1 < todo.count else { continue }
+            guard communicator.isRoot, now - lastTold > .seconds(Self.patience), round + 1 < todo.count else {
+                continue
+            }
             lastTold = now
-            notice("automatic labels: \(done + 1) of \(todo.count) images of rank 0, \(found) masks")
+            notice("automatic labels: \(round + 1) of \(todo.count) images of rank 0, \(found) masks")
         }
-        communicator.activity.work(at: "computing")
         let sums = try communicator.allGather(floats: [Float(todo.count), Float(found)])
         if communicator.isRoot {
             let (images, masks) = (sums.reduce(0) { $0 + Int($1[0]) }, sums.reduce(0) { $0 + Int($1[1]) })

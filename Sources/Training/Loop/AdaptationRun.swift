@@ -82,9 +82,14 @@ public struct AdaptationRun {
         let early = settings.prompts.source == .automatic ? try claim(start) : nil
         let labelling = AutomaticLabelling(
             recipe: settings, folder: folder, loaded: loaded, communicator: communicator, workspace: workspace,
-            notice: notice)
-        let data = try TrainingData(
-            settings, communicator: communicator, labelling: early == nil ? nil : { try labelling.label($0, $1) })
+            isStopRequested: isStopRequested, notice: notice)
+        let data: TrainingData
+        do {
+            data = try TrainingData(
+                settings, communicator: communicator, labelling: early == nil ? nil : { try labelling.label($0, $1) })
+        } catch is AutomaticLabelling.StopRequested {
+            return Outcome(exitCode: .resumable, before: [], after: [], adapterDigest: nil)
+        }
         let memory = try MemoryCheck(
             recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances
