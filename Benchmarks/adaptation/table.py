@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Mean IoU before and after adaptation, with the standard error of the paired per-image difference.
 
-usage: table.py RUN_FOLDER [RUN_FOLDER ...]
+usage: table.py [--before NAME] RUN_FOLDER [RUN_FOLDER ...]
 
 Reads images-STEP-PROMPT.csv of every run (made by `kedge adapt`). Runs that differ only in their seed are put together
 when their names end in -seedN: the difference of an image is then averaged over seeds first, and the standard error is
-taken over images.
+taken over images. With --before, the scores before adaptation are those of the run NAME-seedN beside each run, for runs
+that did not take them.
 """
 import csv
 import math
@@ -26,16 +27,31 @@ def runs_by_name(folders):
     return groups
 
 
+def score_files(folder, prompt, base):
+    """The files of scores before and after; of the run alone, or with those before from its sibling of the same seed."""
+    own = sorted(folder.glob(f"images-*-{prompt}.csv"))
+    if base and own:
+        seed = re.search(r"-seed\d+$", folder.name)
+        sibling = folder.parent / (base + (seed.group() if seed else ""))
+        return sorted(sibling.glob(f"images-000000-{prompt}.csv"))[:1] + own[-1:]
+    return own[:1] + own[-1:] if len(own) > 1 else []
+
+
 def main():
-    if len(sys.argv) < 2 or sys.argv[1] in ("-h", "--help"):
+    arguments = sys.argv[1:]
+    base = None
+    if arguments[:1] == ["--before"] and len(arguments) > 1:
+        base = arguments[1]
+        arguments = arguments[2:]
+    if not arguments or arguments[0] in ("-h", "--help"):
         sys.exit(__doc__)
     print(f"{'run':34} {'prompt':6} {'seeds':>5} {'images':>6} {'before':>7} {'after':>7} {'change':>8}"
           f" {'std.err':>8} {'better':>7}")
-    for name, folders in runs_by_name(sys.argv[1:]).items():
+    for name, folders in runs_by_name(arguments).items():
         for prompt in ("box", "point"):
             before, after, finished = {}, {}, 0
             for folder in folders:
-                files = sorted(folder.glob(f"images-*-{prompt}.csv"))
+                files = score_files(folder, prompt, base)
                 if len(files) < 2:
                     continue
                 finished += 1

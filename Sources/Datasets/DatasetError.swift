@@ -24,6 +24,8 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         case invalidOption
         /// A prompt was asked for that the labels at hand cannot give.
         case unavailablePrompt
+        /// A method that learns from masks met an image without any.
+        case missingMasks
         /// A file could not be written.
         case writeFailed
     }

@@ -44,25 +44,33 @@ struct DatasetFile: Sendable {
     private func resolve(_ path: String) throws -> String {
         var status = stat()
         guard lstat(path, &status) == 0 else {
-            let number = errno
-            throw ImagingError(
-                .unreadable, file: path, cause: "it cannot be examined (\(String(cString: strerror(number))))",
-                remedy: "check the path and its permissions", systemError: number)
+            throw Self.unexamined(path, errno)
         }
         switch status.st_mode & S_IFMT {
         case S_IFREG, S_IFLNK:
             // A folder on the way may be a link too.
-            guard let target = Self.realPath(path) else { throw Self.wrongKind(path, "is a link that leads nowhere") }
+            let isLink = status.st_mode & S_IFMT == S_IFLNK
+            guard let target = Self.realPath(path) else {
+                let number = errno
+                if isLink { throw Self.wrongKind(path, "is a link that leads nowhere") }
+                throw Self.unexamined(path, number)
+            }
             guard followsSymlinks || Self.isInside(target, realRoot) else {
                 throw DatasetError(
                     .outsideRoot, at: path, "leads to \(target), outside the data set",
                     remedy: "copy the file there, or set data.followSymlinks=true")
             }
-            return target
+            return isLink ? target : path
         case S_IFDIR: throw Self.wrongKind(path, "is a folder, not an image")
         case S_IFIFO: throw Self.wrongKind(path, "is a pipe, not an image")
         default: throw Self.wrongKind(path, "is no regular file")
         }
+    }
+
+    private static func unexamined(_ path: String, _ number: Int32) -> ImagingError {
+        ImagingError(
+            .unreadable, file: path, cause: "it cannot be examined (\(String(cString: strerror(number))))",
+            remedy: "check the path and its permissions", systemError: number)
     }
 
     private static func wrongKind(_ path: String, _ problem: String) -> DatasetError {

@@ -72,7 +72,7 @@ public enum DatasetRegistry {
         ("ocid", { options, _ in try LabelledImages.ocid(options) }),
         ("osd", { options, _ in try LabelledImages.osd(options) }),
         ("pascal-voc", { options, _ in try LabelledImages.pascalVOC(options) }),
-        ("sa-1b", { options, _ in try SA1BDataset(options) }),
+        ("sa-1b", { try SA1BDataset($0, noting: $1) }),
     ]
 
     /// The known names, in order.

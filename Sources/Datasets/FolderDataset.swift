@@ -60,10 +60,11 @@ public struct FolderDataset: SegmentationDataset {
             images = LabelledImages(
                 folder, try LabelledImages.pairs(part, in: folder, noting: note), LabelReading.components(threshold))
         case .none:
-            images = try LabelledImages.unlabelled(part, in: folder)
+            images = try LabelledImages.unlabelled(part, in: folder, noting: note)
         case .files:
             images = LabelledImages(
-                folder, try LabelledImages.filesPerInstance(part, in: folder), LabelReading.files(threshold))
+                folder, try LabelledImages.filesPerInstance(part, in: folder, noting: note),
+                LabelReading.files(threshold))
         }
         unusedLabels = try labels.areOnePerImage ? images.unused(part) : []
     }
@@ -78,6 +79,8 @@ public struct FolderDataset: SegmentationDataset {
 
     public func instanceCount(_ index: Int) throws -> Int { try images.instanceCount(index) }
 
+    public func faults(_ index: Int) throws -> [DatasetError] { try images.faults(index) }
+
     /// The image's name and the sizes of its files in bytes, as in `cells-0001 20133+410`.
     public func fingerprint(_ index: Int) -> String { images.fingerprint(index) }
 }
@@ -91,11 +94,12 @@ extension LabelledImages {
     }
 
     /// The images of a part, whatever lies beside them.
-    fileprivate static func unlabelled(_ part: Part, in folder: AnnotatedFolder) throws(DatasetError) -> LabelledImages
-    {
+    fileprivate static func unlabelled(
+        _ part: Part, in folder: AnnotatedFolder, noting note: DatasetNote
+    ) throws(DatasetError) -> LabelledImages {
         let names = try files(part.images, part.imageExtensions, in: folder)
-        _ = try byName(names, part.images, folder)
-        let entries = names.map {
+        let first = try byName(names, part.images, folder, noting: note)
+        let entries = names.filter { first[RelativePath.withoutExtension($0)] == $0 }.map {
             Entry(id: RelativePath.withoutExtension($0), image: part.images + "/" + $0, labels: [])
         }
         return LabelledImages(folder, entries) { _, _, size in
@@ -106,10 +110,12 @@ extension LabelledImages {
     /// The images of a part with a label file per instance: those in the folder of the image's name, or those whose names
     /// begin with it and a low line; of several such images the one with the longest name.
     fileprivate static func filesPerInstance(
-        _ part: Part, in folder: AnnotatedFolder
+        _ part: Part, in folder: AnnotatedFolder, noting note: DatasetNote
     ) throws(DatasetError) -> [Entry] {
-        let images = try files(part.images, part.imageExtensions, in: folder)
-        let stems = Set(try byName(images, part.images, folder).keys)
+        let names = try files(part.images, part.imageExtensions, in: folder)
+        let first = try byName(names, part.images, folder, noting: note)
+        let images = names.filter { first[RelativePath.withoutExtension($0)] == $0 }
+        let stems = Set(first.keys)
         let folders = Set(try folder.folders(in: part.labels))
         var labels: [String: [String]] = [:]
         for name in try folder.names(in: part.labels, extensions: part.labelExtensions) {
@@ -123,10 +129,11 @@ extension LabelledImages {
             let place = part.labels + "/" + stem
             var found = labels[stem]
             if folders.contains(stem) {
-                guard found == nil else {
-                    throw DatasetError(
-                        .ambiguousName, at: folder.path(place), "there are files \(stem)_* for the same image too",
-                        remedy: "keep the folder or the files")
+                if found != nil {
+                    try note(
+                        DatasetError(
+                            .ambiguousName, at: folder.path(place), "there are files \(stem)_* for the same image too",
+                            remedy: "keep the folder or the files"))
                 }
                 found = try folder.names(in: place, extensions: part.labelExtensions).map { place + "/" + $0 }
             }

@@ -22,6 +22,9 @@ public protocol SegmentationDataset: Sendable {
     /// Throws `DatasetError`, also for an image whose file can be seen to be bad without decoding it.
     func instanceCount(_ index: Int) throws -> Int
 
+    /// Everything that is wrong with the files of an image, for a check; by default what reading the sample says first.
+    func faults(_ index: Int) throws -> [DatasetError]
+
     /// What tells an image from another of the same name without reading it, on one line; by default its name.
     func fingerprint(_ index: Int) -> String
 
@@ -34,6 +37,14 @@ extension SegmentationDataset {
     public func image(_ index: Int) throws -> Image { try sample(index).image }
     public func instanceCount(_ index: Int) throws -> Int { try sample(index).instanceCount }
     public func fingerprint(_ index: Int) -> String { id(index) }
+    public func faults(_ index: Int) throws -> [DatasetError] {
+        do {
+            _ = try sample(index)
+        } catch let error as DatasetError {
+            return [error]
+        }
+        return []
+    }
     public var publishedSplit: (training: [Int], evaluation: [Int])? { nil }
 
     /// The published split of at most so many images: the first ones of both parts, in proportion.

@@ -48,7 +48,7 @@ enum Failure {
         case let error as DatasetError:
             switch error.code {
             case .missingFolder: .noInput
-            case .unknownDataset, .unavailablePrompt, .invalidOption: .usage
+            case .unknownDataset, .unavailablePrompt, .missingMasks, .invalidOption: .usage
             case .writeFailed: .cannotWrite
             default: .data
             }

@@ -193,7 +193,9 @@ extension DatasetFindings {
         symlink("/etc/hostname", folder.path + "/images/link.png")
         let findings = try DatasetFindings.checked("folder", folder.options())
         let places: [DatasetFindings.Kind: [String]] = [
-            .ambiguousName: ["images/d.png"], .missingLabel: ["images/c.png"], .sizeMismatch: ["labels/b.png"],
+            .ambiguousName: ["images/d.png"],
+            .missingLabel: ["images/c.png", "images/f.png", "images/link.png", "images/torn.png"],
+            .sizeMismatch: ["labels/b.png"],
             .unreadable: ["images/f.png", "images/torn.png", "labels/e.png"], .outsideRoot: ["images/link.png"],
             .unusedLabel: ["labels/unused.png"],
         ]
@@ -203,7 +205,7 @@ extension DatasetFindings {
             }
             #expect(found.sorted() == places[kind, default: []], "\(kind)")
         }
-        #expect(findings.errors == 7 && findings.images == 8 && findings.usableImages == 2)
+        #expect(findings.errors == 10 && findings.images == 8 && findings.usableImages == 2)
         let text = findings.report()
         #expect(text.contains("files that cannot be read: 3\n") && text.contains("\nwarnings: 3\n"))
         try folder.addLabel("d.PNG", width: 20, height: 10)

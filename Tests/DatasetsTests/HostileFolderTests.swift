@@ -94,6 +94,13 @@ import Testing
         }
         let error = #expect(throws: DatasetError.self) { try sample(false) }
         #expect(error?.code == .outsideRoot && error?.location.hasSuffix("/more/b.png") == true)
+        // The annotations themselves come from the folder too.
+        try elsewhere.addText("list.json", #"{"images": [], "categories": [], "annotations": []}"#)
+        for format in ["coco", "manifest", "kvasir-seg"] {
+            symlink(elsewhere.path + "/list.json", folder.path + "/list.json")
+            let error = #expect(throws: DatasetError.self) { try folder.open(format, annotations: "list.json") }
+            #expect(error?.code == .unreadableFile && error?.problem.contains("outside the data set") == true)
+        }
         #expect(try sample(true).id == "more/b")
     }
 

@@ -56,6 +56,12 @@ import Testing
         #expect(findings.count(.missingLabel) == 1 && findings.count(.sizeMismatch) == 1)
         #expect(findings.usableImages == 2 && findings.errors == expected.count - 1 + 4)
 
+        // A name that stands there twice does not end the reading.
+        try folder.addText("kavsir_bboxes.json", "{\"good\": \(record(box)), \(text)}")
+        let twice = try DatasetFindings.checked("kvasir-seg", folder.options())
+        #expect(twice.errors == findings.errors + 1 && twice.usableImages == 2)
+        #expect(try twice.faults(below: folder).contains { $0.hasSuffix(": duplicateKey") })
+
         // After a fault of the JSON itself, the records before it are read all the same.
         try folder.addText("kavsir_bboxes.json", "{\(text), \"cut\": {")
         let cut = try DatasetFindings.checked("kvasir-seg", folder.options())
@@ -100,6 +106,31 @@ import Testing
         #expect(findings.problems(.unreadable).map { $0.contains("SA/torn.jpg: ") } == [true])
         #expect(findings.problems(.missingLabel).map { $0.contains("SA/d.jpg: ") } == [true])
         #expect(findings.errors == expected.count - 1 + 2 && findings.usableImages == 0)
+    }
+
+    /// What is wrong with one image is told whole, and twins do not hide the rest.
+    @Test func severalFaultsOfOneImage() throws {
+        let folder = try TemporaryFolder()
+        try folder.addText("kavsir_bboxes.json", #"{"a": [], "b": [], "c": []}"#)
+        for name in ["a", "b", "c"] { try folder.draw("images/\(name).jpg", square) }
+        try addTorn("images/b.jpg", in: folder)
+        try addTorn("masks/c.jpg", in: folder)
+        let polyps = try DatasetFindings.checked("kvasir-seg", folder.options())
+        #expect(polyps.count(.annotation) == 3 && polyps.count(.missingLabel) == 2 && polyps.errors == 7)
+        #expect(
+            polyps.problems(.unreadable).map { $0.contains("images/b.jpg") || $0.contains("masks/c.jpg") } == [
+                true, true,
+            ])
+
+        for name in ["a.jpg", "a.JPG", "b.jpg"] { try folder.draw("SA/" + name, square) }
+        try folder.addText("SA/a.json", "{}")
+        try addTorn("SA/b.jpg", in: folder)
+        let segments = try DatasetFindings.checked("sa-1b", DatasetOptions(root: folder.path + "/SA"))
+        #expect(segments.count(.ambiguousName) == 1 && segments.count(.annotation) == 1)
+        #expect(segments.count(.missingLabel) == 1 && segments.count(.unreadable) == 1 && segments.errors == 4)
+
+        try FileManager.default.removeItem(atPath: folder.path + "/masks")
+        #expect(try DatasetFindings.checked("kvasir-seg", folder.options()).count(.annotation) == 3)
     }
 
     @Test func coconut() throws {

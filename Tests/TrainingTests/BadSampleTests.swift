@@ -185,7 +185,7 @@ import Training
         let recipe = try recipe(["data.badSamples=skip", "data.maximumBadSamples=5"]).recipe
         let error = #expect(throws: TrainingError.self) { try TrainingData(recipe) }
         #expect(
-            error?.problem.hasPrefix("6 images cannot be read, more than data.maximumBadSamples=5: cells-0000: ")
+            error?.problem.hasPrefix("6 images cannot be used, more than data.maximumBadSamples=5: cells-0000: ")
                 == true)
         #expect(error?.description.contains("\n") == false && error?.problem.contains("(rank") == false)
     }

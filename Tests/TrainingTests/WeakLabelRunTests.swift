@@ -68,6 +68,20 @@ import Training
         #expect(error?.exitCode == .data && error?.problem.contains("its labels give no point prompts") == true)
         let outcome = try #require(try run("skipped", settings + ["data.badSamples=skip"]).first)
         #expect(outcome.exitCode == .done && outcome.adapterDigest != nil)
+        let log = try String(contentsOfFile: place + "/runs/skipped/log.jsonl", encoding: .utf8)
+        #expect(log.contains("is left out: ") && log.contains("its labels give no point prompts"))
+        #expect(log.contains(#""bad_images":1"#))
+    }
+
+    /// Leaving all images out is no success.
+    @Test func aRunWithoutAnUpdateIsAnError() throws {
+        defer { try? FileManager.default.removeItem(atPath: place) }
+        try makeData()
+        let settings = [
+            "prompts.source=annotations", "prompts.kind=coarse", "evaluation.prompts=[box]", "data.badSamples=skip",
+        ]
+        let error = #expect(throws: TrainingError.self) { try run("nothing", settings) }
+        #expect(error?.exitCode == .data && error?.problem.hasPrefix("none of 2 steps made an update") == true)
     }
 
     @Test(arguments: [(5, "into 1x1 squares; choose 1 to 4"), (8, "into 1x1"), (9, "into 0x0")])

@@ -100,6 +100,18 @@ public struct ShapeFault: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String { "\(rule.rawValue): \(found)" }
 }
 
+/// What is wrong with one record: the first faults, so that a record of nothing else takes no more memory than others.
+struct RecordFaults {
+    private(set) var faults: [ShapeFault] = []
+    private static let most = 100
+
+    mutating func add(_ rule: AnnotationRule, _ found: String) { add(ShapeFault(rule, found)) }
+
+    mutating func add(_ fault: ShapeFault) {
+        if faults.count < Self.most { faults.append(fault) }
+    }
+}
+
 /// An annotation that breaks a rule: which file, which record, where in the file, which rule, what was found.
 public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertible {
     /// The annotation file.
@@ -146,7 +158,7 @@ public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertib
 
 /// What a check of annotations found.
 public struct AnnotationReport: Sendable {
-    /// The faults in the order of the file, no more of them than were asked for.
+    /// The faults in the order of the file; no more errors and no more warnings than were asked for.
     public private(set) var faults: [AnnotationFault] = []
     /// How often each rule was broken, in the order of `AnnotationRule.allCases`, without those that never were.
     public var counts: [(rule: AnnotationRule, count: Int)] {
@@ -161,7 +173,7 @@ public struct AnnotationReport: Sendable {
     private let limit: Int
     private let stopsAtFirstError: Bool
 
-    /// A report that keeps at most so many faults and counts the others.
+    /// A report that keeps at most so many errors and so many warnings, and counts the others.
     public init(limit: Int = 10_000) {
         (self.limit, stopsAtFirstError) = (limit, false)
     }
@@ -173,14 +185,17 @@ public struct AnnotationReport: Sendable {
 
     /// Notes a fault; throws it if the reading is to end at it.
     mutating func add(_ fault: AnnotationFault) throws(AnnotationFault) {
+        let isKept: Bool
         if fault.rule.severity == .error {
             if stopsAtFirstError { throw fault }
+            isKept = errors < limit
             errors += 1
         } else {
+            isKept = warnings < limit
             warnings += 1
         }
         countOfRule[fault.rule, default: 0] += 1
-        if faults.count < limit { faults.append(fault) }
+        if isKept { faults.append(fault) }
     }
 
     /// The faults that make the annotations unusable, as errors of the data set.

@@ -75,9 +75,19 @@ public struct COCOAnnotations: Sendable {
     package init(
         path: String, report: inout AnnotationReport, piece: Int? = nil
     ) throws(AnnotationFault) {
+        try self.init(path: path, report: &report, piece: piece) { () throws(AnnotationFault) in
+            try AnnotationFile(path)
+        }
+    }
+
+    /// Reads a file as `init(path:report:piece:)` does, opened by `open`.
+    init(
+        path: String, report: inout AnnotationReport, piece: Int? = nil,
+        opening open: () throws(AnnotationFault) -> AnnotationFile
+    ) throws(AnnotationFault) {
         var parser = COCOParser(report: report)
         do {
-            file = try AnnotationFile(path)
+            file = try open()
             var reader = JSONReader(file, piece: piece ?? JSONReader.standardPiece)
             try parser.read(&reader)
             try parser.resolve(file: path)

@@ -197,7 +197,7 @@ struct COCOParser: ~Copyable {
             case "category_id": category = try integer(&reader, key)
             case "iscrowd": isCrowd = try flag(&reader, key)
             case "bbox":
-                box = try readBox(&reader)
+                box = try COCOBox.read(&reader) { note($0, $1) }
                 seen.append(key)
             case "segmentation":
                 _ = try reader.peek()
@@ -234,25 +234,6 @@ struct COCOParser: ~Copyable {
         let value = try reader.integerOrNil()
         if value != 0 && value != 1 { note(.wrongType, "'\(key)' is neither 0 nor 1") }
         return value == 1
-    }
-
-    private mutating func readBox(_ reader: inout JSONReader) throws(AnnotationFault) -> SIMD4<Double>? {
-        var numbers: [Double] = []
-        guard try reader.numbers(into: &numbers), numbers.count == 4 else {
-            note(.wrongType, "'bbox' is not [x, y, width, height]")
-            return nil
-        }
-        let box = SIMD4(numbers[0], numbers[1], numbers[2], numbers[3])
-        for index in 0..<4 where !(abs(box[index]) <= PolygonRasterisation.coordinateLimit) {
-            note(.notFinite, "'bbox' holds \(box[index])")
-            return nil
-        }
-        if box.z < 0 || box.w < 0 {
-            note(.badBox, "a box of \(box.z) x \(box.w)")
-        } else if box.z == 0 || box.w == 0 {
-            note(.emptyBox, "a box of \(box.z) x \(box.w)")
-        }
-        return box
     }
 
     // MARK: References

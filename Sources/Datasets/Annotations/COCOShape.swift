@@ -129,3 +129,28 @@ enum COCOShape: Equatable {
         return label
     }
 }
+
+/// The box of an annotation as COCO files write it: x, y, width and height.
+enum COCOBox {
+    /// Takes a value; what is wrong with it is told to `note`, and nil returned where it is no box at all.
+    static func read(
+        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+    ) throws(AnnotationFault) -> SIMD4<Double>? {
+        var numbers: [Double] = []
+        guard try reader.numbers(into: &numbers), numbers.count == 4 else {
+            note(.wrongType, "'bbox' is not [x, y, width, height]")
+            return nil
+        }
+        let box = SIMD4(numbers[0], numbers[1], numbers[2], numbers[3])
+        for index in 0..<4 where !(abs(box[index]) <= PolygonRasterisation.coordinateLimit) {
+            note(.notFinite, "'bbox' holds \(box[index])")
+            return nil
+        }
+        if box.z < 0 || box.w < 0 {
+            note(.badBox, "a box of \(box.z) x \(box.w)")
+        } else if box.z == 0 || box.w == 0 {
+            note(.emptyBox, "a box of \(box.z) x \(box.w)")
+        }
+        return box
+    }
+}

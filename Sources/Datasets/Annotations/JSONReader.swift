@@ -107,9 +107,13 @@ struct JSONReader: ~Copyable {
 
     /// Reads an object; `member` is called after each key and its colon and must take the value.
     ///
-    /// - Parameter limit: Keys that it may have.
+    /// - Parameters:
+    ///   - limit: Keys that it may have.
+    ///   - repeated: Is told of a key that stands there again, whose value is skipped then; by default that ends the reading.
     mutating func object(
-        limit: Int = 1000, _ member: (inout JSONReader, String) throws(AnnotationFault) -> Void
+        limit: Int = 1000,
+        repeated: (AnnotationFault) throws(AnnotationFault) -> Void = { fault throws(AnnotationFault) in throw fault },
+        _ member: (inout JSONReader, String) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) {
         var keys: [String] = []
         try take("{")
@@ -118,9 +122,13 @@ struct JSONReader: ~Copyable {
             guard try peek() == UInt8(ascii: "\"") else { throw fault(.syntax, "a key without quotation mark") }
             let start = offset
             let key = try string()
-            guard !keys.contains(key) else {
-                throw AnnotationFault(
-                    file: file.path, offset: start, .duplicateKey, "the key \(key.debugDescription) again")
+            if keys.contains(key) {
+                try repeated(
+                    AnnotationFault(
+                        file: file.path, offset: start, .duplicateKey, "the key \(key.debugDescription) again"))
+                try take(":")
+                try skip()
+                continue
             }
             guard keys.count < limit else { throw fault(.syntax, "an object of more than \(limit) keys") }
             keys.append(key)

@@ -36,15 +36,17 @@ struct KvasirBoxes {
         }
         var reader = JSONReader(try folder.annotationFile(list))
         guard try reader.kind() == .object else { throw reader.fault(.wrongType, "the boxes are no object") }
-        try reader.object(limit: Self.mostImages) { reader, id throws(AnnotationFault) in
+        try reader.object(
+            limit: Self.mostImages, repeated: { fault throws(AnnotationFault) in try report.add(fault) }
+        ) { reader, id throws(AnnotationFault) in
             let record = "image \(id.debugDescription)"
             do throws(AnnotationFault) {
                 let isName = !id.isEmpty && !id.contains("/") && !id.utf8.contains(0)
                 _ = try reader.peek()
                 let start = reader.offset
                 var (image, faults) = try Self.image(id, &reader)
-                if !isName { faults.append(ShapeFault(.path, "the name \(id.debugDescription) is none of a file")) }
-                for fault in faults {
+                if !isName { faults.add(.path, "the name \(id.debugDescription) is none of a file") }
+                for fault in faults.faults {
                     let fault = AnnotationFault(
                         file: reader.file.path, record: record, offset: start, fault.rule, fault.found)
                     if fault.rule.severity == .error { image.fault = image.fault ?? fault }
@@ -61,12 +63,13 @@ struct KvasirBoxes {
 
     private static func image(
         _ id: String, _ reader: inout JSONReader
-    ) throws(AnnotationFault) -> (image: Image, faults: [ShapeFault]) {
+    ) throws(AnnotationFault) -> (image: Image, faults: RecordFaults) {
         var image = Image(id: id)
-        var faults: [ShapeFault] = []
+        var faults = RecordFaults()
         guard try reader.kind() == .object else {
             try reader.skip()
-            return (image, [ShapeFault(.wrongType, "an image that is no object")])
+            faults.add(.wrongType, "an image that is no object")
+            return (image, faults)
         }
         var seen: [String] = []
         var corners: [Box] = []
@@ -75,7 +78,7 @@ struct KvasirBoxes {
             case "height", "width":
                 seen.append(key)
                 guard let value = try reader.integerOrNil(), value > 0 else {
-                    faults.append(ShapeFault(.wrongType, "'\(key)' is not a positive whole number"))
+                    faults.add(.wrongType, "'\(key)' is not a positive whole number")
                     return
                 }
                 if key == "width" { image.width = value } else { image.height = value }
@@ -83,7 +86,7 @@ struct KvasirBoxes {
                 seen.append(key)
                 guard try reader.kind() == .array else {
                     try reader.skip()
-                    faults.append(ShapeFault(.wrongType, "'bbox' is no list"))
+                    faults.add(.wrongType, "'bbox' is no list")
                     return
                 }
                 try reader.array { reader throws(AnnotationFault) in
@@ -93,21 +96,21 @@ struct KvasirBoxes {
             }
         }
         for key in ["height", "width", "bbox"] where !seen.contains(key) {
-            faults.append(ShapeFault(.missingKey, "'\(key)' is missing"))
+            faults.add(.missingKey, "'\(key)' is missing")
         }
         guard image.width > 0, image.height > 0 else { return (image, faults) }
         for box in corners {
-            if let problem = box.problem(width: image.width, height: image.height) { faults.append(problem) }
+            if let problem = box.problem(width: image.width, height: image.height) { faults.add(problem) }
             image.boxes.append(box.clipped(width: image.width, height: image.height))
         }
         return (image, faults)
     }
 
     /// The box of xmin, ymin, xmax and ymax; nil if something is wrong with it.
-    private static func box(_ reader: inout JSONReader, _ faults: inout [ShapeFault]) throws(AnnotationFault) -> Box? {
+    private static func box(_ reader: inout JSONReader, _ faults: inout RecordFaults) throws(AnnotationFault) -> Box? {
         guard try reader.kind() == .object else {
             try reader.skip()
-            faults.append(ShapeFault(.wrongType, "a box that is no object"))
+            faults.add(.wrongType, "a box that is no object")
             return nil
         }
         let keys = ["xmin", "ymin", "xmax", "ymax"]
@@ -119,11 +122,11 @@ struct KvasirBoxes {
             if let number = try reader.numberOrNil(), abs(number) <= PolygonRasterisation.coordinateLimit {
                 corners[place] = number
             } else {
-                faults.append(ShapeFault(.wrongType, "'\(key)' is no coordinate"))
+                faults.add(.wrongType, "'\(key)' is no coordinate")
             }
         }
         for key in keys where !seen.contains(key) {
-            faults.append(ShapeFault(.missingKey, "a box without '\(key)'"))
+            faults.add(.missingKey, "a box without '\(key)'")
         }
         let numbers = corners.compactMap { $0 }
         return numbers.count == 4 ? Box(x0: numbers[0], y0: numbers[1], x1: numbers[2], y1: numbers[3]) : nil

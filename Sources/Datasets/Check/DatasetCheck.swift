@@ -15,6 +15,8 @@ public struct DatasetCheck {
     private var owners: [UInt64: String] = [:]
     /// What the check of annotations has named already.
     private var named: Set<String> = []
+    /// Whether it has found more than it lists.
+    private var hasUnlistedFaults = false
 
     /// Prepares a check.
     ///
@@ -48,9 +50,15 @@ public struct DatasetCheck {
     // MARK: Annotations and names
 
     private mutating func checkAnnotations() throws(DatasetError) {
-        guard let report = try AnnotationCheck.run(format: format, options, limit: DatasetFindings.lineLimit) else {
-            return
+        let found: AnnotationReport?
+        do throws(DatasetError) {
+            found = try AnnotationCheck.run(format: format, options, limit: DatasetFindings.lineLimit)
+        } catch {
+            // Opening the data set will say the same.
+            if Self.forbidsOpening(error) { return }
+            throw error
         }
+        guard let report = found else { return }
         for fault in report.faults {
             findings.add(fault.rule.severity == .error ? .annotation : .annotationWarning, fault.description)
             named.insert(fault.location)
@@ -61,8 +69,25 @@ public struct DatasetCheck {
             }
         }
         // Faults over the limit are not listed, but they count.
-        let dropped = report.errors - findings.count(.annotation)
-        if dropped > 0 { findings.add(.annotation, "\(dropped) more that are not listed", count: dropped) }
+        let listed = (findings.count(.annotation), findings.count(.annotationWarning))
+        for (kind, dropped) in [
+            (DatasetFindings.Kind.annotation, report.errors - listed.0),
+            (.annotationWarning, report.warnings - listed.1),
+        ] where dropped > 0 {
+            findings.add(kind, "\(dropped) more that are not listed", count: dropped)
+        }
+        hasUnlistedFaults = report.errors > listed.0
+    }
+
+    /// Whether an error is a finding about the data set and no mistake of the call.
+    private static func forbidsOpening(_ error: DatasetError) -> Bool {
+        [.invalidAnnotation, .ambiguousName, .unreadableFile, .emptyDataset].contains(error.code)
+    }
+
+    /// Notes an error unless the check of annotations has named it, or has more of its kind than it lists.
+    private mutating func noteIfNew(_ error: DatasetError) {
+        if named.contains(error.location) || hasUnlistedFaults && error.code == .invalidAnnotation { return }
+        note(error)
     }
 
     private static func head(of text: String, before separator: String) -> String {
@@ -74,16 +99,16 @@ public struct DatasetCheck {
         do {
             var faults: [DatasetError] = []
             let dataset = try DatasetRegistry.open(format, options) { faults.append($0) }
-            for fault in faults where !named.contains(fault.location) { note(fault) }
+            for fault in faults { noteIfNew(fault) }
             for label in (dataset as? FolderDataset)?.unusedLabels ?? [] { findings.add(.unusedLabel, label) }
             return dataset
         } catch let error as DatasetError {
-            switch error.code {
-            case .invalidAnnotation, .ambiguousName, .unreadableFile, .emptyDataset:
-                if findings.errors == 0 { findings.add(.unusable, error.description) }
-                return nil
-            default: throw error
+            // With findings of its own the report is worth more than the error alone.
+            guard Self.forbidsOpening(error) || error.code == .missingFolder && findings.errors > 0 else { throw error }
+            if !named.contains(error.location), findings.errors == 0 || error.code != .invalidAnnotation {
+                findings.add(.unusable, error.description)
             }
+            return nil
         }
     }
 
@@ -112,7 +137,8 @@ public struct DatasetCheck {
                 judge(sample)
                 sheet?.add(sample, number: index, of: count)
             } catch let error as DatasetError {
-                if !named.contains(error.location) { note(error) }
+                let faults = try dataset.faults(index)
+                for fault in faults.isEmpty ? [error] : faults { noteIfNew(fault) }
                 sheet?.addUnreadable(dataset.id(index), number: index, of: count)
             }
         }

@@ -26,14 +26,32 @@ public struct COCODataset: SegmentationDataset {
         folder = try AnnotatedFolder(options)
         (imagesFolder, rules) = (options.imagesFolder, options.labelRules)
         let path = Self.annotationsPath(options)
-        annotations = try COCOAnnotations(path: path)
+        var report = AnnotationReport(stoppingAtFirstError: true)
+        do throws(AnnotationFault) {
+            annotations = try Self.annotations(options, folder, &report)
+        } catch {
+            throw error.error
+        }
         guard !annotations.images.isEmpty else {
             throw DatasetError(.emptyDataset, at: path, "lists no image", remedy: "use another annotation file")
         }
     }
 
+    /// The path of the annotations below the root.
+    private static func annotationsName(_ options: DatasetOptions) -> String {
+        options.annotations ?? "annotations/instances_\(options.imagesFolder).json"
+    }
+
     private static func annotationsPath(_ options: DatasetOptions) -> String {
-        options.root + "/" + (options.annotations ?? "annotations/instances_\(options.imagesFolder).json")
+        options.root + "/" + annotationsName(options)
+    }
+
+    private static func annotations(
+        _ options: DatasetOptions, _ folder: AnnotatedFolder, _ report: inout AnnotationReport
+    ) throws(AnnotationFault) -> COCOAnnotations {
+        try COCOAnnotations(path: annotationsPath(options), report: &report) { () throws(AnnotationFault) in
+            try folder.annotationFile(annotationsName(options))
+        }
     }
 
     public var count: Int { annotations.images.count }
@@ -115,7 +133,7 @@ public struct COCODataset: SegmentationDataset {
         let path = annotationsPath(options)
         var report = AnnotationReport(limit: limit)
         do throws(AnnotationFault) {
-            let annotations = try COCOAnnotations(path: path, report: &report)
+            let annotations = try annotations(options, folder, &report)
             for (index, image) in annotations.images.enumerated() where image.width > 0 && !image.fileName.isEmpty {
                 let record = "image \(image.id)"
                 try report.add(image: options.imagesFolder + "/" + image.fileName, in: folder, path, record) {

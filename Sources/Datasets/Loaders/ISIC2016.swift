@@ -10,7 +10,9 @@ extension LabelledImages {
     ) throws(DatasetError) -> LabelledImages {
         let folder = try AnnotatedFolder(options)
         func part(_ place: String) throws(DatasetError) -> [Entry] {
-            guard let list = list(of: place, in: folder) else { return try segmentations(place, in: folder) }
+            guard let list = list(of: place, in: folder) else {
+                return try segmentations(place, in: folder, noting: note)
+            }
             var report = AnnotationReport()
             let entries = listed(list, in: folder, &report)
             for error in report.datasetErrors { try note(error) }
@@ -51,12 +53,14 @@ extension LabelledImages {
     }
 
     /// The images of one part in order of their names, without a list.
-    private static func segmentations(_ place: String, in folder: AnnotatedFolder) throws(DatasetError) -> [Entry] {
+    private static func segmentations(
+        _ place: String, in folder: AnnotatedFolder, noting note: DatasetNote
+    ) throws(DatasetError) -> [Entry] {
         let (images, masks) = (place + "_Data", place + "_GroundTruth")
         let present = Set(try folder.names(in: masks, extensions: ["png"]))
         let names = try files(images, ["jpg"], in: folder)
-        _ = try byName(names, images, folder)
-        return names.map { name in
+        let first = try byName(names, images, folder, noting: note)
+        return names.filter { first[RelativePath.withoutExtension($0)] == $0 }.map { name in
             let stem = RelativePath.withoutExtension(name)
             let mask = stem + "_Segmentation.png"
             return entry(
@@ -70,6 +74,7 @@ extension LabelledImages {
     {
         var entries: [Entry] = []
         var lines: [String: Int] = [:]
+        let errors = report.errors
         do throws(AnnotationFault) {
             let file = try folder.annotationFile(list)
             let table = try CommaSeparatedTable(file, columns: ["img", "seg"], &report)
@@ -93,7 +98,7 @@ extension LabelledImages {
                 if !folder.exists(paths[0]) { entry.fault = missingImage(paths[0], namedBy: list, folder) }
                 entries.append(entry)
             }
-            if entries.isEmpty, report.errors == 0 {
+            if entries.isEmpty, report.errors == errors {
                 throw AnnotationFault(file: file.path, .missingKey, "no row below the header")
             }
         } catch {

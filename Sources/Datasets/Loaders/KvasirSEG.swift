@@ -24,7 +24,8 @@ extension LabelledImages {
             var entry = entry(
                 image.id, "images/" + name, masks.contains(name) ? mask : nil, pattern: folder.path(mask), folder)
             if !images.contains(name) { entry.fault = missingImage(entry.image, namedBy: list, folder) }
-            if let fault = image.fault { entry.fault = fault.error }
+            // The record is told of already where this is read; what else is wrong with the files is not.
+            if let fault = image.fault, entry.fault == nil { entry.fault = fault.error }
             return entry
         }
         let byID = Dictionary(uniqueKeysWithValues: boxes.images.map { ($0.id, $0) })
@@ -32,6 +33,10 @@ extension LabelledImages {
         return LabelledImages(folder, entries, k: 5) { folder, entry, size in
             guard let image = byID[entry.id], let mask = entry.labels.first else {
                 return Labels(masks: InstanceMasks(count: 0, width: size.width, height: size.height))
+            }
+            if let fault = image.fault {
+                _ = try folder.foreground(mask, threshold, image: entry.image, size)
+                throw fault.error
             }
             guard size == (image.width, image.height) else {
                 throw sizeMismatch(folder.path(entry.image), is: size, not: (image.width, image.height))

@@ -11,6 +11,9 @@ struct LabelledImages: SegmentationDataset {
         var labels: [String]
         /// What is known to be wrong since the folders were listed; thrown when the image is read.
         var fault: DatasetError?
+
+        /// The fault of an image file that is not there.
+        fileprivate var missingImage: DatasetError? { fault?.code == .unreadableFile ? fault : nil }
     }
 
     /// What label files say.
@@ -55,6 +58,7 @@ struct LabelledImages: SegmentationDataset {
 
     func sample(_ index: Int) throws -> Sample {
         let entry = entries[index]
+        if let fault = entry.missingImage { throw fault }
         let image = try folder.image(entry.image)
         if let fault = entry.fault { throw fault }
         let labels = try read(folder, entry, (image.width, image.height))
@@ -66,9 +70,29 @@ struct LabelledImages: SegmentationDataset {
     /// The number of instances that the sample would have; reads the label files, but of the image only the header.
     func instanceCount(_ index: Int) throws -> Int {
         let entry = entries[index]
+        if let fault = entry.missingImage { throw fault }
         let size = try folder.size(entry.image)
         if let fault = entry.fault { throw fault }
         return try read(folder, entry, size).masks.count
+    }
+
+    /// What is known since the folders were listed, and what reading the image and its label files shows.
+    func faults(_ index: Int) throws -> [DatasetError] {
+        let entry = entries[index]
+        var faults = entry.fault.map { [$0] } ?? []
+        guard entry.missingImage == nil else { return faults }
+        do {
+            _ = try folder.image(entry.image)
+        } catch let error as DatasetError {
+            faults.append(error)
+        }
+        guard !entry.labels.isEmpty, let size = try? folder.size(entry.image) else { return faults }
+        do {
+            _ = try read(folder, entry, size)
+        } catch let error as DatasetError {
+            if !faults.contains(error) { faults.append(error) }
+        }
+        return faults
     }
 
     /// The image's name and the sizes of its files in bytes, as in `cells-0001 20133+410`.
@@ -148,7 +172,8 @@ extension LabelledImages {
             if let other = byName[stem] {
                 try note(
                     DatasetError(
-                        .ambiguousName, at: folder.path(place + "/" + name), "\(other) has the same name",
+                        .ambiguousName, at: folder.path(place.isEmpty ? name : place + "/" + name),
+                        "\(other) has the same name",
                         remedy: "remove or rename one of the two"))
                 continue
             }

@@ -180,7 +180,7 @@ extension ManifestDataset {
         let name = options.annotations ?? "manifest.jsonl"
         self.folder = folder
         binariseThreshold = options.binariseThreshold
-        file = try AnnotationFile(folder.path(name))
+        file = try folder.annotationFile(name)
         base = name.split(separator: "/").dropLast().joined(separator: "/")
         var entries: [Entry] = []
         var numbers: [String: Int] = [:]

@@ -9,16 +9,19 @@ struct SA1BDataset: SegmentationDataset {
     private let entries: [LabelledImages.Entry]
 
     /// Lists the folders without reading the files. Throws `DatasetError` if there is no image.
-    init(_ options: DatasetOptions) throws(DatasetError) {
+    ///
+    /// - Parameter note: Is told of images of one name; if it returns, the later of them are left out.
+    init(_ options: DatasetOptions, noting note: DatasetNote = DatasetRegistry.refuse) throws(DatasetError) {
         let folder = try AnnotatedFolder(options)
         var entries: [LabelledImages.Entry] = []
         for place in [""] + (try folder.folders(in: "")) {
             let prefix = place.isEmpty ? "" : place + "/"
             let annotated = Set(try folder.names(in: place, extensions: ["json"]))
             let names = try folder.names(in: place, extensions: ["jpg"])
-            _ = try LabelledImages.byName(names, place, folder)
+            let first = try LabelledImages.byName(names, place, folder, noting: note)
             for name in names {
                 let stem = RelativePath.withoutExtension(name)
+                guard first[stem] == name else { continue }
                 let label = prefix + stem + ".json"
                 entries.append(
                     LabelledImages.entry(
@@ -51,6 +54,22 @@ struct SA1BDataset: SegmentationDataset {
         return try labels(file, size: folder.size(entries[index].image)).count(location: file.path)
     }
 
+    /// What is wrong with the image file and, apart from it, with its annotations.
+    func faults(_ index: Int) throws -> [DatasetError] {
+        var faults: [DatasetError] = []
+        do {
+            _ = try folder.image(entries[index].image)
+        } catch let error as DatasetError {
+            faults.append(error)
+        }
+        do {
+            _ = try labels(file(index), size: folder.size(entries[index].image))
+        } catch let error as DatasetError {
+            if !faults.contains(error) { faults.append(error) }
+        }
+        return faults
+    }
+
     /// The image's name and the sizes of its files in bytes, as in `sa_1 20133+4101`.
     func fingerprint(_ index: Int) -> String {
         let entry = entries[index]
@@ -68,7 +87,8 @@ struct SA1BDataset: SegmentationDataset {
 
     /// Checks every file and, where its image can be read, what depends on its size; notes every fault.
     static func check(_ options: DatasetOptions, limit: Int) throws(DatasetError) -> AnnotationReport {
-        let dataset = try SA1BDataset(options)
+        // Images of one name are told when the data set is opened.
+        let dataset = try SA1BDataset(options) { twin throws(DatasetError) in _ = twin }
         let folder = dataset.folder.withoutRetries()
         var report = AnnotationReport(limit: limit)
         for entry in dataset.entries {
@@ -136,43 +156,40 @@ struct SA1BDataset: SegmentationDataset {
     private static func label(
         _ reader: inout JSONReader, size: (width: Int, height: Int)?
     ) throws(AnnotationFault) -> (label: InstanceLabel?, faults: [ShapeFault]) {
+        var faults = RecordFaults()
         guard try reader.kind() == .object else {
             try reader.skip()
             return (nil, [ShapeFault(.wrongType, "an annotation that is no object")])
         }
-        var faults: [ShapeFault] = []
         var shape: COCOShape? = COCOShape.none
-        var numbers: [Double]?
+        var box: SIMD4<Double>?
         var hasBox = false
         try reader.object { reader, key throws(AnnotationFault) in
             switch key {
             case "bbox":
                 hasBox = true
-                var values: [Double] = []
-                if try reader.numbers(into: &values), values.count == 4 {
-                    numbers = values
-                } else {
-                    faults.append(ShapeFault(.wrongType, "'bbox' is not [x, y, width, height]"))
-                }
-            case "segmentation": shape = try COCOShape.read(&reader) { faults.append(ShapeFault($0, $1)) }
+                box = try COCOBox.read(&reader) { faults.add($0, $1) }
+            case "segmentation": shape = try COCOShape.read(&reader) { faults.add($0, $1) }
             default: try reader.skip()
             }
         }
-        if shape == COCOShape.none { faults.append(ShapeFault(.missingKey, "'segmentation' is missing")) }
-        if !hasBox { faults.append(ShapeFault(.missingKey, "'bbox' is missing")) }
-        guard let size, let shape, let numbers, shape != .none, numbers[2] != 0, numbers[3] != 0 else {
-            return (nil, faults)
+        if shape == COCOShape.none { faults.add(.missingKey, "'segmentation' is missing") }
+        if !hasBox { faults.add(.missingKey, "'bbox' is missing") }
+        guard let size else { return (nil, faults.faults) }
+        var label = InstanceLabel()
+        if let shape, shape != .none {
+            do throws(ShapeFault) {
+                label = try shape.label(width: size.width, height: size.height)
+            } catch {
+                faults.add(error)
+            }
         }
-        do throws(ShapeFault) {
-            for number in numbers { try PolygonRasterisation.check(coordinate: number) }
-            let box = Box(x0: numbers[0], y0: numbers[1], x1: numbers[0] + numbers[2], y1: numbers[1] + numbers[3])
-            if let problem = box.problem(width: size.width, height: size.height) { faults.append(problem) }
-            var label = try shape.label(width: size.width, height: size.height)
-            label.box = box.clipped(width: size.width, height: size.height)
-            return (label.isEmptyMask ? nil : label, faults)
-        } catch {
-            faults.append(error)
-            return (nil, faults)
+        if let box, box.z > 0, box.w > 0 {
+            let corners = Box(x0: box.x, y0: box.y, x1: box.x + box.z, y1: box.y + box.w)
+            if let problem = corners.problem(width: size.width, height: size.height) { faults.add(problem) }
+            label.box = corners.clipped(width: size.width, height: size.height)
         }
+        let isWhole = label.box != nil && !label.masks.isEmpty && !label.isEmptyMask
+        return (isWhole ? label : nil, faults.faults)
     }
 }

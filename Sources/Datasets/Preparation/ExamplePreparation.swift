@@ -107,7 +107,7 @@ public struct ExamplePreparation: Sendable {
 
     private static func withoutMasks(_ sample: Sample, _ purpose: String) -> DatasetError {
         DatasetError(
-            .unavailablePrompt, at: sample.id, "has no masks to \(purpose)",
+            .missingMasks, at: sample.id, "has no masks to \(purpose)",
             remedy: "take a data set with masks, or a method that learns from weak labels")
     }
 

@@ -144,6 +144,11 @@ public struct AdaptationRun {
         }
         let end = try train(
             trainer, loaded, data, evaluator, &checkpoints, anchors.store, from: resumed?.state, &scores, log)
+        guard total == 0 || end.stop != .finished || trainer.updates > 0 else {
+            throw TrainingError(
+                .badData, "none of \(end.steps) steps made an update: no image gave anything to learn from",
+                remedy: "see the warnings about images, and kedge data check")
+        }
         // A method without steps leaves the model as it was.
         if total == 0 { scores.last = scores.before }
         let code: ExitCode = end.stop == .requested ? .resumable : .done

@@ -116,6 +116,9 @@ public final class Trainer {
         }
     }
 
+    /// Updates of the adapter until now, those before a checkpoint included.
+    var updates: Int { optimizer.step }
+
     /// What this rank brings to a checkpoint: its slice of all numbers, and the counts.
     package func state(step: Int, images: Int) -> CheckpointState {
         let own = sum.ownSlice

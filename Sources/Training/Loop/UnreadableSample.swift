@@ -30,23 +30,23 @@ public struct UnreadableSample: Codable, Equatable, Sendable {
     public var line: String { "\(reason) (rank \(rank) on \(host))" }
 }
 
-/// A sample whose losses or gradient hold a number that is not finite, as all ranks know it.
+/// A sample whose losses or gradient hold a number that is not finite, or too large to be squared, as all ranks know it.
 public struct NonFiniteSample: Codable, Equatable, Sendable {
     /// The image's place in the global batch.
     public let position: Int
     /// The image's name.
     public let id: String
-    /// The first loss part or LoRA matrix that is not finite, and how much of it.
+    /// The first loss part or LoRA matrix at fault, and how much of it.
     public let tensor: String
     /// The rank that computed it.
     public let rank: Int
     /// The host of that rank.
     public let host: String
 
-    /// What is not finite and who computed it.
+    /// What is at fault and who computed it.
     public var line: String { "image \(id): \(tensor) (rank \(rank) on \(host))" }
 
-    /// The first loss part, in the method's order, or LoRA matrix, in the layout's, that is not finite; nil if all is.
+    /// The first loss part, in the method's order, or LoRA matrix, in the layout's, that is at fault; nil if none is.
     package static func tensor(_ losses: StepLosses, _ gradient: [Float], _ layout: LoRALayout) -> String? {
         if let part = losses.parts.first(where: { !$0.value.isFinite }) { return "loss \(part.name) is \(part.value)" }
         if !losses.total.isFinite { return "the total loss is \(losses.total)" }
@@ -88,7 +88,7 @@ extension TrainingError {
     /// Images listed in one error; the others are counted.
     private static let longestList = 20
 
-    /// Images cannot be read, more than a run may leave out.
+    /// Images cannot be used, more than a run may leave out.
     ///
     /// - Parameters:
     ///   - samples: What was met now; not empty.
@@ -110,7 +110,7 @@ extension TrainingError {
         let cut = list.count - longestList
         return TrainingError(
             .badData,
-            "\(doing)\(list.count) images cannot be read, more than data.maximumBadSamples=\(limit): "
+            "\(doing)\(list.count) images cannot be used, more than data.maximumBadSamples=\(limit): "
                 + list.prefix(longestList).joined(separator: "; ") + (cut > 0 ? " and \(cut) more" : ""),
             remedy: "look after the data, or allow more")
     }

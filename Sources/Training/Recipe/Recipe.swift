@@ -92,7 +92,7 @@ public struct Recipe: Codable, Equatable, Sendable {
         public var exif = Orientation.ignore
         /// Mirroring of the weak view: drawn for every epoch, drawn once per image, or none
         public var flips = Flips.epoch
-        /// What to do with an image or label that cannot be read: stop the run, or go on without it
+        /// What to do with an image or label that cannot be read, or gives no prompt: stop the run, or go on without it
         public var badSamples = BadSamples.stop
         /// Images that may be left out in the whole run before it stops
         public var maximumBadSamples = 10

@@ -77,7 +77,8 @@ public enum RecipeReference {
             "Mirroring of the weak view: drawn for every epoch, drawn once per image, or none"),
         .choice(
             "data.badSamples", \.data.badSamples,
-            "What to do with an image or label that cannot be read: stop the run, or go on without it"),
+            "What to do with an image or label that cannot be read, or gives no prompt: stop the run, or go on without it"
+        ),
         .integer(
             "data.maximumBadSamples", \.data.maximumBadSamples, count, shapesResult: false,
             "Images that may be left out in the whole run before it stops"),
