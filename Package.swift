@@ -55,16 +55,16 @@ let package = Package(
         room("WeightFiles", ["FaultInjection", "Tensors", "COpenSSL", "CZlib"]),
         room("Layers", ["Tensors", "Kernels"]),
         room("SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles"]),
-        room("LowRankAdaptation", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        room("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         room("Imaging", ["CImageCodecs"]),
         room("Datasets", ["Tensors", "Imaging"]),
         room(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "LowRankAdaptation", "Datasets"]),
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Datasets"]),
         room(
             "Performance",
             [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
                 "AdaptationMethods",
             ]),
         room("Collectives", ["COpenMPI"]),
@@ -73,7 +73,7 @@ let package = Package(
         room(
             "Training",
             [
-                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
                 "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
                 yams,
@@ -83,11 +83,14 @@ let package = Package(
             ["Kernels", "WeightFiles", "SegmentAnything", "Performance", "Collectives", "Telemetry", "Training"]),
         room(
             "Scaling",
-            ["Kernels", "Datasets", "AdaptationMethods", "Performance", "Collectives", "Telemetry", "Training"]),
+            [
+                "Kernels", "Layers", "SegmentAnything", "Adapters", "Datasets", "AdaptationMethods", "Performance",
+                "Collectives", "Telemetry", "Training",
+            ]),
         .executableTarget(
             name: "kedge",
             dependencies: [
-                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
                 "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
                 "Training", "Diagnosis", "Scaling", argumentParser,
@@ -109,12 +112,12 @@ let package = Package(
         tests(
             "SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],
             resources: [.copy("Fixtures")]),
-        tests("LowRankAdaptation", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        tests("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         tests("Imaging", [], resources: [.copy("Fixtures")]),
         tests("Datasets", ["Tensors", "Imaging"], resources: [.copy("Fixtures")]),
         tests(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "LowRankAdaptation", "Datasets"],
+            ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters", "Datasets"],
             resources: [.copy("Fixtures")]),
         .target(
             name: "CollectivesConformance", dependencies: ["Collectives"], path: "Tests/CollectivesConformance",
@@ -122,7 +125,7 @@ let package = Package(
         tests(
             "Performance",
             [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation",
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
                 "AdaptationMethods",
             ]),
         tests("Collectives", ["CollectivesConformance"]),
@@ -131,7 +134,7 @@ let package = Package(
         tests(
             "Training",
             [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "LowRankAdaptation", "Imaging",
+                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging",
                 "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
             ]),
         tests("Diagnosis", ["Kernels", "Performance", "Collectives", "Telemetry", "Training"]),
@@ -141,7 +144,8 @@ let package = Package(
         .target(
             name: "Fuzzing",
             dependencies: [
-                "Tensors", "WeightFiles", "Layers", "LowRankAdaptation", "Imaging", "Datasets", "CheckpointStore",
+                "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "CheckpointStore",
                 "Training",
                 "CZlib",
             ], path: "Tests/Fuzzing", exclude: ["generate_corpus.py"],

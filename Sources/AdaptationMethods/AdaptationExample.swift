@@ -1,4 +1,5 @@
 import Kernels
+import Layers
 public import SegmentAnything
 public import Tensors
 
@@ -14,10 +15,6 @@ public struct AdaptationExample: Sendable {
     public let teacherPrompts: PromptBatch?
     /// N in the released losses: the masks of the batch that is processed at once, by default the image's own.
     public let maskCount: Int
-    /// The anchor's embedding of the weak view where somebody has kept it. // [h * w, C]
-    public let anchorEmbedding: Tensor?
-    /// Is given the anchor's embedding of the weak view when a step had to make it.
-    public let keepAnchorEmbedding: (@Sendable (Tensor) -> Void)?
     /// The true masks of the prompted objects, bytes that are 0 or 1, where the method asks for them. // [n, S, S]
     public let masks: [UInt8]?
     /// What a method draws from, keyed by seed, epoch and image.
@@ -26,19 +23,17 @@ public struct AdaptationExample: Sendable {
     /// Puts an example together.
     public init(
         weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
-        anchorEmbedding: Tensor? = nil, keepAnchorEmbedding: (@Sendable (Tensor) -> Void)? = nil,
         masks: [UInt8]? = nil, random: SeededGenerator = SeededGenerator(seed: 0, purpose: "step")
     ) {
         (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
-        (self.maskCount, self.anchorEmbedding) = (maskCount ?? prompts.count, anchorEmbedding)
-        self.keepAnchorEmbedding = keepAnchorEmbedding
-        (self.masks, self.random) = (masks, random)
+        (self.maskCount, self.masks, self.random) = (maskCount ?? prompts.count, masks, random)
     }
 }
 
 extension AdaptationExample {
-    /// Refuses an example that was prepared for another model.
-    func check(for model: SegmentAnythingModel) throws(AdaptationMethodError) {
+    /// Refuses an example, or kept features of it, that were made for another model.
+    func check(for context: StepContext) throws(AdaptationMethodError) {
+        let model = context.model
         let input: Shape = [model.encoder.imageSize, model.encoder.imageSize, 3]
         for (name, view) in [("weak", weak), ("strong", strong)] where view.shape != input {
             throw AdaptationMethodError(
@@ -53,7 +48,7 @@ extension AdaptationExample {
         let embedding: Shape = [
             model.encoder.embeddingSide * model.encoder.embeddingSide, model.encoder.embeddingWidth,
         ]
-        if let kept = anchorEmbedding, kept.shape != embedding {
+        if let kept = context.anchors.kept?.embedding, kept.shape != embedding {
             throw AdaptationMethodError(
                 .example,
                 "the kept anchor embedding has shape \(kept.shape), the model's is \(embedding); make it again")
@@ -62,15 +57,6 @@ extension AdaptationExample {
             throw AdaptationMethodError(
                 .example,
                 "\(maskCount) masks in a batch with \(prompts.count) in one image; count all images")
-        }
-    }
-}
-
-extension PromptEncoder {
-    /// The embeddings of an image's prompts, at most `chunk` at a time.
-    func encode(_ prompts: PromptBatch, chunk: Int, in workspace: Workspace) throws -> [PromptEmbeddings] {
-        try stride(from: 0, to: prompts.count, by: chunk).map { start in
-            try encode(prompts.objects(start..<min(start + chunk, prompts.count)), in: workspace)
         }
     }
 }

@@ -1,69 +1,72 @@
-public import Kernels
-public import Layers
-public import LowRankAdaptation
+public import Adapters
 public import SegmentAnything
 
 /// A way to adapt a model to unlabelled or weakly labelled images: losses and gradients of one image at a time.
 ///
-/// A method never sees ranks, optimizers or files. It adds the gradient of its total loss to a buffer in the layout of
-/// the adapter's parameters; its result depends on the example, the parameters and its settings alone.
+/// A method owns its settings and says what trains and what it needs of an example. It never sees ranks, optimisers or
+/// files: its result depends on the example, the parameters and its settings alone.
 public protocol AdaptationMethod: Sendable {
     /// Names of the loss parts, in the order of `StepLosses.parts`.
     var lossNames: [String] { get }
+    /// Which adapters and parameters train.
+    var trainables: TrainablePlan { get }
+    /// What it needs of an example beside the weak view and the prompts.
+    var needs: ExampleNeeds { get }
+    /// Settings that mean nothing together; empty for those that are in order.
+    var settingFaults: [SettingFault] { get }
 
-    /// Whether the anchor's embedding of an image is of use to it.
-    var usesAnchor: Bool { get }
-    /// Whether it learns from true masks, `AdaptationExample.masks`.
-    var needsMasks: Bool { get }
-    /// False for a method that only evaluates the model as it is.
-    var trains: Bool { get }
+    /// The stages of a run of so many steps, in order; a method that only evaluates the model has none.
+    func stages(totalSteps: Int) -> [Stage]
 
-    /// The losses of one image; their gradient is added to `gradients`.
+    /// Refuses settings that do not fit a model. Throws `AdaptationMethodError` of kind `settings`.
+    func check(for model: ModelDescription) throws(AdaptationMethodError)
+
+    /// The losses of one image; their gradient is added to the context's.
     ///
     /// Throws `SegmentAnythingError` for prompts the model cannot take and `AdaptationMethodError`.
-    func step(
-        _ example: AdaptationExample, model: SegmentAnythingModel, adapter: LoRAAdapter,
-        gradients: inout GradientBuffer, in workspace: Workspace
-    ) throws -> StepLosses
+    func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses
 }
 
 extension AdaptationMethod {
-    public var usesAnchor: Bool { false }
-    public var needsMasks: Bool { false }
-    public var trains: Bool { true }
+    public var trainables: TrainablePlan { .lowRankPairs }
+    public var needs: ExampleNeeds { ExampleNeeds() }
+    public var settingFaults: [SettingFault] { [] }
+    public func stages(totalSteps: Int) -> [Stage] { [Stage("adapt", steps: totalSteps)] }
+    public func check(for model: ModelDescription) throws(AdaptationMethodError) {}
+
+    /// Whether a run of it has steps.
+    public var trains: Bool { !stages(totalSteps: 1).isEmpty }
 }
 
-/// The methods Kedge knows by name: one line each.
-public enum MethodRegistry {
-    private static let constructors: [(name: String, make: @Sendable (WeSAMConfiguration) -> any AdaptationMethod)] = [
-        ("direct", { _ in Direct() }),
-        (
-            "self-training",
-            {
-                var configuration = $0
-                configuration.hasAnchor = false
-                return WeSAM(configuration)
-            }
-        ),
-        ("supervised", { Supervised($0) }),
-        ("tent", { Tent($0) }),
-        ("wesam", { WeSAM($0) }),
-    ]
+/// What a method needs of an example beside the weak view and the prompts.
+public struct ExampleNeeds: Sendable, Equatable {
+    /// The frozen model's features of the weak view, which a node may keep from epoch to epoch.
+    public var anchor = false
+    /// True masks of the prompted objects.
+    public var masks = false
 
-    /// The known names, in order.
-    public static let names = constructors.map(\.name)
+    /// Nothing, unless said otherwise.
+    public init(anchor: Bool = false, masks: Bool = false) { (self.anchor, self.masks) = (anchor, masks) }
+}
 
-    /// Makes a method. Throws `AdaptationMethodError`, which names the known ones.
-    ///
-    /// - Parameter weSAM: The settings; the baselines take of them what they share with WeSAM.
-    public static func make(
-        _ name: String, weSAM: WeSAMConfiguration
-    ) throws(AdaptationMethodError) -> any AdaptationMethod {
-        guard let entry = constructors.first(where: { $0.name == name }) else {
-            throw AdaptationMethodError(
-                .unknownMethod, "method.name = \(name): no such method; choose one of: \(names.joined(separator: ", "))"
-            )
-        }
-        return entry.make(weSAM)
-    }
+/// A part of a run with its own steps.
+public struct Stage: Sendable, Equatable {
+    /// The name, for logs.
+    public let name: String
+    /// Its steps.
+    public let steps: Int
+
+    /// Names a stage.
+    public init(_ name: String, steps: Int) { (self.name, self.steps) = (name, steps) }
+}
+
+/// A setting of a method that cannot be used together with the others.
+public struct SettingFault: Sendable, Equatable {
+    /// The setting, as recipes name it below `method`.
+    public let key: String
+    /// The rule it breaks.
+    public let rule: String
+
+    /// Describes a fault.
+    public init(key: String, rule: String) { (self.key, self.rule) = (key, rule) }
 }

@@ -4,6 +4,8 @@ public struct AdaptationMethodError: Error, CustomStringConvertible, Equatable {
     public enum Kind: Sendable, Equatable {
         /// No method of that name.
         case unknownMethod
+        /// Settings that do not fit the model.
+        case settings
         /// An example or cached embedding that does not fit the model.
         case example
     }

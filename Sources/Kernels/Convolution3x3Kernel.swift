@@ -70,13 +70,15 @@ public enum Convolution3x3Kernel {
     ///   - stride: 1 or 2.
     ///   - y: Output. // [(H-1)/stride + 1, (W-1)/stride + 1, Cout]
     public static func forward(
-        _ x: Tensor, weight: Tensor, bias: Tensor?, stride: Int = 1, activation: LinearKernel.Activation = .none,
+        _ x: Tensor, weight: FrozenMatrix, bias: Tensor?, stride: Int = 1, activation: LinearKernel.Activation = .none,
         into y: inout Tensor, in workspace: Workspace
     ) {
         let geometry = UnfoldedConvolution(x.shape, y.shape, stride: stride)
-        precondition(weight.count == geometry.outputs * geometry.depth, "weight \(weight.shape) for \(x.shape)")
+        precondition(
+            weight.count == geometry.outputs * geometry.depth,
+            "weight [\(weight.rows), \(weight.columns)] for \(x.shape)")
         precondition(bias.map { $0.count == geometry.outputs } ?? true)
-        let (source, matrix, shift, output) = (x.pointer, weight.pointer, bias?.pointer, y.mutablePointer)
+        let (source, matrix, shift, output) = (x.pointer, weight.operand, bias?.pointer, y.mutablePointer)
         workspace.pool.parallelFor(geometry.bands) { band, worker in
             let range = geometry.multiply(source, matrix, into: output, band: band, in: workspace, worker: worker)
             for pixel in range {
@@ -89,13 +91,15 @@ public enum Convolution3x3Kernel {
 
     /// h = conv(x) + b and y = GELU(h) in one pass, keeping h for backward; shapes as in `forward`.
     public static func forwardKeepingPreActivation(
-        _ x: Tensor, weight: Tensor, bias: Tensor?, stride: Int = 1, preActivation h: inout Tensor,
+        _ x: Tensor, weight: FrozenMatrix, bias: Tensor?, stride: Int = 1, preActivation h: inout Tensor,
         into y: inout Tensor, in workspace: Workspace
     ) {
         let geometry = UnfoldedConvolution(x.shape, y.shape, stride: stride)
-        precondition(weight.count == geometry.outputs * geometry.depth, "weight \(weight.shape) for \(x.shape)")
+        precondition(
+            weight.count == geometry.outputs * geometry.depth,
+            "weight [\(weight.rows), \(weight.columns)] for \(x.shape)")
         precondition(bias.map { $0.count == geometry.outputs } ?? true && h.count == y.count)
-        let (source, matrix, shift) = (x.pointer, weight.pointer, bias?.pointer)
+        let (source, matrix, shift) = (x.pointer, weight.operand, bias?.pointer)
         let (before, after) = (h.mutablePointer, y.mutablePointer)
         workspace.pool.parallelFor(geometry.bands) { band, worker in
             let range = geometry.multiply(source, matrix, into: before, band: band, in: workspace, worker: worker)
@@ -115,15 +119,16 @@ public enum Convolution3x3Kernel {
     ///   - weight: From `packForBackward`. // [Cin, 9 Cout]
     ///   - dX: Input gradient. // [H, W, Cin]
     public static func backwardInput(
-        _ dY: Tensor, weight: Tensor, stride: Int = 1, into dX: inout Tensor, in workspace: Workspace
+        _ dY: Tensor, weight: FrozenMatrix, stride: Int = 1, into dX: inout Tensor, in workspace: Workspace
     ) {
-        precondition(weight.count == 9 * dY.shape[2] * dX.shape[2], "weight \(weight.shape) for \(dY.shape)")
+        precondition(
+            weight.count == 9 * dY.shape[2] * dX.shape[2], "weight [\(weight.rows), \(weight.columns)] for \(dY.shape)")
         if stride == 1 {
             forward(dY, weight: weight, bias: nil, into: &dX, in: workspace)
             return
         }
         let geometry = UnfoldedConvolution(dX.shape, dY.shape, stride: stride)
-        let (gradient, matrix, output) = (dY.pointer, weight.pointer, dX.mutablePointer)
+        let (gradient, matrix, output) = (dY.pointer, weight.operand, dX.mutablePointer)
         workspace.pool.parallelFor(geometry.height) { row, _ in
             let products = StridedAdjoint(geometry: geometry, gradient: gradient, matrix: matrix, output: output)
             if row % 2 == 0 {
@@ -162,7 +167,7 @@ private struct UnfoldedConvolution {
 
     /// Unfolds and multiplies one band; returns the output pixels it wrote.
     func multiply(
-        _ x: UnsafePointer<Float>, _ weight: UnsafePointer<Float>, into y: UnsafeMutablePointer<Float>, band: Int,
+        _ x: UnsafePointer<Float>, _ weight: MatrixOperand, into y: UnsafeMutablePointer<Float>, band: Int,
         in workspace: Workspace, worker: Int
     ) -> Range<Int> {
         let rows = band * bandRows..<min((band + 1) * bandRows, outputHeight)
@@ -209,7 +214,7 @@ private struct UnfoldedConvolution {
 private struct StridedAdjoint {
     let geometry: UnfoldedConvolution
     let gradient: UnsafePointer<Float>
-    let matrix: UnsafePointer<Float>
+    let matrix: MatrixOperand
     let output: UnsafeMutablePointer<Float>
 
     /// Adds (or, with beta 0, writes) what row `source` of dY gives to one row of dX through the taps of one ky.
@@ -228,7 +233,7 @@ private struct StridedAdjoint {
         let reversed = 8 - (ky * 3 + kx)
         MatrixProduct.multiply(
             m: count, n: inputs, k: outputs, a: gradient + (source * geometry.outputWidth + first) * outputs,
-            lda: outputs, b: matrix + reversed * outputs, ldb: 9 * outputs, transposeB: true,
+            lda: outputs, b: matrix, offset: reversed * outputs, ldb: 9 * outputs, transposeB: true,
             c: output + (row * geometry.width + parity) * inputs, ldc: 2 * inputs, beta: beta)
     }
 }

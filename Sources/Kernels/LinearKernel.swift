@@ -28,15 +28,15 @@ public enum LinearKernel {
     ///   - residual: Added last, if given. // [T, N]
     ///   - y: Output. // [T, N]
     public static func forward(
-        _ x: Tensor, weight: Tensor, bias: Tensor?, activation: Activation = .none, residual: Tensor? = nil,
+        _ x: Tensor, weight: FrozenMatrix, bias: Tensor?, activation: Activation = .none, residual: Tensor? = nil,
         into y: inout Tensor, in workspace: Workspace
     ) {
-        let (k, n) = (weight.shape[1], weight.shape[0])
+        let (k, n) = (weight.columns, weight.rows)
         let rows = x.count / k
         precondition(
-            x.count == rows * k && y.count == rows * n, "linear: \(x.shape) by \(weight.shape) into \(y.shape)")
+            x.count == rows * k && y.count == rows * n, "linear: \(x.shape) by [\(n), \(k)] into \(y.shape)")
         precondition(bias.map { $0.count == n } ?? true && residual.map { $0.count == y.count } ?? true)
-        let (source, matrix, destination) = (x.pointer, weight.pointer, y.mutablePointer)
+        let (source, matrix, destination) = (x.pointer, weight.operand, y.mutablePointer)
         let (shift, added) = (bias?.pointer, residual?.pointer)
         workspace.pool.parallelFor(MatrixProduct.bands(rows)) { band, _ in
             let range = MatrixProduct.band(band, of: rows)
@@ -54,13 +54,13 @@ public enum LinearKernel {
 
     /// h = x W^T + b and y = GELU(h) in one pass, keeping h for backward.
     public static func forwardKeepingPreActivation(
-        _ x: Tensor, weight: Tensor, bias: Tensor?, preActivation h: inout Tensor, into y: inout Tensor,
+        _ x: Tensor, weight: FrozenMatrix, bias: Tensor?, preActivation h: inout Tensor, into y: inout Tensor,
         in workspace: Workspace
     ) {
-        let (k, n) = (weight.shape[1], weight.shape[0])
+        let (k, n) = (weight.columns, weight.rows)
         let rows = x.count / k
         precondition(x.count == rows * k && y.count == rows * n && h.count == y.count)
-        let (source, matrix, before, after) = (x.pointer, weight.pointer, h.mutablePointer, y.mutablePointer)
+        let (source, matrix, before, after) = (x.pointer, weight.operand, h.mutablePointer, y.mutablePointer)
         let shift = bias?.pointer
         workspace.pool.parallelFor(MatrixProduct.bands(rows)) { band, _ in
             let range = MatrixProduct.band(band, of: rows)
@@ -78,12 +78,12 @@ public enum LinearKernel {
 
     /// dX = dY W, or dX += dY W when `accumulating`.
     public static func backwardInput(
-        _ dY: Tensor, weight: Tensor, into dX: inout Tensor, accumulating: Bool = false, in workspace: Workspace
+        _ dY: Tensor, weight: FrozenMatrix, into dX: inout Tensor, accumulating: Bool = false, in workspace: Workspace
     ) {
-        let (k, n) = (weight.shape[1], weight.shape[0])
+        let (k, n) = (weight.columns, weight.rows)
         let rows = dY.count / n
         precondition(dY.count == rows * n && dX.count == rows * k)
-        let (gradient, matrix, destination) = (dY.pointer, weight.pointer, dX.mutablePointer)
+        let (gradient, matrix, destination) = (dY.pointer, weight.operand, dX.mutablePointer)
         workspace.pool.parallelFor(MatrixProduct.bands(rows)) { band, _ in
             let range = MatrixProduct.band(band, of: rows)
             MatrixProduct.multiply(

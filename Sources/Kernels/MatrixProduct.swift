@@ -18,6 +18,21 @@ enum MatrixProduct {
             Int32(n), Int32(k), alpha, a, Int32(lda), b, Int32(ldb), beta, c, Int32(ldc))
     }
 
+    /// One product whose right factor is frozen and begins `offset` elements into it.
+    @inline(__always)
+    static func multiply(
+        m: Int, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, transposeA: Bool = false, b: MatrixOperand,
+        offset: Int = 0, ldb: Int, transposeB: Bool = false, c: UnsafeMutablePointer<Float>, ldc: Int, alpha: Float = 1,
+        beta: Float = 0
+    ) {
+        switch b {
+        case .float32(let matrix):
+            multiply(
+                m: m, n: n, k: k, a: a, lda: lda, transposeA: transposeA, b: matrix + offset, ldb: ldb,
+                transposeB: transposeB, c: c, ldc: ldc, alpha: alpha, beta: beta)
+        }
+    }
+
     /// Rows in one band of a product over tokens: with up to 1024 columns of input and output a band is 2 MiB, in L2 or
     /// close to it, and packing the other factor costs under 1 % of the band's work.
     static let bandRows = 256

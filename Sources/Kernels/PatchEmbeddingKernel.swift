@@ -41,18 +41,19 @@ public enum PatchEmbeddingKernel {
     ///   - patchSize: P, in pixels.
     ///   - y: Tokens. // [H/P, W/P, D]
     public static func forward(
-        _ x: Tensor, weight: Tensor, bias: Tensor?, positionEmbedding: Tensor? = nil, patchSize: Int = 16,
+        _ x: Tensor, weight: FrozenMatrix, bias: Tensor?, positionEmbedding: Tensor? = nil, patchSize: Int = 16,
         into y: inout Tensor, in workspace: Workspace
     ) {
         let (height, width, channels) = (x.shape[0], x.shape[1], x.shape[2])
         let (rows, columns) = (height / patchSize, width / patchSize)
-        let (outputs, depth) = (weight.shape[0], weight.shape[1])
+        let (outputs, depth) = (weight.rows, weight.columns)
         precondition(rows * patchSize == height && columns * patchSize == width, "patch \(patchSize) in \(x.shape)")
-        precondition(depth == patchSize * patchSize * channels, "weight \(weight.shape) for patches of \(x.shape)")
+        precondition(
+            depth == patchSize * patchSize * channels, "weight [\(outputs), \(depth)] for patches of \(x.shape)")
         precondition(y.count == rows * columns * outputs && bias.map { $0.count == outputs } ?? true)
         precondition(positionEmbedding.map { $0.count == y.count } ?? true)
         let bandRows = max(1, bandBytes / max(columns * depth * MemoryLayout<Float>.stride, 1))
-        let (source, matrix, output) = (x.pointer, weight.pointer, y.mutablePointer)
+        let (source, matrix, output) = (x.pointer, weight.operand, y.mutablePointer)
         let (shift, position) = (bias?.pointer, positionEmbedding?.pointer)
         let run = patchSize * channels
         workspace.pool.parallelFor((rows + bandRows - 1) / bandRows) { band, worker in

@@ -1,7 +1,7 @@
-public import Kernels
+import Kernels
 public import Tensors
 
-/// The MLP half of an encoder block: x + lin2(GELU(lin1(norm(x)))).
+/// The MLP half of an encoder block: x + lin2(GELU(lin1(norm(x)))). Its own weights are frozen.
 public struct FeedForward: Sendable {
     let norm: LayerNorm
     let expand: Linear
@@ -31,46 +31,37 @@ public struct FeedForward: Sendable {
     }
 
     /// The block half without anything kept. // [T, D] -> [T, D]
-    public func callAsFunction(_ x: Tensor, in workspace: Workspace) -> Tensor {
-        let hidden = expand(norm(x, in: workspace), activation: .gelu, in: workspace)
-        return contract(hidden, residual: x, in: workspace)
+    public func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
+        let hidden = expand(norm(x, in: context), activation: .gelu, in: context)
+        return contract(hidden, residual: x, in: context)
     }
 
-    /// The block half and its residuals.
-    public func forward(_ x: Tensor, in workspace: Workspace) -> (Tensor, Residuals) {
-        let (normal, statistics) = norm.forward(x, in: workspace)
-        let tokens = x.count / expand.inputs
-        var preActivation = Tensor(uninitialized: [tokens, expand.outputs])
-        var hidden = Tensor(uninitialized: [tokens, expand.outputs])
-        LinearKernel.forwardKeepingPreActivation(
-            normal, weight: expand.weight, bias: expand.bias, preActivation: &preActivation, into: &hidden,
-            in: workspace)
-        let y = contract(hidden, residual: x, in: workspace)
+    /// The block half and its residuals, without the hidden layer where backward makes that again.
+    public func forward(_ x: Tensor, in context: PassContext) -> (Tensor, Residuals) {
+        guard context.recompute == .none else { return (self(x, in: context), Residuals(x: x)) }
+        let (normal, statistics) = norm.forward(x, in: context)
+        let (hidden, preActivation) = expand.forwardKeepingPreActivation(normal, in: context)
+        let y = contract(hidden, residual: x, in: context)
         return (y, Residuals(x: x, hidden: Hidden(statistics: statistics, preActivation: preActivation)))
     }
 
-    /// The block half and its residuals, of which all levels but `none` leave out the hidden layer.
-    public func forward(_ x: Tensor, recompute: RecomputeLevel, in workspace: Workspace) -> (Tensor, Residuals) {
-        recompute == .none ? forward(x, in: workspace) : (self(x, in: workspace), Residuals(x: x))
-    }
-
     /// dX = dY + norm'(lin1'(GELU'(lin2'(dY)))).
-    public func backward(_ dY: Tensor, _ saved: Residuals, in workspace: Workspace) -> Tensor {
-        var dHidden = contract.backwardInput(dY, in: workspace)
+    public func backward(_ dY: Tensor, _ saved: Residuals, in context: PassContext) -> Tensor {
+        var dHidden = contract.backwardInput(dY, in: context)
         let statistics: LayerNorm.Residuals
         do {  // the hidden layer is let go before the next product
-            let hidden = saved.hidden ?? makeHidden(saved.x, in: workspace)
-            GELUKernel.backward(&dHidden, preActivation: hidden.preActivation, in: workspace)
+            let hidden = saved.hidden ?? makeHidden(saved.x, in: context)
+            GELUKernel.backward(&dHidden, preActivation: hidden.preActivation, in: context.workspace)
             statistics = hidden.statistics
         }
-        let dNormal = expand.backwardInput(dHidden, in: workspace)
+        let dNormal = expand.backwardInput(dHidden, in: context)
         var dX = dY
-        norm.backward(dNormal, input: saved.x, statistics, addingTo: &dX, in: workspace)
+        norm.backward(dNormal, input: saved.x, statistics, addingTo: &dX, in: context)
         return dX
     }
 
-    private func makeHidden(_ x: Tensor, in workspace: Workspace) -> Hidden {
-        let (normal, statistics) = norm.forward(x, in: workspace)
-        return Hidden(statistics: statistics, preActivation: expand(normal, in: workspace))
+    private func makeHidden(_ x: Tensor, in context: PassContext) -> Hidden {
+        let (normal, statistics) = norm.forward(x, in: context)
+        return Hidden(statistics: statistics, preActivation: expand(normal, in: context))
     }
 }

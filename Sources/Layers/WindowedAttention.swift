@@ -22,7 +22,7 @@ public struct WindowedAttention: Sendable {
     let bias: AttentionBias
     let padding: Padding
     /// Where an adapter may change q and v.
-    public let site: AdapterSite
+    public let site: ProjectionSite
 
     /// What backward needs: 7 D + 8 floats per token.
     public struct Residuals: Sendable {
@@ -31,91 +31,107 @@ public struct WindowedAttention: Sendable {
         let qkv: Tensor  // [T (+1), 3 D]
         let attended: Tensor  // [T, D]
         let logSumExp: Tensor  // [groups * heads, queries]
-        let adapter: [Tensor]
+        /// What each adapter that acts here keeps.
+        let adapters: [[Tensor]]
     }
 
     /// Puts the half block together; `qkv`'s output columns are [q | k | v] with heads side by side in each.
     public init(
         norm: LayerNorm, qkv: Linear, projection: Linear, geometry: AttentionGeometry, bias: AttentionBias,
-        padding: Padding, site: AdapterSite
+        padding: Padding, site: ProjectionSite
     ) {
         (self.norm, self.qkv, self.projection) = (norm, qkv, projection)
         (self.geometry, self.bias, self.padding, self.site) = (geometry, bias, padding, site)
     }
 
+    /// The same weights over one sequence of so many rows, which all see each other and have no relative positions.
+    public func overSequence(of rows: Int) -> WindowedAttention {
+        WindowedAttention(
+            norm: norm, qkv: qkv, projection: projection,
+            geometry: AttentionGeometry(
+                heads: geometry.heads, headDimension: geometry.headDimension, groups: 1, queries: rows, keys: rows),
+            bias: .none, padding: padding, site: site)
+    }
+
     /// The block half without anything kept.
-    public func callAsFunction(_ x: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        let (normal, _) = normalise(x, in: workspace)
-        let (projected, _) = project(normal, adapter, in: workspace)
+    public func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
+        let (normal, _) = normalise(x, in: context)
+        let (projected, _) = project(normal, in: context)
         var attended = Tensor(uninitialized: [x.count / geometry.width, geometry.width])
         var nothing: Tensor?
         AttentionKernel.forward(
-            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &nothing, in: workspace)
-        return projection(attended, residual: x, in: workspace)
+            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &nothing, in: context.workspace)
+        return projection(attended, residual: x, in: context)
     }
 
     /// The block half and its residuals. // [T, D] -> [T, D]
     public func forward(
-        _ x: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace
+        _ x: Tensor, in context: PassContext
     ) -> (Tensor, Residuals) {
-        let (normal, statistics) = normalise(x, in: workspace)
-        let (projected, saved) = project(normal, adapter, in: workspace)
+        let (normal, statistics) = normalise(x, in: context)
+        let (projected, saved) = project(normal, in: context)
         var attended = Tensor(uninitialized: [x.count / geometry.width, geometry.width])
         var logSumExp: Tensor? = Tensor(uninitialized: [geometry.groups * geometry.heads, geometry.queries])
         AttentionKernel.forward(
-            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &logSumExp, in: workspace)
-        let y = projection(attended, residual: x, in: workspace)
+            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &logSumExp,
+            in: context.workspace)
+        let y = projection(attended, residual: x, in: context)
         let residuals = Residuals(
             x: x, statistics: statistics, qkv: projected, attended: attended,
-            logSumExp: logSumExp ?? Tensor(zeros: [0]), adapter: saved)
+            logSumExp: logSumExp ?? Tensor(zeros: [0]), adapters: saved)
         return (y, residuals)
     }
 
     /// The gradient of the input, or nil when `inputNeeded` is false (the lowest adapted block).
     public func backward(
-        _ dY: Tensor, _ saved: Residuals, adapter: (any ProjectionAdapter)?, gradients: inout GradientBuffer,
-        inputNeeded: Bool, in workspace: Workspace
+        _ dY: Tensor, _ saved: Residuals, gradients: inout GradientBuffer,
+        inputNeeded: Bool, in context: PassContext
     ) -> Tensor? {
-        let dAttended = projection.backwardInput(dY, in: workspace)
+        let dAttended = projection.backwardInput(dY, in: context)
         var dQKV = Tensor(uninitialized: saved.qkv.shape)
         AttentionKernel.backward(
             dOutput: dAttended, output: saved.attended, logSumExp: saved.logSumExp, qkv: saved.qkv,
-            geometry: geometry, bias: bias, into: &dQKV, in: workspace)
-        var dNormal: Tensor? = inputNeeded ? qkv.backwardInput(dQKV, in: workspace) : nil
-        if let adapter {
-            let (normal, _) = normalise(saved.x, in: workspace)
-            adapter.backward(
-                site: site.index, dQKV, input: normal, saved: saved.adapter, addingTo: &dNormal,
-                gradients: &gradients, in: workspace)
+            geometry: geometry, bias: bias, into: &dQKV, in: context.workspace)
+        var dNormal: Tensor? = inputNeeded ? qkv.backwardInput(dQKV, in: context) : nil
+        if !saved.adapters.isEmpty {
+            let (normal, _) = normalise(saved.x, in: context)
+            for (adapter, own) in zip(adapters(in: context), saved.adapters) {
+                adapter.backward(
+                    at: site, dQKV, input: normal, saved: own, addingTo: &dNormal, gradients: &gradients, in: context)
+            }
         }
         guard let dNormal else { return nil }
         var dX = dY
-        norm.backward(dNormal, input: saved.x, saved.statistics, addingTo: &dX, in: workspace)
+        norm.backward(dNormal, input: saved.x, saved.statistics, addingTo: &dX, in: context)
         return dX
     }
 
     /// The normalised tokens, and the row that stands for positions outside the image when there are any.
-    private func normalise(_ x: Tensor, in workspace: Workspace) -> (Tensor, LayerNorm.Residuals) {
+    private func normalise(_ x: Tensor, in context: PassContext) -> (Tensor, LayerNorm.Residuals) {
         let width = qkv.inputs
         let tokens = x.count / width
         var normal = Tensor(uninitialized: [tokens + (geometry.padRow == nil ? 0 : 1), width])
-        let statistics = norm.forward(x, into: &normal, in: workspace)
+        let statistics = norm.forward(x, into: &normal, in: context)
         if geometry.padRow != nil {
             let row = normal.mutablePointer + tokens * width
+            let shift = context.value(of: norm.shift)
             switch padding {
             case .afterNorm: row.update(repeating: 0, count: width)
-            case .beforeNorm: row.update(from: norm.shift.pointer, count: width)
+            case .beforeNorm: row.update(from: shift.pointer, count: width)
             }
         }
         return (normal, statistics)
     }
 
     private func project(
-        _ normal: Tensor, _ adapter: (any ProjectionAdapter)?, in workspace: Workspace
-    ) -> (Tensor, [Tensor]) {
-        var projected = qkv(normal, in: workspace)
-        guard let adapter else { return (projected, []) }
-        let saved = adapter.forward(site: site.index, normal, addingTo: &projected, in: workspace)
+        _ normal: Tensor, in context: PassContext
+    ) -> (Tensor, [[Tensor]]) {
+        var projected = qkv(normal, in: context)
+        let saved = adapters(in: context).map { $0.forward(at: site, normal, addingTo: &projected, in: context) }
         return (projected, saved)
+    }
+
+    private func adapters(in context: PassContext) -> [any ProjectionAdapter] {
+        context.adapters.projections.filter { $0.acts(at: site) }
     }
 }

@@ -48,7 +48,7 @@ struct KernelBenchmark {
             ("expand, GELU", width, hidden, .gelu), ("contract", hidden, width, .none),
         ]
         var pieces = parts.map { name, inputs, outputs, activation -> Benchmark.Piece in
-            let (weight, bias) = (noise([outputs, inputs], name), noise([outputs], name + " bias"))
+            let (weight, bias) = (FrozenMatrix(noise([outputs, inputs], name)), noise([outputs], name + " bias"))
             var y = Tensor(uninitialized: [tokens, outputs])
             let input = inputs == width ? x : hiddenInput
             return .init("\(width) wide: \(name)", operations: 2 * Double(tokens * inputs * outputs)) {

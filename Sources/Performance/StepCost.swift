@@ -1,27 +1,29 @@
-public import AdaptationMethods
-import Layers
+public import Layers
 public import SegmentAnything
 
-/// Floating-point operations of one adaptation step on one image, two per multiply-add, products and convolutions only.
+/// Floating-point operations of one step on one image, two per multiply-add, products and convolutions only.
 public struct StepCost: Sendable, Equatable {
-    /// Three encoder passes forward (anchor, teacher, student), the first two with one stem, and two backward.
+    /// The encoder's passes, forward and backward.
     public let encoder: Double
-    /// What the encoder makes again in backward, both passes together.
+    /// What the encoder computes again in backward.
     public let recomputed: Double
-    /// The decoder's three passes forward and two backward over all instances.
+    /// The decoder's passes over all instances, forward and backward.
     public let decoder: Double
 
     /// All operations.
     public var total: Double { encoder + recomputed + decoder }
 
-    /// Counts a step.
-    public init(_ configuration: SegmentAnythingConfiguration, settings: WeSAMConfiguration, instances: Int) {
-        let cost = EncoderCost(configuration.encoder)
-        encoder = 3 * cost.forward - cost.stem + 2 * cost.backward
-        recomputed = 2 * cost.recomputed(settings.recompute)
+    /// Counts the passes of a rehearsed step.
+    public init(_ configuration: SegmentAnythingConfiguration, _ rehearsal: StepRehearsal, recompute: RecomputeLevel) {
+        let (cost, passes) = (EncoderCost(configuration.encoder), rehearsal.passes)
+        encoder =
+            Double(passes.stems) * cost.stem + Double(passes.encoder.forward) * (cost.forward - cost.stem)
+            + Double(passes.encoder.backward) * cost.backward
+        recomputed = Double(passes.encoder.backward) * cost.recomputed(recompute)
         let decoder = DecoderCost(configuration)
-        let again = instances > settings.decoderChunk ? decoder.forward : 0
-        self.decoder = Double(instances) * (3 * decoder.forward + 2 * (decoder.backward + again))
+        let backward = decoder.backward + (rehearsal.trainsDecoder ? decoder.parameters : 0)
+        self.decoder =
+            Double(passes.decoder.forward) * decoder.forward + Double(passes.decoder.backward) * backward
     }
 }
 
@@ -29,6 +31,8 @@ public struct StepCost: Sendable, Equatable {
 struct DecoderCost {
     let forward: Double
     let backward: Double
+    /// The gradients of its parameters, where they train: as much again as the upscaling's products.
+    let parameters: Double
 
     init(_ configuration: SegmentAnythingConfiguration) {
         let (width, heads) = (Double(configuration.decoder.width), Double(configuration.decoder.heads))
@@ -40,5 +44,6 @@ struct DecoderCost {
         forward = 2 * (attentions * attention + upscaling)
         // Attention has five products for two, upscaling is made again and gone back.
         backward = 2 * (attentions * 2.5 * attention + 2 * upscaling)
+        parameters = 2 * upscaling
     }
 }

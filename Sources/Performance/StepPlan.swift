@@ -14,16 +14,8 @@ public struct StepPlan: Codable, Sendable, Equatable {
 
     /// What is asked for.
     public struct Request: Sendable {
-        /// The model's sizes.
-        public var configuration: SegmentAnythingConfiguration
-        /// The method's settings; `recompute` and `decoderChunk` decide memory.
-        public var settings = WeSAMConfiguration()
-        /// Rank of the LoRA matrices.
-        public var loraRank = 4
-        /// Instances in the image.
-        public var instances = 40
-        /// Points per instance, or nil for boxes.
-        public var points: Int?
+        /// The step.
+        public var step: StepRequest
         /// Images of a step that one rank computes.
         public var imagesPerRank = 1
         /// Samples read ahead.
@@ -34,7 +26,9 @@ public struct StepPlan: Codable, Sendable, Equatable {
         public var threads = 1
 
         /// A request with the defaults of a recipe.
-        public init(_ configuration: SegmentAnythingConfiguration) { self.configuration = configuration }
+        public init(_ configuration: SegmentAnythingConfiguration, _ method: any AdaptationMethod) {
+            step = StepRequest(configuration, method)
+        }
     }
 
     /// The recompute level.
@@ -68,27 +62,28 @@ public struct StepPlan: Codable, Sendable, Equatable {
     /// Per thread: OpenBLAS's buffer and the scratch of the kernels, measured the same way.
     private static let scratchBytes = 15 << 20
 
-    /// Plans a step by rehearsing it. Throws what a step throws.
+    /// Plans a step by rehearsing it. Throws what a rehearsal throws.
     public init(_ request: Request) throws {
-        let rehearsal = try StepRehearsal(
-            request.configuration, settings: request.settings, loraRank: request.loraRank,
-            instances: request.instances, points: request.points)
-        let side = request.configuration.imageSize
+        let step = request.step
+        let rehearsal = try StepRehearsal(step)
+        let side = step.configuration.imageSize
         // Two views in single precision; a sample being prepared also holds its masks, a bit per pixel and instance.
         let views = side * side * (2 * 3 * 4)
-        let masks = request.instances * side * side / 8
-        recompute = request.settings.recompute
+        let masks = step.instances * side * side / 8
+        // Masks that a step learns from are bytes.
+        let truth = step.method.needs.masks ? step.instances * side * side : 0
+        let parameterBytes = rehearsal.parameterCount * MemoryLayout<Float>.stride
+        recompute = step.recompute
         sharedBytes = request.isBaseShared ? rehearsal.weights : 0
-        operations =
-            StepCost(
-                request.configuration, settings: request.settings, instances: request.instances
-            ).total
+        operations = StepCost(step.configuration, rehearsal, recompute: step.recompute).total
         parts = [
             Part(name: Self.weightsName, bytes: rehearsal.weights),
             Part(name: "encoder residuals", bytes: rehearsal.encoderResiduals),
-            Part(name: "decoder, losses, temporaries", bytes: max(0, rehearsal.step - rehearsal.encoderResiduals)),
+            Part(
+                name: "decoder, losses, temporaries", bytes: max(0, rehearsal.step - rehearsal.encoderResiduals) + truth
+            ),
             Part(name: "samples read ahead", bytes: request.prefetchDepth * views + masks),
-            Part(name: "gradients and optimiser", bytes: (3 * request.imagesPerRank + 4) * rehearsal.adapterBytes),
+            Part(name: "gradients and optimiser", bytes: (3 * request.imagesPerRank + 4) * parameterBytes),
             Part(name: Self.programName, bytes: Self.programBytes),
             Part(name: "scratch of the threads", bytes: request.threads * Self.scratchBytes),
         ]

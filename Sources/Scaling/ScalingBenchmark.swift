@@ -1,8 +1,10 @@
 import AdaptationMethods
+import Adapters
 import Collectives
 import Datasets
 import Foundation
-import Performance
+import Layers
+import SegmentAnything
 import Training
 
 /// Measures how the speed of adaptation grows with ranks, by real runs that it starts.
@@ -92,12 +94,12 @@ public struct ScalingBenchmark {
         return text?.split(separator: " ").first.flatMap { Double($0) }
     }
 
-    /// LoRA numbers of the model with the recipe's default rank, from a rehearsal that reads no weights.
+    /// Numbers that the method of the default recipe trains in the model.
     private func trainableNumbers() throws -> Int {
-        let rehearsal = try StepRehearsal(
-            try LoadedModel.configuration(plan.model), settings: WeSAMConfiguration(), loraRank: Recipe().lora.rank,
-            instances: 1)
-        return rehearsal.adapterBytes / MemoryLayout<Float>.stride
+        let recipe = Recipe()
+        let description = ModelDescription(try LoadedModel.configuration(plan.model))
+        let method = try MethodRegistry.known.make(recipe.method.name)
+        return try Trainables(method.trainables, in: description, recipe.adapterOptions).layout.count
     }
 
     private func makeFolder() throws -> String {

@@ -69,7 +69,7 @@ extension ScalingReport {
             ]
         }
         let head =
-            "Predicted for \(model.parameters) LoRA numbers (\(Self.number(Double(4 * model.parameters) / 1e6)) MB):"
+            "Predicted for \(model.parameters) trained numbers (\(Self.number(Double(4 * model.parameters) / 1e6)) MB):"
         let table = Self.aligned(
             ["nodes", "tree: efficiency", "comm.", "pairwise: efficiency", "comm."],
             predictions.map {

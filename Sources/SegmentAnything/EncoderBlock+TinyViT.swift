@@ -6,13 +6,10 @@ extension EncoderBlock {
     /// A block of TinyViT's stages 1 to 3; asks a source for its tensors.
     ///
     /// - Parameters:
-    ///   - name: The block's name in the weight file, for its adapter site.
-    ///   - side: Side of the token grid.
-    init(
-        tinyViT source: some ParameterSource, name: String, siteIndex: Int, width: Int, heads: Int, window: Int,
-        side: Int,
-        feedForwardRatio: Int
-    ) {
+    ///   - site: The block's name in the weight file, its place, width and grid.
+    init(tinyViT source: some ParameterSource, site: BlockSite, heads: Int, window: Int, feedForwardRatio: Int) {
+        let (width, side) = (site.width, site.side)
+        self.site = site
         let attention = source.scoped("attn")
         let geometry = AttentionGeometry(
             heads: heads, headDimension: width / heads, height: side, width: side, window: window)
@@ -28,7 +25,9 @@ extension EncoderBlock {
                     return AttentionBias.paddedTable(Self.table(biases, heads: heads, window: window))
                 }),
             padding: .beforeNorm,
-            site: AdapterSite(index: siteIndex, name: name + ".attn.qkv", inputWidth: width, outputWidth: width))
+            site: ProjectionSite(
+                index: site.index, name: site.name + ".attn.qkv", inputWidth: width, outputWidth: width,
+                storedOrder: .byHead(heads: heads)))
         convolution = TinyViTDepthwise(source, "local_conv", width: width, stride: 1, side: side)
         let mlp = source.scoped("mlp")
         feedForward = FeedForward(

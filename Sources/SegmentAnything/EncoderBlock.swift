@@ -5,6 +5,8 @@ import Tensors
 /// A transformer block of either encoder: attention, in TinyViT a depthwise 3x3 convolution without activation, and a
 /// feed-forward (`Block` in segment_anything's image_encoder.py, `TinyViTBlock` in tiny_vit_sam.py).
 struct EncoderBlock: Sendable {
+    /// Where its input may be added to and its output tapped.
+    let site: BlockSite
     let attention: WindowedAttention
     /// TinyViT's; SAM's blocks have none.
     let convolution: TinyViTDepthwise?
@@ -16,47 +18,47 @@ struct EncoderBlock: Sendable {
         let feedForward: FeedForward.Residuals
     }
 
+    /// The same weights over one sequence of rows that all see each other; for a block without a convolution.
+    func overSequence(of rows: Int) -> EncoderBlock {
+        EncoderBlock(
+            site: site, attention: attention.overSequence(of: rows), convolution: convolution, feedForward: feedForward)
+    }
+
     /// The block with nothing kept. // [T, D] -> [T, D]
-    func callAsFunction(_ x: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        feedForward(mixed(attention(x, adapter: adapter, in: workspace), in: workspace), in: workspace)
+    func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
+        feedForward(mixed(attention(x, in: context), in: context), in: context)
     }
 
     /// The block and what it keeps. // [T, D] -> [T, D]
-    func forward(
-        _ x: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
-    ) -> (Tensor, KeptBlock<Residuals>) {
-        if recompute == .blocks { return (self(x, adapter: adapter, in: workspace), .input(x)) }
-        let (attended, attentionSaved) = attention.forward(x, adapter: adapter, in: workspace)
-        let (y, feedForwardSaved) = feedForward.forward(
-            mixed(attended, in: workspace), recompute: recompute, in: workspace)
+    func forward(_ x: Tensor, in context: PassContext) -> (Tensor, KeptBlock<Residuals>) {
+        if context.recompute == .blocks { return (self(x, in: context), .input(x)) }
+        let (attended, attentionSaved) = attention.forward(x, in: context)
+        let (y, feedForwardSaved) = feedForward.forward(mixed(attended, in: context), in: context)
         return (y, .residuals(Residuals(attention: attentionSaved, feedForward: feedForwardSaved)))
     }
 
-    /// The gradient of the input, or nil when `inputNeeded` is false (the lowest adapted block).
+    /// The gradient of the input, or nil when `inputNeeded` is false (nothing below trains).
     func backward(
-        _ dY: Tensor, _ kept: KeptBlock<Residuals>, adapter: any ProjectionAdapter, gradients: inout GradientBuffer,
-        inputNeeded: Bool, in workspace: Workspace
+        _ dY: Tensor, _ kept: KeptBlock<Residuals>, gradients: inout GradientBuffer, inputNeeded: Bool,
+        in context: PassContext
     ) -> Tensor? {
-        let saved = residuals(kept, adapter: adapter, in: workspace)
-        let dMixed = feedForward.backward(dY, saved.feedForward, in: workspace)
-        let dAttended = convolution.map { $0.backwardInput(dMixed, in: workspace) } ?? dMixed
+        let saved = residuals(kept, in: context)
+        let dMixed = feedForward.backward(dY, saved.feedForward, in: context)
+        let dAttended = convolution.map { $0.backwardInput(dMixed, in: context) } ?? dMixed
         return attention.backward(
-            dAttended, saved.attention, adapter: adapter, gradients: &gradients, inputNeeded: inputNeeded,
-            in: workspace)
+            dAttended, saved.attention, gradients: &gradients, inputNeeded: inputNeeded, in: context)
     }
 
-    private func mixed(_ attended: Tensor, in workspace: Workspace) -> Tensor {
-        convolution.map { $0(attended, activation: .none, in: workspace) } ?? attended
+    private func mixed(_ attended: Tensor, in context: PassContext) -> Tensor {
+        convolution.map { $0(attended, activation: .none, in: context) } ?? attended
     }
 
-    private func residuals(
-        _ kept: KeptBlock<Residuals>, adapter: any ProjectionAdapter, in workspace: Workspace
-    ) -> Residuals {
+    private func residuals(_ kept: KeptBlock<Residuals>, in context: PassContext) -> Residuals {
         switch kept {
         case .residuals(let residuals): return residuals
         case .input(let x):
-            let (attended, saved) = attention.forward(x, adapter: adapter, in: workspace)
-            return Residuals(attention: saved, feedForward: FeedForward.Residuals(x: mixed(attended, in: workspace)))
+            let (attended, saved) = attention.forward(x, in: context)
+            return Residuals(attention: saved, feedForward: FeedForward.Residuals(x: mixed(attended, in: context)))
         }
     }
 }

@@ -1,18 +1,18 @@
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
 
 // y = norm2(conv3x3(norm1(x W^T)));  no biases, norms over channels at each pixel (epsilon 1e-6).
-// Backward goes to the input alone: dX = norm1'(conv3x3'(norm2'(dY))) W.
+// Its weights are frozen, and backward goes to the input alone: dX = norm1'(conv3x3'(norm2'(dY))) W.
 
 /// The end of every SAM image encoder: tokens to the image embedding (`neck` in segment_anything's image_encoder.py).
 public struct EncoderNeck: Sendable {
     let projection: Linear
     let projectionNorm: LayerNorm
     /// From `Convolution3x3Kernel.pack`. // [Cout, 9 Cout]
-    let convolution: Tensor
+    let convolution: FrozenMatrix
     /// From `Convolution3x3Kernel.packForBackward`. // [Cout, 9 Cout]
-    let convolutionForBackward: Tensor
+    let convolutionForBackward: FrozenMatrix
     let convolutionNorm: LayerNorm
 
     /// What backward needs: 2 Cout + 4 floats per token.
@@ -35,23 +35,24 @@ public struct EncoderNeck: Sendable {
         projectionNorm = LayerNorm(neck.scoped("1"), width: outputs, epsilon: 1e-6)
         let taps = { neck.tensor("2.weight", [outputs, outputs, 3, 3]) }
         let packed: Shape = [outputs, 9 * outputs]
-        convolution = neck.derived("2.forward", packed) { Convolution3x3Kernel.pack(taps()) }
-        convolutionForBackward = neck.derived("2.backward", packed) { Convolution3x3Kernel.packForBackward(taps()) }
+        convolution = FrozenMatrix(neck.derived("2.forward", packed) { Convolution3x3Kernel.pack(taps()) })
+        convolutionForBackward = FrozenMatrix(
+            neck.derived("2.backward", packed) { Convolution3x3Kernel.packForBackward(taps()) })
         convolutionNorm = LayerNorm(neck.scoped("3"), width: outputs, epsilon: 1e-6)
     }
 
     /// The embedding with nothing kept; the grid is square. // [T, C] -> [T, Cout]
-    public func callAsFunction(_ x: Tensor, in workspace: Workspace) -> Tensor {
-        let normal = projectionNorm(projection(x, in: workspace), in: workspace)
-        return convolutionNorm(convolve(normal, in: workspace), in: workspace)
+    public func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
+        let normal = projectionNorm(projection(x, in: context), in: context)
+        return convolutionNorm(convolve(normal, in: context), in: context)
     }
 
     /// The embedding and its residuals. // [T, C] -> [T, Cout]
-    public func forward(_ x: Tensor, in workspace: Workspace) -> (Tensor, Residuals) {
-        let projected = projection(x, in: workspace)
-        let (normal, projectedStatistics) = projectionNorm.forward(projected, in: workspace)
-        let convolved = convolve(normal, in: workspace)
-        let (y, convolvedStatistics) = convolutionNorm.forward(convolved, in: workspace)
+    public func forward(_ x: Tensor, in context: PassContext) -> (Tensor, Residuals) {
+        let projected = projection(x, in: context)
+        let (normal, projectedStatistics) = projectionNorm.forward(projected, in: context)
+        let convolved = convolve(normal, in: context)
+        let (y, convolvedStatistics) = convolutionNorm.forward(convolved, in: context)
         let residuals = Residuals(
             projected: projected, projectedStatistics: projectedStatistics, convolved: convolved,
             convolvedStatistics: convolvedStatistics)
@@ -59,22 +60,22 @@ public struct EncoderNeck: Sendable {
     }
 
     /// dX from the gradient of the embedding. // [T, Cout] -> [T, C]
-    public func backward(_ dY: Tensor, _ saved: Residuals, in workspace: Workspace) -> Tensor {
+    public func backward(_ dY: Tensor, _ saved: Residuals, in context: PassContext) -> Tensor {
         let dConvolved = convolutionNorm.backward(
-            dY, input: saved.convolved, saved.convolvedStatistics, in: workspace)
+            dY, input: saved.convolved, saved.convolvedStatistics, in: context)
         let grid = gridShape(dConvolved)
         var dNormal = Tensor(uninitialized: grid)
         Convolution3x3Kernel.backwardInput(
-            dConvolved.reshaped(grid), weight: convolutionForBackward, into: &dNormal, in: workspace)
+            dConvolved.reshaped(grid), weight: convolutionForBackward, into: &dNormal, in: context.workspace)
         let dProjected = projectionNorm.backward(
-            dNormal, input: saved.projected, saved.projectedStatistics, in: workspace)
-        return projection.backwardInput(dProjected, in: workspace)
+            dNormal, input: saved.projected, saved.projectedStatistics, in: context)
+        return projection.backwardInput(dProjected, in: context)
     }
 
-    private func convolve(_ x: Tensor, in workspace: Workspace) -> Tensor {
+    private func convolve(_ x: Tensor, in context: PassContext) -> Tensor {
         let grid = gridShape(x)
         var y = Tensor(uninitialized: grid)
-        Convolution3x3Kernel.forward(x.reshaped(grid), weight: convolution, bias: nil, into: &y, in: workspace)
+        Convolution3x3Kernel.forward(x.reshaped(grid), weight: convolution, bias: nil, into: &y, in: context.workspace)
         return y.reshaped(x.shape)
     }
 

@@ -1,10 +1,11 @@
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
 
-/// Turns an image into the image embedding, with or without a trainable adapter on its attention projections.
+/// Turns an image into its features, with the adapters of the context acting at the encoder's sites.
 ///
-/// Activations are channel-last: an image is `[S, S, 3]`, the embedding `[h * w, C]` with h = w = `embeddingSide`.
+/// Activations are channel-last: an image is `[S, S, 3]`, the embedding `[h * w, C]` with h = w = `embeddingSide`. An
+/// encoder's own weights are frozen; what trains in it are adapters.
 public protocol ImageEncoder: Sendable {
     /// Side S of the square input, pixels.
     var imageSize: Int { get }
@@ -12,51 +13,85 @@ public protocol ImageEncoder: Sendable {
     var embeddingSide: Int { get }
     /// Channels C of the embedding: 256 in every published model.
     var embeddingWidth: Int { get }
-    /// Where adapters may go, from the input upwards.
-    var adapterSites: [AdapterSite] { get }
+    /// Projections that adapters may change, from the input upwards: one in each block.
+    var projectionSites: [ProjectionSite] { get }
+    /// Blocks whose input may be added to and whose output may be tapped, from the input upwards.
+    var blockSites: [BlockSite] { get }
 
-    /// Everything below the lowest adapter: the tokens that the first block with an adapter reads.
+    /// Everything below the first block: the tokens it reads.
     ///
-    /// Frozen whatever the adapter holds, so one stem of an image serves anchor and teacher, and no backward enters it.
+    /// Frozen whatever adapters hold, so one stem of an image serves anchor and teacher, and no backward enters it.
     /// // [S, S, 3] -> [T, D]
-    func stem(_ image: Tensor, in workspace: Workspace) -> Tensor
+    func stem(_ image: Tensor, in context: PassContext) -> EncoderStem
 
-    /// The image embedding from an image's stem, with nothing kept. // [T, D] -> [h * w, C]
-    func encode(stem: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor
+    /// The features of an image from its stem, with nothing kept. // [T, D] -> [h * w, C]
+    func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures
 
-    /// The image embedding from an image's stem and its way back to the adapter's parameters. // [T, D] -> [h * w, C]
+    /// The features of an image from its stem and their way back to the adapters' parameters. // [T, D] -> [h * w, C]
+    func encodeForTraining(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> EncoderPass
+
+    /// Extra tokens sent through all blocks together with the image, and their way back.
     ///
-    /// - Parameter recompute: What backward makes again instead of keeping it; changes no bit.
-    func encodeForTraining(
-        stem: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
-    ) -> EncoderPass
+    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that has no place for further tokens.
+    ///
+    /// - Parameter tokens: // [k, D]
+    func encodeTokens(
+        _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> TokenPass
 }
 
 extension ImageEncoder {
-    /// The image embedding, with nothing kept. // [S, S, 3] -> [h * w, C]
-    public func encode(_ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        encode(stem: stem(image, in: workspace), adapter: adapter, in: workspace)
+    /// The features, with nothing kept. // [S, S, 3] -> [h * w, C]
+    public func encode(_ image: Tensor, in context: PassContext) -> ImageFeatures {
+        encode(stem(image, in: context), EncoderRequest(context.adapters), in: context)
     }
 
-    /// The image embedding and its way back. // [S, S, 3] -> [h * w, C]
-    public func encodeForTraining(
-        _ image: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel = .none, in workspace: Workspace
-    ) -> EncoderPass {
-        encodeForTraining(
-            stem: stem(image, in: workspace), adapter: adapter, recompute: recompute, in: workspace)
+    /// The features and their way back. // [S, S, 3] -> [h * w, C]
+    public func encodeForTraining(_ image: Tensor, in context: PassContext) -> EncoderPass {
+        encodeForTraining(stem(image, in: context), EncoderRequest(context.adapters), in: context)
+    }
+
+    /// The features from a stem, with what the context's adapters ask for.
+    public func encode(_ stem: EncoderStem, in context: PassContext) -> ImageFeatures {
+        encode(stem, EncoderRequest(context.adapters), in: context)
+    }
+
+    /// The features from a stem and their way back, with what the context's adapters ask for.
+    public func encodeForTraining(_ stem: EncoderStem, in context: PassContext) -> EncoderPass {
+        encodeForTraining(stem, EncoderRequest(context.adapters), in: context)
     }
 }
 
-/// A forward pass that can be gone back once.
+/// An encoder's forward pass that can be gone back once, in the context it ran in.
 public struct EncoderPass {
-    /// The image embedding. // [h * w, C]
-    public let embedding: Tensor
-    /// Adds the adapter's parameter gradients for a gradient of the embedding. Holds the pass's residuals until it is
+    /// The features.
+    public let features: ImageFeatures
+    /// Adds the gradients of the adapters' parameters for one of the features. Holds the pass's residuals until it is
     /// released.
-    public let backward: (_ dEmbedding: Tensor, _ gradients: inout GradientBuffer, _ workspace: Workspace) -> Void
+    public let backward: (_ dFeatures: FeatureGradients, _ gradients: inout GradientBuffer) -> Void
 
-    /// Puts an embedding and its way back together.
-    public init(embedding: Tensor, backward: @escaping (Tensor, inout GradientBuffer, Workspace) -> Void) {
-        (self.embedding, self.backward) = (embedding, backward)
+    /// Puts features and their way back together.
+    public init(
+        features: ImageFeatures, backward: @escaping (FeatureGradients, inout GradientBuffer) -> Void
+    ) {
+        (self.features, self.backward) = (features, backward)
     }
+
+    /// The image embedding. // [h * w, C]
+    public var embedding: Tensor { features.embedding }
+
+    /// Backward from the embedding's gradient alone. // [h * w, C]
+    public func backward(_ dEmbedding: Tensor, _ gradients: inout GradientBuffer) {
+        backward(FeatureGradients(embedding: dEmbedding), &gradients)
+    }
+}
+
+/// Extra tokens behind all blocks, and their way back.
+public struct TokenPass {
+    /// The tokens behind the last block. // [k, D]
+    public let tokens: Tensor
+    /// The gradient of the tokens that went in from that of those that came out. // [k, D] -> [k, D]
+    ///
+    /// Adds the gradients of adapters that acted on the way.
+    public let backward: (_ dTokens: Tensor, _ gradients: inout GradientBuffer) -> Tensor
 }

@@ -1,4 +1,4 @@
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
 
@@ -64,25 +64,28 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
 public struct ImageEncoderViT: ImageEncoder {
     /// The sizes.
     public let configuration: ImageEncoderViTConfiguration
-    private let patchWeight: Tensor  // [D, P P 3]
+    private let patchWeight: FrozenMatrix  // [D, P P 3]
     private let patchBias: Tensor  // [D]
     private let positions: Tensor  // [h, w, D]
-    private let blocks: [EncoderBlock]
-    private let neck: EncoderNeck
+    private let stack: BlockStack
 
     /// Asks a source for all tensors under `image_encoder.`, by the names of the official files.
     public init(_ source: some ParameterSource, configuration: ImageEncoderViTConfiguration) {
         self.configuration = configuration
-        let encoder = source.scoped("image_encoder")
+        let encoder = FrozenSource(source.scoped("image_encoder"))
         let (width, grid) = (configuration.width, configuration.gridSide)
         let patch = configuration.patchSize
-        patchWeight = encoder.derived("patch_embed.product", [width, patch * patch * 3]) {
-            PatchEmbeddingKernel.pack(encoder.tensor("patch_embed.proj.weight", [width, 3, patch, patch]))
-        }
+        patchWeight = FrozenMatrix(
+            encoder.derived("patch_embed.product", [width, patch * patch * 3]) {
+                PatchEmbeddingKernel.pack(encoder.tensor("patch_embed.proj.weight", [width, 3, patch, patch]))
+            })
         patchBias = encoder.tensor("patch_embed.proj.bias", [width])
         positions = encoder.tensor("pos_embed", [1, grid, grid, width]).reshaped([grid, grid, width])
-        blocks = (0..<configuration.depth).map { Self.block($0, encoder, configuration) }
-        neck = EncoderNeck(encoder, inputs: width, outputs: configuration.embeddingWidth)
+        stack = BlockStack(
+            stages: [
+                .init(merging: nil, blocks: (0..<configuration.depth).map { Self.block($0, encoder, configuration) })
+            ],
+            neck: EncoderNeck(encoder, inputs: width, outputs: configuration.embeddingWidth))
     }
 
     /// Side of the square input, pixels.
@@ -92,57 +95,39 @@ public struct ImageEncoderViT: ImageEncoder {
     /// Channels of the embedding.
     public var embeddingWidth: Int { configuration.embeddingWidth }
     /// The qkv projection of every block.
-    public var adapterSites: [AdapterSite] { blocks.map(\.attention.site) }
+    public var projectionSites: [ProjectionSite] { stack.projectionSites }
+    /// Every block.
+    public var blockSites: [BlockSite] { stack.blockSites }
 
     /// The embedded patches with their positions. // [S, S, 3] -> [h * w, D]
-    public func stem(_ image: Tensor, in workspace: Workspace) -> Tensor {
+    public func stem(_ image: Tensor, in context: PassContext) -> EncoderStem {
+        context.counter?.stems += 1
         var x = Tensor(uninitialized: [embeddingSide, embeddingSide, configuration.width])
         PatchEmbeddingKernel.forward(
             image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
-            patchSize: configuration.patchSize, into: &x, in: workspace)
-        return x.reshaped([embeddingSide * embeddingSide, configuration.width])
+            patchSize: configuration.patchSize, into: &x, in: context.workspace)
+        return EncoderStem(
+            image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]))
     }
 
-    /// The image embedding. // [h * w, D] -> [h * w, C]
-    public func encode(stem: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace) -> Tensor {
-        var x = stem
-        for block in blocks { x = block(x, adapter: adapter, in: workspace) }
-        return neck(x, in: workspace)
+    /// The features with nothing kept. // [h * w, D] -> [h * w, C]
+    public func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures {
+        stack.encode(stem, request, in: context)
     }
 
-    /// The output of every block, for tests and for methods that tap intermediate features. // depth x [h * w, D]
-    public func blockOutputs(
-        _ image: Tensor, adapter: (any ProjectionAdapter)?, in workspace: Workspace
-    ) -> [Tensor] {
-        var x = stem(image, in: workspace)
-        return blocks.map { block in
-            x = block(x, adapter: adapter, in: workspace)
-            return x
-        }
-    }
-
-    /// The image embedding and its way back. // [h * w, D] -> [h * w, C]
+    /// The features and their way back. // [h * w, D] -> [h * w, C]
     public func encodeForTraining(
-        stem: Tensor, adapter: any ProjectionAdapter, recompute: RecomputeLevel, in workspace: Workspace
+        _ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext
     ) -> EncoderPass {
-        var x = stem
-        var kept: [KeptBlock<EncoderBlock.Residuals>] = []
-        for block in blocks {
-            let (output, saved) = block.forward(x, adapter: adapter, recompute: recompute, in: workspace)
-            kept.append(saved)
-            x = output
-        }
-        let (embedding, neckSaved) = neck.forward(x, in: workspace)
-        return EncoderPass(embedding: embedding) { [self, kept] dEmbedding, gradients, workspace in
-            var dX = neck.backward(dEmbedding, neckSaved, in: workspace)
-            for index in blocks.indices.reversed() {
-                let dInput = blocks[index].backward(
-                    dX, kept[index], adapter: adapter, gradients: &gradients, inputNeeded: index > 0, in: workspace)
-                // Below the lowest adapter there is nothing to train: the patch embedding has no backward.
-                guard let dInput else { return }
-                dX = dInput
-            }
-        }
+        stack.encodeForTraining(stem, request, in: context)
+    }
+
+    /// Extra tokens and the image's as one sequence through all blocks: every row sees every other one, without windows
+    /// and relative positions, and extra tokens have no position (CoSAM's router and its L2P, `image_encoder.py`).
+    public func encodeTokens(
+        _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> TokenPass {
+        stack.encodeTokens(tokens, stem, in: context)
     }
 
     private static func reversed(_ source: ScopedParameterSource, _ name: String, _ shape: Shape) -> Tensor {
@@ -150,7 +135,7 @@ public struct ImageEncoderViT: ImageEncoder {
     }
 
     private static func block(
-        _ index: Int, _ encoder: ScopedParameterSource, _ configuration: ImageEncoderViTConfiguration
+        _ index: Int, _ encoder: FrozenSource, _ configuration: ImageEncoderViTConfiguration
     ) -> EncoderBlock {
         let (width, grid) = (configuration.width, configuration.gridSide)
         let isGlobal = configuration.globalBlocks.contains(index)
@@ -168,13 +153,14 @@ public struct ImageEncoderViT: ImageEncoder {
                 height: reversed(source, "attn.rel_pos_h", [2 * side - 1, headDimension]),
                 width: reversed(source, "attn.rel_pos_w", [2 * side - 1, headDimension]), side: (side, side)),
             padding: .afterNorm,
-            site: AdapterSite(
+            site: ProjectionSite(
                 index: index, name: "image_encoder.blocks.\(index).attn.qkv", inputWidth: width, outputWidth: width))
         let hidden = width * configuration.mlpRatio
         let feedForward = FeedForward(
             norm: LayerNorm(source.scoped("norm2"), width: width, epsilon: 1e-6),
             expand: Linear(source.scoped("mlp.lin1"), in: width, out: hidden),
             contract: Linear(source.scoped("mlp.lin2"), in: hidden, out: width))
-        return EncoderBlock(attention: attention, convolution: nil, feedForward: feedForward)
+        let site = BlockSite(index: index, name: "image_encoder.blocks.\(index)", width: width, side: grid)
+        return EncoderBlock(site: site, attention: attention, convolution: nil, feedForward: feedForward)
     }
 }

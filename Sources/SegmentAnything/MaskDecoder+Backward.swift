@@ -1,94 +1,244 @@
-public import Kernels
+import Kernels
+public import Layers
 public import Tensors
 
-// Decoder and prompts are frozen: the one gradient wanted is that of the image embedding, which is the sum of the prompts'
-// images' gradients (the dense embedding is only added). The sum runs in prompt order.
+// The image embedding's gradient is the sum of those of the prompts' images, because the dense embedding is only added; it
+// runs in prompt order. The dense embedding's gradient is that of its prompt's image, or where all prompts share one vector
+// the sum over positions. What trains in the decoder, or in the prompts, adds its own gradients on the way.
 
-/// A forward pass of the mask decoder over n prompts in single-mask mode, and its way back.
-public struct MaskDecoderPass {
-    /// Mask logits. // [n, 1, 4 h, 4 w]
+/// The gradients of what the decoder gave.
+public struct MaskGradients: Sendable {
+    /// // [n, m, 4 h, 4 w]
     public let logits: Tensor
-    /// Predicted IoUs. // [n, 1]
+    /// // [n, m]
     public let iou: Tensor
-    /// The gradient of the image embedding from those of logits and IoUs. // -> [h * w, C]
-    ///
-    /// Holds the pass's residuals until it is released.
-    public let backward: (_ dLogits: Tensor, _ dIoU: Tensor, _ workspace: Workspace) -> Tensor
+    /// // [n, k, 4 h, 4 w]
+    public let adapterLogits: Tensor?
+
+    /// Puts gradients together.
+    public init(logits: Tensor, iou: Tensor, adapterLogits: Tensor? = nil) {
+        (self.logits, self.iou, self.adapterLogits) = (logits, iou, adapterLogits)
+    }
+}
+
+/// The gradients of what went into the decoder.
+public struct DecoderInputGradients: Sendable {
+    /// Of the encoder's features.
+    public let features: FeatureGradients
+    /// Of the prompts' embeddings, where they were asked for.
+    public let prompts: PromptGradients?
+}
+
+/// The gradients of prompt embeddings.
+public struct PromptGradients: Sendable {
+    /// // [n, k, C]
+    public let sparse: Tensor
+    /// In the form of the dense embedding: [C], or an image per prompt. // [n, h * w, C]
+    public let dense: PromptEmbeddings.Dense
+}
+
+/// A forward pass of the mask decoder over n prompts, and its way back in the context it ran in.
+public struct MaskDecoderPass {
+    /// What came out.
+    public let masks: DecodedMasks
+    /// The gradients of what went in; adds those of the decoder's parameters where they train. Holds the pass's residuals
+    /// until it is released.
+    public let backward: (_ dMasks: MaskGradients, _ gradients: inout GradientBuffer) -> DecoderInputGradients
+
+    /// Mask logits. // [n, m, 4 h, 4 w]
+    public var logits: Tensor { masks.logits }
+    /// Predicted IoUs. // [n, m]
+    public var iou: Tensor { masks.iou }
 }
 
 extension MaskDecoder {
-    /// Mask logits and predicted IoUs of n prompts in single-mask mode, and their way back to the image embedding.
+    /// Masks of n prompts, and their way back.
     ///
     /// Keeps two images of h w C floats per prompt (8 MiB at SAM's sizes) and little else.
     ///
     /// - Parameters:
-    ///   - embedding: The image embedding. // [h * w, C]
+    ///   - features: What the encoder gave. // [h * w, C]
     ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
     ///   - prompts: Embeddings of n prompts.
+    ///   - promptsWanted: True where the gradients of the prompts' embeddings are wanted.
     public func decodeForTraining(
-        _ embedding: Tensor, position: Tensor, prompts: PromptEmbeddings, in workspace: Workspace
+        _ features: ImageFeatures, position: Tensor, prompts: PromptEmbeddings,
+        masks selection: MaskSelection = .single,
+        promptsWanted: Bool = false, in context: PassContext
     ) -> MaskDecoderPass {
         let n = prompts.count
+        context.counter?.decodedPrompts += n
+        let wanted = selection.range(of: hypernetworks.count)
         let (tokens, images, saved) = transformer.forward(
-            self.tokens(prompts), self.images(embedding, prompts, in: workspace), position: position, groups: n,
-            keepingResiduals: true, in: workspace)
+            self.tokens(prompts, in: context), self.images(features.embedding, prompts, in: context),
+            position: position, groups: n, keepingResiduals: true, in: context)
         guard let saved else { preconditionFailure("residuals were asked for") }
-        let (hyper, savedHyper) = hypernetworks[0].forward(row(1, of: tokens, n), in: workspace)
-        let (qualities, savedQualities) = iouHead.forward(row(0, of: tokens, n), in: workspace)
-        let side = gridSide(embedding)
-        var logits = Tensor(uninitialized: [n, 1, 4 * side, 4 * side])
-        let area = 16 * side * side
-        let destination = logits.mutablePointer
-        for prompt in 0..<n {
-            let mask = upscaling(images[prompt], hyper: hyper.rows(prompt..<prompt + 1), in: workspace)
-            let raster = SubpixelKernel.raster(mask, height: side, width: side)
-            (destination + prompt * area).update(from: raster.pointer, count: area)
-        }
+        let heads = wanted.map { hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: context) }
+        let (qualities, savedQualities) = iouHead.forward(row(0, of: tokens, n), in: context)
+        let made = makeMasks(tokens, images, heads.map(\.0), features, n, in: context)
         let residuals = Residuals(
-            transformer: saved, images: images, hyper: hyper, hypernetwork: savedHyper, iouHead: savedQualities,
-            position: position, side: side, tokens: tokens.shape)
-        return MaskDecoderPass(logits: logits, iou: columns(0..<1, of: qualities)) { dLogits, dIoU, workspace in
-            backward(dLogits, dIoU, residuals, in: workspace)
-        }
+            transformer: saved, images: images, features: features, tokens: tokens, hyper: heads.map(\.0),
+            hypernetworks: heads.map(\.1), iouHead: savedQualities, position: position, prompts: prompts,
+            wanted: wanted, promptsWanted: promptsWanted)
+        return MaskDecoderPass(
+            masks: DecodedMasks(
+                logits: made.logits, iou: columns(wanted, of: qualities), adapterLogits: made.adapterLogits)
+        ) { dMasks, gradients in backward(dMasks, residuals, gradients: &gradients, in: context) }
     }
 
     private struct Residuals {
         let transformer: TwoWayTransformer.Residuals
         let images: PromptImages
-        let hyper: Tensor  // [n, C / 8]
-        let hypernetwork: MultilayerPerceptron.Residuals
+        let features: ImageFeatures
+        /// Behind the transformer.
+        let tokens: Tensor  // [n t, C]
+        /// Of each wanted mask.
+        let hyper: [Tensor]  // m x [n, C / 8]
+        let hypernetworks: [MultilayerPerceptron.Residuals]
         let iouHead: MultilayerPerceptron.Residuals
         let position: Tensor
-        let side: Int
-        let tokens: Shape
+        let prompts: PromptEmbeddings
+        let wanted: Range<Int>
+        let promptsWanted: Bool
     }
 
-    private func backward(_ dLogits: Tensor, _ dIoU: Tensor, _ saved: Residuals, in workspace: Workspace) -> Tensor {
-        let n = saved.hyper.shape[0]
-        precondition(dLogits.count == n * 16 * saved.side * saved.side && dIoU.count == n)
-        let ordered = SubpixelKernel.positionOrder(dLogits, height: saved.side, width: saved.side)
-        var dHyper: [Float] = []
+    private func backward(
+        _ dMasks: MaskGradients, _ saved: Residuals, gradients: inout GradientBuffer, in context: PassContext
+    ) -> DecoderInputGradients {
+        let n = saved.prompts.count
+        context.counter?.decodedBackwards += n
+        precondition(dMasks.iou.count == n * saved.wanted.count)
+        var dFeatures = FeatureGradients(embedding: Tensor(zeros: [0]))
+        var dTokens = Tensor(zeros: saved.tokens.shape)
+        var dImages = backwardMasks(
+            dMasks, saved, &dTokens, &dFeatures, gradients: &gradients, in: context)
+        let masks = hypernetworks.count
+        let dQualities = Tensor(
+            (0..<n * masks).map { index in
+                let (prompt, mask) = index.quotientAndRemainder(dividingBy: masks)
+                guard saved.wanted.contains(mask) else { return 0 }
+                return dMasks.iou[prompt * saved.wanted.count + mask - saved.wanted.lowerBound]
+            }, [n, masks])
+        put(
+            iouHead.backward(dQualities, saved.iouHead, gradients: &gradients, in: context), asRow: 0, of: &dTokens)
+        let adapters = context.adapters
+        let dInput = transformer.backward(
+            dTokens, &dImages, saved.transformer, position: saved.position, groups: n,
+            tokensWanted: saved.promptsWanted || context.trains(any: parameters) || !adapters.outputTokens.isEmpty
+                || !adapters.promptTokens.isEmpty, gradients: &gradients, in: context)
+        let dSparse = dInput.map { backwardTokens($0, saved, gradients: &gradients, in: context) }
+        var dEmbedding = dImages[0]
+        for dImage in dImages.dropFirst() {
+            ElementwiseKernel.accumulate(dImage, into: &dEmbedding, in: context.workspace)
+        }
+        if dFeatures.embedding.count > 0 {
+            ElementwiseKernel.accumulate(dFeatures.embedding, into: &dEmbedding, in: context.workspace)
+        }
+        dFeatures.embedding = dEmbedding
+        guard saved.promptsWanted, let dSparse else { return .init(features: dFeatures, prompts: nil) }
+        let dense = dDense(dEmbedding, dImages, saved.prompts, in: context)
+        return .init(features: dFeatures, prompts: PromptGradients(sparse: dSparse, dense: dense))
+    }
+
+    /// From the masks to the images of the prompts and to the tokens behind the transformer. // -> n x [T, C]
+    private func backwardMasks(
+        _ dMasks: MaskGradients, _ saved: Residuals, _ dTokens: inout Tensor, _ dFeatures: inout FeatureGradients,
+        gradients: inout GradientBuffer, in context: PassContext
+    ) -> [Tensor] {
+        let (n, side) = (saved.prompts.count, gridSide(saved.features.embedding))
+        let products = upscaling.products(in: context)
+        let outputs = outputRanges(in: context)
+        var dHyper = [[Float]](repeating: [], count: saved.wanted.count)
         var dImages: [Tensor] = []
         for prompt in 0..<n {
-            let (dImage, dRow) = upscaling.backward(
-                ordered.rows(prompt..<prompt + 1), image: saved.images[prompt],
-                hyper: saved.hyper.rows(prompt..<prompt + 1), in: workspace)
-            dImages.append(dImage)
-            dHyper += dRow.elements
+            let image = saved.images[prompt]
+            let remade = upscaling.remake(image, products, in: context)
+            let dLogits = positionOrder(dMasks.logits, prompt, side: side)
+            let dRows = MaskUpscaling.backwardHyper(dLogits, pixels: remade.pixels, in: context.workspace)
+            var dPixels = MaskUpscaling.backwardPixels(
+                dLogits, hyper: Self.rows(of: prompt, saved.hyper), in: context.workspace)
+            for mask in dHyper.indices { dHyper[mask] += dRows.rows(mask..<mask + 1).elements }
+            if let dAdapters = dMasks.adapterLogits {
+                let ordered = positionOrder(dAdapters, prompt, side: side)
+                for (adapter, range) in zip(context.adapters.outputTokens, outputs) {
+                    let (dOutputs, dPart) = adapter.backward(
+                        masks: ordered.rows(range), outputs: outputRows(range, of: saved.tokens, prompt, n),
+                        pixels: remade.pixels, features: saved.features, addingTo: &dFeatures, gradients: &gradients,
+                        in: context)
+                    ElementwiseKernel.accumulate(dPart, into: &dPixels, in: context.workspace)
+                    let first = prompt * (dTokens.shape[0] / n) + ownTokens + range.lowerBound
+                    (dTokens.mutablePointer + first * configuration.width).update(
+                        from: dOutputs.pointer, count: dOutputs.count)
+                }
+            }
+            dImages.append(
+                upscaling.backward(&dPixels, image: image, remade, products, gradients: &gradients, in: context))
         }
-        let dMaskToken = hypernetworks[0].backward(
-            Tensor(dHyper, saved.hyper.shape), saved.hypernetwork, in: workspace)
-        let masks = hypernetworks.count
-        let dQualities = Tensor((0..<n * masks).map { $0 % masks == 0 ? dIoU[$0 / masks] : 0 }, [n, masks])
-        let dIoUToken = iouHead.backward(dQualities, saved.iouHead, in: workspace)
-        var dTokens = Tensor(zeros: saved.tokens)
-        put(dIoUToken, asRow: 0, of: &dTokens)
-        put(dMaskToken, asRow: 1, of: &dTokens)
-        transformer.backward(
-            dTokens, &dImages, saved.transformer, position: saved.position, groups: n, in: workspace)
-        var dEmbedding = dImages[0]
-        for dImage in dImages.dropFirst() { ElementwiseKernel.accumulate(dImage, into: &dEmbedding, in: workspace) }
-        return dEmbedding
+        for (index, mask) in saved.wanted.enumerated() {
+            let dRow = hypernetworks[mask].backward(
+                Tensor(dHyper[index], saved.hyper[index].shape), saved.hypernetworks[index], gradients: &gradients,
+                in: context)
+            put(dRow, asRow: 1 + mask, of: &dTokens)
+        }
+        return dImages
+    }
+
+    /// The gradients of the tokens that went in: the decoder's own and the adapters' are the same for all prompts, so theirs
+    /// are sums in prompt order. Gives those of the sparse embeddings. // [n t, C] -> [n, k, C]
+    private func backwardTokens(
+        _ dInput: Tensor, _ saved: Residuals, gradients: inout GradientBuffer, in context: PassContext
+    ) -> Tensor {
+        let (n, width, own) = (saved.prompts.count, configuration.width, saved.prompts.sparse.shape[1])
+        let perPrompt = dInput.shape[0] / n
+        func sum(_ rows: Range<Int>) -> Tensor {
+            var total = Tensor(zeros: [rows.count, width])
+            let (source, destination) = (dInput.pointer, total.mutablePointer)
+            for prompt in 0..<n {
+                let part = source + (prompt * perPrompt + rows.lowerBound) * width
+                for i in 0..<rows.count * width { destination[i] += part[i] }
+            }
+            return total
+        }
+        if let slot = context.slot(of: iouToken) { gradients.add(sum(0..<1), at: slot) }
+        if let slot = context.slot(of: maskTokens) { gradients.add(sum(1..<ownTokens), at: slot) }
+        let outputs = outputRanges(in: context)
+        for (adapter, range) in zip(context.adapters.outputTokens, outputs) {
+            adapter.backward(
+                tokens: sum(ownTokens + range.lowerBound..<ownTokens + range.upperBound), gradients: &gradients,
+                in: context)
+        }
+        let sparse = ownTokens + (outputs.last?.upperBound ?? 0)
+        var next = sparse + own
+        for adapter in context.adapters.promptTokens {
+            let count = adapter.tokens(in: context).shape[0]
+            adapter.backward(sum(next..<next + count), gradients: &gradients, in: context)
+            next += count
+        }
+        var dSparse = Tensor(uninitialized: [n, own, width])
+        let (source, destination) = (dInput.pointer, dSparse.mutablePointer)
+        for prompt in 0..<n {
+            (destination + prompt * own * width).update(
+                from: source + (prompt * perPrompt + sparse) * width, count: own * width)
+        }
+        return dSparse
+    }
+
+    private func dDense(
+        _ dEmbedding: Tensor, _ dImages: [Tensor], _ prompts: PromptEmbeddings, in context: PassContext
+    ) -> PromptEmbeddings.Dense {
+        switch prompts.dense {
+        case .shared(let vector):
+            var dVector = Tensor(uninitialized: vector.shape)
+            LinearKernel.backwardBias(dEmbedding, into: &dVector, in: context.workspace)
+            return .shared(dVector)
+        case .perPrompt(let dense):
+            return .perPrompt(Self.joined(dImages).reshaped(dense.shape))
+        }
+    }
+
+    /// One prompt's masks in position order. // [n, m, 4 h, 4 w] -> [m, 16 T]
+    private func positionOrder(_ logits: Tensor, _ prompt: Int, side: Int) -> Tensor {
+        SubpixelKernel.positionOrder(logits.rows(prompt..<prompt + 1), height: side, width: side)
     }
 
     /// Writes the same token of every prompt. // [n, C] into [n t, C]

@@ -1,10 +1,11 @@
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
 
-// Tokens of a prompt: [IoU token, mask tokens, sparse embeddings]; its image: embedding + dense embedding. After the
-// two-way transformer the IoU token gives the quality of every mask, and mask token m, through its hypernetwork, the row
-// that turns upscaled pixels into logits. Only the masks asked for are made: the first one (single), or the others (multi).
+// Tokens of a prompt: [IoU token, mask tokens, output tokens of adapters, sparse embeddings, prompt tokens of adapters]; its
+// image: embedding + dense embedding. After the two-way transformer the IoU token gives the quality of every mask, and mask
+// token m, through its hypernetwork, the row that turns upscaled pixels into logits. Only the masks asked for are made. An
+// adapter's output tokens go through its own heads, which see the same upscaled pixels.
 
 /// Sizes of a mask decoder.
 public struct MaskDecoderConfiguration: Sendable, Equatable {
@@ -31,15 +32,47 @@ public struct MaskDecoderConfiguration: Sendable, Equatable {
     }
 }
 
-/// Turns an image embedding and prompt embeddings into mask logits and predicted IoUs (upstream: mask_decoder.py).
+/// Which of the decoder's own masks are made.
+public enum MaskSelection: Sendable, Equatable {
+    /// The one for a clear prompt.
+    case single
+    /// Those for an ambiguous prompt.
+    case multiple
+    /// All of them, the single one first.
+    case all
+
+    /// The mask tokens, of so many.
+    func range(of count: Int) -> Range<Int> {
+        switch self {
+        case .single: 0..<1
+        case .multiple: 1..<count
+        case .all: 0..<count
+        }
+    }
+}
+
+/// The masks of n prompts.
+public struct DecodedMasks: Sendable {
+    /// Mask logits at four times the embedding's grid. // [n, m, 4 h, 4 w]
+    public let logits: Tensor
+    /// Predicted IoUs. // [n, m]
+    public let iou: Tensor
+    /// Mask logits of the adapters' output tokens; nil without any. // [n, k, 4 h, 4 w]
+    public let adapterLogits: Tensor?
+}
+
+/// Turns image features and prompt embeddings into mask logits and predicted IoUs (upstream: mask_decoder.py).
 public struct MaskDecoder: Sendable {
     /// The sizes.
     public let configuration: MaskDecoderConfiguration
+    /// All of its parameters.
+    public let parameters: [Parameter]
     let transformer: TwoWayTransformer
     let upscaling: MaskUpscaling
     let hypernetworks: [MultilayerPerceptron]
     let iouHead: MultilayerPerceptron
-    private let outputTokens: Tensor  // [1 + masks, C]
+    let iouToken: Parameter  // [1, C]
+    let maskTokens: Parameter  // [masks, C]
 
     /// Asks a source for the tensors below `mask_decoder`.
     public init(_ source: some ParameterSource, configuration: MaskDecoderConfiguration = .init()) {
@@ -49,11 +82,8 @@ public struct MaskDecoder: Sendable {
         transformer = TwoWayTransformer(
             source.scoped("transformer"), depth: configuration.depth, width: width, heads: configuration.heads,
             mlpWidth: configuration.mlpWidth)
-        outputTokens = source.derived("output_tokens", [1 + masks, width]) {
-            let iouToken = source.tensor("iou_token.weight", [1, width])
-            let maskTokens = source.tensor("mask_tokens.weight", [masks, width])
-            return Tensor(iouToken.elements + maskTokens.elements, [1 + masks, width])
-        }
+        iouToken = source.parameter("iou_token.weight", [1, width])
+        maskTokens = source.parameter("mask_tokens.weight", [masks, width])
         upscaling = MaskUpscaling(source.scoped("output_upscaling"), width: width)
         hypernetworks = (0..<masks).map {
             MultilayerPerceptron(
@@ -62,96 +92,167 @@ public struct MaskDecoder: Sendable {
         let hidden = configuration.iouHiddenWidth
         iouHead = MultilayerPerceptron(
             source.scoped("iou_prediction_head"), widths: [width, hidden, hidden, masks])
+        parameters =
+            transformer.parameters + [iouToken, maskTokens] + upscaling.parameters
+            + hypernetworks.flatMap(\.parameters) + iouHead.parameters
     }
 
-    /// Mask logits and predicted IoUs of n prompts, with nothing kept.
+    /// Masks of n prompts, with nothing kept.
     ///
     /// - Parameters:
-    ///   - embedding: The image embedding. // [h * w, C]
+    ///   - features: What the encoder gave. // [h * w, C]
     ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
     ///   - prompts: Embeddings of n prompts.
-    ///   - multimask: The masks for ambiguous prompts (m = 3) instead of the single one (m = 1).
-    /// - Returns: Logits at four times the embedding's grid and IoUs. // [n, m, 4 h, 4 w], [n, m]
     public func decode(
-        _ embedding: Tensor, position: Tensor, prompts: PromptEmbeddings, multimask: Bool, in workspace: Workspace
-    ) -> (logits: Tensor, iou: Tensor) {
+        _ features: ImageFeatures, position: Tensor, prompts: PromptEmbeddings, masks selection: MaskSelection,
+        in context: PassContext
+    ) -> DecodedMasks {
         let n = prompts.count
-        let wanted = multimask ? 1..<hypernetworks.count : 0..<1
+        context.counter?.decodedPrompts += n
+        let wanted = selection.range(of: hypernetworks.count)
         let (tokens, images, _) = transformer.forward(
-            self.tokens(prompts), images(embedding, prompts, in: workspace), position: position, groups: n,
-            keepingResiduals: false, in: workspace)
-        let hyper = wanted.map { hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: workspace).0 }
-        let side = gridSide(embedding)
-        var logits = Tensor(uninitialized: [n, wanted.count, 4 * side, 4 * side])
-        let area = wanted.count * 16 * side * side
-        let destination = logits.mutablePointer
-        for prompt in 0..<n {
-            let raster = maskLogits(prompt, images[prompt], hyper, side: side, in: workspace)
-            (destination + prompt * area).update(from: raster.pointer, count: area)
-        }
-        let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: workspace)
-        return (logits, columns(wanted, of: qualities))
+            self.tokens(prompts, in: context), images(features.embedding, prompts, in: context), position: position,
+            groups: n, keepingResiduals: false, in: context)
+        let hyper = wanted.map { hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: context).0 }
+        let made = makeMasks(tokens, images, hyper, features, n, in: context)
+        let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: context)
+        return DecodedMasks(
+            logits: made.logits, iou: columns(wanted, of: qualities), adapterLogits: made.adapterLogits)
     }
 
     /// The candidates (m = 3) of those of n prompts that have one with a high enough predicted IoU; nothing is upscaled for
     /// the others.
     ///
     /// - Parameters:
-    ///   - embedding: The image embedding. // [h * w, C]
+    ///   - features: What the encoder gave. // [h * w, C]
     ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
     ///   - prompts: Embeddings of n prompts.
     ///   - isWanted: What a candidate's predicted IoU must be.
     ///   - body: Gets a prompt's number, its predicted IoUs and its logits, prompt by prompt. // [m], [m, 4 h, 4 w]
     func decodeCandidates(
-        _ embedding: Tensor, position: Tensor, prompts: PromptEmbeddings, isWanted: (Float) -> Bool,
-        in workspace: Workspace, _ body: (_ prompt: Int, _ iou: [Float], _ logits: Tensor) -> Void
+        _ features: ImageFeatures, position: Tensor, prompts: PromptEmbeddings, isWanted: (Float) -> Bool,
+        in context: PassContext, _ body: (_ prompt: Int, _ iou: [Float], _ logits: Tensor) -> Void
     ) {
         let n = prompts.count
         let (tokens, images, _) = transformer.forward(
-            self.tokens(prompts), images(embedding, prompts, in: workspace), position: position, groups: n,
-            keepingResiduals: false, in: workspace)
-        let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: workspace)
+            self.tokens(prompts, in: context), self.images(features.embedding, prompts, in: context),
+            position: position, groups: n, keepingResiduals: false, in: context)
+        let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: context)
         let iou = columns(1..<hypernetworks.count, of: qualities)
         let hyper = (1..<hypernetworks.count).map {
-            hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: workspace).0
+            hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: context).0
         }
-        let side = gridSide(embedding)
+        let side = gridSide(features.embedding)
+        let products = upscaling.products(in: context)
         for prompt in 0..<n {
             let scores = iou.rows(prompt..<prompt + 1).elements
             // All of a prompt's candidates are upscaled together: the bits are those of `decode`, and the rows cost little.
             guard scores.contains(where: isWanted) else { continue }
-            body(prompt, scores, maskLogits(prompt, images[prompt], hyper, side: side, in: workspace))
+            let pixels = upscaling(images[prompt], products, in: context)
+            body(prompt, scores, rasterLogits(pixels, Self.rows(of: prompt, hyper), side: side, in: context))
         }
     }
 
-    /// The mask logits of one prompt. // [m, 4 h, 4 w]
-    private func maskLogits(
-        _ prompt: Int, _ image: Tensor, _ hyper: [Tensor], side: Int, in workspace: Workspace
-    ) -> Tensor {
-        let rows = Tensor(hyper.flatMap { $0.rows(prompt..<prompt + 1).elements }, [hyper.count, hyper[0].shape[1]])
-        let raster = SubpixelKernel.raster(
-            upscaling(image, hyper: rows, in: workspace), height: side, width: side)
-        return raster.reshaped([hyper.count, 4 * side, 4 * side])
+    /// The masks of all prompts from what the transformer made of them.
+    func makeMasks(
+        _ tokens: Tensor, _ images: PromptImages, _ hyper: [Tensor], _ features: ImageFeatures, _ n: Int,
+        in context: PassContext
+    ) -> (logits: Tensor, adapterLogits: Tensor?) {
+        let side = gridSide(features.embedding)
+        let products = upscaling.products(in: context)
+        var logits = Tensor(uninitialized: [n, hyper.count, 4 * side, 4 * side])
+        let outputs = outputRanges(in: context)
+        let further = outputs.last?.upperBound ?? 0
+        var adapterLogits = further == 0 ? nil : Tensor(uninitialized: [n, further, 4 * side, 4 * side])
+        for prompt in 0..<n {
+            let pixels = upscaling(images[prompt], products, in: context)
+            Self.put(
+                rasterLogits(pixels, Self.rows(of: prompt, hyper), side: side, in: context), atPrompt: prompt, of: n,
+                in: &logits)
+            guard further > 0, var all = adapterLogits.take() else { continue }
+            let parts = zip(context.adapters.outputTokens, outputs).map { adapter, range in
+                SubpixelKernel.raster(
+                    adapter.masks(
+                        outputRows(range, of: tokens, prompt, n), pixels: pixels, features: features, in: context),
+                    height: side, width: side)
+            }
+            Self.put(Self.joined(parts), atPrompt: prompt, of: n, in: &all)
+            adapterLogits = all
+        }
+        return (logits, adapterLogits)
     }
 
+    /// The mask logits of upscaled pixels in raster order. // [16 T, C / 8], [m, C / 8] -> [m, 4 h, 4 w]
+    private func rasterLogits(_ pixels: Tensor, _ hyper: Tensor, side: Int, in context: PassContext) -> Tensor {
+        SubpixelKernel.raster(
+            MaskUpscaling.logits(pixels, hyper: hyper, in: context.workspace), height: side, width: side)
+    }
+
+    /// One prompt's rows of several tables. // m x [n, width] -> [m, width]
+    static func rows(of prompt: Int, _ tables: [Tensor]) -> Tensor {
+        joined(tables.map { $0.rows(prompt..<prompt + 1) })
+    }
+
+    /// Tensors one below the other.
+    static func joined(_ parts: [Tensor]) -> Tensor {
+        if parts.count == 1 { return parts[0] }
+        let rows = parts.reduce(0) { $0 + $1.shape[0] }
+        return Tensor(parts.flatMap(\.elements), Shape([rows] + parts[0].shape.dimensions.dropFirst()))
+    }
+
+    private static func put(_ part: Tensor, atPrompt prompt: Int, of n: Int, in whole: inout Tensor) {
+        let area = whole.count / n
+        (whole.mutablePointer + prompt * area).update(from: part.pointer, count: area)
+    }
+
+    /// Rows of the output tokens of each adapter, counted from the first one.
+    func outputRanges(in context: PassContext) -> [Range<Int>] {
+        var next = 0
+        return context.adapters.outputTokens.map { adapter in
+            let first = next
+            next += adapter.tokens(in: context).shape[0]
+            return first..<next
+        }
+    }
+
+    /// One prompt's output tokens of an adapter. // [n t, C] -> [k, C]
+    func outputRows(_ range: Range<Int>, of tokens: Tensor, _ prompt: Int, _ n: Int) -> Tensor {
+        let first = prompt * (tokens.shape[0] / n) + ownTokens
+        return tokens.rows(first + range.lowerBound..<first + range.upperBound)
+    }
+
+    /// The IoU token and the mask tokens.
+    var ownTokens: Int { 1 + hypernetworks.count }
+
     /// The tokens of n prompts. // [n t, C]
-    func tokens(_ prompts: PromptEmbeddings) -> Tensor {
+    func tokens(_ prompts: PromptEmbeddings, in context: PassContext) -> Tensor {
         let width = configuration.width
-        let (first, rest) = (outputTokens.shape[0], prompts.sparse.shape[1])
         precondition(prompts.sparse.shape[2] == width, "prompt embeddings of width \(prompts.sparse.shape[2])")
-        var tokens = Tensor(uninitialized: [prompts.count * (first + rest), width])
-        let destination = tokens.mutablePointer
+        let before =
+            [context.value(of: iouToken), context.value(of: maskTokens)]
+            + context.adapters.outputTokens.map { $0.tokens(in: context) }
+        let after = context.adapters.promptTokens.map { $0.tokens(in: context) }
+        let own = prompts.sparse.shape[1]
+        let perPrompt = (before + after).reduce(own) { $0 + $1.shape[0] }
+        var tokens = Tensor(uninitialized: [prompts.count * perPrompt, width])
+        var next = tokens.mutablePointer
         for prompt in 0..<prompts.count {
-            let start = destination + prompt * (first + rest) * width
-            start.update(from: outputTokens.pointer, count: first * width)
-            (start + first * width).update(
-                from: prompts.sparse.pointer + prompt * rest * width, count: rest * width)
+            for part in before {
+                next.update(from: part.pointer, count: part.count)
+                next += part.count
+            }
+            next.update(from: prompts.sparse.pointer + prompt * own * width, count: own * width)
+            next += own * width
+            for part in after {
+                next.update(from: part.pointer, count: part.count)
+                next += part.count
+            }
         }
         return tokens
     }
 
     /// The image embedding plus the dense embedding: one image when that is the same for all prompts.
-    func images(_ embedding: Tensor, _ prompts: PromptEmbeddings, in workspace: Workspace) -> PromptImages {
+    func images(_ embedding: Tensor, _ prompts: PromptEmbeddings, in context: PassContext) -> PromptImages {
         switch prompts.dense {
         case .shared(let vector):
             let positions = embedding.count / vector.count
@@ -166,7 +267,8 @@ public struct MaskDecoder: Sendable {
                 tensors: (0..<prompts.count).map {
                     var image = Tensor(uninitialized: embedding.shape)
                     ElementwiseKernel.add(
-                        embedding, dense.rows($0..<$0 + 1).reshaped(embedding.shape), into: &image, in: workspace)
+                        embedding, dense.rows($0..<$0 + 1).reshaped(embedding.shape), into: &image,
+                        in: context.workspace)
                     return image
                 })
         }

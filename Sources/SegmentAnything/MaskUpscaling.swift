@@ -12,74 +12,101 @@ import Tensors
 
 /// The mask decoder's way from an image at 1/16 scale to mask logits at 1/4.
 struct MaskUpscaling: Sendable {
-    private let first: Linear  // [4 C/4, C]
+    private let first: TransposedConvolution2x2  // C -> C / 4
     private let norm: LayerNorm
-    private let second: Linear  // [4 C/8, C/4]
+    private let second: TransposedConvolution2x2  // C / 4 -> C / 8
 
     /// Asks a source for `output_upscaling.0`, `.1` and `.3`.
     init(_ source: some ParameterSource, width: Int) {
-        first = Self.transposedConvolution(source.scoped("0"), from: width, to: width / 4)
+        first = TransposedConvolution2x2(source.scoped("0"), from: width, to: width / 4)
         norm = LayerNorm(source.scoped("1"), width: width / 4, epsilon: 1e-6)
-        second = Self.transposedConvolution(source.scoped("3"), from: width / 4, to: width / 8)
+        second = TransposedConvolution2x2(source.scoped("3"), from: width / 4, to: width / 8)
     }
 
-    /// Reorders a transposed convolution's weight [in, out, a, b] into that of a product, [(a, b, out), in].
-    private static func transposedConvolution(
-        _ source: some ParameterSource, from inputs: Int, to outputs: Int
-    ) -> Linear {
-        let weight = source.derived("product", [4 * outputs, inputs]) {
-            let stored = source.tensor("weight", [inputs, outputs, 2, 2])
-            var weight = Tensor(uninitialized: [4 * outputs, inputs])
-            let (from, to) = (stored.pointer, weight.mutablePointer)
-            for input in 0..<inputs {
-                for output in 0..<outputs {
-                    for part in 0..<4 {
-                        to[(part * outputs + output) * inputs + input] = from[(input * outputs + output) * 4 + part]
-                    }
-                }
-            }
-            return weight
-        }
-        let bias = source.derived("repeated_bias", [4 * outputs]) {
-            let bias = source.tensor("bias", [outputs])
-            return Tensor((0..<4).flatMap { _ in bias.elements }, [4 * outputs])
-        }
-        return Linear(weight: weight, bias: bias)
+    /// Its parameters.
+    var parameters: [Parameter] { first.parameters + norm.parameters + second.parameters }
+
+    /// The products of one pass, for all its prompts.
+    struct Products {
+        let first: SubpixelProduct
+        let second: SubpixelProduct
     }
 
-    /// The mask logits of one prompt in position order. // [T, C], [m, C / 8] -> [16 T, m]
-    func callAsFunction(_ image: Tensor, hyper: Tensor, in workspace: Workspace) -> Tensor {
-        let normal = norm(pixels(first(image, in: workspace), norm.scale.count), in: workspace)
+    func products(in context: PassContext) -> Products {
+        Products(first: first.product(in: context), second: second.product(in: context))
+    }
+
+    /// The upscaled pixels U of one prompt in position order. // [T, C] -> [16 T, C / 8]
+    func callAsFunction(_ image: Tensor, _ products: Products, in context: PassContext) -> Tensor {
+        let workspace = context.workspace
+        let normal = norm(pixels(products.first(image, in: workspace), norm.width), in: context)
         var active = Tensor(uninitialized: normal.shape)
         GELUKernel.forward(normal, into: &active, in: workspace)
-        let upscaled = second(active, activation: .gelu, in: workspace)
-        return Linear(weight: hyper, bias: nil)(pixels(upscaled, hyper.shape[1]), in: workspace)
+        let upscaled = products.second(active, activation: .gelu, in: workspace)
+        return pixels(upscaled, norm.width / 2)
     }
 
-    /// The gradients of one prompt's image and hypernetwork rows.
-    ///
-    /// - Parameter dLogits: One mask, in position order. // [1, 16 T]
-    /// - Returns: // [T, C], [1, C / 8]
-    func backward(
-        _ dLogits: Tensor, image: Tensor, hyper: Tensor, in workspace: Workspace
-    ) -> (dImage: Tensor, dHyper: Tensor) {
-        let before = pixels(first(image, in: workspace), norm.scale.count)
-        let (normal, statistics) = norm.forward(before, in: workspace)
+    /// The mask logits of upscaled pixels. // [16 T, C / 8], [m, C / 8] -> [16 T, m]
+    static func logits(_ pixels: Tensor, hyper: Tensor, in workspace: Workspace) -> Tensor {
+        FrozenMatrix(hyper).applied(to: pixels, in: workspace)
+    }
+
+    /// What the way back of one prompt makes again.
+    struct Remade {
+        let before: Tensor  // [4 T, C / 4]
+        let normal: Tensor  // [4 T, C / 4]
+        let statistics: LayerNorm.Residuals
+        let active: Tensor  // [4 T, C / 4]
+        let preActivation: Tensor  // [4 T, C / 2]
+        /// U. // [16 T, C / 8]
+        let pixels: Tensor
+    }
+
+    /// The way from a prompt's image to U once more.
+    func remake(_ image: Tensor, _ products: Products, in context: PassContext) -> Remade {
+        let workspace = context.workspace
+        let before = pixels(products.first(image, in: workspace), norm.width)
+        let (normal, statistics) = norm.forward(before, in: context)
         var active = Tensor(uninitialized: normal.shape)
         GELUKernel.forward(normal, into: &active, in: workspace)
-        let preActivation = second(active, in: workspace)
+        let preActivation = products.second(active, in: workspace)
         var upscaled = Tensor(uninitialized: preActivation.shape)
         GELUKernel.forward(preActivation, into: &upscaled, in: workspace)
+        return Remade(
+            before: before, normal: normal, statistics: statistics, active: active, preActivation: preActivation,
+            pixels: pixels(upscaled, norm.width / 2))
+    }
 
-        let count = hyper.shape[1]
-        let dHyper = Linear(weight: pixels(upscaled, count), bias: nil).backwardInput(dLogits, in: workspace)
-        var gradient = Linear(weight: hyper, bias: nil).backwardInput(
-            dLogits.reshaped([dLogits.count, 1]), in: workspace)
-        GELUKernel.backward(&gradient, preActivation: preActivation, in: workspace)
-        var dActive = second.backwardInput(gradient, in: workspace)
-        GELUKernel.backward(&dActive, preActivation: normal, in: workspace)
-        let dBefore = norm.backward(dActive, input: before, statistics, in: workspace)
-        return (first.backwardInput(dBefore, in: workspace), dHyper)
+    /// The gradient of U from that of the logits in position order. // [m, 16 T], [m, C / 8] -> [16 T, C / 8]
+    static func backwardPixels(_ dLogits: Tensor, hyper: Tensor, in workspace: Workspace) -> Tensor {
+        let (masks, count) = (dLogits.shape[0], dLogits.shape[1])
+        let columns =
+            masks == 1
+            ? dLogits.reshaped([count, 1]) : ElementwiseKernel.transpose(dLogits, rows: masks, columns: count)
+        return FrozenMatrix(hyper).pulledBack(columns, in: workspace)
+    }
+
+    /// The gradient of the hypernetwork rows. // [m, 16 T], [16 T, C / 8] -> [m, C / 8]
+    static func backwardHyper(_ dLogits: Tensor, pixels: Tensor, in workspace: Workspace) -> Tensor {
+        FrozenMatrix(pixels).pulledBack(dLogits, in: workspace)
+    }
+
+    /// The gradient of a prompt's image from that of U, which is overwritten; adds those of the parameters where they
+    /// train. // [16 T, C / 8] -> [T, C]
+    func backward(
+        _ dPixels: inout Tensor, image: Tensor, _ remade: Remade, _ products: Products,
+        gradients: inout GradientBuffer, in context: PassContext
+    ) -> Tensor {
+        let workspace = context.workspace
+        GELUKernel.backward(&dPixels, preActivation: remade.preActivation, in: workspace)
+        second.backwardParameters(dPixels, input: remade.active, gradients: &gradients, in: context)
+        var dActive = products.second.backwardInput(dPixels, in: workspace)
+        GELUKernel.backward(&dActive, preActivation: remade.normal, in: workspace)
+        norm.backwardParameters(
+            dActive, input: remade.before, remade.statistics, gradients: &gradients, in: context)
+        let dBefore = norm.backward(dActive, input: remade.before, remade.statistics, in: context)
+        first.backwardParameters(dBefore, input: image, gradients: &gradients, in: context)
+        return products.first.backwardInput(dBefore, in: workspace)
     }
 
     private func pixels(_ x: Tensor, _ channels: Int) -> Tensor { x.reshaped([x.count / channels, channels]) }

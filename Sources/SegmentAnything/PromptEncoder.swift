@@ -1,5 +1,5 @@
 import Foundation
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
 
@@ -10,6 +10,9 @@ public import Tensors
 //
 // Mask prompts: two convolutions 2 x 2 of stride 2 (1 -> 4 -> 16 channels, LayerNorm2d and GELU after each) and one 1 x 1.
 // On pixels in position order (see SubpixelKernel) both are products.
+//
+// Backward: a token's gradient is that of the vector of its kind, summed over tokens in their order; the matrix G and the
+// coordinates have none, and neither have the masks that are prompts.
 
 /// Sizes of a prompt encoder.
 public struct PromptEncoderConfiguration: Sendable, Equatable {
@@ -37,21 +40,24 @@ public struct PromptEncoder: Sendable {
     public let densePositionalEncoding: Tensor
     private let frequencies: Tensor  // [2, C / 2]
     /// Of background, foreground, first corner, second corner.
-    private let kinds: [Tensor]  // [C] each
-    private let notAPoint: Tensor  // [C]
-    private let noMask: Tensor  // [C]
-    private let maskDownscaling: MaskDownscaling
+    let kinds: [Parameter]  // [C] each
+    let notAPoint: Parameter  // [C]
+    let noMask: Parameter  // [C]
+    /// All of its parameters.
+    public let parameters: [Parameter]
+    let maskDownscaling: MaskDownscaling
 
     /// Asks a source for the tensors below `prompt_encoder`.
     public init(_ source: some ParameterSource, configuration: PromptEncoderConfiguration = .init()) {
         let width = configuration.width
         self.configuration = configuration
         frequencies = source.tensor("pe_layer.positional_encoding_gaussian_matrix", [2, width / 2])
-        kinds = (0..<4).map { source.tensor("point_embeddings.\($0).weight", [1, width]).reshaped([width]) }
-        notAPoint = source.tensor("not_a_point_embed.weight", [1, width]).reshaped([width])
+        kinds = (0..<4).map { source.parameter("point_embeddings.\($0).weight", [1, width]).reshaped([width]) }
+        notAPoint = source.parameter("not_a_point_embed.weight", [1, width]).reshaped([width])
         maskDownscaling = MaskDownscaling(
             source.scoped("mask_downscaling"), channels: configuration.maskChannels, width: width)
-        noMask = source.tensor("no_mask_embed.weight", [1, width]).reshaped([width])
+        noMask = source.parameter("no_mask_embed.weight", [1, width]).reshaped([width])
+        parameters = kinds + [notAPoint, noMask] + maskDownscaling.parameters
         let (side, frequencies) = (configuration.embeddingSide, frequencies)
         densePositionalEncoding = source.derived("dense_positional_encoding", [side * side, width]) {
             Self.grid(side: side, frequencies)
@@ -76,8 +82,9 @@ public struct PromptEncoder: Sendable {
     /// The embeddings of a batch.
     ///
     /// Throws `SegmentAnythingError` of kind `size` where mask prompts are not four times as wide as the embedding's grid.
-    public func encode(_ prompts: PromptBatch, in workspace: Workspace) throws(SegmentAnythingError) -> PromptEmbeddings
-    {
+    public func encode(
+        _ prompts: PromptBatch, in context: PassContext
+    ) throws(SegmentAnythingError) -> PromptEmbeddings {
         let side = 4 * configuration.embeddingSide
         if let masks = prompts.masks, masks.shape[1] != side {
             throw SegmentAnythingError(
@@ -85,47 +92,85 @@ public struct PromptEncoder: Sendable {
         }
         let dense = prompts.masks.map {
             PromptEmbeddings.Dense.perPrompt(
-                maskDownscaling($0, side: configuration.embeddingSide, in: workspace))
+                maskDownscaling($0, side: configuration.embeddingSide, in: context))
         }
-        return PromptEmbeddings(sparse: sparse(prompts), dense: dense ?? .shared(noMask))
+        return PromptEmbeddings(
+            sparse: sparse(prompts, in: context), dense: dense ?? .shared(context.value(of: noMask)))
     }
 
-    private func sparse(_ prompts: PromptBatch) -> Tensor {
-        let width = configuration.width
+    /// A sparse token: where it stands, if anywhere, and whose vector it gets.
+    private struct Token {
+        /// Place of its x in the coordinates of its kind of prompt; nil for a token without a place.
+        let coordinate: Int?
+        /// True for a corner of a box.
+        let isCorner: Bool
+        /// Index into `kinds`; nil for a token that is no point.
+        let kind: Int?
+    }
+
+    /// The tokens of one prompt: its points, a padding point where there is no box, the corners of its box.
+    private func tokens(of prompt: Int, in prompts: PromptBatch) -> [Token] {
         let points = prompts.points?.shape[1] ?? 0
-        let padding = prompts.points != nil && prompts.boxes == nil ? 1 : 0
-        let tokens = points + padding + (prompts.boxes == nil ? 0 : 2)
-        var sparse = Tensor(uninitialized: [prompts.count, tokens, width])
-        let destination = sparse.mutablePointer
-        for prompt in 0..<prompts.count {
-            var token = destination + prompt * tokens * width
-            for point in 0..<points {
-                let index = prompt * points + point
-                encodePoint(prompts.points, at: 2 * index, prompts.labels[index], into: token)
-                token += width
+        var tokens = (0..<points).map { point -> Token in
+            let index = prompt * points + point
+            let label = prompts.labels[index]
+            return label == .padding
+                ? Token(coordinate: nil, isCorner: false, kind: nil)
+                : Token(coordinate: 2 * index, isCorner: false, kind: label.rawValue)
+        }
+        if prompts.boxes != nil {
+            tokens += (0..<2).map { Token(coordinate: 4 * prompt + 2 * $0, isCorner: true, kind: 2 + $0) }
+        } else if prompts.points != nil {
+            tokens.append(Token(coordinate: nil, isCorner: false, kind: nil))
+        }
+        return tokens
+    }
+
+    private func sparse(_ prompts: PromptBatch, in context: PassContext) -> Tensor {
+        let width = configuration.width
+        let all = (0..<prompts.count).map { tokens(of: $0, in: prompts) }
+        let (kinds, notAPoint) = (kinds.map { context.value(of: $0) }, context.value(of: notAPoint))
+        var sparse = Tensor(uninitialized: [prompts.count, all[0].count, width])
+        var row = sparse.mutablePointer
+        for token in all.joined() {
+            if let place = token.coordinate, let kind = token.kind,
+                let coordinates = token.isCorner ? prompts.boxes : prompts.points
+            {
+                encode(coordinates, at: place, kinds[kind], into: row)
+            } else {
+                row.update(from: notAPoint.pointer, count: width)
             }
-            for _ in 0..<padding {
-                encodePoint(nil, at: 0, .padding, into: token)
-                token += width
-            }
-            if let boxes = prompts.boxes {
-                for corner in 0..<2 {
-                    encode(boxes, at: 4 * prompt + 2 * corner, kinds[2 + corner], into: token)
-                    token += width
-                }
-            }
+            row += width
         }
         return sparse
     }
 
-    private func encodePoint(
-        _ coordinates: Tensor?, at index: Int, _ label: PointLabel, into token: UnsafeMutablePointer<Float>
+    /// Whether any of its parameters trains in a pass.
+    public func trains(in context: PassContext) -> Bool { context.trains(any: parameters) }
+
+    /// Adds the gradients of the parameters that train for those of a batch's embeddings.
+    public func backward(
+        _ dEmbeddings: PromptGradients, _ prompts: PromptBatch, gradients: inout GradientBuffer,
+        in context: PassContext
     ) {
-        guard label != .padding, let coordinates else {
-            token.update(from: notAPoint.pointer, count: configuration.width)
-            return
+        let width = configuration.width
+        var sums = [Tensor](repeating: Tensor(zeros: [width]), count: kinds.count + 1)
+        let source = dEmbeddings.sparse.pointer
+        for (row, token) in (0..<prompts.count).map({ tokens(of: $0, in: prompts) }).joined().enumerated() {
+            let sum = sums[token.kind ?? kinds.count].mutablePointer
+            for i in 0..<width { sum[i] += source[row * width + i] }
         }
-        encode(coordinates, at: index, kinds[label.rawValue], into: token)
+        for (parameter, sum) in zip(kinds + [notAPoint], sums) {
+            if let slot = context.slot(of: parameter) { gradients.add(sum, at: slot) }
+        }
+        switch dEmbeddings.dense {
+        case .shared(let dVector):
+            if let slot = context.slot(of: noMask) { gradients.add(dVector, at: slot) }
+        case .perPrompt(let dDense):
+            guard let masks = prompts.masks else { return }
+            maskDownscaling.backward(
+                dDense, masks: masks, side: configuration.embeddingSide, gradients: &gradients, in: context)
+        }
     }
 
     /// The code of the pixel at `index` of a coordinate list, plus the vector of its kind.
@@ -150,56 +195,5 @@ public struct PromptEncoder: Sendable {
             code[i] = Float(sin(angle))
             code[half + i] = Float(cos(angle))
         }
-    }
-}
-
-/// The dense embedding of mask prompts.
-private struct MaskDownscaling: Sendable {
-    let first: Linear  // [c / 4, 4]
-    let firstNorm: LayerNorm
-    let second: Linear  // [c, 4 c / 4]
-    let secondNorm: LayerNorm
-    let last: Linear  // [C, c]
-
-    init(_ source: some ParameterSource, channels: Int, width: Int) {
-        first = Self.convolution(source.scoped("0"), from: 1, to: channels / 4)
-        firstNorm = LayerNorm(source.scoped("1"), width: channels / 4, epsilon: 1e-6)
-        second = Self.convolution(source.scoped("3"), from: channels / 4, to: channels)
-        secondNorm = LayerNorm(source.scoped("4"), width: channels, epsilon: 1e-6)
-        let weight = source.tensor("6.weight", [width, channels, 1, 1])
-        last = Linear(weight: weight.reshaped([width, channels]), bias: source.tensor("6.bias", [width]))
-    }
-
-    /// Reorders a convolution's weight [out, in, a, b] into that of a product over (a, b, in).
-    static func convolution(_ source: some ParameterSource, from inputs: Int, to outputs: Int) -> Linear {
-        let weight = source.derived("product", [outputs, 4 * inputs]) {
-            let stored = source.tensor("weight", [outputs, inputs, 2, 2])
-            var weight = Tensor(uninitialized: [outputs, 4 * inputs])
-            let (from, to) = (stored.pointer, weight.mutablePointer)
-            for output in 0..<outputs {
-                for input in 0..<inputs {
-                    for part in 0..<4 {
-                        to[(output * 4 + part) * inputs + input] = from[(output * inputs + input) * 4 + part]
-                    }
-                }
-            }
-            return weight
-        }
-        return Linear(weight: weight, bias: source.tensor("bias", [outputs]))
-    }
-
-    /// // [n, 4 h, 4 w] -> [n, h * w, C]
-    func callAsFunction(_ masks: Tensor, side: Int, in workspace: Workspace) -> Tensor {
-        let ordered = SubpixelKernel.positionOrder(masks, height: side, width: side)
-        let halved = activate(first(ordered, in: workspace), firstNorm, in: workspace)
-        let quartered = activate(second(halved, in: workspace), secondNorm, in: workspace)
-        return last(quartered, in: workspace).reshaped([masks.shape[0], side * side, last.outputs])
-    }
-
-    private func activate(_ x: Tensor, _ norm: LayerNorm, in workspace: Workspace) -> Tensor {
-        let normal = norm(x, in: workspace)
-        var y = Tensor(uninitialized: normal.shape)
-        GELUKernel.forward(normal, into: &y, in: workspace)
-        return y
     }
 }

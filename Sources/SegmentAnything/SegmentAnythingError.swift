@@ -6,6 +6,8 @@ public struct SegmentAnythingError: Error, CustomStringConvertible, Equatable {
         case prompt
         /// The prompts do not fit the model.
         case size
+        /// The model has no place for what was asked of it.
+        case unsupported
         /// The settings of the automatic mask generator mean nothing.
         case settings
     }

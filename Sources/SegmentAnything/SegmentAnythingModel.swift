@@ -1,4 +1,3 @@
-public import Kernels
 public import Layers
 public import Tensors
 
@@ -100,26 +99,24 @@ public struct SegmentAnythingModel: Sendable {
         "image_encoder.norm_head.bias",
     ]
 
-    /// Mask logits and predicted IoUs, with nothing kept.
+    /// Masks and predicted IoUs, with nothing kept.
     ///
     /// - Parameters:
-    ///   - embedding: // [h * w, C]
-    ///   - multimask: Three candidates per prompt (m = 3) instead of one (m = 1).
-    /// - Returns: // [n, m, 4 h, 4 w], [n, m]
+    ///   - features: What the encoder gave. // [h * w, C]
+    ///   - selection: Three candidates per prompt (m = 3) or one (m = 1).
     public func predict(
-        _ embedding: Tensor, _ prompts: PromptBatch, multimask: Bool, in workspace: Workspace
-    ) throws(SegmentAnythingError) -> (logits: Tensor, iou: Tensor) {
-        let encoded = try promptEncoder.encode(prompts, in: workspace)
+        _ features: ImageFeatures, _ prompts: PromptBatch, masks selection: MaskSelection, in context: PassContext
+    ) throws(SegmentAnythingError) -> DecodedMasks {
+        let encoded = try promptEncoder.encode(prompts, in: context)
         return decoder.decode(
-            embedding, position: promptEncoder.densePositionalEncoding, prompts: encoded, multimask: multimask,
-            in: workspace)
+            features, position: promptEncoder.densePositionalEncoding, prompts: encoded, masks: selection, in: context)
     }
 
     /// The single mask's logits of every prompt, with nothing kept. // [n, 4 h, 4 w]
     public func logits(
-        _ embedding: Tensor, _ prompts: PromptBatch, in workspace: Workspace
+        _ features: ImageFeatures, _ prompts: PromptBatch, in context: PassContext
     ) throws(SegmentAnythingError) -> Tensor {
-        let (logits, _) = try predict(embedding, prompts, multimask: false, in: workspace)
+        let logits = try predict(features, prompts, masks: .single, in: context).logits
         return logits.reshaped([logits.shape[0], logits.shape[2], logits.shape[3]])
     }
 }

@@ -56,29 +56,29 @@ struct TinyViTDepthwise: Sendable {
     }
 
     /// activation(conv(x) + b). // [side^2, C] -> [side'^2, C]
-    func callAsFunction(_ x: Tensor, activation: LinearKernel.Activation, in workspace: Workspace) -> Tensor {
+    func callAsFunction(_ x: Tensor, activation: LinearKernel.Activation, in context: PassContext) -> Tensor {
         var y = Tensor(uninitialized: outputGrid)
         DepthwiseConvolution3x3Kernel.forward(
             x.reshaped(inputGrid), weight: weight, bias: bias, stride: stride, activation: activation, into: &y,
-            in: workspace)
+            in: context.workspace)
         return y.reshaped([y.count / width, width])
     }
 
     /// h = conv(x) + b and GELU(h).
-    func forwardKeepingPreActivation(_ x: Tensor, in workspace: Workspace) -> (y: Tensor, preActivation: Tensor) {
+    func forwardKeepingPreActivation(_ x: Tensor, in context: PassContext) -> (y: Tensor, preActivation: Tensor) {
         var y = Tensor(uninitialized: outputGrid)
         var preActivation = Tensor(uninitialized: outputGrid)
         DepthwiseConvolution3x3Kernel.forwardKeepingPreActivation(
             x.reshaped(inputGrid), weight: weight, bias: bias, stride: stride, preActivation: &preActivation, into: &y,
-            in: workspace)
+            in: context.workspace)
         return (y.reshaped([y.count / width, width]), preActivation)
     }
 
     /// dX from the gradient at conv(x) + b. // [side'^2, C] -> [side^2, C]
-    func backwardInput(_ dY: Tensor, in workspace: Workspace) -> Tensor {
+    func backwardInput(_ dY: Tensor, in context: PassContext) -> Tensor {
         var dX = Tensor(uninitialized: inputGrid)
         DepthwiseConvolution3x3Kernel.backwardInput(
-            dY.reshaped(outputGrid), weight: weight, stride: stride, into: &dX, in: workspace)
+            dY.reshaped(outputGrid), weight: weight, stride: stride, into: &dX, in: context.workspace)
         return dX.reshaped([side * side, width])
     }
 }
@@ -88,8 +88,18 @@ struct TinyViTDepthwise: Sendable {
 /// Runs forward only: no adapter stands below it.
 enum TinyViTPatchEmbedding: Sendable {
     case pointwise(Linear, Linear)
-    /// Weights from `Convolution3x3Kernel.pack`. // [C/2, 27], [C, 9 C/2]
-    case strided(first: (weight: Tensor, bias: Tensor), second: (weight: Tensor, bias: Tensor))
+    /// // [C/2, 27], [C, 9 C/2]
+    case strided(first: Convolution, second: Convolution)
+
+    /// A weight from `Convolution3x3Kernel.pack` and its bias.
+    struct Convolution: Sendable {
+        let weight: FrozenMatrix
+        let bias: Tensor
+
+        init(_ folded: (weight: Tensor, bias: Tensor)) {
+            (weight, bias) = (FrozenMatrix(folded.weight), folded.bias)
+        }
+    }
 
     init(_ source: some ParameterSource, _ configuration: TinyViTConfiguration) {
         let layers = source.scoped("patch_embed.seq")
@@ -102,32 +112,35 @@ enum TinyViTPatchEmbedding: Sendable {
         case .strided:
             let half = width / 2
             self = .strided(
-                first: layers.foldedConvolution(
-                    "0", [half, 3, 3, 3], packed: [half, 27], Convolution3x3Kernel.pack),
-                second: layers.foldedConvolution(
-                    "2", [width, half, 3, 3], packed: [width, 9 * half], Convolution3x3Kernel.pack))
+                first: Convolution(
+                    layers.foldedConvolution(
+                        "0", [half, 3, 3, 3], packed: [half, 27], Convolution3x3Kernel.pack)),
+                second: Convolution(
+                    layers.foldedConvolution(
+                        "2", [width, half, 3, 3], packed: [width, 9 * half], Convolution3x3Kernel.pack)))
         }
     }
 
     /// [S, S, 3] -> [side^2, C]
-    func callAsFunction(_ image: Tensor, in workspace: Workspace) -> Tensor {
+    func callAsFunction(_ image: Tensor, in context: PassContext) -> Tensor {
         switch self {
         case .pointwise(let first, let second):
-            return second(first(image, activation: .gelu, in: workspace), in: workspace)
+            return second(first(image, activation: .gelu, in: context), in: context)
         case .strided(let first, let second):
-            let hidden = Self.halve(image, first.weight, first.bias, .gelu, workspace)
-            let tokens = Self.halve(hidden, second.weight, second.bias, .none, workspace)
+            let hidden = Self.halve(image, first, .gelu, context)
+            let tokens = Self.halve(hidden, second, .none, context)
             return tokens.reshaped([tokens.shape[0] * tokens.shape[1], tokens.shape[2]])
         }
     }
 
     private static func halve(
-        _ x: Tensor, _ weight: Tensor, _ bias: Tensor, _ activation: LinearKernel.Activation, _ workspace: Workspace
+        _ x: Tensor, _ convolution: Convolution, _ activation: LinearKernel.Activation, _ context: PassContext
     ) -> Tensor {
         let side = Convolution3x3Kernel.outputExtent(x.shape[0], stride: 2)
-        var y = Tensor(uninitialized: [side, side, bias.count])
+        var y = Tensor(uninitialized: [side, side, convolution.bias.count])
         Convolution3x3Kernel.forward(
-            x, weight: weight, bias: bias, stride: 2, activation: activation, into: &y, in: workspace)
+            x, weight: convolution.weight, bias: convolution.bias, stride: 2, activation: activation, into: &y,
+            in: context.workspace)
         return y
     }
 }
@@ -147,12 +160,12 @@ struct TinyViTInvertedBottleneck: Sendable {
     }
 
     /// [T, C] -> [T, C]
-    func callAsFunction(_ x: Tensor, in workspace: Workspace) -> Tensor {
-        let wide = expand(x, activation: .gelu, in: workspace)
-        let mixed = depthwise(wide, activation: .gelu, in: workspace)
-        let sum = contract(mixed, residual: x, in: workspace)
+    func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
+        let wide = expand(x, activation: .gelu, in: context)
+        let mixed = depthwise(wide, activation: .gelu, in: context)
+        let sum = contract(mixed, residual: x, in: context)
         var y = Tensor(uninitialized: sum.shape)
-        GELUKernel.forward(sum, into: &y, in: workspace)
+        GELUKernel.forward(sum, into: &y, in: context.workspace)
         return y
     }
 }
@@ -177,24 +190,24 @@ struct TinyViTPatchMerging: Sendable {
     }
 
     /// The merged tokens with nothing kept. // [T, C] -> [T', C']
-    func callAsFunction(_ x: Tensor, in workspace: Workspace) -> Tensor {
-        let wide = expand(x, activation: .gelu, in: workspace)
-        return project(depthwise(wide, activation: .gelu, in: workspace), in: workspace)
+    func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
+        let wide = expand(x, activation: .gelu, in: context)
+        return project(depthwise(wide, activation: .gelu, in: context), in: context)
     }
 
     /// The merged tokens and their residuals. // [T, C] -> [T', C']
-    func forward(_ x: Tensor, in workspace: Workspace) -> (Tensor, Residuals) {
-        let (wide, expanded) = expand.forwardKeepingPreActivation(x, in: workspace)
-        let (mixed, mixedPreActivation) = depthwise.forwardKeepingPreActivation(wide, in: workspace)
-        return (project(mixed, in: workspace), Residuals(expanded: expanded, mixed: mixedPreActivation))
+    func forward(_ x: Tensor, in context: PassContext) -> (Tensor, Residuals) {
+        let (wide, expanded) = expand.forwardKeepingPreActivation(x, in: context)
+        let (mixed, mixedPreActivation) = depthwise.forwardKeepingPreActivation(wide, in: context)
+        return (project(mixed, in: context), Residuals(expanded: expanded, mixed: mixedPreActivation))
     }
 
     /// dX = conv1'(GELU'(depthwise'(GELU'(conv3'(dY))))). // [T', C'] -> [T, C]
-    func backward(_ dY: Tensor, _ saved: Residuals, in workspace: Workspace) -> Tensor {
-        var dMixed = project.backwardInput(dY, in: workspace)
-        GELUKernel.backward(&dMixed, preActivation: saved.mixed, in: workspace)
-        var dExpanded = depthwise.backwardInput(dMixed, in: workspace)
-        GELUKernel.backward(&dExpanded, preActivation: saved.expanded, in: workspace)
-        return expand.backwardInput(dExpanded, in: workspace)
+    func backward(_ dY: Tensor, _ saved: Residuals, in context: PassContext) -> Tensor {
+        var dMixed = project.backwardInput(dY, in: context)
+        GELUKernel.backward(&dMixed, preActivation: saved.mixed, in: context.workspace)
+        var dExpanded = depthwise.backwardInput(dMixed, in: context)
+        GELUKernel.backward(&dExpanded, preActivation: saved.expanded, in: context.workspace)
+        return expand.backwardInput(dExpanded, in: context)
     }
 }

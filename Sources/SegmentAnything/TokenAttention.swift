@@ -1,6 +1,11 @@
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
+
+// With W x = x W^T + b for each projection:
+//   y = W_o attention(W_q q, W_k k, W_v v)
+// Backward of a projection is that of Linear. The key's bias adds the same to all scores of a query, which softmax does not
+// see: its gradient is zero and is not computed.
 
 /// Attention of SAM's mask decoder: separate projections of queries, keys and values to an internal width, heads side by
 /// side, and a projection back.
@@ -27,6 +32,21 @@ public struct TokenAttention: Sendable {
         self.heads = heads
     }
 
+    /// Its parameters.
+    public var parameters: [Parameter] { query.parameters + key.parameters + value.parameters + output.parameters }
+
+    /// What goes in.
+    public struct Inputs: Sendable {
+        let query: Tensor  // [groups * queries, C]
+        let key: Tensor  // [groups * keys, C]
+        let value: Tensor  // [groups * keys, C]
+
+        /// Names queries, keys and values.
+        public init(query: Tensor, key: Tensor, value: Tensor) {
+            (self.query, self.key, self.value) = (query, key, value)
+        }
+    }
+
     /// What backward needs: the projections and what came of them.
     public struct Residuals: Sendable {
         let geometry: AttentionGeometry
@@ -46,39 +66,50 @@ public struct TokenAttention: Sendable {
     ///   - residual: Added to the result, if given. // [groups * queries, C]
     /// - Returns: // [groups * queries, C]
     public func forward(
-        _ q: Tensor, _ k: Tensor, _ v: Tensor, groups: Int, residual: Tensor?, in workspace: Workspace
+        _ q: Tensor, _ k: Tensor, _ v: Tensor, groups: Int, residual: Tensor?, in context: PassContext
     ) -> (Tensor, Residuals) {
         let geometry = AttentionGeometry(
             heads: heads, headDimension: internalWidth / heads, groups: groups, queries: q.shape[0] / groups,
             keys: k.shape[0] / groups)
-        let (projectedQuery, projectedKey) = (query(q, in: workspace), key(k, in: workspace))
-        let projectedValue = value(v, in: workspace)
+        let (projectedQuery, projectedKey) = (query(q, in: context), key(k, in: context))
+        let projectedValue = value(v, in: context)
         var attended = Tensor(uninitialized: projectedQuery.shape)
         var logSumExp: Tensor? = Tensor(uninitialized: [groups * heads, geometry.queries])
         AttentionKernel.forward(
             query: projectedQuery, key: projectedKey, value: projectedValue, geometry: geometry, into: &attended,
-            logSumExp: &logSumExp, in: workspace)
-        let y = output(attended, residual: residual, in: workspace)
+            logSumExp: &logSumExp, in: context.workspace)
+        let y = output(attended, residual: residual, in: context)
         let saved = Residuals(
             geometry: geometry, query: projectedQuery, key: projectedKey, value: projectedValue, attended: attended,
             logSumExp: logSumExp ?? Tensor(zeros: [0]))
         return (y, saved)
     }
 
-    /// The gradients of q, k and v (not of `residual`, which passes dY on).
+    /// The gradients of q, k and v (not of `residual`, which passes dY on); adds those of the parameters where they train.
+    ///
+    /// - Parameter inputs: Makes what went in again; asked only where a projection trains.
     public func backward(
-        _ dY: Tensor, _ saved: Residuals, in workspace: Workspace
+        _ dY: Tensor, _ saved: Residuals, inputs: () -> Inputs, gradients: inout GradientBuffer,
+        in context: PassContext
     ) -> (dQuery: Tensor, dKey: Tensor, dValue: Tensor) {
-        let dAttended = output.backwardInput(dY, in: workspace)
+        output.backwardParameters(dY, input: saved.attended, gradients: &gradients, in: context)
+        let dAttended = output.backwardInput(dY, in: context)
         var dQuery = Tensor(uninitialized: saved.query.shape)
         var dKey = Tensor(uninitialized: saved.key.shape)
         var dValue = Tensor(uninitialized: saved.value.shape)
         AttentionKernel.backward(
             dOutput: dAttended, output: saved.attended, logSumExp: saved.logSumExp, query: saved.query, key: saved.key,
-            value: saved.value, geometry: saved.geometry, dQuery: &dQuery, dKey: &dKey, dValue: &dValue, in: workspace)
+            value: saved.value, geometry: saved.geometry, dQuery: &dQuery, dKey: &dKey, dValue: &dValue,
+            in: context.workspace)
+        if context.trains(any: query.parameters + [key.weight] + value.parameters) {
+            let inputs = inputs()
+            query.backwardParameters(dQuery, input: inputs.query, gradients: &gradients, in: context)
+            key.withoutBias.backwardParameters(dKey, input: inputs.key, gradients: &gradients, in: context)
+            value.backwardParameters(dValue, input: inputs.value, gradients: &gradients, in: context)
+        }
         return (
-            query.backwardInput(dQuery, in: workspace), key.backwardInput(dKey, in: workspace),
-            value.backwardInput(dValue, in: workspace)
+            query.backwardInput(dQuery, in: context), key.backwardInput(dKey, in: context),
+            value.backwardInput(dValue, in: context)
         )
     }
 }

@@ -21,10 +21,19 @@ struct TwoWayTransformer: Sendable {
         finalNorm = LayerNorm(source.scoped("norm_final_attn"), width: width, epsilon: 1e-5)
     }
 
+    /// Its parameters.
+    var parameters: [Parameter] {
+        layers.flatMap(\.parameters) + finalAttention.parameters + finalNorm.parameters
+    }
+
     /// What backward needs: with the usual two layers, two images of T C floats per prompt and little else.
     struct Residuals: Sendable {
         let layers: [TwoWayAttentionBlock.Residuals]
         let images: PromptImages
+        /// The tokens that went in.
+        let codes: Tensor  // [n t, C]
+        /// The tokens behind the layers.
+        let queries: Tensor  // [n t, C]
         let final: TokenAttention.TokenToImageResiduals
         let finalInput: Tensor  // [n t, C]
         let finalStatistics: LayerNorm.Residuals
@@ -38,42 +47,56 @@ struct TwoWayTransformer: Sendable {
     ///   - position: The dense positional code. // [T, C]
     func forward(
         _ tokens: Tensor, _ images: PromptImages, position: Tensor, groups: Int, keepingResiduals: Bool,
-        in workspace: Workspace
+        in context: PassContext
     ) -> (tokens: Tensor, images: PromptImages, Residuals?) {
         var (queries, current) = (tokens, images)
         var saved: [TwoWayAttentionBlock.Residuals] = []
         for layer in layers {
             let (after, imagesAfter, residuals) = layer.forward(
-                queries, tokenCodes: tokens, current, position: position, groups: groups, in: workspace)
+                queries, tokenCodes: tokens, current, position: position, groups: groups, in: context)
             (queries, current) = (after, imagesAfter)
             if keepingResiduals { saved.append(residuals) }
         }
-        var query = Tensor(uninitialized: queries.shape)
-        ElementwiseKernel.add(queries, tokens, into: &query, in: workspace)
+        let query = Self.sum(queries, tokens, in: context)
         let (last, savedFinal) = finalAttention.tokenToImage(
-            query, current, position: position, groups: groups, residual: queries, in: workspace)
-        let (y, statistics) = finalNorm.forward(last, in: workspace)
+            query, current, position: position, groups: groups, residual: queries, in: context)
+        let (y, statistics) = finalNorm.forward(last, in: context)
         guard keepingResiduals else { return (y, current, nil) }
         let all = Residuals(
-            layers: saved, images: current, final: savedFinal, finalInput: last, finalStatistics: statistics)
+            layers: saved, images: current, codes: tokens, queries: queries, final: savedFinal, finalInput: last,
+            finalStatistics: statistics)
         return (y, current, all)
     }
 
-    /// Turns the gradients of the images that came out into those of the images that went in.
+    /// Turns the gradients of the images that came out into those of the images that went in, and, where it is wanted, that
+    /// of the tokens; adds those of the parameters where they train.
     ///
     /// - Parameters:
     ///   - dTokens: // [n t, C]
     ///   - dImages: One per prompt on entry; on return as many as there were images. // [T, C] each
+    /// - Returns: The gradient of the tokens that went in, or nil. // [n t, C]
     func backward(
         _ dTokens: Tensor, _ dImages: inout [Tensor], _ saved: Residuals, position: Tensor, groups: Int,
-        in workspace: Workspace
-    ) {
-        var gradient = finalNorm.backward(dTokens, input: saved.finalInput, saved.finalStatistics, in: workspace)
+        tokensWanted: Bool, gradients: inout GradientBuffer, in context: PassContext
+    ) -> Tensor? {
+        finalNorm.backwardParameters(
+            dTokens, input: saved.finalInput, saved.finalStatistics, gradients: &gradients, in: context)
+        var dLast = finalNorm.backward(dTokens, input: saved.finalInput, saved.finalStatistics, in: context)
         let dQuery = finalAttention.tokenToImageBackward(
-            gradient, saved.final, saved.images, position: position, groups: groups, addingTo: &dImages, in: workspace)
-        ElementwiseKernel.accumulate(dQuery, into: &gradient, in: workspace)
+            dLast, saved.final, q: { Self.sum(saved.queries, saved.codes, in: context) }, saved.images,
+            position: position, groups: groups, addingTo: &dImages, gradients: &gradients, in: context)
+        ElementwiseKernel.accumulate(dQuery, into: &dLast, in: context.workspace)
+        var gradient = TwoWayAttentionBlock.TokenGradients(tokens: dLast, codes: tokensWanted ? dQuery : nil)
+        let frame = TwoWayAttentionBlock.Frame(tokenCodes: saved.codes, position: position, groups: groups)
         for (layer, residuals) in zip(layers, saved.layers).reversed() {
-            layer.backward(&gradient, &dImages, residuals, position: position, groups: groups, in: workspace)
+            layer.backward(&gradient, &dImages, residuals, frame, gradients: &gradients, in: context)
         }
+        return gradient.codes.map { Self.sum($0, gradient.tokens, in: context) }
+    }
+
+    private static func sum(_ x: Tensor, _ y: Tensor, in context: PassContext) -> Tensor {
+        var z = Tensor(uninitialized: x.shape)
+        ElementwiseKernel.add(x, y, into: &z, in: context.workspace)
+        return z
     }
 }

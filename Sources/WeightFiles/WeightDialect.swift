@@ -1,7 +1,7 @@
 /// The families of tensor names under which the weights of one model are found.
 ///
 /// To add a dialect: a table like the one in `HuggingFaceNames`, and its mark in `detect`. LoRA adapter files (PEFT,
-/// Sam_LoRA, micro-sam) hold no base weights and have their own home in `LowRankAdaptation`.
+/// Sam_LoRA, micro-sam) hold no base weights and have their own home in `Adapters`.
 public enum WeightDialect: String, Sendable, Equatable {
     /// The names of the official SAM checkpoints (facebookresearch/segment-anything).
     case segmentAnything

@@ -1,10 +1,10 @@
 import AdaptationMethods
 public import ArgumentParser
+import Adapters
 import Collectives
 import Foundation
 import Kernels
 public import Layers
-import LowRankAdaptation
 public import Performance
 import SegmentAnything
 import Telemetry
@@ -56,21 +56,24 @@ struct SpeedCommand: ParsableCommand {
     var instances = 8
 
     @Option(help: "Instances the mask decoder takes at once.")
-    var decoderChunk = WeSAMConfiguration().decoderChunk
+    var decoderChunk = StepContext.defaultDecoderChunk
 
     @Option(help: "What the encoder makes again in backward.")
     var recompute = RecomputeLevel.none
+
+    @Option(help: "The method whose step is measured, by its name in recipes.")
+    var method = MethodRegistry.defaultName
 
     @Option(help: "Reading of the losses.")
     var lossForm = Recipe.Method.LossForm.paper
 
     @Option(
         help: ArgumentHelp(
-            "A step's inputs instead of --instances: safetensors with weak, strong, boxes and the LoRA matrices, as compare.py writes it."
+            "A step's inputs instead of --instances: safetensors with weak, strong, boxes and the matrices that train, as compare.py writes it."
         ))
     var `case`: String?
 
-    @Option(help: "With --case: where the step's losses and LoRA gradients are written.")
+    @Option(help: "With --case: where the step's losses and gradients are written.")
     var results: String?
 
     @Option(help: "Measured rounds, after one that is not.")
@@ -97,19 +100,31 @@ struct SpeedCommand: ParsableCommand {
         Startup.onAllRanks { communicator in
             guard communicator.isRoot else { return .done }
             let workspace = Workspace(threads: threads > 0 ? threads : CoreAffinity.current().count)
-            let model = try loadModel()
-            var settings = WeSAMConfiguration()
-            (settings.decoderChunk, settings.recompute) = (decoderChunk, recompute)
-            settings.lossForm = lossForm == .released ? .released : .paper
-            let given = try `case`.map { try StepCase(opening: $0, model: model) }
-            if let given, let results {
-                try given.write(to: results, model: model, method: WeSAM(settings), in: workspace)
+            let (configuration, source) = try loadWeights()
+            var request = StepRequest(
+                configuration, try MethodRegistry.known.make(method, Settings(lossForm: lossForm)))
+            guard request.method.trains || subject != .step else {
+                throw ValidationError("--method \(method) has no steps")
             }
-            let seeded = LoRAAdapter(layout: LoRALayout(sites: model.encoder.adapterSites, rank: 4), seed: 1)
+            (request.decoderChunk, request.recompute, request.instances) = (decoderChunk, recompute, instances)
+            request.adapters = AdapterOptions(seed: 1)
+            let given = try `case`.map {
+                try StepCase(opening: $0, configuration: configuration, weights: source, method: request.method)
+            }
+            if let given {
+                (request.adapters, request.instances) = (given.options, given.example.prompts.count)
+                if let results { try given.write(to: results, request, in: workspace) }
+            }
+            let adapted =
+                try given?.adapted
+                ?? AdaptedModel(
+                    configuration, source,
+                    Trainables(request.method.trainables, in: ModelDescription(configuration), request.adapters))
             let benchmark = ModelBenchmark(
-                model: model, adapter: given?.adapter ?? seeded,
-                example: try given?.example ?? ModelBenchmark.example(model, instances: instances),
-                method: WeSAM(settings), workspace: workspace)
+                adapted: adapted,
+                example: try given?.example
+                    ?? ModelBenchmark.example(adapted.model, instances: instances, needs: request.method.needs),
+                request: request, workspace: workspace)
             let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: rounds, warmsUp: !cold).run(
                 try benchmark.pieces(subject))
             let report = Benchmark.Report(
@@ -121,9 +136,19 @@ struct SpeedCommand: ParsableCommand {
         }
     }
 
-    private func loadModel() throws -> SegmentAnythingModel {
+    /// What the command line says of a method's settings.
+    private struct Settings: MethodSettingsSource {
+        let lossForm: Recipe.Method.LossForm
+
+        func number(_ key: String) -> Double? { nil }
+        func integer(_ key: String) -> Int? { nil }
+        func text(_ key: String) -> String? { key == "lossForm" ? lossForm.rawValue : nil }
+    }
+
+    private func loadWeights() throws -> (SegmentAnythingConfiguration, any ParameterSource) {
         guard let weights else { return try LoadedModel.randomWeights(model, seed: 1) }
-        return try LoadedModel(kind: model, weights: weights, imageSize: 0, preprocessing: .auto).model
+        let loaded = try LoadedModel(kind: model, weights: weights, imageSize: 0, preprocessing: .auto)
+        return (loaded.model.configuration, loaded.parameters)
     }
 
     private static func json(_ report: Benchmark.Report) throws -> String {

@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Adapters
 import CheckpointStore
 import Collectives
 import Datasets
@@ -66,7 +67,7 @@ enum Failure {
             case .locked, .cannotWrite: .cannotWrite
             }
         case is TelemetryError: .cannotWrite
-        case is SegmentAnythingError, is AdaptationMethodError: .usage
+        case is SegmentAnythingError, is AdaptationMethodError, is AdapterError: .usage
         default: .internalFault
         }
     }

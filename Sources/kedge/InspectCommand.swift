@@ -1,6 +1,6 @@
 import ArgumentParser
+import Adapters
 import Collectives
-import LowRankAdaptation
 import Telemetry
 import WeightFiles
 
@@ -27,7 +27,7 @@ struct InspectCommand: ParsableCommand {
             if let identity = try? WeightDialect.detect(table) {
                 print("model     \(identity)")
             } else if let adapter = try? AdapterFile(opening: file) {
-                print("model     LoRA adapter of rank \(adapter.rank) for \(adapter.description.model)")
+                print("model     \(adapter.title) for \(adapter.description.model)")
             } else {
                 print("model     not a Segment Anything model by its tensor names")
             }

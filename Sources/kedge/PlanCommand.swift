@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Adapters
 import ArgumentParser
 import Collectives
 import Foundation
@@ -22,6 +23,9 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "The model.")
     var model = Recipe.Model.Kind.mobileSAM
 
+    @Option(help: "The method, by its name in recipes.")
+    var method = MethodRegistry.defaultName
+
     @Option(help: "Instances in the image.")
     var instances = 40
 
@@ -29,7 +33,7 @@ struct PlanCommand: ParsableCommand {
     var points: Int?
 
     @Option(help: "Instances the mask decoder takes at once.")
-    var decoderChunk = WeSAMConfiguration().decoderChunk
+    var decoderChunk = StepContext.defaultDecoderChunk
 
     @Option(help: "What the encoder makes again in backward.")
     var recompute = RecomputeLevel.none
@@ -92,22 +96,22 @@ struct PlanCommand: ParsableCommand {
     }
 
     private func plan() throws -> Answer {
-        var request = StepPlan.Request(try LoadedModel.configuration(model))
+        var request = StepPlan.Request(try LoadedModel.configuration(model), try MethodRegistry.known.make(method))
         request.threads = threads > 0 ? threads : max(1, CoreAffinity.current().count / ranksPerNode)
-        (request.instances, request.points) = (instances, points)
-        (request.loraRank, request.prefetchDepth) = (loraRank, prefetchDepth)
-        request.settings.decoderChunk = decoderChunk
+        (request.step.instances, request.step.points) = (instances, points)
+        (request.step.adapters.rank, request.prefetchDepth) = (loraRank, prefetchDepth)
+        request.step.decoderChunk = decoderChunk
         request.isBaseShared = baseMemory == .window
         let rate = MatrixRate.measure(pool: ThreadPool(threads: request.threads))
         let memory = NodeMemory.now()
         let levels = try RecomputeLevel.allCases.map { level -> Answer.Level in
-            request.settings.recompute = level
+            request.step.recompute = level
             let plan = try StepPlan(request)
             let node = plan.bytes(ranks: ranksPerNode)
             return Answer.Level(
                 recompute: level, parts: plan.parts, bytesPerRank: plan.bytesPerRank, bytesPerNode: node,
                 operations: plan.operations,
-                secondsPerImage: plan.seconds(rate: rate, configuration: request.configuration),
+                secondsPerImage: plan.seconds(rate: rate, configuration: request.step.configuration),
                 fits: memory.map { node <= $0.available })
         }
         return Answer(
@@ -118,7 +122,7 @@ struct PlanCommand: ParsableCommand {
     private func text(_ answer: Answer) -> String {
         let chosen = answer.levels.first { $0.recompute == recompute } ?? answer.levels[0]
         var lines = [
-            "\(answer.model), \(instances) instance\(instances == 1 ? "" : "s"), recompute \(recompute.rawValue), "
+            "\(answer.model), \(method), \(instances) instance\(instances == 1 ? "" : "s"), recompute \(recompute.rawValue), "
                 + "\(ranksPerNode) rank\(ranksPerNode == 1 ? "" : "s") on a node, \(answer.threads) "
                 + "thread\(answer.threads == 1 ? "" : "s") each"
         ]
@@ -126,9 +130,11 @@ struct PlanCommand: ParsableCommand {
         lines.append(Self.row("a rank", Self.mebibytes(chosen.bytesPerRank)))
         lines.append(Self.row("a node", Self.mebibytes(chosen.bytesPerNode)))
         lines.append(
-            String(
-                format: "%.2f TFLOP a step; %.1f s an image expected at %.0f GFLOP/s of matrix products",
-                chosen.operations * 1e-12, chosen.secondsPerImage, answer.matrixGigaflops))
+            chosen.operations == 0
+                ? "\(method) has no steps: this is the evaluation of an image"
+                : String(
+                    format: "%.2f TFLOP a step; %.1f s an image expected at %.0f GFLOP/s of matrix products",
+                    chosen.operations * 1e-12, chosen.secondsPerImage, answer.matrixGigaflops))
         lines.append("")
         lines.append("recompute      a rank       a node    s/image" + (answer.availableBytes == nil ? "" : "   here"))
         for level in answer.levels {

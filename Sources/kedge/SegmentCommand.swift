@@ -1,3 +1,4 @@
+import Adapters
 import ArgumentParser
 import Collectives
 import Datasets
@@ -75,15 +76,15 @@ struct SegmentCommand: ParsableCommand {
             let loaded = try LoadedModel(
                 kind: recipe.model.kind, weights: weights, imageSize: 0,
                 preprocessing: recipe.resolvedPreprocessing)
-            let adapter = try self.adapter.map { try loaded.adapter(opening: $0) }
+            let adapted = try adapter.map { try loaded.adapted(opening: $0) }
             let workspace = Workspace(threads: cores)
             if automatic.automatic {
                 let segmenter = try AutomaticSegmenter(
-                    loaded, adapter: adapter, settings: automatic.configuration, workspace: workspace)
+                    loaded, adapted: adapted, settings: automatic.configuration, workspace: workspace)
                 try write(picture, try segmenter.masks(of: picture))
                 return .done
             }
-            let segmenter = ImageSegmenter(loaded, adapter: adapter, workspace: workspace)
+            let segmenter = ImageSegmenter(loaded, adapted: adapted, workspace: workspace)
             let masks = try segmenter.segment(picture, objects, multimask: multimask)
             try write(picture, masks, objects)
             return .done

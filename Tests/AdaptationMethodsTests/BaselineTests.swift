@@ -1,8 +1,8 @@
 import AdaptationMethods
+import Adapters
 import Foundation
 import Kernels
 import Layers
-import LowRankAdaptation
 import SegmentAnything
 import TestSupport
 import Tensors
@@ -33,12 +33,9 @@ import Testing
     private func run(
         _ method: some AdaptationMethod, _ example: AdaptationExample, _ parameters: [Float]? = nil
     ) throws -> (losses: StepLosses, gradient: [Float]) {
-        let parameters = parameters ?? start
-        let adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(parameters, [parameters.count]))
-        var gradients = GradientBuffer(count: setting.layout.count)
-        let losses = try method.step(
-            example, model: setting.model, adapter: adapter, gradients: &gradients, in: Workspace(threads: 2))
-        return (losses, gradients.values.elements)
+        var context = StepContext(setting.adapted(parameters ?? start), in: Workspace(threads: 2))
+        let losses = try method.step(example, in: &context)
+        return (losses, context.gradients.values.elements)
     }
 
     /// The loss along its own gradient changes as the gradient says.
@@ -65,25 +62,19 @@ import Testing
     }
 
     @Test func selfTrainingIsWeSAMWithoutTheAnchor() throws {
-        var weights = WeSAMConfiguration()
+        var weights = WeSAMSettings()
         (weights.anchorWeight, weights.contrastWeight) = (0, 0)
-        let method = try MethodRegistry.make("self-training", weSAM: .init())
-        #expect(method.lossNames == ["focal", "dice", "iou"] && !method.usesAnchor)
-        let (plain, whole) = (try run(WeSAM(withoutAnchor()), example()), try run(WeSAM(weights), example()))
+        let method = try MethodRegistry.known.make("self-training")
+        #expect(method.lossNames == ["focal", "dice", "iou"] && !method.needs.anchor)
+        let (plain, whole) = (try run(SelfTraining(), example()), try run(WeSAM(weights), example()))
         for name in method.lossNames { #expect(plain.losses[name] == whole.losses[name]) }
         #expect(plain.losses.total == whole.losses.total)
         #expect(relativeL2Error(plain.gradient, whole.gradient) < 1e-6)
     }
 
-    private func withoutAnchor() -> WeSAMConfiguration {
-        var configuration = WeSAMConfiguration()
-        configuration.hasAnchor = false
-        return configuration
-    }
-
     @Test func supervisedFollowsItsGradient() throws {
         // The IoU that is to be predicted jumps where a pixel does.
-        var smooth = WeSAMConfiguration()
+        var smooth = MaskLossSettings()
         smooth.iouWeight = 0
         try checkSlope(Supervised(smooth), example(masks: masks))
         let losses = try run(Supervised(), example(masks: masks)).losses
@@ -127,7 +118,7 @@ import Testing
 
     @Test(arguments: [ContrastForm.background, .patches(side: 2)])
     func theFormOfTheContrastReachesTheStep(form: ContrastForm) throws {
-        var (plain, other) = (WeSAMConfiguration(), WeSAMConfiguration())
+        var (plain, other) = (WeSAMSettings(), WeSAMSettings())
         other.contrast = form
         plain.temperature = 0.3
         let (first, second) = (try run(WeSAM(plain), example()), try run(WeSAM(other), example()))
@@ -138,10 +129,10 @@ import Testing
 
     // Masked image modelling.
 
-    private func masked(_ ratio: Double) -> WeSAMConfiguration {
-        var configuration = WeSAMConfiguration()
-        (configuration.maskRatio, configuration.maskBlock) = (ratio, 2)
-        return configuration
+    private func masked(_ ratio: Double) -> WeSAMSettings {
+        var settings = WeSAMSettings()
+        (settings.masking.ratio, settings.masking.block) = (ratio, 2)
+        return settings
     }
 
     @Test func hiddenBlocksAreDrawnByTheirRatio() {

@@ -1,8 +1,8 @@
 import AdaptationMethods
+import Adapters
 import Foundation
 import Kernels
 import Layers
-import LowRankAdaptation
 import SegmentAnything
 import TestSupport
 import Tensors
@@ -26,7 +26,7 @@ import WeightFiles
         let configuration: Configuration
         let sizes: GoldenSizes
         let model: SegmentAnythingModel
-        let layout: LoRALayout
+        let trainables: Trainables
         let workspace = Workspace(threads: 2)
 
         init() throws {
@@ -44,7 +44,15 @@ import WeightFiles
                     decoder: MaskDecoderConfiguration(
                         width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden)),
                 ParameterStore(try Golden.weights(of: table)))
-            layout = LoRALayout(sites: model.encoder.adapterSites, rank: configuration.rank)
+            trainables = try Trainables(
+                .lowRankPairs, in: ModelDescription(model.configuration), AdapterOptions(rank: configuration.rank))
+        }
+
+        var layout: ParameterLayout { trainables.layout }
+
+        /// The model with LoRA matrices of these values.
+        func adapted(_ values: [Float]) -> AdaptedModel {
+            AdaptedModel(model, trainables, values: Tensor(values, [values.count]))
         }
 
         /// The tensors `PREFIX.block0.a_q` ... as one flat vector in the layout's order.
@@ -69,25 +77,25 @@ import WeightFiles
         }
 
         /// Losses summed over both images, and the gradient.
-        func step(_ prefix: String, _ kind: String, _ adapter: LoRAAdapter, chunk: Int = 8) throws -> (
+        func step(_ prefix: String, _ kind: String, _ adapted: AdaptedModel, chunk: Int = 8) throws -> (
             losses: [String: Double], gradient: [Float]
         ) {
-            var settings = WeSAMConfiguration()
-            (settings.lossForm, settings.decoderChunk) = (.released, chunk)
+            var settings = WeSAMSettings()
+            settings.losses.form = .released
             let prompts = try (0..<2).map { try self.prompts(prefix, kind, $0) }
             let masks = prompts.reduce(0) { $0 + $1.count }
-            var gradients = GradientBuffer(count: layout.count)
+            var context = StepContext(adapted, decoderChunk: chunk, in: workspace)
             var sums: [String: Double] = [:]
             for index in 0..<2 {
                 let losses = try WeSAM(settings).step(
                     AdaptationExample(
                         weak: image("\(prefix).in.weak", index), strong: image("\(prefix).in.strong", index),
                         prompts: prompts[index], maskCount: masks),
-                    model: model, adapter: adapter, gradients: &gradients, in: workspace)
+                    in: &context)
                 for part in losses.parts { sums[part.name, default: 0] += part.value }
                 sums["total", default: 0] += losses.total
             }
-            return (sums, gradients.values.elements)
+            return (sums, context.gradients.values.elements)
         }
     }
 
@@ -100,15 +108,14 @@ import WeightFiles
         )
         for step in 0..<3 {
             let prefix = "\(kind).step\(step)"
-            let own = LoRAAdapter(layout: setting.layout, parameters: Tensor(weights.map(Float.init), [weights.count]))
+            let own = setting.adapted(weights.map(Float.init))
             let (ownLosses, gradient) = try setting.step(prefix, kind, own)
             var losses = ownLosses
             if step > 0, setting.table["\(kind).step\(step - 1).after.block0.a_q"] != nil {
                 // Adam divides small gradients by small roots, and one pixel that changes sides moves an IoU by 1e-4:
                 // losses are compared at the official matrices, the matrices along our own trajectory.
                 let official = try setting.matrices("\(kind).step\(step - 1).after")
-                let adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(official, [official.count]))
-                losses = try setting.step(prefix, kind, adapter).losses
+                losses = try setting.step(prefix, kind, setting.adapted(official)).losses
             }
             for name in ["focal", "dice", "iou", "anchor", "contrast", "total"] {
                 let expected = Double(try setting.table.tensor("\(prefix).loss.\(name)")[0])
@@ -121,9 +128,9 @@ import WeightFiles
                 for entry in setting.layout.entries {
                     let parts = entry.name.split(separator: ".")
                     let name = "\(prefix).grad.block\(parts[2]).\(parts[parts.count - 2].dropFirst("linear_".count))"
-                    let range = entry.offset..<entry.offset + entry.shape.count
                     expectRelativeL2(
-                        Tensor(Array(gradient[range]), entry.shape), try setting.table.tensor(name), atMost: 1e-4, name)
+                        Tensor(Array(gradient[entry.range]), entry.shape), try setting.table.tensor(name), atMost: 1e-4,
+                        name)
                 }
             }
             // Adam in Double: coupled decay, warm-up factor step / warmup_steps.
@@ -147,10 +154,9 @@ import WeightFiles
     /// Running the decoder in chunks, with its passes made again for backward, changes nothing but rounding.
     @Test(arguments: ["boxes", "points"]) func chunksOfPromptsGiveTheSameStep(_ kind: String) throws {
         let setting = try Setting()
-        let parameters = try setting.matrices("lora.init")
-        let adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(parameters, [parameters.count]))
-        let whole = try setting.step("\(kind).step0", kind, adapter)
-        let chunked = try setting.step("\(kind).step0", kind, adapter, chunk: 2)
+        let adapted = setting.adapted(try setting.matrices("lora.init"))
+        let whole = try setting.step("\(kind).step0", kind, adapted)
+        let chunked = try setting.step("\(kind).step0", kind, adapted, chunk: 2)
         #expect(
             abs((whole.losses["total"] ?? 0) - (chunked.losses["total"] ?? 1)) < 1e-5 * abs(whole.losses["total"] ?? 0))
         #expect(relativeL2Error(chunked.gradient, whole.gradient) < 1e-5)
@@ -161,8 +167,7 @@ import WeightFiles
         let setting = try Setting()
         let names = setting.table.names.filter { $0.hasPrefix("boxes.step0.") && $0.contains("embed") }
         #expect(!names.isEmpty)
-        let parameters = try setting.matrices("lora.init")
-        let adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(parameters, [parameters.count]))
+        let adapted = setting.adapted(try setting.matrices("lora.init"))
         let (cells, channels) = (
             setting.model.encoder.embeddingSide * setting.model.encoder.embeddingSide, setting.sizes.ed
         )
@@ -171,8 +176,9 @@ import WeightFiles
             let view = name.contains("pred") || name.contains("student") ? "strong" : "weak"
             for index in 0..<2 {
                 let embedding = setting.model.encoder.encode(
-                    try setting.image("boxes.step0.in.\(view)", index), adapter: isAnchor ? nil : adapter,
-                    in: setting.workspace)
+                    try setting.image("boxes.step0.in.\(view)", index),
+                    in: isAnchor ? PassContext(setting.workspace) : adapted.context(in: setting.workspace)
+                ).embedding
                 let expected = try setting.table.tensor(name).rows(index..<index + 1)
                 expectClose(
                     ElementwiseKernel.transpose(embedding, rows: cells, columns: channels).elements, expected.elements,

@@ -1,7 +1,7 @@
 import AdaptationMethods
+import Adapters
 import Kernels
 import Layers
-import LowRankAdaptation
 import SegmentAnything
 import TestSupport
 import Tensors
@@ -20,37 +20,34 @@ import Testing
     }
 
     private let setting: GoldenWeSAMStepTests.Setting
-    private let adapter: LoRAAdapter
+    private let adapted: AdaptedModel
     private let prompts: PromptBatch
 
     init() throws {
         setting = try GoldenWeSAMStepTests.Setting()
-        let parameters = try setting.matrices("lora.init")
-        adapter = LoRAAdapter(layout: setting.layout, parameters: Tensor(parameters, [parameters.count]))
+        adapted = setting.adapted(try setting.matrices("lora.init"))
         prompts = try setting.prompts("boxes.step0", "boxes", 0)
     }
 
     private func example(
-        _ prompts: PromptBatch? = nil, teacher: PromptBatch? = nil, maskCount: Int? = nil,
-        anchorEmbedding: Tensor? = nil
+        _ prompts: PromptBatch? = nil, teacher: PromptBatch? = nil, maskCount: Int? = nil
     ) throws -> AdaptationExample {
         AdaptationExample(
             weak: try setting.image("boxes.step0.in.weak", 0), strong: try setting.image("boxes.step0.in.strong", 0),
-            prompts: prompts ?? self.prompts, teacherPrompts: teacher, maskCount: maskCount,
-            anchorEmbedding: anchorEmbedding)
+            prompts: prompts ?? self.prompts, teacherPrompts: teacher, maskCount: maskCount)
     }
 
     private func run(
-        _ example: AdaptationExample, _ configuration: WeSAMConfiguration = .init(), threads: Int = 1,
-        keepingDecoderPass: Bool = true, from start: Float = 0
+        _ example: AdaptationExample, _ settings: WeSAMSettings = .init(), threads: Int = 1,
+        recompute: RecomputeLevel = .none, keepingDecoderPass: Bool = true, anchor: Tensor? = nil, from start: Float = 0
     ) throws -> Outcome {
-        var method = WeSAM(configuration)
-        method.keepsDecoderPass = keepingDecoderPass
-        var gradients = GradientBuffer(count: setting.layout.count)
-        gradients.values = Tensor(repeating: start, [setting.layout.count])
-        let losses = try method.step(
-            example, model: setting.model, adapter: adapter, gradients: &gradients, in: Workspace(threads: threads))
-        return Outcome(losses: losses, gradient: gradients.values.elements)
+        var context = StepContext(
+            adapted, recompute: recompute,
+            anchors: AnchorFeatures(kept: anchor.map { ImageFeatures(embedding: $0) }), in: Workspace(threads: threads))
+        context.keepsDecoderPass = keepingDecoderPass
+        context.gradients.values = Tensor(repeating: start, [setting.layout.count])
+        let losses = try WeSAM(settings).step(example, in: &context)
+        return Outcome(losses: losses, gradient: context.gradients.values.elements)
     }
 
     @Test func bitsDoNotDependOnThreads() throws {
@@ -65,26 +62,24 @@ import Testing
 
     @Test(arguments: [RecomputeLevel.mlp, .blocks], [1, 2])
     func recomputingChangesNoBit(level: RecomputeLevel, threads: Int) throws {
-        var configuration = WeSAMConfiguration()
-        configuration.recompute = level
-        #expect(try run(example(), configuration, threads: threads) == run(example()))
+        #expect(try run(example(), threads: threads, recompute: level) == run(example()))
     }
 
     @Test func aKeptAnchorEmbeddingChangesNoBit() throws {
-        let workspace = Workspace(threads: 1)
-        let embedding = setting.model.encoder.encode(try example().weak, adapter: nil, in: workspace)
-        #expect(try run(example(anchorEmbedding: embedding)) == run(example()))
+        let context = PassContext(Workspace(threads: 1))
+        let embedding = setting.model.encoder.encode(try example().weak, in: context).embedding
+        #expect(try run(example(), anchor: embedding) == run(example()))
     }
 
     /// The gradient is that of sum of weight times loss, term by term.
     @Test func weightsScaleTheirTermsAlone() throws {
-        let weights: [WritableKeyPath<WeSAMConfiguration, Double>] = [
-            \.focalWeight, \.diceWeight, \.iouWeight, \.anchorWeight, \.contrastWeight,
+        let weights: [WritableKeyPath<WeSAMSettings, Double>] = [
+            \.losses.focalWeight, \.losses.diceWeight, \.losses.iouWeight, \.anchorWeight, \.contrastWeight,
         ]
         func only(_ kept: Int?) throws -> Outcome {
-            var configuration = WeSAMConfiguration()
-            for (index, weight) in weights.enumerated() where index != kept { configuration[keyPath: weight] = 0 }
-            return try run(example(), configuration)
+            var settings = WeSAMSettings()
+            for (index, weight) in weights.enumerated() where index != kept { settings[keyPath: weight] = 0 }
+            return try run(example(), settings)
         }
         let whole = try run(example())
         var sum = [Float](repeating: 0, count: whole.gradient.count)
@@ -105,8 +100,8 @@ import Testing
     }
 
     @Test func theReleasedLossesKnowTheBatch() throws {
-        var released = WeSAMConfiguration()
-        released.lossForm = .released
+        var released = WeSAMSettings()
+        released.losses.form = .released
         let (own, batch) = (try run(example(), released).losses, try run(example(maskCount: 6), released).losses)
         let paper = try run(example()).losses
         for (name, factor) in [("focal", 2.0), ("iou", 0.5), ("anchor", 1), ("contrast", 1)] {
@@ -144,10 +139,14 @@ import Testing
         for wrong in [
             AdaptationExample(weak: fitting.weak, strong: Tensor(zeros: [64, 64, 3]), prompts: prompts),
             AdaptationExample(weak: Tensor(zeros: [3, 128, 128]), strong: fitting.strong, prompts: prompts),
-            try example(anchorEmbedding: Tensor(zeros: [64, 16])), try example(maskCount: 2),
+            try example(maskCount: 2),
         ] {
             let error = #expect(throws: AdaptationMethodError.self) { _ = try run(wrong) }
             #expect(error?.kind == .example)
         }
+        let error = #expect(throws: AdaptationMethodError.self) {
+            _ = try run(fitting, anchor: Tensor(zeros: [64, 16]))
+        }
+        #expect(error?.kind == .example)
     }
 }

@@ -31,18 +31,21 @@ import Testing
         let (x, weight, bias) = (problem.x, Convolution3x3Kernel.pack(problem.weight), problem.bias)
         let expected = problem.reference(TestValues.doubles(x), bias: TestValues.doubles(bias))
         let plain = EveryThreadCount.run(problem.output) {
-            Convolution3x3Kernel.forward(x, weight: weight, bias: bias, stride: problem.stride, into: &$0, in: $1)
+            Convolution3x3Kernel.forward(
+                x, weight: FrozenMatrix(weight), bias: bias, stride: problem.stride, into: &$0, in: $1)
         }
         #expect(GradientCheck.relativeError(plain, expected) < 5e-7)
         let activated = EveryThreadCount.run(problem.output) {
             Convolution3x3Kernel.forward(
-                x, weight: weight, bias: bias, stride: problem.stride, activation: .gelu, into: &$0, in: $1)
+                x, weight: FrozenMatrix(weight), bias: bias, stride: problem.stride, activation: .gelu, into: &$0,
+                in: $1)
         }
         #expect(GradientCheck.relativeError(activated, EveryThreadCount.gelu(expected)) < 1e-6)
         let kept = EveryThreadCount.run(problem.output) { y, workspace in
             var before = GuardedOutput(problem.output)
             Convolution3x3Kernel.forwardKeepingPreActivation(
-                x, weight: weight, bias: bias, stride: problem.stride, preActivation: &before.tensor, into: &y,
+                x, weight: FrozenMatrix(weight), bias: bias, stride: problem.stride, preActivation: &before.tensor,
+                into: &y,
                 in: workspace)
             #expect(before.isIntact && before.tensor.elements == plain)
         }
@@ -56,10 +59,12 @@ import Testing
         )
         let dY = TestValues.uniform(problem.output, "dY")
         let y = EveryThreadCount.run(problem.output) {
-            Convolution3x3Kernel.forward(x, weight: weight, bias: nil, stride: problem.stride, into: &$0, in: $1)
+            Convolution3x3Kernel.forward(
+                x, weight: FrozenMatrix(weight), bias: nil, stride: problem.stride, into: &$0, in: $1)
         }
         let dX = EveryThreadCount.run(x.shape) {
-            Convolution3x3Kernel.backwardInput(dY, weight: transposed, stride: problem.stride, into: &$0, in: $1)
+            Convolution3x3Kernel.backwardInput(
+                dY, weight: FrozenMatrix(transposed), stride: problem.stride, into: &$0, in: $1)
         }
         #expect(AdjointTest.gap(x: x.elements, forward: y, y: dY.elements, adjoint: dX) < 5e-7)
     }
@@ -69,7 +74,7 @@ import Testing
         let dY = TestValues.uniform(problem.output, "dY")
         let transposed = Convolution3x3Kernel.packForBackward(problem.weight)
         let dX = EveryThreadCount.run(problem.x.shape) {
-            Convolution3x3Kernel.backwardInput(dY, weight: transposed, stride: stride, into: &$0, in: $1)
+            Convolution3x3Kernel.backwardInput(dY, weight: FrozenMatrix(transposed), stride: stride, into: &$0, in: $1)
         }
         let outcome = GradientCheck.check(
             TestValues.doubles(problem.x), function: { problem.reference($0, bias: []) },
@@ -82,11 +87,11 @@ import Testing
         let x = Tensor((1...9).map(Float.init), [3, 3, 1])
         let weight = Convolution3x3Kernel.pack(Tensor((1...9).map(Float.init), [1, 1, 3, 3]))
         let dense = EveryThreadCount.run([3, 3, 1]) {
-            Convolution3x3Kernel.forward(x, weight: weight, bias: nil, into: &$0, in: $1)
+            Convolution3x3Kernel.forward(x, weight: FrozenMatrix(weight), bias: nil, into: &$0, in: $1)
         }
         #expect(dense == [94, 154, 106, 186, 285, 186, 106, 154, 94])
         let strided = EveryThreadCount.run([2, 2, 1]) {
-            Convolution3x3Kernel.forward(x, weight: weight, bias: nil, stride: 2, into: &$0, in: $1)
+            Convolution3x3Kernel.forward(x, weight: FrozenMatrix(weight), bias: nil, stride: 2, into: &$0, in: $1)
         }
         #expect(strided == [94, 106, 106, 94])
     }

@@ -22,16 +22,16 @@ private func doubles(_ tensor: Tensor) -> [Double] { tensor.elements.map(Double.
         let residual = numbers([rows, outputs], "r")
         var y = Tensor(uninitialized: [rows, outputs])
         LinearKernel.forward(
-            x, weight: weight, bias: bias, activation: .gelu, residual: residual, into: &y, in: workspace)
+            x, weight: FrozenMatrix(weight), bias: bias, activation: .gelu, residual: residual, into: &y, in: workspace)
         let product = linear(doubles(x), weight: doubles(weight), bias: doubles(bias), inputs: inputs)
         #expect(GradientCheck.relativeError(y.elements, zip(product, doubles(residual)).map { gelu($0) + $1 }) < 1e-6)
-        LinearKernel.forward(x, weight: weight, bias: bias, activation: .relu, into: &y, in: workspace)
+        LinearKernel.forward(x, weight: FrozenMatrix(weight), bias: bias, activation: .relu, into: &y, in: workspace)
         #expect(GradientCheck.relativeError(y.elements, product.map { max($0, 0) }) < 1e-6)
 
         let dY = numbers([rows, outputs], "dy")
         var dX = numbers([rows, inputs], "old")
         let before = doubles(dX)
-        LinearKernel.backwardInput(dY, weight: weight, into: &dX, accumulating: true, in: workspace)
+        LinearKernel.backwardInput(dY, weight: FrozenMatrix(weight), into: &dX, accumulating: true, in: workspace)
         // The adjoint identity <W x, dy> = <x, W' dy> for the linear part.
         let forward = linear(doubles(x), weight: doubles(weight), bias: nil, inputs: inputs)
         let left = zip(forward, doubles(dY)).reduce(0) { $0 + $1.0 * $1.1 }
@@ -44,7 +44,7 @@ private func doubles(_ tensor: Tensor) -> [Double] { tensor.elements.map(Double.
         let (x, weight, bias) = (numbers([300, 9], "x"), numbers([20, 9], "w"), numbers([20], "b"))
         var (h, y) = (Tensor(uninitialized: [300, 20]), Tensor(uninitialized: [300, 20]))
         LinearKernel.forwardKeepingPreActivation(
-            x, weight: weight, bias: bias, preActivation: &h, into: &y, in: workspace)
+            x, weight: FrozenMatrix(weight), bias: bias, preActivation: &h, into: &y, in: workspace)
         let product = linear(doubles(x), weight: doubles(weight), bias: doubles(bias), inputs: 9)
         #expect(GradientCheck.relativeError(h.elements, product) < 1e-6)
         #expect(GradientCheck.relativeError(y.elements, product.map(gelu)) < 1e-6)

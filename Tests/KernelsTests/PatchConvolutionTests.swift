@@ -19,12 +19,14 @@ import Testing
         ).elements
         let packed = PatchEmbeddingKernel.pack(weight)
         let plain = EveryThreadCount.run(output) {
-            PatchEmbeddingKernel.forward(x, weight: packed, bias: bias, patchSize: patch, into: &$0, in: $1)
+            PatchEmbeddingKernel.forward(
+                x, weight: FrozenMatrix(packed), bias: bias, patchSize: patch, into: &$0, in: $1)
         }
         #expect(GradientCheck.relativeError(plain, expected) < 1e-6)
         let positioned = EveryThreadCount.run(output) {
             PatchEmbeddingKernel.forward(
-                x, weight: packed, bias: bias, positionEmbedding: position, patchSize: patch, into: &$0, in: $1)
+                x, weight: FrozenMatrix(packed), bias: bias, positionEmbedding: position, patchSize: patch, into: &$0,
+                in: $1)
         }
         #expect(
             GradientCheck.relativeError(positioned, zip(expected, TestValues.doubles(position)).map(+)) < 1e-6)

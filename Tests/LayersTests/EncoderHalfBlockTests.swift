@@ -21,7 +21,7 @@ import Testing
 
     @Test(arguments: [1, 2]) func feedForward(threads: Int) {
         let (tokens, width, hidden) = (5, 6, 24)
-        let workspace = Workspace(threads: threads)
+        let context = PassContext(Workspace(threads: threads))
         let layer = FeedForward(
             norm: LayerNorm(Source().scoped("norm"), width: width, epsilon: 1e-6),
             expand: Linear(Source().scoped("lin1"), in: width, out: hidden),
@@ -38,12 +38,12 @@ import Testing
             let inner = linear(normal, weight: weights[0], bias: biases[0], inputs: width).map(gelu)
             return zip(x, linear(inner, weight: weights[1], bias: biases[1], inputs: hidden)).map { $0 + $1 }
         }
-        let (y, saved) = layer.forward(x, in: workspace)
+        let (y, saved) = layer.forward(x, in: context)
         #expect(GradientCheck.relativeError(y.elements, definition(TestValues.doubles(x))) < 1e-6)
-        #expect(layer(x, in: workspace).elements == y.elements)
+        #expect(layer(x, in: context).elements == y.elements)
         let outcome = GradientCheck.check(
             TestValues.doubles(x), function: definition, dOutput: TestValues.doubles(dY),
-            analytic: layer.backward(dY, saved, in: workspace).elements, tolerance: 2e-6)
+            analytic: layer.backward(dY, saved, in: context).elements, tolerance: 2e-6)
         #expect(outcome.passed, "\(outcome)")
     }
 
@@ -52,14 +52,14 @@ import Testing
     func windowedAttention(_ padding: WindowedAttention.Padding) {
         let (height, side, window, heads, d) = (4, 5, 3, 2, 4)
         let (tokens, width) = (height * side, heads * d)
-        let workspace = Workspace(threads: 2)
+        let context = PassContext(Workspace(threads: 2))
         let geometry = AttentionGeometry(
             heads: heads, headDimension: d, height: height, width: side, window: window)
         let layer = WindowedAttention(
             norm: LayerNorm(Source().scoped("norm"), width: width, epsilon: 1e-6),
             qkv: Linear(Source().scoped("qkv"), in: width, out: 3 * width),
             projection: Linear(Source().scoped("proj"), in: width, out: width), geometry: geometry, bias: .none,
-            padding: padding, site: AdapterSite(index: 0, name: "qkv", inputWidth: width, outputWidth: width))
+            padding: padding, site: ProjectionSite(index: 0, name: "qkv", inputWidth: width, outputWidth: width))
         let x = TestValues.uniform([tokens, width], "x")
         let dY = TestValues.uniform([tokens, width], "dy")
         let (scale, shift) = (doubles("norm.weight", [width]), doubles("norm.bias", [width]))
@@ -78,11 +78,11 @@ import Testing
             let attended = reference.output(qkv: projected, tokens: tokens)
             return zip(x, linear(attended, weight: projection, bias: bias, inputs: width)).map { $0 + $1 }
         }
-        let (y, saved) = layer.forward(x, adapter: nil, in: workspace)
+        let (y, saved) = layer.forward(x, in: context)
         #expect(GradientCheck.relativeError(y.elements, definition(TestValues.doubles(x))) < 2e-6)
-        #expect(layer(x, adapter: nil, in: workspace).elements == y.elements)
+        #expect(layer(x, in: context).elements == y.elements)
         var gradients = GradientBuffer(count: 0)
-        let dX = layer.backward(dY, saved, adapter: nil, gradients: &gradients, inputNeeded: true, in: workspace)
+        let dX = layer.backward(dY, saved, gradients: &gradients, inputNeeded: true, in: context)
         let outcome = GradientCheck.check(
             TestValues.doubles(x), function: definition, dOutput: TestValues.doubles(dY),
             analytic: dX?.elements ?? [], tolerance: 5e-6, probes: 60)

@@ -1,8 +1,8 @@
 import AdaptationMethods
+import Adapters
 import Foundation
 import Kernels
 import Layers
-import LowRankAdaptation
 import Performance
 import SegmentAnything
 import Tensors
@@ -28,12 +28,13 @@ import WeightFiles
 
     @Test(arguments: BenchmarkSubject.allCases) func subjectsRunAndAreTimed(subject: BenchmarkSubject) throws {
         BLASEnvironment.useSingleThread()
-        let model = SegmentAnythingModel(.tiny, ConstantSource())
+        let adapted = AdaptedModel(
+            .tiny, ConstantSource(), try Trainables(.lowRankPairs, in: ModelDescription(.tiny)))
         let workspace = Workspace(threads: 2)
         let benchmark = ModelBenchmark(
-            model: model,
-            adapter: LoRAAdapter(layout: LoRALayout(sites: model.encoder.adapterSites, rank: 4), seed: 1),
-            example: try ModelBenchmark.example(model, instances: 3), method: WeSAM(), workspace: workspace)
+            adapted: adapted,
+            example: try ModelBenchmark.example(adapted.model, instances: 3, needs: ExampleNeeds()),
+            request: StepRequest(.tiny, WeSAM()), workspace: workspace)
         let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: 2).run(try benchmark.pieces(subject))
         #expect(ceiling > 1e8 && !figures.isEmpty)
         for figure in figures {
@@ -52,10 +53,11 @@ import WeightFiles
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-case-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         defer { try? FileManager.default.removeItem(at: folder) }
-        let model = SegmentAnythingModel(.tiny, ConstantSource())
-        let layout = LoRALayout(sites: model.encoder.adapterSites, rank: 2)
-        let adapter = LoRAAdapter(layout: layout, seed: 4)
-        let example = try ModelBenchmark.example(model, instances: 2)
+        let trainables = try Trainables(
+            .lowRankPairs, in: ModelDescription(.tiny), AdapterOptions(rank: 2, seed: 4))
+        let (adapted, layout) = (AdaptedModel(.tiny, ConstantSource(), trainables), trainables.layout)
+        let values = try #require(adapted.trained)
+        let example = try ModelBenchmark.example(adapted.model, instances: 2, needs: ExampleNeeds())
         let boxes = try #require(example.prompts.boxes)
         func write(_ strong: Tensor) throws -> String {
             let path = folder.appendingPathComponent("case.safetensors").path
@@ -63,22 +65,25 @@ import WeightFiles
                 TensorToWrite("weak", example.weak), TensorToWrite("strong", strong), TensorToWrite("boxes", boxes),
             ]
             try SafetensorsFile.write(
-                views + layout.entries.map { TensorToWrite($0.name, adapter.matrix($0)) }, to: path)
+                views + layout.entries.map { TensorToWrite($0.name, values.value($0.slot)) }, to: path)
             return path
         }
         let results = folder.appendingPathComponent("results.safetensors").path
         let workspace = Workspace(threads: 1)
-        let given = try StepCase(opening: write(example.strong), model: model)
-        #expect(given.adapter.parameters.elements == adapter.parameters.elements)
-        try given.write(to: results, model: model, method: WeSAM(), in: workspace)
-        var gradients = GradientBuffer(count: layout.count)
-        let losses = try WeSAM().step(example, model: model, adapter: adapter, gradients: &gradients, in: workspace)
+        func open(_ path: String) throws -> StepCase {
+            try StepCase(opening: path, configuration: .tiny, weights: ConstantSource(), method: WeSAM())
+        }
+        let given = try open(write(example.strong))
+        #expect(given.options.rank == 2 && given.adapted.trained?.values.elements == values.values.elements)
+        try given.write(to: results, StepRequest(.tiny, WeSAM()), in: workspace)
+        var context = StepContext(adapted, in: workspace)
+        let losses = try WeSAM().step(example, in: &context)
         let table = try SafetensorsFile.read(results)
         for part in losses.parts { #expect(try table.tensor("loss.\(part.name)").elements == [Float(part.value)]) }
         let written = try layout.entries.flatMap { try table.tensor("gradient.\($0.name)").elements }
-        #expect(written == gradients.values.elements)
+        #expect(written == context.gradients.values.elements)
         #expect(throws: WeightFileError.self) {
-            try StepCase(opening: write(Tensor(zeros: [8, 8, 3])), model: model)
+            _ = try open(write(Tensor(zeros: [8, 8, 3])))
         }
     }
 

@@ -1,7 +1,7 @@
 import AdaptationMethods
+import Adapters
 import Kernels
 import Layers
-import LowRankAdaptation
 import Performance
 import SegmentAnything
 import Tensors
@@ -12,9 +12,9 @@ import Testing
     private func plan(
         _ configuration: SegmentAnythingConfiguration, _ level: RecomputeLevel, instances: Int, chunk: Int = 8
     ) throws -> StepPlan {
-        var request = StepPlan.Request(configuration)
-        (request.settings.recompute, request.instances) = (level, instances)
-        request.settings.decoderChunk = chunk
+        var request = StepPlan.Request(configuration, WeSAM())
+        (request.step.recompute, request.step.instances) = (level, instances)
+        request.step.decoderChunk = chunk
         return try StepPlan(request)
     }
 
@@ -54,35 +54,67 @@ import Testing
         }
     }
 
-    /// A real step takes exactly the tensors that were rehearsed.
-    @Test(arguments: RecomputeLevel.allCases, [2, 11]) func aStepHoldsWhatWasRehearsed(
-        level: RecomputeLevel, instances: Int
-    ) throws {
-        var settings = WeSAMConfiguration()
-        (settings.recompute, settings.decoderChunk) = (level, 4)
-        let rehearsal = try StepRehearsal(.tiny, settings: settings, loraRank: 4, instances: instances)
-        let pool = StoragePool()
-        try StoragePool.$rehearsal.withValue(pool) {
-            let model = SegmentAnythingModel(.tiny, SmallWeights())
-            pool.trim()
-            let weights = pool.figures.live
-            #expect(weights == rehearsal.weights)
-            let adapter = LoRAAdapter(layout: LoRALayout(sites: model.encoder.adapterSites, rank: 4), seed: 1)
-            let example = try ModelBenchmark.example(model, instances: instances)
-            pool.trim()
-            pool.resetPeaks()
-            var gradients = GradientBuffer(count: adapter.layout.count)
-            _ = try WeSAM(settings).step(
-                example, model: model, adapter: adapter, gradients: &gradients, in: Workspace(threads: 1))
-            let measured = pool.figures.peak - weights
-            #expect(abs(measured - rehearsal.step) <= rehearsal.step / 100, "\(measured), not \(rehearsal.step)")
+    /// A real step of every method takes exactly the tensors that were rehearsed.
+    @Test(arguments: RecomputeLevel.allCases, ["wesam", "self-training", "supervised", "tent"])
+    func aStepHoldsWhatWasRehearsed(level: RecomputeLevel, method: String) throws {
+        for instances in [2, 11] {
+            var request = StepRequest(.tiny, try MethodRegistry.known.make(method))
+            (request.recompute, request.decoderChunk, request.instances) = (level, 4, instances)
+            let rehearsal = try StepRehearsal(request)
+            let pool = StoragePool()
+            try StoragePool.$rehearsal.withValue(pool) {
+                let weights = {
+                    let model = SegmentAnythingModel(.tiny, SmallWeights())
+                    pool.trim()
+                    return withExtendedLifetime(model) { pool.figures.live }
+                }()
+                #expect(weights == rehearsal.weights)
+                let trainables = try Trainables(request.method.trainables, in: ModelDescription(.tiny))
+                let adapted = AdaptedModel(.tiny, SmallWeights(), trainables)
+                let example = try ModelBenchmark.example(
+                    adapted.model, instances: instances, needs: request.method.needs)
+                pool.trim()
+                pool.resetPeaks()
+                var context = StepContext(adapted, decoderChunk: 4, recompute: level, in: Workspace(threads: 1))
+                _ = try request.method.step(example, in: &context)
+                let measured = pool.figures.peak - weights
+                #expect(abs(measured - rehearsal.step) <= rehearsal.step / 100, "\(measured), not \(rehearsal.step)")
+            }
         }
+    }
+
+    /// What a step costs is counted in the passes that its own method makes.
+    @Test func passesAreThoseOfTheMethod() throws {
+        func passes(_ method: String, instances: Int = 3, keepsAnchor: Bool = false) throws -> [Int] {
+            var request = StepRequest(.tiny, try MethodRegistry.known.make(method))
+            request.instances = instances
+            let passes = try StepRehearsal(request, keepsAnchor: keepsAnchor).passes
+            return [
+                passes.stems, passes.encoder.forward, passes.encoder.backward, passes.decoder.forward,
+                passes.decoder.backward,
+            ]
+        }
+        #expect(try passes("wesam") == [2, 3, 2, 9, 6])
+        #expect(try passes("wesam", keepsAnchor: true) == [2, 2, 2, 9, 6])
+        #expect(try passes("wesam", instances: 11) == [2, 3, 2, 55, 22], "decoder passes are made again in backward")
+        #expect(try passes("self-training") == [2, 2, 1, 6, 3])
+        #expect(try passes("supervised") == [1, 1, 1, 3, 3])
+        #expect(try passes("tent") == [1, 1, 1, 3, 3])
+        #expect(try passes("direct") == [0, 0, 0, 0, 0])
+    }
+
+    /// A method without steps is planned as the evaluation of an image: no operation of a step, no residuals.
+    @Test func directPlansNoStep() throws {
+        let plan = try StepPlan(StepPlan.Request(.mobileSAM, try MethodRegistry.known.make("direct")))
+        #expect(plan.operations == 0 && part(plan, "encoder residuals") == 0)
+        let wesam = try StepPlan(StepPlan.Request(.mobileSAM, try MethodRegistry.known.make("wesam")))
+        #expect(plan.bytesPerRank < wesam.bytesPerRank && plan.weightBytes == wesam.weightBytes)
     }
 
     /// Ranks of a node share the frozen weights unless each is to have its own.
     @Test func sharedWeightsCountOnce() throws {
-        var request = StepPlan.Request(.mobileSAM)
-        (request.instances, request.settings.recompute) = (1, .blocks)
+        var request = StepPlan.Request(.mobileSAM, WeSAM())
+        (request.step.instances, request.step.recompute) = (1, .blocks)
         let shared = try StepPlan(request)
         #expect(shared.bytes(ranks: 3) == 3 * shared.bytesPerRank - 2 * part(shared, "frozen weights"))
         request.isBaseShared = false

@@ -130,7 +130,7 @@ import Testing
         let generator = try AutomaticMaskGenerator(model, configuration: configuration)
         let image = picture(sample.image[0], sample.image[1])
         return try generator.masks(
-            width: image.width, height: image.height, in: Workspace(threads: threads)
+            width: image.width, height: image.height, in: PassContext(Workspace(threads: threads))
         ) { prepared(image, $0, side: model.encoder.imageSize) }
     }
 

@@ -22,19 +22,22 @@ extension GoldenSizes {
         let table = try Golden.open("model", in: Bundle.module)
         let configuration = try Golden.configuration(of: table, as: GoldenSizes.self).encoder
         let encoder = ImageEncoderViT(ParameterStore(try Golden.weights(of: table)), configuration: configuration)
-        let workspace = Workspace(threads: threads)
+        let context = PassContext(Workspace(threads: threads))
         let images = try table.tensor("in.image")  // [2, 3, S, S]
         let (side, width) = (configuration.gridSide, configuration.width)
         for index in 0..<images.shape[0] {
             let size = configuration.imageSize
             let image = ElementwiseKernel.transpose(images.rows(index..<index + 1), rows: 3, columns: size * size)
                 .reshaped([size, size, 3])
-            for (block, output) in encoder.blockOutputs(image, adapter: nil, in: workspace).enumerated() {
+            let features = encoder.encode(
+                encoder.stem(image, in: context), EncoderRequest(taps: encoder.blockSites.map(\.index)), in: context)
+            for (block, output) in features.taps.map(\.tokens).enumerated() {
                 let expected = try table.tensor("out.block\(block)").rows(index..<index + 1)
                 expectClose(
                     output, expected.reshaped([side * side, width]), relativeToMaximum: 1e-4, "block \(block)")
             }
-            let embedding = encoder.encode(image, adapter: nil, in: workspace)
+            #expect(features.taps.count == configuration.depth)
+            let embedding = features.embedding
             let expected = try table.tensor("out.embedding").rows(index..<index + 1)
             expectClose(
                 ElementwiseKernel.transpose(embedding, rows: side * side, columns: configuration.embeddingWidth),

@@ -41,18 +41,19 @@ import WeightFiles
     @Test(arguments: ["boxes", "points"]) func mobileSAM(_ kind: String) throws {
         guard let (golden, weights) = try open("mobilesam", "mobile_sam.pt") else { return }
         let workspace = Workspace(threads: 2)
+        let context = PassContext(workspace)
         let encoder = try weights.build { PromptEncoder($0.scoped("prompt_encoder")) }
         let decoder = try weights.build { MaskDecoder($0.scoped("mask_decoder")) }
-        let embedding = channelLast(try golden.tensor("out.embedding"))
-        let embeddings = try encoder.encode(prompts(kind, golden), in: workspace)
+        let features = ImageFeatures(embedding: channelLast(try golden.tensor("out.embedding")))
+        let embeddings = try encoder.encode(prompts(kind, golden), in: context)
         var logits: [String: Tensor] = [:]
         for mode in ["single", "multi"] {
-            let (masks, iou) = decoder.decode(
-                embedding, position: encoder.densePositionalEncoding, prompts: embeddings, multimask: mode == "multi",
-                in: workspace)
-            expectMasks(masks, try golden.tensor("out.\(kind).masks.\(mode)"), "\(kind) \(mode) logits")
-            expectClose(iou, try golden.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
-            logits[mode] = masks
+            let decoded = decoder.decode(
+                features, position: encoder.densePositionalEncoding, prompts: embeddings,
+                masks: mode == "multi" ? .multiple : .single, in: context)
+            expectMasks(decoded.logits, try golden.tensor("out.\(kind).masks.\(mode)"), "\(kind) \(mode) logits")
+            expectClose(decoded.iou, try golden.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
+            logits[mode] = decoded.logits
         }
         let shape = golden["in.image_u8"]?.shape ?? []
         let frame = MaskFrame(side: 1024, originalWidth: shape[1], originalHeight: shape[0])
@@ -67,15 +68,16 @@ import WeightFiles
 
     @Test(arguments: ["boxes", "points"]) func liteMedSAM(_ kind: String) throws {
         guard let (golden, weights) = try open("litemedsam", "lite_medsam.pth") else { return }
-        let workspace = Workspace(threads: 2)
+        let context = PassContext(Workspace(threads: 2))
         let encoder = try weights.build {
             PromptEncoder($0.scoped("prompt_encoder"), configuration: .init(imageSize: 256))
         }
         let decoder = try weights.build { MaskDecoder($0.scoped("mask_decoder")) }
-        let (masks, iou) = decoder.decode(
-            channelLast(try golden.tensor("out.embedding")), position: encoder.densePositionalEncoding,
-            prompts: try encoder.encode(prompts(kind, golden), in: workspace), multimask: false, in: workspace)
-        expectMasks(masks, try golden.tensor("out.\(kind).masks"), "\(kind) logits")
-        expectClose(iou, try golden.tensor("out.\(kind).iou"), "\(kind) IoU")
+        let decoded = decoder.decode(
+            ImageFeatures(embedding: channelLast(try golden.tensor("out.embedding"))),
+            position: encoder.densePositionalEncoding, prompts: try encoder.encode(prompts(kind, golden), in: context),
+            masks: .single, in: context)
+        expectMasks(decoded.logits, try golden.tensor("out.\(kind).masks"), "\(kind) logits")
+        expectClose(decoded.iou, try golden.tensor("out.\(kind).iou"), "\(kind) IoU")
     }
 }

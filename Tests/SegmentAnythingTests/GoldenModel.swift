@@ -46,10 +46,9 @@ struct GoldenModel {
         try table.build { make($0.scoped(prefix)) }
     }
 
-    /// The embedding of image 0. // [h * w, C]
-    func embedding() throws -> Tensor {
-        let stored = try table.tensor("out.embedding")
-        return channelLast(stored.rows(0..<1))
+    /// The features of image 0. // [h * w, C]
+    func features() throws -> ImageFeatures {
+        ImageFeatures(embedding: channelLast(try table.tensor("out.embedding").rows(0..<1)))
     }
 
     /// The prompts called boxes, points, points_boxes, masks or boxes_masks; the first `count` of them.

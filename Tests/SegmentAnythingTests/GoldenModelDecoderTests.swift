@@ -19,7 +19,7 @@ import WeightFiles
     @Test(arguments: kinds) func promptEmbeddings(_ kind: String) throws {
         let golden = try GoldenModel()
         let encoder = try golden.promptEncoder()
-        let embeddings = try encoder.encode(golden.prompts(kind), in: Workspace(threads: 2))
+        let embeddings = try encoder.encode(golden.prompts(kind), in: PassContext(Workspace(threads: 2)))
         expectClose(embeddings.sparse, try golden.table.tensor("out.\(kind).sparse"), "\(kind) sparse")
         let dense = try golden.table.tensor("out.\(kind).dense")
         for prompt in 0..<dense.shape[0] {
@@ -38,34 +38,35 @@ import WeightFiles
     @Test(arguments: kinds, [false, true]) func masksAndIoU(_ kind: String, _ multimask: Bool) throws {
         let golden = try GoldenModel()
         let (encoder, decoder) = (try golden.promptEncoder(), try golden.maskDecoder())
-        let workspace = Workspace(threads: 2)
-        let (logits, iou) = decoder.decode(
-            try golden.embedding(), position: encoder.densePositionalEncoding,
-            prompts: try encoder.encode(golden.prompts(kind), in: workspace), multimask: multimask, in: workspace)
+        let context = PassContext(Workspace(threads: 2))
+        let decoded = decoder.decode(
+            try golden.features(), position: encoder.densePositionalEncoding,
+            prompts: try encoder.encode(golden.prompts(kind), in: context), masks: multimask ? .multiple : .single,
+            in: context)
         let mode = multimask ? "multi" : "single"
-        expectClose(logits, try golden.table.tensor("out.\(kind).masks.\(mode)"), "\(kind) \(mode) logits")
-        expectClose(iou, try golden.table.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
+        expectClose(decoded.logits, try golden.table.tensor("out.\(kind).masks.\(mode)"), "\(kind) \(mode) logits")
+        expectClose(decoded.iou, try golden.table.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
     }
 
     /// One and two prompts go another way through the first layer than three.
     @Test(arguments: [("boxes", 3), ("boxes_first", 1), ("boxes_two", 2), ("points", 3), ("boxes_masks", 3)])
     func embeddingGradient(_ name: String, _ count: Int) throws {
         let golden = try GoldenModel()
-        let gradients = try Golden.open("decoder_gradients", in: .module)
+        let reference = try Golden.open("decoder_gradients", in: .module)
         let (encoder, decoder) = (try golden.promptEncoder(), try golden.maskDecoder())
-        let workspace = Workspace(threads: 2)
+        let context = PassContext(Workspace(threads: 2))
         let kind = name.hasPrefix("boxes_") && count < 3 ? "boxes" : name
-        let prompts = try encoder.encode(golden.prompts(kind, first: count), in: workspace)
-        let embedding = try golden.embedding()
+        let prompts = try encoder.encode(golden.prompts(kind, first: count), in: context)
+        let features = try golden.features()
         let position = encoder.densePositionalEncoding
-        let pass = decoder.decodeForTraining(embedding, position: position, prompts: prompts, in: workspace)
-        let (logits, iou) = decoder.decode(
-            embedding, position: position, prompts: prompts, multimask: false, in: workspace)
-        #expect(pass.logits.elements == logits.elements && pass.iou.elements == iou.elements)
-        let dLogits = try gradients.tensor("in.d_logits").rows(0..<count)
-        let dIoU = try gradients.tensor("in.d_iou").rows(0..<count)
-        let expected = channelLast(try gradients.tensor("out.\(name).d_embedding"))
-        let dEmbedding = pass.backward(dLogits, dIoU, workspace)
-        expectRelativeL2(dEmbedding, expected, "\(name) embedding gradient")
+        let pass = decoder.decodeForTraining(features, position: position, prompts: prompts, in: context)
+        let decoded = decoder.decode(features, position: position, prompts: prompts, masks: .single, in: context)
+        #expect(pass.logits.elements == decoded.logits.elements && pass.iou.elements == decoded.iou.elements)
+        let dLogits = try reference.tensor("in.d_logits").rows(0..<count)
+        let dIoU = try reference.tensor("in.d_iou").rows(0..<count)
+        let expected = channelLast(try reference.tensor("out.\(name).d_embedding"))
+        var gradients = GradientBuffer(count: 0)
+        let dFeatures = pass.backward(MaskGradients(logits: dLogits, iou: dIoU), &gradients).features
+        expectRelativeL2(dFeatures.embedding, expected, "\(name) embedding gradient")
     }
 }

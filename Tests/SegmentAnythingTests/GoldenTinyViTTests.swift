@@ -53,7 +53,7 @@ private enum PublishedTinyViT {
     @Test func embeddingEqualsReference() throws {
         guard let files = try PublishedTinyViT.open("mobilesam", weights: "mobile_sam.pt") else { return }
         let encoder = try PublishedTinyViT.encoder(.mobileSAM, files.weights)
-        let embedding = encoder.encode(try input(of: files.golden), adapter: nil, in: Workspace(threads: 2))
+        let embedding = encoder.encode(try input(of: files.golden), in: PassContext(Workspace(threads: 2))).embedding
         expectClose(embedding, PublishedTinyViT.rows(try files.golden.tensor("out.embedding")), "MobileSAM embedding")
     }
 
@@ -81,7 +81,9 @@ private enum PublishedTinyViT {
         guard let files = try PublishedTinyViT.open("litemedsam", weights: "lite_medsam.pth") else { return }
         let encoder = try PublishedTinyViT.encoder(.liteMedSAM, files.weights)
         let image = ElementwiseKernel.transpose(try files.golden.tensor("in.image"), rows: 3, columns: 256 * 256)
-        let embedding = encoder.encode(image.reshaped([256, 256, 3]), adapter: nil, in: Workspace(threads: 2))
+        let embedding = encoder.encode(
+            image.reshaped([256, 256, 3]), in: PassContext(Workspace(threads: 2))
+        ).embedding
         expectClose(embedding, PublishedTinyViT.rows(try files.golden.tensor("out.embedding")), "LiteMedSAM embedding")
     }
 }

@@ -44,17 +44,30 @@ import Testing
     func decode(
         _ prompts: PromptEmbeddings, _ embedding: Tensor, _ workspace: Workspace
     ) -> (logits: Tensor, iou: Tensor) {
-        decoder.decode(
-            embedding, position: encoder.densePositionalEncoding, prompts: prompts, multimask: false, in: workspace)
+        let masks = decoder.decode(
+            ImageFeatures(embedding: embedding), position: encoder.densePositionalEncoding, prompts: prompts,
+            masks: .single, in: PassContext(workspace))
+        return (masks.logits, masks.iou)
+    }
+
+    /// A pass over the embedding that can be gone back.
+    func pass(_ prompts: PromptEmbeddings, _ workspace: Workspace) -> MaskDecoderPass {
+        decoder.decodeForTraining(
+            ImageFeatures(embedding: embedding), position: encoder.densePositionalEncoding, prompts: prompts,
+            in: PassContext(workspace))
+    }
+
+    func embeddingGradient(_ pass: MaskDecoderPass, _ dLogits: Tensor, _ dIoU: Tensor) -> Tensor {
+        var gradients = GradientBuffer(count: 0)
+        return pass.backward(MaskGradients(logits: dLogits, iou: dIoU), &gradients).features.embedding
     }
 
     @Test(arguments: [1, 2, 4]) func gradientMeetsDifferencesAlongDirections(_ count: Int) throws {
         let workspace = Workspace(threads: 2)
-        let prompts = try encoder.encode(boxes(count), in: workspace)
-        let pass = decoder.decodeForTraining(
-            embedding, position: encoder.densePositionalEncoding, prompts: prompts, in: workspace)
+        let prompts = try encoder.encode(boxes(count), in: PassContext(workspace))
+        let pass = self.pass(prompts, workspace)
         let (dLogits, dIoU) = (TestValues.uniform(pass.logits.shape, "dL"), TestValues.uniform(pass.iou.shape, "dI"))
-        let gradient = pass.backward(dLogits, dIoU, workspace).elements
+        let gradient = embeddingGradient(pass, dLogits, dIoU).elements
         func objective(_ point: Tensor) -> Double {
             let (logits, iou) = decode(prompts, point, workspace)
             return dot(logits.elements, dLogits.elements) + dot(iou.elements, dIoU.elements)
@@ -86,11 +99,10 @@ import Testing
     @Test(arguments: [1, 4]) func bitsDoNotDependOnThreads(_ count: Int) throws {
         func everything(_ threads: Int) throws -> [UInt32] {
             let workspace = Workspace(threads: threads)
-            let prompts = try encoder.encode(boxes(count), in: workspace)
-            let pass = decoder.decodeForTraining(
-                embedding, position: encoder.densePositionalEncoding, prompts: prompts, in: workspace)
-            let gradient = pass.backward(
-                TestValues.uniform(pass.logits.shape, "dL"), TestValues.uniform(pass.iou.shape, "dI"), workspace)
+            let prompts = try encoder.encode(boxes(count), in: PassContext(workspace))
+            let pass = self.pass(prompts, workspace)
+            let gradient = embeddingGradient(
+                pass, TestValues.uniform(pass.logits.shape, "dL"), TestValues.uniform(pass.iou.shape, "dI"))
             return (pass.logits.elements + pass.iou.elements + gradient.elements).map(\.bitPattern)
         }
         let one = try everything(1)
@@ -102,7 +114,7 @@ import Testing
     @Test func promptsDoNotSeeEachOther() throws {
         let workspace = Workspace(threads: 2)
         let batch = try boxes(4)
-        let together = try encoder.encode(batch, in: workspace)
+        let together = try encoder.encode(batch, in: PassContext(workspace))
         let (logits, iou) = decode(together, embedding, workspace)
         for prompt in 0..<4 {
             let alone = PromptEmbeddings(sparse: together.sparse.rows(prompt..<prompt + 1), dense: together.dense)
@@ -116,7 +128,7 @@ import Testing
     /// A dense embedding that happens to be constant is the shared vector.
     @Test func denseEmbeddingPerPromptEqualsSharedOne() throws {
         let workspace = Workspace(threads: 2)
-        let shared = try encoder.encode(boxes(3), in: workspace)
+        let shared = try encoder.encode(boxes(3), in: PassContext(workspace))
         guard case .shared(let vector) = shared.dense else {
             Issue.record("boxes gave a dense embedding per prompt")
             return
@@ -124,13 +136,12 @@ import Testing
         let repeated = (0..<3 * embedding.shape[0]).flatMap { _ in vector.elements }
         let each = PromptEmbeddings(
             sparse: shared.sparse, dense: .perPrompt(Tensor(repeated, [3, embedding.shape[0], 32])))
-        let position = encoder.densePositionalEncoding
-        let first = decoder.decodeForTraining(embedding, position: position, prompts: shared, in: workspace)
-        let second = decoder.decodeForTraining(embedding, position: position, prompts: each, in: workspace)
+        let first = pass(shared, workspace)
+        let second = pass(each, workspace)
         expectClose(first.logits, second.logits, relativeToMaximum: 1e-5, "logits")
         let (dLogits, dIoU) = (TestValues.uniform(first.logits.shape, "dL"), TestValues.uniform(first.iou.shape, "dI"))
         expectRelativeL2(
-            first.backward(dLogits, dIoU, workspace), second.backward(dLogits, dIoU, workspace), atMost: 1e-5,
+            embeddingGradient(first, dLogits, dIoU), embeddingGradient(second, dLogits, dIoU), atMost: 1e-5,
             "embedding gradient")
     }
 }

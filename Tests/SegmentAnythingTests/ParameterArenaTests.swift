@@ -38,22 +38,24 @@ import Testing
         }
         #expect(pool.figures.live == 0, "the model keeps tensors outside the block")
 
-        let workspace = Workspace(threads: 1)
+        let context = PassContext(Workspace(threads: 1))
         let side = configuration.imageSize
         let image = NamedValues().tensor("image", [side, side, 3])
         let prompts = try PromptBatch(boxes: Tensor([4, 6, 40, 50], [1, 4]))
-        let embeddings = [direct, model].map { $0.encoder.encode(image, adapter: nil, in: workspace) }
+        let features = [direct, model].map { $0.encoder.encode(image, in: context) }
+        let embeddings = features.map(\.embedding)
         #expect(embeddings[0].elements.map(\.bitPattern) == embeddings[1].elements.map(\.bitPattern))
-        let logits = try [direct, model].map { try $0.logits(embeddings[0], prompts, in: workspace) }
+        let logits = try [direct, model].map { try $0.logits(features[0], prompts, in: context) }
         #expect(logits[0].elements.map(\.bitPattern) == logits[1].elements.map(\.bitPattern))
         #expect(embeddings[0].elements.contains { $0 != embeddings[0][0] }, "an embedding of one value shows nothing")
     }
 
-    /// ViT-B's block is its file's 357.6 MiB, the second layout of the neck's convolution and the positional code.
+    /// ViT-B's block is its file's 357.6 MiB, the second layout of the neck's convolution and of the upscaling, and the
+    /// positional code.
     @Test func theBlockHoldsNothingTwice() {
         let arena = ParameterArena { _ = SegmentAnythingModel(.vitB, $0) }
         let file = SegmentAnythingModel.parameterShapes(.vitB).reduce(0) { $0 + $1.shape.count }
-        let derived = 256 * 9 * 256 + 4096 * 256
+        let derived = 256 * 9 * 256 + 256 * 256 + 64 * 128 + 4096 * 256
         #expect(arena.floatCount > file && arena.floatCount < file + derived + 20_000)
     }
 }

@@ -8,20 +8,20 @@ import Testing
 @Suite struct PromptTests {
     let encoder = PromptEncoder(
         MaskDecoderTests.RandomWeights(), configuration: .init(width: 32, imageSize: 64, embeddingSide: 4))
-    let workspace = Workspace(threads: 1)
+    let context = PassContext(Workspace(threads: 1))
     let box = Tensor([4, 8, 40, 50], [1, 4])
     let point = Tensor([12, 20], [1, 1, 2])
 
     /// Points alone are followed by a padding point; with a box they are not.
     @Test func paddingPoint() throws {
-        let alone = try encoder.encode(PromptBatch(points: point, labels: [.foreground]), in: workspace).sparse
+        let alone = try encoder.encode(PromptBatch(points: point, labels: [.foreground]), in: context).sparse
         let padded = try encoder.encode(
-            PromptBatch(points: Tensor([12, 20, 0, 0], [1, 2, 2]), labels: [.foreground, .padding]), in: workspace
+            PromptBatch(points: Tensor([12, 20, 0, 0], [1, 2, 2]), labels: [.foreground, .padding]), in: context
         ).sparse
         #expect(alone.shape == [1, 2, 32])
         #expect(alone.elements == Array(padded.elements.prefix(64)))
-        let both = try encoder.encode(PromptBatch(boxes: box, points: point, labels: [.foreground]), in: workspace)
-        let boxes = try encoder.encode(PromptBatch(boxes: box), in: workspace)
+        let both = try encoder.encode(PromptBatch(boxes: box, points: point, labels: [.foreground]), in: context)
+        let boxes = try encoder.encode(PromptBatch(boxes: box), in: context)
         #expect(both.sparse.elements == Array(alone.elements.prefix(32)) + boxes.sparse.elements)
     }
 
@@ -29,7 +29,7 @@ import Testing
     @Test func labels() throws {
         func code(_ position: [Float], _ label: PointLabel) throws -> [Float] {
             let batch = try PromptBatch(points: Tensor(position, [1, 1, 2]), labels: [label])
-            return Array(try encoder.encode(batch, in: workspace).sparse.elements.prefix(32))
+            return Array(try encoder.encode(batch, in: context).sparse.elements.prefix(32))
         }
         #expect(try code([3, 5], .padding) == code([30, 50], .padding))
         let near = zip(try code([3, 5], .foreground), try code([3, 5], .background)).map { $0 - $1 }
@@ -51,7 +51,7 @@ import Testing
         #expect(kind { try PromptBatch(boxes: Tensor(zeros: [2, 4]), points: point, labels: [.padding]) } == .prompt)
         #expect(kind { try PromptBatch(masks: Tensor(zeros: [1, 4, 5])) } == .prompt)
         #expect(throws: SegmentAnythingError.self) {
-            try encoder.encode(PromptBatch(masks: Tensor(zeros: [1, 8, 8])), in: workspace)
+            try encoder.encode(PromptBatch(masks: Tensor(zeros: [1, 8, 8])), in: context)
         }
     }
 }

@@ -35,13 +35,13 @@ import WeightFiles
     @Test(arguments: ["boxes", "points"]) func goldenFromImageToMasks(_ kind: String) throws {
         let golden = try GoldenModel()
         let model = try golden.table.build { SegmentAnythingModel(golden.configuration, $0.scoped("weights")) }
-        let workspace = Workspace(threads: 2)
+        let context = PassContext(Workspace(threads: 2))
         let image = try golden.table.tensor("in.image").rows(0..<1)
         let side = golden.sizes.img
         let pixels = channelLast(image).reshaped([side, side, 3])
-        let embedding = model.encoder.encode(pixels, adapter: nil, in: workspace)
-        let (logits, iou) = try model.predict(embedding, golden.prompts(kind), multimask: false, in: workspace)
-        expectClose(logits, try golden.table.tensor("out.\(kind).masks.single"), "\(kind) logits")
-        expectClose(iou, try golden.table.tensor("out.\(kind).iou.single"), "\(kind) IoU")
+        let features = model.encoder.encode(pixels, in: context)
+        let decoded = try model.predict(features, golden.prompts(kind), masks: .single, in: context)
+        expectClose(decoded.logits, try golden.table.tensor("out.\(kind).masks.single"), "\(kind) logits")
+        expectClose(decoded.iou, try golden.table.tensor("out.\(kind).iou.single"), "\(kind) IoU")
     }
 }

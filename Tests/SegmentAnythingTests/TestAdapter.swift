@@ -4,55 +4,64 @@ import Tensors
 import WeightFiles
 
 /// Rank-r updates of q and v, straight from named matrices: the simplest adapter an encoder test can have.
-struct TestAdapter: ProjectionAdapter {
+struct TestAdapter: AdapterSet, ProjectionAdapter {
+    let kind = "test"
     /// A_q, B_q, A_v, B_v of each site.
-    let matrices: [[Tensor]]
-    /// Where each matrix's gradient begins in the flat buffer.
-    let offsets: [[Int]]
-    let count: Int
-    let sites: [AdapterSite]
+    let parameters: [Parameter]
+    let trained: TrainableParameters
+    let sites: [ProjectionSite]
     let rank: Int
 
     static let names = ["linear_a_q", "linear_b_q", "linear_a_v", "linear_b_v"]
 
     /// Reads `PREFIX.SITE.linear_a_q.weight` ... of every site.
-    init(sites: [AdapterSite], rank: Int, prefix: String, in table: TensorTable) throws {
+    init(sites: [ProjectionSite], rank: Int, prefix: String, in table: TensorTable) throws {
         (self.sites, self.rank) = (sites, rank)
-        matrices = try sites.map { site in
-            try Self.names.map { try table.tensor("\(prefix).\(site.name).\($0).weight") }
-        }
-        var next = 0
-        offsets = matrices.map { site in
-            site.map { matrix in
-                defer { next += matrix.count }
-                return next
+        var places = ParameterPlaces(group: ParameterGroup("test"))
+        parameters = try sites.flatMap { site in
+            try Self.names.map {
+                let name = "\(site.name).\($0).weight"
+                return places.parameter(name, try table.tensor("\(prefix).\(name)"))
             }
         }
-        count = next
+        trained = TrainableParameters(
+            layout: places.layout, values: Tensor(parameters.flatMap(\.frozen.elements), [places.layout.count]))
     }
 
-    func forward(site: Int, _ x: Tensor, addingTo y: inout Tensor, in workspace: Workspace) -> [Tensor] {
+    var projections: (any ProjectionAdapter)? { self }
+
+    /// A pass with this adapter.
+    func context(_ workspace: Workspace, recompute: RecomputeLevel = .none) -> PassContext {
+        PassContext(workspace, trained: trained, adapters: ActiveAdapters([self]), recompute: recompute)
+    }
+
+    func acts(at site: ProjectionSite) -> Bool { true }
+
+    func forward(
+        at site: ProjectionSite, _ x: Tensor, addingTo y: inout Tensor, in context: PassContext
+    ) -> [Tensor] {
         [0, 2].map { first in
-            var projected = Tensor(uninitialized: [x.count / sites[site].inputWidth, rank])
+            var projected = Tensor(uninitialized: [x.count / site.inputWidth, rank])
             LowRankKernel.forward(
-                x, down: matrices[site][first], up: matrices[site][first + 1],
-                column: first * sites[site].outputWidth, projected: &projected, into: &y, in: workspace)
+                x, down: context.value(of: parameters[4 * site.index + first]),
+                up: context.value(of: parameters[4 * site.index + first + 1]), column: first * site.outputWidth,
+                projected: &projected, into: &y, in: context.workspace)
             return projected
         }
     }
 
     func backward(
-        site: Int, _ dY: Tensor, input x: Tensor, saved: [Tensor], addingTo dX: inout Tensor?,
-        gradients: inout GradientBuffer, in workspace: Workspace
+        at site: ProjectionSite, _ dY: Tensor, input x: Tensor, saved: [Tensor], addingTo dX: inout Tensor?,
+        gradients: inout GradientBuffer, in context: PassContext
     ) {
         for (part, first) in [0, 2].enumerated() {
-            let (down, up) = (matrices[site][first], matrices[site][first + 1])
+            let (down, up) = (parameters[4 * site.index + first], parameters[4 * site.index + first + 1])
             var (dDown, dUp) = (Tensor(uninitialized: down.shape), Tensor(uninitialized: up.shape))
             LowRankKernel.backward(
-                dY, input: x, projected: saved[part], down: down, up: up, column: first * sites[site].outputWidth,
-                dDown: &dDown, dUp: &dUp, addingTo: &dX, in: workspace)
-            gradients.add(dDown, at: offsets[site][first])
-            gradients.add(dUp, at: offsets[site][first + 1])
+                dY, input: x, projected: saved[part], down: context.value(of: down), up: context.value(of: up),
+                column: first * site.outputWidth, dDown: &dDown, dUp: &dUp, addingTo: &dX, in: context.workspace)
+            if let slot = context.slot(of: down) { gradients.add(dDown, at: slot) }
+            if let slot = context.slot(of: up) { gradients.add(dUp, at: slot) }
         }
     }
 }

@@ -39,7 +39,7 @@ private struct TinyViTFixture {
     }
 
     func adapter() throws -> TestAdapter {
-        try TestAdapter(sites: encoder.adapterSites, rank: sizes.rank, prefix: "lora", in: table)
+        try TestAdapter(sites: encoder.projectionSites, rank: sizes.rank, prefix: "lora", in: table)
     }
 }
 
@@ -50,9 +50,9 @@ private struct TinyViTFixture {
         let fixture = try TinyViTFixture(name)
         let image = try fixture.table.tensor("in.image")
         let workspace = Workspace(threads: 2, fillingScratchWith: .nan)
-        let anchor = fixture.encoder.encode(image, adapter: nil, in: workspace)
+        let anchor = fixture.encoder.encode(image, in: PassContext(workspace)).embedding
         expectClose(anchor, try fixture.table.tensor("out.anchor"), relativeToMaximum: 1e-5, "anchor")
-        let adapted = fixture.encoder.encode(image, adapter: try fixture.adapter(), in: workspace)
+        let adapted = fixture.encoder.encode(image, in: try fixture.adapter().context(workspace)).embedding
         expectClose(adapted, try fixture.table.tensor("out.embedding"), relativeToMaximum: 1e-5, "adapted")
         let side = fixture.encoder.embeddingSide
         #expect(adapted.shape == [side * side, fixture.encoder.embeddingWidth])
@@ -63,17 +63,15 @@ private struct TinyViTFixture {
         let adapter = try fixture.adapter()
         let workspace = Workspace(threads: 2, fillingScratchWith: .nan)
         let pass = fixture.encoder.encodeForTraining(
-            try fixture.table.tensor("in.image"), adapter: adapter, in: workspace)
+            try fixture.table.tensor("in.image"), in: adapter.context(workspace))
         expectClose(
             pass.embedding, try fixture.table.tensor("out.embedding"), relativeToMaximum: 1e-5, "training pass")
-        var gradients = GradientBuffer(count: adapter.count)
-        pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients, workspace)
-        for (site, offsets) in zip(adapter.sites, adapter.offsets) {
-            for (matrix, offset) in zip(TestAdapter.names, offsets) {
-                let expected = try fixture.table.tensor("grad.\(site.name).\(matrix).weight")
-                let actual = gradients.values.rows(offset..<offset + expected.count).reshaped(expected.shape)
-                expectRelativeL2(actual, expected, atMost: 1e-5, "\(site.name).\(matrix)")
-            }
+        var gradients = GradientBuffer(adapter.trained.layout)
+        pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients)
+        for entry in adapter.trained.layout.entries {
+            let expected = try fixture.table.tensor("grad.\(entry.name)")
+            let actual = gradients.values.rows(entry.range).reshaped(expected.shape)
+            expectRelativeL2(actual, expected, atMost: 1e-5, entry.name)
         }
     }
 
@@ -84,9 +82,9 @@ private struct TinyViTFixture {
         let results = try settings.map { threads, level -> [Float] in
             let workspace = Workspace(threads: threads, fillingScratchWith: .nan)
             let pass = fixture.encoder.encodeForTraining(
-                try fixture.table.tensor("in.image"), adapter: adapter, recompute: level, in: workspace)
-            var gradients = GradientBuffer(count: adapter.count)
-            pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients, workspace)
+                try fixture.table.tensor("in.image"), in: adapter.context(workspace, recompute: level))
+            var gradients = GradientBuffer(adapter.trained.layout)
+            pass.backward(try fixture.table.tensor("in.dEmbedding"), &gradients)
             return pass.embedding.elements + gradients.values.elements
         }
         for (setting, result) in zip(settings, results) { #expect(result == results[0], "\(setting)") }
@@ -97,10 +95,10 @@ private struct TinyViTFixture {
             let encoder = TinyViT(ParameterRecorder(), configuration)
             #expect(configuration.gridSides == [256, 128, 64, 64])
             #expect(encoder.embeddingSide == 64 && encoder.embeddingWidth == 256)
-            #expect(encoder.adapterSites.map(\.index) == Array(0..<10))
-            #expect(encoder.adapterSites.map(\.inputWidth) == [128, 128, 160, 160, 160, 160, 160, 160, 320, 320])
-            #expect(encoder.adapterSites.first?.name == "image_encoder.layers.1.blocks.0.attn.qkv")
-            #expect(encoder.adapterSites.last?.name == "image_encoder.layers.3.blocks.1.attn.qkv")
+            #expect(encoder.projectionSites.map(\.index) == Array(0..<10))
+            #expect(encoder.projectionSites.map(\.inputWidth) == [128, 128, 160, 160, 160, 160, 160, 160, 320, 320])
+            #expect(encoder.projectionSites.first?.name == "image_encoder.layers.1.blocks.0.attn.qkv")
+            #expect(encoder.projectionSites.last?.name == "image_encoder.layers.3.blocks.1.attn.qkv")
         }
     }
 

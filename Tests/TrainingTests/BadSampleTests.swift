@@ -4,7 +4,8 @@ import Datasets
 import Foundation
 import Imaging
 import Kernels
-import LowRankAdaptation
+import Layers
+import Adapters
 import Telemetry
 import Tensors
 import Testing
@@ -66,7 +67,7 @@ import Training
                 end.unreadable.append(outcome.unreadable.map(\.id))
                 end.stop = outcome.message.stop
             }
-            end.bits = trainer.adapter.parameters.elements.map(\.bitPattern)
+            end.bits = (trainer.adapted.trained?.values.elements ?? []).map(\.bitPattern)
             end.badSamples = communicator.isRoot ? trainer.state(step: 6, images: 0).badSamples : []
             return end
         }
@@ -221,7 +222,7 @@ import Training
                 let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
                 let evaluator = try #require(try run.makeEvaluator(loaded, data))
                 let result = try evaluator.evaluate(
-                    loaded.model, adapter: nil, communicator: communicator, in: run.workspace)
+                    loaded.base, communicator: communicator, in: run.workspace)
                 return (result.outcomes, result.unreadable.map(\.number))
             }
         }

@@ -1,28 +1,21 @@
 import AdaptationMethods
 import Datasets
 import Imaging
-import LowRankAdaptation
+import Adapters
 import SegmentAnything
 import Testing
 
 import Collectives
 import Foundation
 import Kernels
+import Layers
 import Tensors
 import Training
 
 /// What is said of numbers that are not finite, and images with nothing or too much to learn from.
 @Suite struct NonFiniteTests {
-    private static let layout: LoRALayout = {
-        let loaded = try? LoadedModel(Self.tiny, communicator: SingleProcessCommunicator())
-        return LoRALayout(sites: loaded?.model.encoder.adapterSites ?? [], rank: 4)
-    }()
-
-    private static var tiny: Recipe {
-        var recipe = Recipe()
-        recipe.model.kind = .tiny
-        return recipe
-    }
+    private static let layout =
+        (try? Trainables(.lowRankPairs, in: ModelDescription(.tiny)).layout) ?? ParameterLayout()
 
     private let losses = StepLosses(
         parts: [.init("focal", 1, weight: 20), .init("dice", 0.5, weight: 1)], instances: 3)
@@ -88,7 +81,7 @@ import Training
                 let outcome = try trainer.runStep(0, isStopRequested: false)
                 return (
                     outcome.contributingSamples, outcome.own.instances,
-                    trainer.adapter.parameters.elements.map(\.bitPattern)
+                    (trainer.adapted.trained?.values.elements ?? []).map(\.bitPattern)
                 )
             }
         }

@@ -3,7 +3,8 @@ import Collectives
 import Datasets
 import Foundation
 import Kernels
-import LowRankAdaptation
+import Layers
+import Adapters
 import SegmentAnything
 import Telemetry
 import Tensors
@@ -46,7 +47,7 @@ final class CellFolder: Sendable {
             defer { trainer.stop() }
             var losses: [[Double]] = []
             for step in 0..<steps { losses.append(try trainer.runStep(step, isStopRequested: false).lossSums) }
-            return (bits: trainer.adapter.parameters.elements.map(\.bitPattern), losses: losses)
+            return (bits: (trainer.adapted.trained?.values.elements ?? []).map(\.bitPattern), losses: losses)
         }
         for result in results { #expect(result.bits == results[0].bits, "ranks hold different matrices") }
         return results[0]
@@ -57,7 +58,7 @@ final class CellFolder: Sendable {
         let folder = try CellFolder(count: 7)
         let recipe = try recipe(folder, ["data.split=none", "training.steps=5"])
         let one = try train(recipe, ranks: 1, threads: 1, steps: 5)
-        #expect(try one.bits != LoRAAdapterBits.fresh(recipe), "nothing was learnt")
+        #expect(try one.bits != freshBits(recipe), "nothing was learnt")
         for (ranks, threads) in [(1, 2), (2, 1), (3, 2), (5, 1)] {
             let other = try train(recipe, ranks: ranks, threads: threads, steps: 5)
             #expect(other.bits == one.bits, "\(ranks) ranks, \(threads) threads")
@@ -95,11 +96,10 @@ final class CellFolder: Sendable {
                     recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1),
                     isStopRequested: { false })
                 let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
-                let layout = LoRALayout(sites: loaded.model.encoder.adapterSites, rank: 4)
+                let adapted = withAdapter ? loaded.adapted(by: try run.trainables(loaded)) : loaded.base
                 let evaluator = try #require(try run.makeEvaluator(loaded, TrainingData(recipe.recipe)))
                 return try evaluator.evaluate(
-                    loaded.model, adapter: withAdapter ? LoRAAdapter(layout: layout, seed: 3) : nil,
-                    communicator: communicator, in: run.workspace
+                    adapted, communicator: communicator, in: run.workspace
                 ).outcomes
             }[0]
         }
@@ -109,14 +109,13 @@ final class CellFolder: Sendable {
         #expect(try scores(ranks: 3, withAdapter: false) == one)
         #expect(try scores(ranks: 7, withAdapter: true) == one)
     }
-}
 
-private enum LoRAAdapterBits {
-    /// The matrices before the first step.
-    static func fresh(_ recipe: ResolvedRecipe) throws -> [UInt32] {
-        let loaded = try LoadedModel(recipe.recipe, communicator: SingleProcessCommunicator())
-        let layout = LoRALayout(sites: loaded.model.encoder.adapterSites, rank: recipe.recipe.lora.rank)
-        return LoRAAdapter(layout: layout, seed: UInt64(recipe.recipe.training.seed)).parameters.elements.map(
-            \.bitPattern)
+    /// The numbers before the first step.
+    private func freshBits(_ recipe: ResolvedRecipe) throws -> [UInt32] {
+        let communicator = try SingleProcessCommunicator()
+        let run = AdaptationRun(
+            recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1), isStopRequested: { false })
+        let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
+        return (try loaded.adapted(by: run.trainables(loaded)).trained?.values.elements ?? []).map(\.bitPattern)
     }
 }

@@ -1,3 +1,4 @@
+import AdaptationMethods
 import Collectives
 import Datasets
 import Foundation
@@ -89,8 +90,8 @@ import Training
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()
         let settings = ["prompts.source=annotations", "method.contrast=patches", "method.patchSide=\(side)"]
-        let error = #expect(throws: TrainingError.self) { try run("patches", settings) }
-        #expect(error?.kind == .configuration && error?.description.contains(text) == true, "\(error as Any)")
+        let error = #expect(throws: AdaptationMethodError.self) { try run("patches", settings) }
+        #expect(error?.kind == .settings && error?.description.contains(text) == true, "\(error as Any)")
     }
 
     @Test(arguments: [

@@ -1,39 +1,37 @@
-public import Kernels
-public import Layers
-public import LowRankAdaptation
-public import SegmentAnything
+import Kernels
+import SegmentAnything
 import Tensors
 
-// One branch, base + LoRA, weak view:   L = w_f focal + w_d dice + w_i iou against the true masks (spec section 6.2's terms)
+// One branch, the adapted model, weak view:   L = w_f focal + w_d dice + w_i iou against the true masks
 
 /// Fine-tuning with true masks: what weak labels are measured against ("Supervised" in WeSAM's tables).
 public struct Supervised: AdaptationMethod {
-    /// The weights of the three losses and how passes are made; the rest of WeSAM's settings is of no use here.
-    public let configuration: WeSAMConfiguration
+    /// The weights and the form of the three losses.
+    public let settings: MaskLossSettings
     /// focal, dice, iou.
-    public let lossNames = MaskSupervision.lossNames
-    /// True.
-    public let needsMasks = true
+    public let lossNames = MaskLossSettings.lossNames
+    /// Masks.
+    public let needs = ExampleNeeds(masks: true)
 
     /// Creates the method.
-    public init(_ configuration: WeSAMConfiguration = .init()) { self.configuration = configuration }
+    public init(_ settings: MaskLossSettings = .init()) { self.settings = settings }
 
-    /// The losses of one image; their gradient is added to `gradients`.
-    public func step(
-        _ example: AdaptationExample, model: SegmentAnythingModel, adapter: LoRAAdapter,
-        gradients: inout GradientBuffer, in workspace: Workspace
-    ) throws -> StepLosses {
-        let (count, canvas) = (example.prompts.count, model.encoder.imageSize)
+    /// All weights at 0.
+    public var settingFaults: [SettingFault] { settings.faults(others: []) }
+
+    /// The losses of one image; their gradient is added to the context's.
+    public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {
+        let (count, canvas) = (example.prompts.count, context.model.encoder.imageSize)
         guard let masks = example.masks, masks.count == count * canvas * canvas else {
             throw AdaptationMethodError(
                 .example, "supervised training needs the masks of all \(count) objects; take a data set with masks")
         }
-        let branch = try BranchPass(example, model, adapter, configuration, in: workspace)
+        let branch = try BranchPass(example, in: context)
         var dLogits = Tensor(zeros: branch.round.logits.shape)
-        let supervision = MaskSupervision(
-            configuration: configuration, maskCount: example.maskCount, canvas: canvas)
-        let (parts, dIoU) = supervision(branch.round, target: .bytes(masks), addingTo: &dLogits, in: workspace)
-        branch.backward(dLogits, dIoU, &gradients, in: workspace)
+        let supervision = MaskSupervision(settings: settings, maskCount: example.maskCount, canvas: canvas)
+        let (parts, dIoU) = supervision(
+            branch.round.logits, branch.round.iou, target: .bytes(masks), addingTo: &dLogits, in: context.workspace)
+        branch.backward(dLogits, dIoU, &context.gradients)
         return StepLosses(parts: parts, instances: count)
     }
 }

@@ -63,7 +63,8 @@ public struct ContrastiveLoss: Sendable {
         var dUnit = Tensor(uninitialized: [cells, channels])
         LinearKernel.backwardInput(
             ElementwiseKernel.transpose(first.masks, rows: count, columns: cells),
-            weight: Tensor(dFeatures.flatMap { $0.map(Float.init) }, [count, channels]), into: &dUnit, in: workspace)
+            weight: FrozenMatrix(Tensor(dFeatures.flatMap { $0.map(Float.init) }, [count, channels])), into: &dUnit,
+            in: workspace)
         UnitNormKernel.backward(
             dUnit, output: first.normalised, scale: first.scale, addingTo: &dEmbedding, in: workspace)
         return value
@@ -128,7 +129,7 @@ public struct ContrastiveLoss: Sendable {
             var scale = Tensor(uninitialized: [cells])
             UnitNormKernel.forward(branch.embedding, into: &normalised, scale: &scale, in: workspace)
             var sums = Tensor(uninitialized: [count, channels])
-            LinearKernel.backwardInput(masks, weight: normalised, into: &sums, in: workspace)
+            LinearKernel.backwardInput(masks, weight: FrozenMatrix(normalised), into: &sums, in: workspace)
             let (bits, totals) = (masks.elements, sums.elements)
             var (counts, lengths, units): ([Double], [Double], [[Double]]) = ([], [], [])
             for j in 0..<count {

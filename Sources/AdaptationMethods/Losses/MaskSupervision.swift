@@ -6,43 +6,43 @@ import Tensors
 /// The self-training losses of one branch: focal and dice of its masks and the squared error of its predicted IoUs.
 struct MaskSupervision {
     /// Weights and form.
-    let configuration: WeSAMConfiguration
+    let settings: MaskLossSettings
     /// N in the released losses.
     let maskCount: Int
     /// Side of the canvas the masks are compared on.
     let canvas: Int
 
-    /// The names of the parts `callAsFunction` returns, in order.
-    static let lossNames = ["focal", "dice", "iou"]
-
     /// The losses; the weighted gradient of the logits is added to `dLogits`.
     ///
-    /// - Returns: The parts, and the weighted gradient of the predicted IoUs. // [n]
+    /// - Parameters:
+    ///   - logits: Low-resolution mask logits. // [n, h, w]
+    ///   - iou: Predicted IoUs. // [n]
+    /// - Returns: The parts under `MaskLossSettings.lossNames`, and the weighted gradient of the predicted IoUs. // [n]
     func callAsFunction(
-        _ round: DecoderRound, target: MaskTarget, addingTo dLogits: inout Tensor, in workspace: Workspace
+        _ logits: Tensor, _ iou: [Float], target: MaskTarget, addingTo dLogits: inout Tensor, in workspace: Workspace
     ) -> (parts: [StepLosses.Part], dIoU: [Float]) {
         let sums = MaskLossKernel.sums(
-            round.logits, target: target, canvas: canvas, threshold: IoULoss.logitThreshold, in: workspace)
+            logits, target: target, canvas: canvas, threshold: IoULoss.logitThreshold, in: workspace)
         let total = MaskLossKernel.Sums.total(sums)
-        let pixels = round.iou.count * canvas * canvas
-        let focal = FocalLoss(configuration.lossForm, maskCount: maskCount)
-        let dice = DiceLoss(configuration.lossForm, maskCount: maskCount)
+        let pixels = iou.count * canvas * canvas
+        let focal = FocalLoss(settings.form, maskCount: maskCount)
+        let dice = DiceLoss(settings.form, maskCount: maskCount)
         let slopes = dice.slopes(total)
         MaskLossKernel.addGradient(
-            round.logits, target: target, canvas: canvas,
+            logits, target: target, canvas: canvas,
             slopes: .init(
-                focal: Float(configuration.focalWeight * focal.slope(pixels: pixels)),
-                inside: Float(configuration.diceWeight * slopes.inside),
-                outside: Float(configuration.diceWeight * slopes.outside)), into: &dLogits, in: workspace)
-        let dIoU = IoULoss.gradient(round.iou, sums, maskCount: maskCount).map {
-            Float(configuration.iouWeight * $0)
+                focal: Float(settings.focalWeight * focal.slope(pixels: pixels)),
+                inside: Float(settings.diceWeight * slopes.inside),
+                outside: Float(settings.diceWeight * slopes.outside)), into: &dLogits, in: workspace)
+        let dIoU = IoULoss.gradient(iou, sums, maskCount: maskCount).map {
+            Float(settings.iouWeight * $0)
         }
-        let iou = IoULoss.value(round.iou, sums, maskCount: maskCount)
+        let iouError = IoULoss.value(iou, sums, maskCount: maskCount)
         return (
             [
-                StepLosses.Part("focal", focal.value(total, pixels: pixels), weight: configuration.focalWeight),
-                StepLosses.Part("dice", dice.value(total), weight: configuration.diceWeight),
-                StepLosses.Part("iou", iou, weight: configuration.iouWeight),
+                StepLosses.Part("focal", focal.value(total, pixels: pixels), weight: settings.focalWeight),
+                StepLosses.Part("dice", dice.value(total), weight: settings.diceWeight),
+                StepLosses.Part("iou", iouError, weight: settings.iouWeight),
             ], dIoU
         )
     }

@@ -1,4 +1,4 @@
-public import Kernels
+import Kernels
 public import Layers
 public import Tensors
 
@@ -57,25 +57,24 @@ public struct AutomaticMaskGenerator: Sendable {
     static let pieceBytes = 64 << 20
 
     private let model: SegmentAnythingModel
-    private let adapter: (any ProjectionAdapter)?
     private let configuration: AutomaticMaskConfiguration
 
-    /// Segments with a model and, if given, an adapter. Throws `SegmentAnythingError` for settings that mean nothing.
+    /// Segments with a model. Throws `SegmentAnythingError` for settings that mean nothing.
     public init(
-        _ model: SegmentAnythingModel, adapter: (any ProjectionAdapter)? = nil,
-        configuration: AutomaticMaskConfiguration = .init()
+        _ model: SegmentAnythingModel, configuration: AutomaticMaskConfiguration = .init()
     ) throws(SegmentAnythingError) {
         try configuration.validate()
-        (self.model, self.adapter, self.configuration) = (model, adapter, configuration)
+        (self.model, self.configuration) = (model, configuration)
     }
 
     /// The masks of an image, in the order of the suppression that came last: without crops by falling predicted IoU.
     ///
     /// The same for any number of threads. Throws what `prepare` throws.
     /// - Parameters:
+    ///   - context: Runs the model, with the adapters that act in it.
     ///   - prepare: Makes a part of the image ready for the model; called once per crop.
     public func masks(
-        width: Int, height: Int, in workspace: Workspace, prepare: (PixelBox) throws -> PreparedCrop
+        width: Int, height: Int, in context: PassContext, prepare: (PixelBox) throws -> PreparedCrop
     ) throws -> [AutomaticMask] {
         let crops = ImageCrop.all(
             width: width, height: height, layers: configuration.cropLayers,
@@ -84,7 +83,7 @@ public struct AutomaticMaskGenerator: Sendable {
         for crop in crops {
             let part = CropSegmentation(
                 model: model, configuration: configuration, crop: crop, imageWidth: width, imageHeight: height)
-            found += try part.masks(try prepare(crop.box), adapter: adapter, in: workspace)
+            found += try part.masks(try prepare(crop.box), in: context)
         }
         if crops.count > 1 {
             found = Self.suppressed(

@@ -22,20 +22,20 @@ struct CropSegmentation {
     ///
     /// Throws `SegmentAnythingError`.
     func masks(
-        _ prepared: AutomaticMaskGenerator.PreparedCrop, adapter: (any ProjectionAdapter)?, in workspace: Workspace
+        _ prepared: AutomaticMaskGenerator.PreparedCrop, in context: PassContext
     ) throws(SegmentAnythingError) -> [AutomaticMask] {
         let frame = prepared.frame
         precondition(
             frame.originalWidth == crop.box.width && frame.originalHeight == crop.box.height,
             "a crop of \(crop.box) prepared as \(frame)")
-        let embedding = model.encoder.encode(prepared.input, adapter: adapter, in: workspace)
+        let features = model.encoder.encode(prepared.input, in: context)
         let points = PointGrid.points(
             perSide: configuration.pointsPerSide(layer: crop.layer), width: crop.box.width, height: crop.box.height)
         var found: [AutomaticMask] = []
         for start in stride(from: 0, to: points.count, by: configuration.pointsPerBatch) {
             let batch = Array(points[start..<min(start + configuration.pointsPerBatch, points.count)])
-            let candidates = try candidates(batch, embedding, frame, in: workspace)
-            found += masks(candidates, frame, in: workspace)
+            let candidates = try candidates(batch, features, frame, in: context)
+            found += masks(candidates, frame, in: context.workspace)
         }
         return AutomaticMaskGenerator.suppressed(
             found, scores: found.map(\.predictedIoU), threshold: configuration.boxSuppressionThreshold)
@@ -43,7 +43,7 @@ struct CropSegmentation {
 
     /// The candidates of some points whose predicted IoU is above the threshold, point by point.
     private func candidates(
-        _ points: [(x: Double, y: Double)], _ embedding: Tensor, _ frame: MaskFrame, in workspace: Workspace
+        _ points: [(x: Double, y: Double)], _ features: ImageFeatures, _ frame: MaskFrame, in context: PassContext
     ) throws(SegmentAnythingError) -> [Candidate] {
         let scaleX = Double(frame.width) / Double(frame.originalWidth)
         let scaleY = Double(frame.height) / Double(frame.originalHeight)
@@ -57,8 +57,8 @@ struct CropSegmentation {
         func isWanted(_ iou: Float) -> Bool { configuration.predictedIoUThreshold <= 0 || iou > threshold }
         var candidates: [Candidate] = []
         try model.decoder.decodeCandidates(
-            embedding, position: model.promptEncoder.densePositionalEncoding,
-            prompts: model.promptEncoder.encode(prompts, in: workspace), isWanted: isWanted, in: workspace
+            features, position: model.promptEncoder.densePositionalEncoding,
+            prompts: model.promptEncoder.encode(prompts, in: context), isWanted: isWanted, in: context
         ) { point, iou, logits in
             let (height, width) = (logits.shape[1], logits.shape[2])
             for (index, iou) in iou.enumerated() where isWanted(iou) {

@@ -1,4 +1,6 @@
+import AdaptationMethods
 import Datasets
+import Layers
 import Tensors
 
 /// A training example and what the node's store knows about it when it is read ahead.
@@ -18,15 +20,15 @@ struct PreparedExample: Sendable {
         embedding = anchors.embedding(image: example.sampleIndex, flip: example.flip, key: key)
     }
 
-    /// The anchor's embedding; looked up once more, because another rank may have made it in the meantime.
-    func anchorEmbedding(_ anchors: AnchorStore?) -> Tensor? {
-        embedding ?? anchors?.embedding(image: example.sampleIndex, flip: example.flip, key: key)
-    }
-
-    /// What puts an embedding that had to be made into the store.
-    func keeper(_ anchors: AnchorStore?) -> (@Sendable (Tensor) -> Void)? {
-        guard let anchors else { return nil }
+    /// The anchor's features as far as the store has them, and the way into the store for those that a step computes.
+    ///
+    /// Looked up once more, because another rank may have made them in the meantime.
+    func anchorFeatures(_ anchors: AnchorStore?) -> AnchorFeatures {
+        guard let anchors else { return AnchorFeatures() }
         let (image, flip, key) = (example.sampleIndex, example.flip, key)
-        return { anchors.keep($0, image: image, flip: flip, key: key) }
+        let kept = embedding ?? anchors.embedding(image: image, flip: flip, key: key)
+        return AnchorFeatures(kept: kept.map { ImageFeatures(embedding: $0) }) {
+            anchors.keep($0.embedding, image: image, flip: flip, key: key)
+        }
     }
 }

@@ -1,7 +1,7 @@
+public import Adapters
 public import Datasets
 public import Imaging
 public import Kernels
-public import Layers
 public import SegmentAnything
 
 /// Segments whole images without prompts.
@@ -15,17 +15,19 @@ public struct AutomaticSegmenter {
     }
 
     private let generator: AutomaticMaskGenerator
+    private let adapted: AdaptedModel
     private let preprocessing: Preprocessing
     private let workspace: Workspace
 
-    /// Segments with a model and, if given, an adapter; without one the model is the anchor.
+    /// Segments with a model as it is, or adapted.
     ///
     /// Throws `SegmentAnythingError` for settings that mean nothing.
     public init(
-        _ loaded: LoadedModel, adapter: (any ProjectionAdapter)? = nil, settings: AutomaticMaskConfiguration = .init(),
+        _ loaded: LoadedModel, adapted: AdaptedModel? = nil, settings: AutomaticMaskConfiguration = .init(),
         workspace: Workspace
     ) throws(SegmentAnythingError) {
-        generator = try AutomaticMaskGenerator(loaded.model, adapter: adapter, configuration: settings)
+        self.adapted = adapted ?? loaded.base
+        generator = try AutomaticMaskGenerator(self.adapted.model, configuration: settings)
         (preprocessing, self.workspace) = (loaded.preprocessing, workspace)
     }
 
@@ -34,7 +36,8 @@ public struct AutomaticSegmenter {
     /// Throws `SegmentAnythingError`.
     public func masks(of image: Image) throws -> [AutomaticMask] {
         let picture = image.rgb()
-        return try generator.masks(width: picture.width, height: picture.height, in: workspace) { crop in
+        let context = adapted.context(in: workspace)
+        return try generator.masks(width: picture.width, height: picture.height, in: context) { crop in
             let part = picture.cropped(x: crop.x0, y: crop.y0, width: crop.width, height: crop.height)
             return .init(
                 input: preprocessing.apply(to: part),

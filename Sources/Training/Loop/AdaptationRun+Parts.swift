@@ -1,10 +1,10 @@
 package import AdaptationMethods
+package import Adapters
 package import CheckpointStore
 import Collectives
 import Datasets
 import Foundation
 import Kernels
-import LowRankAdaptation
 import SegmentAnything
 import Telemetry
 import Tensors
@@ -18,23 +18,7 @@ extension AdaptationRun {
 
     /// The recipe's method. Throws `AdaptationMethodError`.
     package func method() throws(AdaptationMethodError) -> any AdaptationMethod {
-        try MethodRegistry.make(recipe.recipe.method.name, weSAM: weSAM(recipe.recipe))
-    }
-
-    /// Refuses squares of the patches form that are too few to differ or too many to compare with each other.
-    func checkPatches(gridSide: Int) throws(TrainingError) {
-        let method = recipe.recipe.method
-        guard method.contrast == .patches, method.contrastWeight > 0, (try? self.method().usesAnchor) == true else {
-            return
-        }
-        let squares = gridSide / method.patchSide
-        guard squares < 2 || squares > Self.mostPatchesASide else { return }
-        let least = (gridSide + Self.mostPatchesASide - 1) / Self.mostPatchesASide
-        throw TrainingError(
-            .configuration,
-            "method.patchSide=\(method.patchSide) cuts the image embedding of \(gridSide)x\(gridSide) cells into "
-                + "\(squares)x\(squares) squares",
-            remedy: "choose \(least) to \(gridSide / 2), for 2x2 to \(Self.mostPatchesASide)x\(Self.mostPatchesASide)")
+        try recipe.recipe.adaptationMethod(of: methods)
     }
 
     /// What is doubtful about the recipe's prompts for its model; nil if nothing is.
@@ -47,14 +31,12 @@ extension AdaptationRun {
         return "warning: litemedsam was trained on boxes alone and makes little of \(asked); other models read points"
     }
 
-    /// Squares of the patches form along a side: 1,024 in all, whose similarities are a million numbers.
-    private static let mostPatchesASide = 32
-
     /// What rank 0's controller is to do.
     package func plan(_ stepsPerEpoch: Int) -> TrainingController.Plan {
         let training = recipe.recipe.training
+        let steps = training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch
         return TrainingController.Plan(
-            totalSteps: !trains ? 0 : training.steps > 0 ? training.steps : training.epochs * stepsPerEpoch,
+            totalSteps: (try? method())?.stages(totalSteps: steps).reduce(0) { $0 + $1.steps } ?? steps,
             logEvery: training.logEvery, evaluateEvery: training.evaluateEvery,
             maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0,
             saveEvery: recipe.recipe.checkpoint.everySteps,
@@ -66,7 +48,7 @@ extension AdaptationRun {
         _ loaded: LoadedModel, _ data: TrainingData, reservedBytes: Int
     ) throws -> (store: AnchorStore?, line: String) {
         let (settings, encoder) = (recipe.recipe, loaded.model.encoder)
-        guard try method().usesAnchor else {
+        guard try method().needs.anchor else {
             return (nil, "anchor store: method.name = \(settings.method.name) has no anchor")
         }
         return try AnchorStore.open(
@@ -79,13 +61,27 @@ extension AdaptationRun {
             temporaryFolder: settings.node.folderForTemporaryFiles, communicator: communicator)
     }
 
+    /// What the recipe's method trains in the loaded model. Throws `AdaptationMethodError` and `AdapterError`.
+    package func trainables(_ loaded: LoadedModel) throws -> Trainables {
+        let description = ModelDescription(loaded.model.configuration)
+        let method = try method()
+        try method.check(for: description)
+        let stages = method.stages(totalSteps: 1)
+        guard stages.count <= 1 else {
+            throw TrainingError(
+                .configuration,
+                "method.name=\(recipe.recipe.method.name) has the stages \(stages.map(\.name).joined(separator: ", ")); "
+                    + "a run has one", remedy: "take a method of one stage")
+        }
+        return try Trainables(method.trainables, in: description, recipe.recipe.adapterOptions)
+    }
+
     package func makeTrainer(
         _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil,
         resuming state: CheckpointState? = nil
     ) throws -> Trainer {
         let settings = recipe.recipe
         let seed = UInt64(bitPattern: Int64(settings.training.seed))
-        let layout = LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank)
         let sampler = ShardedSampler(
             sampleCount: data.training.count, globalBatch: settings.training.globalBatch, seed: seed)
         let method = try method()
@@ -93,11 +89,12 @@ extension AdaptationRun {
             dataset: data.training, preprocessing: loaded.preprocessing,
             prompts: promptOptions(PromptKind(settings.prompts.kind), loaded),
             teacherKind: PromptKind(settings.prompts.teacherKind), flips: .init(settings.data.flips),
-            keepsMasks: method.needsMasks, seed: seed)
+            keepsMasks: method.needs.masks, seed: seed)
         let optimizer = settings.optimizer
         return Trainer(
-            model: loaded.model, adapter: LoRAAdapter(layout: layout, seed: seed),
-            method: method,
+            loaded.adapted(by: try trainables(loaded)), method: method,
+            passes: PassSettings(
+                decoderChunk: settings.training.decoderChunk, recompute: settings.training.recompute),
             communicator: communicator, sampler: sampler, preparation: preparation,
             optimizer: Adam.Configuration(
                 beta1: optimizer.beta1, beta2: optimizer.beta2, epsilon: optimizer.epsilon,
@@ -208,27 +205,6 @@ extension AdaptationRun {
             maximumInstances: prompts.maximumInstances,
             source: prompts.source == .annotations ? .annotations : .simulated,
             coarse: prompts.coarse == .mask ? .mask : .box, maskSide: 4 * loaded.model.encoder.embeddingSide)
-    }
-
-    private func weSAM(_ settings: Recipe) -> WeSAMConfiguration {
-        let method = settings.method
-        var configuration = WeSAMConfiguration()
-        configuration.lossForm = method.lossForm == .released ? .released : .paper
-        configuration.focalWeight = method.focalWeight
-        configuration.diceWeight = method.diceWeight
-        configuration.iouWeight = method.iouWeight
-        configuration.anchorWeight = method.anchorWeight
-        configuration.contrastWeight = method.contrastWeight
-        configuration.temperature = method.temperature
-        switch method.contrast {
-        case .instances: configuration.contrast = .instances
-        case .background: configuration.contrast = .background
-        case .patches: configuration.contrast = .patches(side: method.patchSide)
-        }
-        (configuration.maskRatio, configuration.maskBlock) = (method.maskRatio, method.maskBlock)
-        configuration.decoderChunk = settings.training.decoderChunk
-        configuration.recompute = settings.training.recompute
-        return configuration
     }
 }
 

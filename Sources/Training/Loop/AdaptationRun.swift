@@ -1,10 +1,12 @@
+public import AdaptationMethods
+import Adapters
 import CheckpointStore
 public import Collectives
 import Datasets
 import FaultInjection
 import Foundation
 public import Kernels
-import LowRankAdaptation
+import Layers
 import SegmentAnything
 public import Telemetry
 
@@ -24,6 +26,8 @@ public struct AdaptationRun {
     public let watchdog: Watchdog?
     /// Told what a person should know before there is a log.
     public let notice: @Sendable (String) -> Void
+    /// The methods that the recipe may name.
+    let methods: MethodRegistry
 
     /// What a run does about an earlier one in its folder.
     public struct Start: Sendable {
@@ -61,9 +65,10 @@ public struct AdaptationRun {
     /// Describes a run.
     public init(
         recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace, watchdog: Watchdog? = nil,
-        isStopRequested: @escaping @Sendable () -> Bool, notice: @escaping @Sendable (String) -> Void = { _ in }
+        methods: MethodRegistry = .known, isStopRequested: @escaping @Sendable () -> Bool,
+        notice: @escaping @Sendable (String) -> Void = { _ in }
     ) {
-        self.notice = notice
+        (self.notice, self.methods) = (notice, methods)
         (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
         (self.watchdog, self.isStopRequested) = (watchdog, isStopRequested)
         folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
@@ -76,7 +81,7 @@ public struct AdaptationRun {
         let settings = recipe.recipe
         try checkRecipes()
         let loaded = try LoadedModel(settings, communicator: communicator)
-        try checkPatches(gridSide: loaded.model.encoder.embeddingSide)
+        let trainables = try trainables(loaded)
         if communicator.isRoot, let warning = promptWarning { notice(warning) }
         // Labels that are to be found are kept with the run, which nobody else may write meanwhile.
         let early = settings.prompts.source == .automatic ? try claim(start) : nil
@@ -91,15 +96,15 @@ public struct AdaptationRun {
             return Outcome(exitCode: .resumable, before: [], after: [], adapterDigest: nil)
         }
         let memory = try MemoryCheck(
-            recipe: settings, configuration: loaded.model.configuration, threads: workspace.pool.threads,
+            recipe: settings, methods: methods, configuration: loaded.model.configuration,
+            threads: workspace.pool.threads,
             mostInstances: data.mostInstances
         ).run(communicator)
         let claim = try early ?? claim(start)
         defer { withExtendedLifetime(claim) {} }
         var checkpoints = RunCheckpoints(
             settings, folder: folder, loaded: loaded, data: data,
-            parameterCount: LoRALayout(sites: loaded.model.encoder.adapterSites, rank: settings.lora.rank).count,
-            communicator: communicator)
+            parameterCount: trainables.layout.count, communicator: communicator)
         let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges)
         if communicator.isRoot {
             try folder.create(
@@ -140,7 +145,7 @@ public struct AdaptationRun {
         var scores = Scores(known.map { evaluationRecord($0) })
         if settings.evaluation.before || total == 0, resumed?.state.step ?? 0 == 0, scores.before.isEmpty, let evaluator
         {
-            scores.before = try evaluate(evaluator, loaded, trainer, data, adapter: nil, step: 0, loss: nil, log)
+            scores.before = try evaluate(evaluator, loaded.base, trainer, data, step: 0, loss: nil, log)
         }
         let end = try train(
             trainer, loaded, data, evaluator, &checkpoints, anchors.store, from: resumed?.state, &scores, log)
@@ -156,7 +161,8 @@ public struct AdaptationRun {
         let file = code == .done ? folder.adapter : folder.adapter(step: end.steps)
         let digest =
             communicator.isRoot
-            ? try AdapterFile.write(trainer.adapter, loaded.description(settings, step: end.steps), to: file) : nil
+            ? try AdapterFile.write(
+                trainer.adapted, settings.adapterOptions, loaded.description(settings, step: end.steps), to: file) : nil
         if communicator.isRoot {
             if !scores.before.isEmpty, !scores.last.isEmpty, scores.last.allSatisfy({ $0.step == end.steps }) {
                 let table = EvaluationTable(before: scores.before, after: scores.last).text
@@ -260,7 +266,7 @@ public struct AdaptationRun {
                 if let evaluator {
                     do {
                         scores.last = try evaluate(
-                            evaluator, loaded, trainer, data, adapter: trainer.adapter, step: end.steps,
+                            evaluator, trainer.adapted, trainer, data, step: end.steps,
                             loss: reporter.lastLoss, log)
                     } catch let error as TrainingError where error.kind == .badData {
                         // All ranks are here: too many images cannot be read. What was learnt is kept.
@@ -300,19 +306,19 @@ public struct AdaptationRun {
         try FaultInjector.$step.withValue(step) {
             _ = try FaultInjector.$file.withValue(.adapter) {
                 try AdapterFile.write(
-                    trainer.adapter, loaded.description(recipe.recipe, step: step), to: folder.adapter(step: step))
+                    trainer.adapted, recipe.recipe.adapterOptions, loaded.description(recipe.recipe, step: step),
+                    to: folder.adapter(step: step))
             }
         }
     }
 
     private func evaluate(
-        _ evaluator: Evaluator, _ loaded: LoadedModel, _ trainer: Trainer, _ data: TrainingData, adapter: LoRAAdapter?,
-        step: Int, loss: Double?, _ log: RunLog
+        _ evaluator: Evaluator, _ adapted: AdaptedModel, _ trainer: Trainer, _ data: TrainingData, step: Int,
+        loss: Double?, _ log: RunLog
     ) throws -> [EvaluationRecord] {
         try FaultInjector.$step.withValue(step) { try FaultInjector.check(.evaluation) }
         let started = ContinuousClock.now
-        let (outcomes, unreadable) = try evaluator.evaluate(
-            loaded.model, adapter: adapter, communicator: communicator, in: workspace)
+        let (outcomes, unreadable) = try evaluator.evaluate(adapted, communicator: communicator, in: workspace)
         let leftOut = trainer.badSamples
         guard try trainer.leaveOut(unreadable) else {
             throw tooManyBad(unreadable, leftOut, data, while: "evaluation after step \(step): ")

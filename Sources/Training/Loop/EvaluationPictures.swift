@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Adapters
 import Datasets
 import Foundation
 import Imaging
@@ -10,7 +11,8 @@ import Tensors
 /// Pictures of what an evaluation scores: truth, base model and adapted model side by side.
 struct EvaluationPictures {
     let loaded: LoadedModel
-    let adapter: (any ProjectionAdapter)?
+    /// The adapted model, if there is one beside the base model.
+    let adapted: AdaptedModel?
     let threshold: Float
     let decoderChunk: Int
     let workspace: Workspace
@@ -28,21 +30,22 @@ struct EvaluationPictures {
                 example, masks: originalMasks(example), boxes: example.masks == nil ? example.boxes ?? [] : [],
                 caption: "\(example.masks == nil ? "labels" : "truth") \(prompts.count) objects")
         ]
-        panels.append(try predictionPanel(example, prompts, adapter: nil, name: "base"))
-        if let adapter { panels.append(try predictionPanel(example, prompts, adapter: adapter, name: "adapted")) }
+        panels.append(try predictionPanel(example, prompts, loaded.base, name: "base"))
+        if let adapted { panels.append(try predictionPanel(example, prompts, adapted, name: "adapted")) }
         return Image.sideBySide(panels)
     }
 
     private func predictionPanel(
-        _ example: EvaluationExample, _ prompts: Prompts, adapter: (any ProjectionAdapter)?, name: String
+        _ example: EvaluationExample, _ prompts: Prompts, _ adapted: AdaptedModel, name: String
     ) throws -> Image {
-        let embedding = loaded.model.encoder.encode(example.input, adapter: adapter, in: workspace)
+        let context = adapted.context(in: workspace)
+        let features = adapted.model.encoder.encode(example.input, in: context)
         var masks: [[Bool]] = []
         var total = 0.0
         let count = prompts.count
         for start in stride(from: 0, to: count, by: decoderChunk) {
             let chunk = start..<min(start + decoderChunk, count)
-            let logits = try loaded.model.logits(embedding, PromptBatch(prompts, chunk), in: workspace)
+            let logits = try adapted.model.logits(features, PromptBatch(prompts, chunk), in: context)
             if let truth = example.masks {
                 total += MaskMetrics(
                     logits: logits, truth: truth.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,

@@ -1,10 +1,10 @@
+import Adapters
 public import Collectives
 import Datasets
 import Foundation
 import Telemetry
 public import Kernels
 import Imaging
-import LowRankAdaptation
 
 /// Scores a model on the evaluation images of a recipe, without training. All ranks call it.
 public struct EvaluationRun {
@@ -39,9 +39,9 @@ public struct EvaluationRun {
                 .configuration, "there is no image to score",
                 remedy: "set data.split to k:1, name data.evaluationRoot, or give evaluation.prompts")
         }
-        let adapter = try path.map { try loaded.adapter(opening: $0) }
+        let adapted = try path.map { try loaded.adapted(opening: $0) }
         let (outcomes, unreadable) = try evaluator.evaluate(
-            loaded.model, adapter: adapter, communicator: communicator, in: workspace)
+            adapted ?? loaded.base, communicator: communicator, in: workspace)
         let leftOut = data.unreadable.map(\.number)
         guard Set(leftOut + unreadable.map(\.number)).count <= recipe.recipe.data.badSampleLimit else {
             throw parts.tooManyBad(unreadable, leftOut, data, while: "")
@@ -51,7 +51,7 @@ public struct EvaluationRun {
             for outcome in outcomes {
                 try RunFolder.write(outcome, to: "\(output)/images-\(outcome.prompt.rawValue).csv")
             }
-            try draw(pictures, evaluator, loaded, adapter, without: Set(unreadable.map(\.number)), into: output)
+            try draw(pictures, evaluator, loaded, adapted, without: Set(unreadable.map(\.number)), into: output)
         }
         return outcomes
     }
@@ -67,11 +67,11 @@ public struct EvaluationRun {
     }
 
     private func draw(
-        _ count: Int, _ evaluator: Evaluator, _ loaded: LoadedModel, _ adapter: LoRAAdapter?,
+        _ count: Int, _ evaluator: Evaluator, _ loaded: LoadedModel, _ adapted: AdaptedModel?,
         without unreadable: Set<Int>, into output: String
     ) throws {
         let pictures = EvaluationPictures(
-            loaded: loaded, adapter: adapter, threshold: Float(evaluator.threshold),
+            loaded: loaded, adapted: adapted, threshold: Float(evaluator.threshold),
             decoderChunk: evaluator.decoderChunk, workspace: workspace)
         let readable = evaluator.ids.indices.filter { !unreadable.contains(evaluator.numbers[$0]) }
         for index in readable.prefix(count) {

@@ -1,9 +1,9 @@
 import AdaptationMethods
+public import Adapters
 public import Collectives
 public import Datasets
 public import Kernels
-public import Layers
-public import SegmentAnything
+import SegmentAnything
 public import Telemetry
 import Tensors
 
@@ -67,8 +67,7 @@ public struct Evaluator {
     ///
     /// Throws `CollectivesError`, and `DatasetError` for what is not the fault of one image.
     public func evaluate(
-        _ model: SegmentAnythingModel, adapter: (any ProjectionAdapter)?, communicator: any Communicator,
-        in workspace: Workspace
+        _ adapted: AdaptedModel, communicator: any Communicator, in workspace: Workspace
     ) throws -> (outcomes: [Outcome], unreadable: [UnreadableSample]) {
         communicator.phase = "evaluation"
         let share = ShardedSampler.share(
@@ -83,7 +82,7 @@ public struct Evaluator {
             }
         }
         let scoring = ImageScoring(
-            model: model, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
+            adapted: adapted, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
             measuresBoundaries: measuresBoundaries)
         var records: [SampleRecord] = []
         var findings = SampleFindings()
@@ -92,7 +91,7 @@ public struct Evaluator {
             var values = [Double](repeating: 0, count: ImageScoring.width * kinds.count)
             var isUnreadable = false
             switch read {
-            case .success(let example): values = try scoring.values(example, adapter, in: workspace)
+            case .success(let example): values = try scoring.values(example, in: workspace)
             case .failure(let error):
                 isUnreadable = true
                 findings.unreadable.append(

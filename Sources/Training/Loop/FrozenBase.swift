@@ -12,6 +12,8 @@ import Tensors
 package struct FrozenBase {
     /// The model over the shared block.
     package let model: SegmentAnythingModel
+    /// Gives the tensors of the shared block, to build further models over it.
+    package let parameters: @Sendable () -> any ParameterSource
     /// What rank 0 says of the weights it read.
     package let digest: String
     /// Where the weights lie on each node, for the log.
@@ -42,7 +44,8 @@ package struct FrozenBase {
         digest = String(decoding: sent, as: UTF8.self)
         placement = try Self.placement(of: memory, kind, communicator)
         let storage = TensorStorage(borrowing: block, count: arena.floatCount) { withExtendedLifetime(memory) {} }
-        model = build(arena.parameters(in: storage))
+        parameters = { arena.parameters(in: storage) }
+        model = build(parameters())
     }
 
     /// Stops all ranks when a node's memory, or its control group's, cannot hold the block: pages beyond a limit would

@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Adapters
 import Datasets
 import Imaging
 import Kernels
@@ -10,7 +11,7 @@ import Tensors
 /// Scores a model on one image for every kind of prompt: against masks where there are some, otherwise against boxes and
 /// points as they were annotated.
 struct ImageScoring {
-    let model: SegmentAnythingModel
+    let adapted: AdaptedModel
     let kinds: [PromptKind]
     /// A pixel is mask when its logit is above 0 or, for any other threshold, at least that.
     let threshold: Float
@@ -47,16 +48,15 @@ struct ImageScoring {
     }
 
     /// The numbers of one image, one kind of prompt after the other. The image is encoded once.
-    func values(
-        _ example: EvaluationExample, _ adapter: (any ProjectionAdapter)?, in workspace: Workspace
-    ) throws -> [Double] {
+    func values(_ example: EvaluationExample, in workspace: Workspace) throws -> [Double] {
         guard example.count > 0 else { return [Double](repeating: 0, count: Self.width * kinds.count) }
-        let embedding = model.encoder.encode(example.input, adapter: adapter, in: workspace)
+        let context = adapted.context(in: workspace)
+        let features = adapted.model.encoder.encode(example.input, in: context)
         return try example.prompts.flatMap { prompts -> [Double] in
             var sums = Sums(instances: prompts.count)
             for start in stride(from: 0, to: prompts.count, by: decoderChunk) {
                 let chunk = start..<min(start + decoderChunk, prompts.count)
-                let logits = try model.logits(embedding, PromptBatch(prompts, chunk), in: workspace)
+                let logits = try adapted.model.logits(features, PromptBatch(prompts, chunk), in: context)
                 try add(logits, chunk, example, to: &sums, in: workspace)
             }
             return sums.values

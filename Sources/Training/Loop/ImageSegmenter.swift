@@ -1,7 +1,7 @@
+public import Adapters
 public import Datasets
 public import Imaging
 public import Kernels
-public import Layers
 import SegmentAnything
 import Tensors
 
@@ -31,12 +31,12 @@ public struct ImageSegmenter {
     }
 
     private let loaded: LoadedModel
-    private let adapter: (any ProjectionAdapter)?
+    private let adapted: AdaptedModel
     private let workspace: Workspace
 
-    /// Segments with a model and, if given, an adapter.
-    public init(_ loaded: LoadedModel, adapter: (any ProjectionAdapter)?, workspace: Workspace) {
-        (self.loaded, self.adapter, self.workspace) = (loaded, adapter, workspace)
+    /// Segments with a model as it is, or adapted.
+    public init(_ loaded: LoadedModel, adapted: AdaptedModel? = nil, workspace: Workspace) {
+        (self.loaded, self.adapted, self.workspace) = (loaded, adapted ?? loaded.base, workspace)
     }
 
     /// One mask per object, in their order; of SAM's three candidates the one with the best predicted IoU when
@@ -45,12 +45,12 @@ public struct ImageSegmenter {
     /// Throws `SegmentAnythingError` for prompts the model cannot take.
     public func segment(_ image: Image, _ objects: [ObjectPrompt], multimask: Bool) throws -> [Mask] {
         let frame = loaded.preprocessing.frame(width: image.width, height: image.height)
-        let embedding = loaded.model.encoder.encode(
-            loaded.preprocessing.apply(to: image), adapter: adapter, in: workspace)
+        let context = adapted.context(in: workspace)
+        let features = adapted.model.encoder.encode(loaded.preprocessing.apply(to: image), in: context)
         return try objects.map { object in
-            let (logits, iou) = try loaded.model.predict(
-                embedding, try batch(object, frame), multimask: multimask, in: workspace)
-            let scores = iou.elements
+            let decoded = try adapted.model.predict(
+                features, try batch(object, frame), masks: multimask ? .multiple : .single, in: context)
+            let (logits, scores) = (decoded.logits, decoded.iou.elements)
             let best = scores.indices.max { scores[$0] < scores[$1] } ?? 0
             let side = logits.shape[2]
             let plane = logits.reshaped([scores.count, side, side]).rows(best..<best + 1)

@@ -1,8 +1,8 @@
+public import Adapters
 public import Collectives
 public import Datasets
 import Foundation
-import Layers
-public import LowRankAdaptation
+public import Layers
 public import SegmentAnything
 import Tensors
 package import WeightFiles
@@ -19,6 +19,9 @@ public struct LoadedModel: Sendable {
     public let baseDigest: String
     /// Where the weights lie, for the log.
     public let placement: String
+    /// Gives the frozen weights under their official names; building a model from it again reads and computes nothing that
+    /// the node shares.
+    private let weights: @Sendable () -> any ParameterSource
 
     /// Loads what a recipe names; rank 0 alone reads the weight file. Collective.
     ///
@@ -26,10 +29,12 @@ public struct LoadedModel: Sendable {
     public init(_ recipe: Recipe, communicator: any Communicator) throws {
         let configuration = try Self.configuration(recipe.model.kind, imageSize: recipe.model.imageSize)
         let base = try FrozenBase(configuration, recipe.node, communicator: communicator) {
-            try Self.read(recipe.model.kind, configuration, recipe.model.weights)
+            let (parameters, digest) = try Self.read(recipe.model.kind, configuration, recipe.model.weights)
+            return (parameters, digest)
         }
         self.init(
-            base.model, recipe.model.kind, recipe.resolvedPreprocessing, digest: base.digest, placement: base.placement)
+            base.model, recipe.model.kind, recipe.resolvedPreprocessing, digest: base.digest,
+            placement: base.placement, weights: base.parameters)
     }
 
     /// Loads a model for this process alone.
@@ -46,7 +51,7 @@ public struct LoadedModel: Sendable {
         let (parameters, digest) = try Self.read(kind, configuration, weights)
         self.init(
             SegmentAnythingModel(configuration, parameters), kind, preprocessing, digest: digest,
-            placement: "frozen weights: mapped from their file")
+            placement: "frozen weights: mapped from their file", weights: { parameters })
     }
 
     /// What stands before the seed in place of a weight file.
@@ -56,7 +61,7 @@ public struct LoadedModel: Sendable {
     /// `TrainingError`.
     private static func read(
         _ kind: Recipe.Model.Kind, _ configuration: SegmentAnythingConfiguration, _ weights: String
-    ) throws -> (parameters: any ParameterSource, digest: String) {
+    ) throws -> (parameters: any ParameterSource & Sendable, digest: String) {
         if kind == .tiny { return (SeededParameters(seed: 1), "tiny-seed-1") }
         if weights.hasPrefix(randomPrefix) {
             guard let seed = UInt64(weights.dropFirst(randomPrefix.count)) else {
@@ -78,9 +83,10 @@ public struct LoadedModel: Sendable {
 
     private init(
         _ model: SegmentAnythingModel, _ kind: Recipe.Model.Kind, _ preprocessing: Recipe.Preprocessing, digest: String,
-        placement: String
+        placement: String, weights: @escaping @Sendable () -> any ParameterSource
     ) {
         (self.model, self.kind, baseDigest, self.placement) = (model, kind, digest, placement)
+        self.weights = weights
         let form: Preprocessing.Kind =
             switch preprocessing {
             case .wesam: .wesam
@@ -90,12 +96,17 @@ public struct LoadedModel: Sendable {
         self.preprocessing = Preprocessing(kind: form, side: model.encoder.imageSize)
     }
 
-    /// A model of seeded random weights, for benchmarks: same sizes and speed as the real one, no file needed.
+    /// Seeded random weights of a model, for benchmarks: same sizes and speed as the real ones, no file needed.
     ///
     /// Throws `TrainingError` for an input size the architecture does not allow.
-    public static func randomWeights(_ kind: Recipe.Model.Kind, seed: UInt64) throws -> SegmentAnythingModel {
-        SegmentAnythingModel(try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
+    public static func randomWeights(
+        _ kind: Recipe.Model.Kind, seed: UInt64
+    ) throws -> (SegmentAnythingConfiguration, any ParameterSource) {
+        (try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
     }
+
+    /// The frozen weights under their official names.
+    public var parameters: any ParameterSource { weights() }
 
     /// The sizes of a kind, at another input size where the architecture allows one. Throws `TrainingError`.
     public static func configuration(
@@ -183,9 +194,17 @@ public struct LoadedModel: Sendable {
             preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipe.digest)
     }
 
-    /// Opens an adapter for this model. Throws `WeightFileError`, or `TrainingError` when it was trained with another
-    /// preprocessing.
-    public func adapter(opening path: String) throws -> LoRAAdapter {
+    /// The model with fresh trainables over the same frozen weights.
+    public func adapted(by trainables: Trainables) -> AdaptedModel {
+        AdaptedModel(model.configuration, weights(), trainables)
+    }
+
+    /// The model without anything that adapts it.
+    public var base: AdaptedModel { AdaptedModel(model) }
+
+    /// The model as an adapter file adapts it. Throws `WeightFileError`, or `TrainingError` when the file was trained with
+    /// another preprocessing.
+    public func adapted(opening path: String) throws -> AdaptedModel {
         let file = try AdapterFile(opening: path)
         guard file.description.preprocessing == preprocessing.kind.rawValue else {
             throw TrainingError(
@@ -193,7 +212,9 @@ public struct LoadedModel: Sendable {
                 "\(path) was trained with preprocessing \(file.description.preprocessing), not \(preprocessing.kind.rawValue)",
                 remedy: "set preprocessing=\(file.description.preprocessing)")
         }
-        return try file.adapter(
-            for: LoRALayout(sites: model.encoder.adapterSites, rank: file.rank), baseDigest: baseDigest)
+        let trainables = try file.trainables(in: ModelDescription(model.configuration))
+        var adapted = adapted(by: trainables)
+        adapted.trained?.values = try file.values(of: trainables.layout, baseDigest: baseDigest)
+        return adapted
     }
 }

@@ -1,4 +1,5 @@
-import AdaptationMethods
+package import AdaptationMethods
+import Adapters
 package import Collectives
 import Layers
 package import Performance
@@ -11,6 +12,7 @@ package import SegmentAnything
 package struct MemoryCheck {
     let recipe: Recipe
     let configuration: SegmentAnythingConfiguration
+    let methods: MethodRegistry
     let threads: Int
     /// Instances of the image that has most.
     let mostInstances: Int
@@ -18,10 +20,11 @@ package struct MemoryCheck {
     let free: @Sendable () -> NodeMemory?
 
     package init(
-        recipe: Recipe, configuration: SegmentAnythingConfiguration, threads: Int, mostInstances: Int,
+        recipe: Recipe, methods: MethodRegistry = .known, configuration: SegmentAnythingConfiguration, threads: Int,
+        mostInstances: Int,
         free: @escaping @Sendable () -> NodeMemory? = { NodeMemory.now() }
     ) {
-        (self.recipe, self.configuration, self.threads) = (recipe, configuration, threads)
+        (self.recipe, self.methods, self.configuration, self.threads) = (recipe, methods, configuration, threads)
         (self.mostInstances, self.free) = (mostInstances, free)
     }
 
@@ -64,19 +67,22 @@ package struct MemoryCheck {
     }
 
     /// A rank's part of a step, planned. Throws what a step throws.
-    package func plan(worldSize: Int) throws -> StepPlan { try StepPlan(request(worldSize: worldSize)) }
+    package func plan(worldSize: Int) throws -> StepPlan {
+        try StepPlan(request(try recipe.adaptationMethod(of: methods), worldSize: worldSize))
+    }
 
-    private func request(worldSize: Int) -> StepPlan.Request {
-        var request = StepPlan.Request(configuration)
-        request.settings.recompute = recipe.training.recompute
-        request.settings.decoderChunk = recipe.training.decoderChunk
-        (request.loraRank, request.threads) = (recipe.lora.rank, threads)
-        request.instances = max(1, min(recipe.prompts.maximumInstances, mostInstances))
+    private func request(_ method: any AdaptationMethod, worldSize: Int) -> StepPlan.Request {
+        var request = StepPlan.Request(configuration, method)
+        request.step.recompute = recipe.training.recompute
+        request.step.decoderChunk = recipe.training.decoderChunk
+        request.step.adapters = recipe.adapterOptions
+        request.step.instances = max(1, min(recipe.prompts.maximumInstances, mostInstances))
+        request.threads = threads
         request.isBaseShared = recipe.node.baseMemory == .window
         request.imagesPerRank = (recipe.training.globalBatch + worldSize - 1) / worldSize
         request.prefetchDepth = recipe.training.prefetchDepth
         if recipe.prompts.kind == .point || recipe.prompts.teacherKind == .point {
-            request.points = recipe.prompts.positivePoints + recipe.prompts.negativePoints
+            request.step.points = recipe.prompts.positivePoints + recipe.prompts.negativePoints
         }
         return request
     }

@@ -2,7 +2,6 @@ package import CheckpointStore
 package import Collectives
 import Datasets
 import Foundation
-import LowRankAdaptation
 package import Telemetry
 import WeightFiles
 

@@ -1,12 +1,12 @@
 package import AdaptationMethods
+public import Adapters
 package import CheckpointStore
 package import Collectives
 package import Datasets
 import FaultInjection
 package import Kernels
-import Layers
-public import LowRankAdaptation
-package import SegmentAnything
+package import Layers
+import SegmentAnything
 import Tensors
 
 /// One rank of a training run: computes its share of every global batch and keeps its slice of the optimizer.
@@ -49,14 +49,13 @@ public final class Trainer {
         public var bytesSent: Int
     }
 
-    /// The trainable numbers; equal on all ranks after every step.
-    public private(set) var adapter: LoRAAdapter
+    /// The model with the numbers that train, which are equal on all ranks after every step.
+    public private(set) var adapted: AdaptedModel
     /// Steps of one epoch.
     public var stepsPerEpoch: Int { sampler.stepsPerEpoch }
     /// The names of the loss parts, in the order of `StepOutcome.lossSums` after the total.
     public let lossNames: [String]
 
-    private let model: SegmentAnythingModel
     private let method: any AdaptationMethod
     private let communicator: any Communicator
     private let sampler: ShardedSampler
@@ -64,9 +63,12 @@ public final class Trainer {
     private let prefetcher: SamplePrefetcher<SampleRequest, ReadSample>
     private let anchors: AnchorStore?
     private let schedule: LearningRateSchedule
+    private let passes: PassSettings
     private let workspace: Workspace
     private let sum: SampleOrderedSum
     private var optimizer: Adam
+    /// The groups of the own slice, counted from its first number.
+    private let groups: [(range: Range<Int>, group: ParameterGroup)]
     private var controller: TrainingController
 
     /// Prepares a run from its first step; starts reading images ahead.
@@ -78,22 +80,25 @@ public final class Trainer {
     ///   - anchors: Embeddings the node keeps, if it does.
     ///   - state: All numbers of an earlier run to go on from; no step before it is looked at again.
     package init(
-        model: SegmentAnythingModel, adapter: LoRAAdapter, method: any AdaptationMethod,
+        _ adapted: AdaptedModel, method: any AdaptationMethod, passes: PassSettings = PassSettings(),
         communicator: any Communicator, sampler: ShardedSampler, preparation: ExamplePreparation,
         optimizer: Adam.Configuration, schedule: LearningRateSchedule, plan: TrainingController.Plan,
         prefetch: (depth: Int, threads: Int), nodeOfRank: [Int], numbers: [Int]? = nil, badSamples: [Int] = [],
         anchors: AnchorStore? = nil, resuming state: CheckpointState? = nil, workspace: Workspace
     ) {
-        (self.model, self.adapter, self.method) = (model, adapter, method)
+        (self.adapted, self.method, self.passes) = (adapted, method, passes)
         (self.communicator, self.sampler, self.schedule, self.workspace) = (communicator, sampler, schedule, workspace)
         lossNames = method.lossNames
         self.anchors = anchors
         self.numbers = numbers ?? Array(0..<sampler.sampleCount)
         sum = SampleOrderedSum(
-            parameterCount: adapter.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
+            parameterCount: adapted.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
+        let own = sum.ownSlice
+        groups = adapted.layout.groups(in: own).map {
+            ($0.range.lowerBound - own.lowerBound..<$0.range.upperBound - own.lowerBound, $0.group)
+        }
         if let state {
-            let own = sum.ownSlice
-            self.adapter.parameters = Tensor(state.parameters, [adapter.layout.count])
+            self.adapted.trained?.values = Tensor(state.parameters, [state.parameters.count])
             self.optimizer = Adam(
                 firstMoment: Array(state.firstMoment[own]), secondMoment: Array(state.secondMoment[own]),
                 step: state.updates, configuration: optimizer)
@@ -116,8 +121,11 @@ public final class Trainer {
         }
     }
 
-    /// Updates of the adapter until now, those before a checkpoint included.
+    /// Updates until now, those before a checkpoint included.
     var updates: Int { optimizer.step }
+
+    /// The numbers that train. // [P]
+    private var values: Tensor { adapted.trained?.values ?? Tensor(zeros: [0]) }
 
     /// What this rank brings to a checkpoint: its slice of all numbers, and the counts.
     package func state(step: Int, images: Int) -> CheckpointState {
@@ -125,7 +133,7 @@ public final class Trainer {
         return CheckpointState(
             step: step, images: images, updates: optimizer.step, skipsInARow: controller.skipsInARow,
             skips: controller.skips, badSamples: controller.badSamples, first: own.lowerBound,
-            parameters: adapter.parameters.rows(own).elements,
+            parameters: values.rows(own).elements,
             firstMoment: optimizer.firstMoment, secondMoment: optimizer.secondMoment)
     }
 
@@ -241,29 +249,29 @@ public final class Trainer {
             share.records.append(silence(position))
             return
         }
-        let anchor = prepared.anchorEmbedding(anchors)
-        var gradient = GradientBuffer(count: adapter.layout.count)
+        let anchor = prepared.anchorFeatures(anchors)
+        var context = StepContext(
+            adapted, decoderChunk: passes.decoderChunk, recompute: passes.recompute, anchors: anchor, in: workspace)
         let losses = try method.step(
             AdaptationExample(
                 weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<instances),
                 teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
-                anchorEmbedding: anchor, keepAnchorEmbedding: prepared.keeper(anchors),
                 masks: example.masks?.bitmaps, random: example.random),
-            model: model, adapter: adapter, gradients: &gradient, in: workspace)
-        var numbers = gradient.values.elements
+            in: &context)
+        var numbers = context.gradients.values.elements
         if FaultInjector.reach(.gradient) == .notANumber { numbers[0] = .nan }
-        if let tensor = NonFiniteSample.tensor(losses, numbers, adapter.layout) {
+        if let tensor = NonFiniteSample.tensor(losses, numbers, adapted.layout) {
             share.findings.nonFinite.append(
                 NonFiniteSample(
                     position: position, id: example.id, tensor: tensor, rank: communicator.rank,
                     host: communicator.hostName))
         }
-        let values = [losses.total] + losses.parts.map(\.value) + [anchor == nil ? 0 : 1]
+        let values = [losses.total] + losses.parts.map(\.value) + [anchor.kept == nil ? 0 : 1]
         share.records.append(SampleRecord(position: position, values: values))
         share.gradients.append(numbers)
         share.own.samples += 1
         share.own.instances += instances
-        share.own.anchorsAtHand += anchor == nil ? 0 : 1
+        share.own.anchorsAtHand += anchor.kept == nil ? 0 : 1
     }
 
     /// Counts images that could not be read elsewhere than in training as left out; false, on all ranks, when they are
@@ -293,10 +301,25 @@ public final class Trainer {
         var gradient = sum.sum(of: batch)
         let count = Float(contributing)
         for i in gradient.indices { gradient[i] /= count }
-        var slice = adapter.parameters.rows(sum.ownSlice).elements
-        optimizer.update(&slice, gradient: gradient, rate: rate)
+        var slice = values.rows(sum.ownSlice).elements
+        optimizer.update(&slice, gradient: gradient, rate: rate, groups: groups)
         try FaultInjector.check(.update)
-        adapter.parameters = Tensor(try sum.gather(slice: slice), [adapter.layout.count])
+        let all = try sum.gather(slice: slice)
+        adapted.trained?.values = Tensor(all, [all.count])
+    }
+}
+
+/// How the passes of any method are made: a matter of memory and speed.
+package struct PassSettings: Sendable, Equatable {
+    /// Prompts that the decoder takes at once.
+    package var decoderChunk = StepContext.defaultDecoderChunk
+    /// What the encoder computes again in backward.
+    package var recompute = RecomputeLevel.none
+
+    package init() {}
+
+    package init(decoderChunk: Int, recompute: RecomputeLevel) {
+        (self.decoderChunk, self.recompute) = (decoderChunk, recompute)
     }
 }
 

@@ -2,7 +2,7 @@ package import AdaptationMethods
 import Collectives
 public import Datasets
 import Foundation
-package import LowRankAdaptation
+package import Layers
 import Tensors
 
 /// An image that could not be read, as all ranks know it.
@@ -36,7 +36,7 @@ public struct NonFiniteSample: Codable, Equatable, Sendable {
     public let position: Int
     /// The image's name.
     public let id: String
-    /// The first loss part or LoRA matrix at fault, and how much of it.
+    /// The first loss part or parameter at fault, and how much of it.
     public let tensor: String
     /// The rank that computed it.
     public let rank: Int
@@ -46,13 +46,13 @@ public struct NonFiniteSample: Codable, Equatable, Sendable {
     /// What is at fault and who computed it.
     public var line: String { "image \(id): \(tensor) (rank \(rank) on \(host))" }
 
-    /// The first loss part, in the method's order, or LoRA matrix, in the layout's, that is at fault; nil if none is.
-    package static func tensor(_ losses: StepLosses, _ gradient: [Float], _ layout: LoRALayout) -> String? {
+    /// The first loss part, in the method's order, or parameter, in the layout's, that is at fault; nil if none is.
+    package static func tensor(_ losses: StepLosses, _ gradient: [Float], _ layout: ParameterLayout) -> String? {
         if let part = losses.parts.first(where: { !$0.value.isFinite }) { return "loss \(part.name) is \(part.value)" }
         if !losses.total.isFinite { return "the total loss is \(losses.total)" }
         guard !gradient.allSatisfy(isUsable) else { return nil }
         for entry in layout.entries {
-            let numbers = gradient[entry.offset..<entry.offset + entry.shape.count]
+            let numbers = gradient[entry.range]
             let bad = numbers.filter { !isUsable($0) }
             guard !bad.isEmpty else { continue }
             let problem =

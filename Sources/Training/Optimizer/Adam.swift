@@ -1,7 +1,11 @@
+public import Layers
+
 // Adam (Kingma and Ba 2015) as torch.optim.Adam computes it, with the released WeSAM's coupled L2 term:
 //   g' = g + decay w                                 (coupled), or  w *= 1 - rate decay  (decoupled, AdamW)
 //   m = b1 m + (1 - b1) g',   v = b2 v + (1 - b2) g'^2
 //   w -= rate / (1 - b1^t)  m / (sqrt v / sqrt(1 - b2^t) + eps)
+//
+// A group of parameters may have a rate of its own (rate times its factor) and a decay of its own.
 //
 // Every number is updated by itself, so an owner of a slice gets the bits a single process would get.
 
@@ -56,18 +60,32 @@ public struct Adam: Sendable {
     ///   - weights: The numbers. // [slice]
     ///   - gradient: Their gradient. // [slice]
     ///   - rate: The learning rate of this step.
-    public mutating func update(_ weights: inout [Float], gradient: [Float], rate: Double) {
+    ///   - groups: Which numbers of the slice belong to which group; nil treats all as the configuration says.
+    public mutating func update(
+        _ weights: inout [Float], gradient: [Float], rate: Double,
+        groups: [(range: Range<Int>, group: ParameterGroup)]? = nil
+    ) {
         precondition(weights.count == firstMoment.count && gradient.count == weights.count)
         step += 1
+        for (range, group) in groups ?? [(weights.indices, ParameterGroup("all"))] {
+            update(&weights, range, gradient: gradient, rate: rate * group.rateFactor, decay: group.decay)
+        }
+    }
+
+    private mutating func update(
+        _ weights: inout [Float], _ range: Range<Int>, gradient: [Float], rate: Double, decay kind: ParameterGroup.Decay
+    ) {
         let (b1, b2) = (Float(configuration.beta1), Float(configuration.beta2))
         let correction1 = 1 - power(configuration.beta1, step)
         let correction2 = (1 - power(configuration.beta2, step)).squareRoot()
         let (stepSize, root) = (Float(rate / correction1), Float(correction2))
-        let (decay, epsilon) = (Float(configuration.weightDecay), Float(configuration.epsilon))
-        let shrink = Float(1 - rate * configuration.weightDecay)
-        for i in weights.indices {
+        let factor = kind == .none ? 0 : configuration.weightDecay
+        let isCoupled = kind == .asConfigured ? configuration.isWeightDecayCoupled : kind == .coupled
+        let (decay, epsilon) = (Float(factor), Float(configuration.epsilon))
+        let shrink = Float(1 - rate * factor)
+        for i in range {
             var g = gradient[i]
-            if configuration.isWeightDecayCoupled { g += decay * weights[i] } else { weights[i] *= shrink }
+            if isCoupled { g += decay * weights[i] } else { weights[i] *= shrink }
             firstMoment[i] = b1 * firstMoment[i] + (1 - b1) * g
             secondMoment[i] = b2 * secondMoment[i] + (1 - b2) * g * g
             weights[i] -= stepSize * firstMoment[i] / (secondMoment[i].squareRoot() / root + epsilon)

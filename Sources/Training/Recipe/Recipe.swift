@@ -1,3 +1,4 @@
+import AdaptationMethods
 public import Layers
 
 /// Everything that decides what a run does, with its defaults: the tree that recipe files, `KEDGE_SET` and `--set` fill.
@@ -170,7 +171,7 @@ public struct Recipe: Codable, Equatable, Sendable {
     /// The adaptation method.
     public struct Method: Codable, Equatable, Sendable {
         /// Adaptation method, by its name in the registry
-        public var name = "wesam"
+        public var name = MethodRegistry.defaultName
         /// Losses as the paper states them, or with the instance count where the released code puts it
         public var lossForm = LossForm.paper
         /// Weight of the focal loss of the student against the teacher

@@ -1,3 +1,5 @@
+import AdaptationMethods
+
 extension Recipe {
     /// All faults of the recipe at once: values out of their field's bounds, then rules between fields.
     ///
@@ -8,7 +10,7 @@ extension Recipe {
             guard !field.rule.accepts(value) else { return nil }
             return RecipeFault(key: field.key, value: value.description, rule: "must be \(field.rule.description)")
         }
-        return outOfBounds + crossFaults()
+        return outOfBounds + crossFaults() + (outOfBounds.isEmpty ? methodFaults() : [])
     }
 
     /// Rules that concern more than one field.
@@ -34,12 +36,16 @@ extension Recipe {
         let usesPoints = prompts.kind == .point || prompts.teacherKind == .point || evaluation.prompts.contains(.point)
         require(
             !usesPoints || prompts.positivePoints > 0, "prompts.positivePoints", "point prompts need at least 1")
-        let weights = [method.focalWeight, method.diceWeight, method.iouWeight]
-        let ofAnchor = [method.anchorWeight, method.contrastWeight]
-        let counted = ["wesam": weights + ofAnchor, "self-training": weights, "supervised": weights][method.name]
-        require(
-            counted?.contains { $0 > 0 } ?? true, "method.focalWeight",
-            "all loss weights are 0; nothing would be learnt")
         return faults
+    }
+
+    /// What the method has to say about its own settings; an unknown method is refused where it is made.
+    private func methodFaults() -> [RecipeFault] {
+        guard let method = try? adaptationMethod() else { return [] }
+        return method.settingFaults.map { fault in
+            let key = "method.\(fault.key)"
+            let value = RecipeReference.field(key)?.value(self).description ?? ""
+            return RecipeFault(key: key, value: value, rule: fault.rule)
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Layers
-import LowRankAdaptation
+import SegmentAnything
+import Adapters
 import Tensors
 import WeightFiles
 
@@ -101,9 +102,20 @@ extension FuzzedParser {
         return true
     }
 
-    /// The layout that the adapters of the corpus fit.
-    private static let adapterLayout = LoRALayout(
-        sites: [AdapterSite(index: 0, name: "encoder.blocks.0.attn.qkv", inputWidth: 3, outputWidth: 2)], rank: 2)
+    /// The adapter that those of the corpus fit.
+    private static let (adapterModel, adapterLayout): (AdaptedModel, ParameterLayout) = {
+        var places = ParameterPlaces(group: ParameterGroup("lora"))
+        let site = ProjectionSite(index: 0, name: "encoder.blocks.0.attn.qkv", inputWidth: 3, outputWidth: 2)
+        let adapter = LoRA([site], rank: 2, seed: 1, &places)
+        let values = Tensor(adapter.parameters.flatMap(\.frozen.elements), [places.layout.count])
+        let trainables = Trainables(layout: places.layout, adapters: [adapter])
+        return (AdaptedModel(SegmentAnythingModel(.tiny, Zeros()), trainables, values: values), places.layout)
+    }()
+
+    /// Weights that say nothing.
+    private struct Zeros: ParameterSource {
+        func tensor(_ name: String, _ shape: Shape) -> Tensor { Tensor(zeros: shape) }
+    }
 
     static let adapter = FuzzedParser(
         "adapter",
@@ -115,17 +127,18 @@ extension FuzzedParser {
             let description = AdapterFile.Description(
                 model: "mobilesam", imageSize: 64, baseDigest: "ab12", preprocessing: "sam", step: 3, recipeDigest: "cd"
             )
-            try AdapterFile.write(LoRAAdapter(layout: adapterLayout, seed: 1), description, to: file)
+            try AdapterFile.write(adapterModel, AdapterOptions(rank: 2), description, to: file)
             return [try Scratch.read(file)]
         }, change: SafetensorsParts.change
     ) { bytes in
         let file = Scratch.path + "adapter"
         try Scratch.write(bytes, to: file)
         guard let adapter = try attempt(WeightFileError.self, { try AdapterFile(opening: file) }) else { return false }
-        try require((1...256).contains(adapter.rank), "rank \(adapter.rank)")
+        try require((1...256).contains(adapter.options.rank), "rank \(adapter.options.rank)")
+        _ = try attempt(WeightFileError.self) { try adapter.trainables(in: ModelDescription(.tiny)) }
         let digest = adapter.description.baseDigest
-        let numbers = try attempt(WeightFileError.self) { try adapter.adapter(for: adapterLayout, baseDigest: digest) }
-        try require(numbers?.parameters.elements.allSatisfy(\.isFinite) ?? true, "numbers that are not finite")
+        let numbers = try attempt(WeightFileError.self) { try adapter.values(of: adapterLayout, baseDigest: digest) }
+        try require(numbers?.elements.allSatisfy(\.isFinite) ?? true, "numbers that are not finite")
         return numbers != nil
     }
 }

@@ -1,9 +1,12 @@
-"""Writes decoder_gradients.safetensors: gradients of the image embedding through SAM's frozen mask decoder.
+"""Writes decoder_gradients.safetensors, gradients of the image embedding through SAM's frozen mask decoder, and
+decoder_parameter_gradients.safetensors, those of every parameter of mask decoder and prompt encoder.
 
 Uses the official package (pip install segment-anything torch safetensors numpy) with the weights, prompts and image
 embedding of model.safetensors in the same folder. For each kind of prompt P and the output gradients d_logits, d_iou:
     out.P.d_embedding = d(sum(d_logits * logits) + sum(d_iou * iou)) / d(embedding of image 0)
-P = boxes_first and boxes_two use the first one and two boxes only.
+P = boxes_first and boxes_two use the first one and two boxes only. In the second file all four masks of each prompt have
+output gradients, and P = boxes, boxes_two, points and boxes_masks:
+    out.P.grad.NAME = d(sum(d_logits * all logits) + sum(d_iou * all iou)) / d(NAME), out.P.d_embedding the same
 
     python generate_decoder_gradients.py
 """
@@ -74,3 +77,31 @@ for name, (point, box, mask) in prompts.items():
     ((d_logits[:count] * logits).sum() + (d_iou[:count] * iou).sum()).backward()
     result[f"out.{name}.d_embedding"] = embedding.grad[0].contiguous()
 save_file(result, folder / "decoder_gradients.safetensors")
+
+for module in (prompt_encoder, mask_decoder):
+    module.requires_grad_(True)
+named = {f"prompt_encoder.{n}": p for n, p in prompt_encoder.named_parameters()}
+named |= {f"mask_decoder.{n}": p for n, p in mask_decoder.named_parameters()}
+d_logits = torch.randn(boxes.shape[0], 4, 4 * side, 4 * side, generator=generator)
+d_iou = 10 * torch.randn(boxes.shape[0], 4, generator=generator)
+result = {"in.d_logits": d_logits, "in.d_iou": d_iou}
+for name in ("boxes", "boxes_two", "points", "boxes_masks"):
+    point, box, mask = prompts[name]
+    for parameter in named.values():
+        parameter.grad = None
+    embedding = tensors["out.embedding"][:1].clone().requires_grad_(True)
+    sparse, dense = prompt_encoder(points=point, boxes=box, masks=mask)
+    logits, iou = mask_decoder.predict_masks(
+        image_embeddings=embedding,
+        image_pe=prompt_encoder.get_dense_pe().detach(),
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+    )
+    count = logits.shape[0]
+    ((d_logits[:count] * logits).sum() + (d_iou[:count] * iou).sum()).backward()
+    result[f"out.{name}.d_embedding"] = embedding.grad[0].contiguous()
+    for parameter_name, parameter in named.items():
+        # Adding the same to all keys of a query changes no softmax: these gradients are rounding alone.
+        if parameter.grad is not None and not parameter_name.endswith("k_proj.bias"):
+            result[f"out.{name}.grad.{parameter_name}"] = parameter.grad.contiguous()
+save_file(result, folder / "decoder_parameter_gradients.safetensors")

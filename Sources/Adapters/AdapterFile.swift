@@ -1,7 +1,11 @@
-import Tensors
+public import Layers
+public import SegmentAnything
+public import Tensors
 public import WeightFiles
 
-/// An adapter on disk: the LoRA matrices as safetensors under WeSAM's names, and what they belong to as metadata.
+/// An adaptation on disk: adapters and trained parameters as safetensors, and what they belong to as metadata.
+///
+/// LoRA's matrices have the names of WeSAM's released code, parameters of the model those of the weight file.
 public struct AdapterFile: Sendable {
     /// Key of the metadata that marks a file as an adapter of this form.
     static let marker = "kedge_adapter"
@@ -32,26 +36,41 @@ public struct AdapterFile: Sendable {
         }
     }
 
-    /// What the adapter belongs to.
+    /// What the adaptation belongs to.
     public let description: Description
-    /// Rank of its matrices.
-    public let rank: Int
+    /// The kinds of its adapters, in the order in which they act.
+    public let kinds: [String]
+    /// The settings of its adapters.
+    public let options: AdapterOptions
     private let table: TensorTable
 
-    /// Writes an adapter; the former file stands until the new one is whole. Gives the file's SHA-256.
+    /// What it holds, in a few words.
+    public var title: String {
+        if kinds == [LoRA.kind] { return "LoRA adapter of rank \(options.rank)" }
+        return kinds.isEmpty ? "trained parameters" : "adapters \(kinds.joined(separator: ", "))"
+    }
+
+    /// Key of the metadata that names the kinds of adapter; a file without it holds LoRA alone.
+    private static let kindsKey = "adapters"
+
+    /// Writes an adaptation; the former file stands until the new one is whole. Gives the file's SHA-256.
     ///
     /// Throws `WeightFileError` when it cannot be written.
     @discardableResult
     public static func write(
-        _ adapter: LoRAAdapter, _ description: Description, to path: String
+        _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: Description, to path: String
     ) throws(WeightFileError) -> String {
-        let tensors = adapter.layout.entries.map { TensorToWrite($0.name, adapter.matrix($0)) }
-        let metadata = [
+        let tensors = adapted.layout.entries.compactMap { entry in
+            adapted.trained.map { TensorToWrite(entry.name, $0.value(entry.slot)) }
+        }
+        let kinds = adapted.adapters.sets.map(\.kind)
+        var metadata = [
             "format": "pt", marker: version, "model": description.model, "image_size": String(description.imageSize),
-            "rank": String(adapter.layout.rank), "base_digest": description.baseDigest,
+            "rank": String(options.rank), "base_digest": description.baseDigest,
             "preprocessing": description.preprocessing, "step": String(description.step),
             "recipe_digest": description.recipeDigest,
         ]
+        if kinds != [LoRA.kind] { metadata[kindsKey] = kinds.joined(separator: " ") }
         return try SafetensorsFile.write(tensors, metadata: metadata, to: path).digest
     }
 
@@ -69,15 +88,36 @@ public struct AdapterFile: Sendable {
                 .dialect, path: path, found: "a safetensors file without the metadata of a Kedge adapter",
                 remedy: "give the adapter.safetensors of a run, or base weights with --weights")
         }
-        self.rank = rank
+        options = AdapterOptions(rank: rank)
+        kinds = metadata[Self.kindsKey].map { $0.split(separator: " ").map(String.init) } ?? [LoRA.kind]
         description = Description(
             model: model, imageSize: imageSize, baseDigest: baseDigest, preprocessing: preprocessing, step: step,
             recipeDigest: metadata["recipe_digest"] ?? "")
     }
 
-    /// The adapter for an encoder with these sites. Throws `contract`, listing every tensor that does not fit, and
-    /// `contract` when the base weights are others than those it was trained on.
-    public func adapter(for layout: LoRALayout, baseDigest: String) throws(WeightFileError) -> LoRAAdapter {
+    /// What the file trains in a model: its adapters, and the model's parameters that it holds.
+    ///
+    /// Throws `WeightFileError` of kind `dialect` for a kind of adapter that is not known.
+    public func trainables(
+        in model: ModelDescription, registry: AdapterRegistry = .known
+    ) throws(WeightFileError) -> Trainables {
+        let own = model.trainable.filter { table[$0.name] != nil }
+        let plan = TrainablePlan(
+            adapters: kinds.map { TrainablePlan.Adapter($0) },
+            parameters: own.map { TrainablePlan.Selection($0.name, group: ParameterGroup("file")) })
+        do {
+            return try Trainables(plan, in: model, options, registry: registry)
+        } catch {
+            throw WeightFileError(
+                .dialect, path: table.path, found: error.description, remedy: "use the Kedge that wrote the file")
+        }
+    }
+
+    /// The numbers of the file in a layout from `trainables`. // [P]
+    ///
+    /// Throws `WeightFileError` of kind `contract`, listing every tensor that does not fit, or when the base weights are
+    /// others than those it was trained on.
+    public func values(of layout: ParameterLayout, baseDigest: String) throws(WeightFileError) -> Tensor {
         guard baseDigest == description.baseDigest else {
             throw WeightFileError(
                 .contract, path: table.path,
@@ -86,12 +126,12 @@ public struct AdapterFile: Sendable {
         }
         let shapes = Dictionary(uniqueKeysWithValues: layout.entries.map { ($0.name, $0.shape) })
         let tensors = try WeightContract(shapes).tensors(of: table)
-        var parameters = Tensor(zeros: [layout.count])
-        let destination = parameters.mutablePointer
+        var values = Tensor(zeros: [layout.count])
+        let destination = values.mutablePointer
         for entry in layout.entries {
             guard let tensor = tensors[entry.name] else { continue }
             (destination + entry.offset).update(from: tensor.pointer, count: entry.shape.count)
         }
-        return LoRAAdapter(layout: layout, parameters: parameters)
+        return values
     }
 }

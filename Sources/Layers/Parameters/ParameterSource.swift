@@ -8,6 +8,9 @@ public protocol ParameterSource {
     /// The tensor of this name, which has this shape.
     func tensor(_ name: String, _ shape: Shape) -> Tensor
 
+    /// A tensor of this name that a layer knows how to train, and its place where it does.
+    func parameter(_ name: String, _ shape: Shape) -> Parameter
+
     /// A tensor that a layer makes of others once, when it is built: folded, packed or tabulated.
     ///
     /// A layer that keeps such a tensor asks for it by a name of its own, so that a source which has it already
@@ -18,6 +21,9 @@ public protocol ParameterSource {
 }
 
 extension ParameterSource {
+    /// The tensor, frozen.
+    public func parameter(_ name: String, _ shape: Shape) -> Parameter { Parameter(tensor(name, shape)) }
+
     /// Makes the tensor.
     public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
         let tensor = make()
@@ -38,6 +44,9 @@ public struct ScopedParameterSource: ParameterSource {
 
     /// The tensor called prefix + name.
     public func tensor(_ name: String, _ shape: Shape) -> Tensor { base.tensor(prefix + name, shape) }
+
+    /// The parameter called prefix + name.
+    public func parameter(_ name: String, _ shape: Shape) -> Parameter { base.parameter(prefix + name, shape) }
 
     /// The derived tensor called prefix + name.
     public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
@@ -66,10 +75,60 @@ public struct ParameterStore: ParameterSource, Sendable {
     }
 }
 
+/// A source whose parameters never train, for parts of a model that have no parameter gradients.
+public struct FrozenSource: ParameterSource {
+    private let base: any ParameterSource
+
+    /// Looks at a source.
+    public init(_ base: any ParameterSource) { self.base = base }
+
+    /// The tensor of the source.
+    public func tensor(_ name: String, _ shape: Shape) -> Tensor { base.tensor(name, shape) }
+
+    /// The derived tensor of the source.
+    public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
+        base.derived(name, shape, make)
+    }
+}
+
+/// A source that gives parameters the places they have in a layout, and collects the values that training begins with.
+public final class TrainableSource: ParameterSource {
+    private let base: any ParameterSource
+    private let layout: ParameterLayout
+    private var values: Tensor
+
+    /// Looks at a source through a layout.
+    public init(_ base: any ParameterSource, layout: ParameterLayout) {
+        (self.base, self.layout) = (base, layout)
+        values = Tensor(zeros: [layout.count])
+    }
+
+    /// The values of the parameters asked for until now, at their places. // [P]
+    public var initialValues: Tensor { values }
+
+    /// The tensor of the source.
+    public func tensor(_ name: String, _ shape: Shape) -> Tensor { base.tensor(name, shape) }
+
+    /// The parameter of the source, with its place in the layout.
+    public func parameter(_ name: String, _ shape: Shape) -> Parameter {
+        let parameter = base.parameter(name, shape)
+        guard let slot = layout.slot(of: name) else { return parameter }
+        (values.mutablePointer + slot.offset).update(from: parameter.frozen.pointer, count: parameter.count)
+        return Parameter(parameter.frozen, slot: slot)
+    }
+
+    /// The derived tensor of the source.
+    public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
+        base.derived(name, shape, make)
+    }
+}
+
 /// Writes down what a model asks for.
 public final class ParameterRecorder: ParameterSource {
     /// Names and shapes in the order of first asking; two derived tensors may be made of the same one.
     public private(set) var requests: [(name: String, shape: Shape)] = []
+    /// Those that a layer knows how to train, in that order.
+    public private(set) var trainable: [ParameterLayout.Declaration] = []
     private var names: Set<String> = []
 
     /// Creates an empty record.
@@ -79,5 +138,11 @@ public final class ParameterRecorder: ParameterSource {
     public func tensor(_ name: String, _ shape: Shape) -> Tensor {
         if names.insert(name).inserted { requests.append((name, shape)) }
         return Tensor(uninitialized: shape)
+    }
+
+    /// Records the request as one that can train.
+    public func parameter(_ name: String, _ shape: Shape) -> Parameter {
+        if !names.contains(name) { trainable.append(.init(name, shape)) }
+        return Parameter(tensor(name, shape))
     }
 }

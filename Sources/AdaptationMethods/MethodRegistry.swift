@@ -1,0 +1,60 @@
+/// Gives a method its own settings by the names that recipes have for them; nil where nothing is said.
+public protocol MethodSettingsSource {
+    /// A number, as in `focalWeight`.
+    func number(_ key: String) -> Double?
+    /// A whole number, as in `patchSide`.
+    func integer(_ key: String) -> Int?
+    /// A word, as in `lossForm`.
+    func text(_ key: String) -> String?
+}
+
+/// Nothing is said: every method has its defaults.
+public struct DefaultMethodSettings: MethodSettingsSource {
+    /// Creates the source.
+    public init() {}
+    /// Nil.
+    public func number(_ key: String) -> Double? { nil }
+    /// Nil.
+    public func integer(_ key: String) -> Int? { nil }
+    /// Nil.
+    public func text(_ key: String) -> String? { nil }
+}
+
+/// Methods by name: one line each.
+public struct MethodRegistry: Sendable {
+    /// Makes a method of what a source says of its settings.
+    public typealias Make = @Sendable (any MethodSettingsSource) -> any AdaptationMethod
+
+    private let methods: [(name: String, make: Make)]
+
+    /// The methods that Kedge knows.
+    public static let known = MethodRegistry([
+        ("direct", { _ in Direct() }),
+        ("self-training", { SelfTraining(.init($0)) }),
+        ("supervised", { Supervised(.init($0)) }),
+        ("tent", { _ in Tent() }),
+        ("wesam", { WeSAM(.init($0)) }),
+    ])
+
+    /// A registry of some methods.
+    public init(_ methods: [(name: String, make: Make)]) { self.methods = methods }
+
+    /// The known names, in order.
+    public var names: [String] { methods.map(\.name) }
+    /// What is taken where no method is named.
+    public static let defaultName = "wesam"
+
+    /// Makes a method, which takes its own settings from the source and no others.
+    ///
+    /// Throws `AdaptationMethodError`, which names the known methods.
+    public func make(
+        _ name: String, _ settings: any MethodSettingsSource = DefaultMethodSettings()
+    ) throws(AdaptationMethodError) -> any AdaptationMethod {
+        guard let method = methods.first(where: { $0.name == name }) else {
+            throw AdaptationMethodError(
+                .unknownMethod, "method.name = \(name): no such method; choose one of: \(names.joined(separator: ", "))"
+            )
+        }
+        return method.make(settings)
+    }
+}

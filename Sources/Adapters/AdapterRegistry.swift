@@ -1,0 +1,58 @@
+public import Layers
+public import SegmentAnything
+public import WeightFiles
+
+/// The settings of adapters, as recipes and files name them.
+public struct AdapterOptions: Sendable, Equatable {
+    /// Rank of low-rank pairs.
+    public var rank: Int
+    /// Seed of random initial values.
+    public var seed: UInt64
+
+    /// Creates settings.
+    public init(rank: Int = 4, seed: UInt64 = 0) { (self.rank, self.seed) = (rank, seed) }
+}
+
+extension AdapterOptions {
+    /// The settings of the adapters whose tensors a table holds.
+    ///
+    /// Throws `WeightFileError` when there is no low-rank pair for the model in it.
+    public init(of table: TensorTable, in model: ModelDescription) throws(WeightFileError) {
+        let name = model.projectionSites.first.map { "\($0.name).linear_a_q.weight" } ?? ""
+        guard let rank = table[name]?.shape.first, rank > 0 else {
+            throw WeightFileError(
+                .missingTensor, path: table.path, found: "no low-rank matrix \(name) in it",
+                remedy: "give a file of this model")
+        }
+        self.init(rank: rank)
+    }
+}
+
+/// The kinds of adapter by name: one line each.
+public struct AdapterRegistry: Sendable {
+    /// Makes a fresh adapter that acts on a model as if it were not there, its parameters at the given places.
+    public typealias Make = @Sendable (ModelDescription, AdapterOptions, inout ParameterPlaces) -> any AdapterSet
+
+    private let kinds: [(name: String, make: Make)]
+
+    /// The kinds that Kedge knows.
+    public static let known = AdapterRegistry([
+        (LoRA.kind, { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) })
+    ])
+
+    /// A registry of some kinds.
+    public init(_ kinds: [(name: String, make: Make)]) { self.kinds = kinds }
+
+    /// The known names, in order.
+    public var names: [String] { kinds.map(\.name) }
+
+    /// Makes a fresh adapter. Throws `AdapterError`, which names the known kinds.
+    public func make(
+        _ kind: String, for model: ModelDescription, _ options: AdapterOptions, _ places: inout ParameterPlaces
+    ) throws(AdapterError) -> any AdapterSet {
+        guard let entry = kinds.first(where: { $0.name == kind }) else {
+            throw AdapterError("there is no adapter \(kind); choose one of: \(names.joined(separator: ", "))")
+        }
+        return entry.make(model, options, &places)
+    }
+}

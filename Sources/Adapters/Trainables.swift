@@ -1,0 +1,103 @@
+public import Layers
+public import SegmentAnything
+public import Tensors
+
+/// What a method trains: adapters by kind, and parameters of the model's own by the beginning of their names.
+public struct TrainablePlan: Sendable, Equatable {
+    /// An adapter to add.
+    public struct Adapter: Sendable, Equatable {
+        /// Its kind, as in `AdapterRegistry`.
+        public let kind: String
+        /// How the optimiser treats its parameters.
+        public let group: ParameterGroup
+
+        /// Asks for an adapter.
+        public init(_ kind: String, group: ParameterGroup? = nil) {
+            (self.kind, self.group) = (kind, group ?? ParameterGroup(kind))
+        }
+    }
+
+    /// Parameters of the model.
+    public struct Selection: Sendable, Equatable {
+        /// How their names begin, as in `mask_decoder.`.
+        public let prefix: String
+        /// How the optimiser treats them.
+        public let group: ParameterGroup
+
+        /// Asks for all parameters whose names begin so.
+        public init(_ prefix: String, group: ParameterGroup) { (self.prefix, self.group) = (prefix, group) }
+    }
+
+    /// The adapters, in the order in which they act.
+    public let adapters: [Adapter]
+    /// Parameters of the model.
+    public let parameters: [Selection]
+
+    /// A plan.
+    public init(adapters: [Adapter], parameters: [Selection] = []) {
+        (self.adapters, self.parameters) = (adapters, parameters)
+    }
+
+    /// Low-rank pairs on every attention of the encoder, which is what WeSAM trains.
+    public static let lowRankPairs = TrainablePlan(adapters: [Adapter(LoRA.kind)])
+    /// Nothing.
+    public static let nothing = TrainablePlan(adapters: [])
+}
+
+/// The parameters of a plan in one model: fresh adapters, and a place for every number that trains.
+///
+/// Adapters come first, in their order, then the model's own parameters.
+public struct Trainables: Sendable {
+    /// Names, shapes and places.
+    public let layout: ParameterLayout
+    /// The adapters, with the values they begin with.
+    public let adapters: [any AdapterSet]
+
+    /// Nothing: the base model.
+    public init() { (layout, adapters) = (ParameterLayout(), []) }
+
+    /// Takes adapters whose parameters have places in a layout.
+    package init(layout: ParameterLayout, adapters: [any AdapterSet]) {
+        (self.layout, self.adapters) = (layout, adapters)
+    }
+
+    /// Lays a plan out.
+    ///
+    /// Throws `AdapterError` for a kind of adapter or a prefix that nothing answers to.
+    public init(
+        _ plan: TrainablePlan, in model: ModelDescription, _ options: AdapterOptions = AdapterOptions(),
+        registry: AdapterRegistry = .known
+    ) throws(AdapterError) {
+        var layout = ParameterLayout()
+        var adapters: [any AdapterSet] = []
+        for request in plan.adapters {
+            var places = ParameterPlaces(behind: layout, group: request.group)
+            adapters.append(try registry.make(request.kind, for: model, options, &places))
+            layout = places.layout
+        }
+        for selection in plan.parameters {
+            let declarations = model.trainable.filter { $0.name.hasPrefix(selection.prefix) }
+            guard !declarations.isEmpty else {
+                throw AdapterError(
+                    "no parameter of the model whose name begins with \(selection.prefix) can train; mask_decoder. and "
+                        + "prompt_encoder. can, and in the encoder adapters do")
+            }
+            layout.append(declarations, group: selection.group)
+        }
+        (self.layout, self.adapters) = (layout, adapters)
+    }
+
+    /// The numbers that training begins with: those of the model's weights, and each adapter's own. // [P]
+    ///
+    /// - Parameter weights: From `TrainableSource.initialValues`. // [P]
+    public func initialValues(weights: Tensor) -> Tensor {
+        precondition(weights.count == layout.count)
+        var values = weights
+        let destination = values.mutablePointer
+        for parameter in adapters.flatMap(\.parameters) {
+            guard let slot = parameter.slot else { continue }
+            (destination + slot.offset).update(from: parameter.frozen.pointer, count: parameter.count)
+        }
+        return values
+    }
+}

@@ -1,0 +1,193 @@
+import Kernels
+import Layers
+import Tensors
+
+// Behind the stem, both families of encoders are stages of blocks, in TinyViT with a merging before a stage, and a neck:
+//   x_b = x + values of block input adapters,   x' = block(x_b) with projection adapters,   embedding = neck(x)
+// Backward ends at the lowest block at which something acts that trains: nothing below it keeps residuals.
+
+/// The blocks and the neck of an image encoder, with the sites at which adapters act.
+struct BlockStack: Sendable {
+    /// Blocks on one grid, and what leads to it from the grid below.
+    struct Stage: Sendable {
+        let merging: TinyViTPatchMerging?
+        let blocks: [EncoderBlock]
+    }
+
+    let stages: [Stage]
+    let neck: EncoderNeck
+    /// One for each block.
+    let projectionSites: [ProjectionSite]
+    /// One for each block.
+    let blockSites: [BlockSite]
+
+    init(stages: [Stage], neck: EncoderNeck) {
+        (self.stages, self.neck) = (stages, neck)
+        projectionSites = stages.flatMap { $0.blocks.map(\.attention.site) }
+        blockSites = stages.flatMap { $0.blocks.map(\.site) }
+    }
+
+    /// What backward needs of a stage.
+    private struct StageResiduals {
+        var merging: TinyViTPatchMerging.Residuals?
+        /// Nil below the lowest block that is gone back through.
+        var blocks: [KeptBlock<EncoderBlock.Residuals>?] = []
+    }
+
+    /// The features with nothing kept. // [T, D] -> [h * w, C]
+    func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures {
+        context.counter?.encoderForwards += 1
+        let inputs = BlockInputs(stem, context)
+        var taps: [ImageFeatures.Tap] = []
+        var x = stem.tokens
+        for stage in stages {
+            if let merging = stage.merging { x = merging(x, in: context) }
+            for block in stage.blocks {
+                inputs.add(at: block.site, to: &x)
+                x = block(x, in: context)
+                if request.taps.contains(block.site.index) { taps.append(.init(block: block.site.index, tokens: x)) }
+            }
+        }
+        return ImageFeatures(embedding: neck(x, in: context), taps: taps)
+    }
+
+    /// The features and their way back. // [T, D] -> [h * w, C]
+    func encodeForTraining(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> EncoderPass {
+        guard let lowest = lowestTrained(context) else {
+            return EncoderPass(features: encode(stem, request, in: context)) { _, _ in }
+        }
+        context.counter?.encoderForwards += 1
+        let inputs = BlockInputs(stem, context)
+        var taps: [ImageFeatures.Tap] = []
+        var saved: [StageResiduals] = []
+        var x = stem.tokens
+        for stage in stages {
+            var kept = StageResiduals()
+            if let merging = stage.merging {
+                if let first = stage.blocks.first, first.site.index <= lowest {
+                    x = merging(x, in: context)
+                } else {
+                    (x, kept.merging) = merging.forward(x, in: context)
+                }
+            }
+            for block in stage.blocks {
+                inputs.add(at: block.site, to: &x)
+                if block.site.index < lowest {
+                    x = block(x, in: context)
+                    kept.blocks.append(nil)
+                } else {
+                    let (y, residuals) = block.forward(x, in: context)
+                    x = y
+                    kept.blocks.append(residuals)
+                }
+                if request.taps.contains(block.site.index) { taps.append(.init(block: block.site.index, tokens: x)) }
+            }
+            saved.append(kept)
+        }
+        let (embedding, neckSaved) = neck.forward(x, in: context)
+        return EncoderPass(features: ImageFeatures(embedding: embedding, taps: taps)) {
+            [self, saved] dFeatures, gradients in
+            context.counter?.encoderBackwards += 1
+            let dX = neck.backward(dFeatures.embedding, neckSaved, in: context)
+            backward(dX, dFeatures, saved, inputs, lowest: lowest, &gradients, in: context)
+        }
+    }
+
+    /// From the gradient of the last block's output down to the lowest block at which something trains.
+    private func backward(
+        _ dOutput: Tensor, _ dFeatures: FeatureGradients, _ saved: [StageResiduals], _ inputs: BlockInputs,
+        lowest: Int, _ gradients: inout GradientBuffer, in context: PassContext
+    ) {
+        var dX = dOutput
+        var dShared = inputs.noGradients
+        stages: for (stage, kept) in zip(stages, saved).reversed() {
+            for (block, residuals) in zip(stage.blocks, kept.blocks).reversed() {
+                guard let residuals else { break stages }
+                let index = block.site.index
+                if let dTap = dFeatures.tap(index) {
+                    ElementwiseKernel.accumulate(dTap, into: &dX, in: context.workspace)
+                }
+                let below = block.backward(
+                    dX, residuals, gradients: &gradients, inputNeeded: index > lowest || !inputs.isEmpty, in: context)
+                guard let below else { break stages }
+                dX = below
+                inputs.backward(at: block.site, dX, addingTo: &dShared, &gradients)
+            }
+            guard let merging = stage.merging, let mergingSaved = kept.merging else { break }
+            dX = merging.backward(dX, mergingSaved, in: context)
+        }
+        inputs.finish(dShared, &gradients)
+    }
+
+    /// Extra tokens and the image's as one sequence through all blocks. // [k, D] -> [k, D]
+    func encodeTokens(_ tokens: Tensor, _ stem: EncoderStem, in context: PassContext) -> TokenPass {
+        let (count, width) = (tokens.shape[0], tokens.shape[1])
+        let rows = count + stem.tokens.shape[0]
+        let blocks = stages.flatMap(\.blocks).map { $0.overSequence(of: rows) }
+        var x = Tensor(uninitialized: [rows, width])
+        x.mutablePointer.update(from: tokens.pointer, count: tokens.count)
+        (x.mutablePointer + tokens.count).update(from: stem.tokens.pointer, count: stem.tokens.count)
+        var saved: [KeptBlock<EncoderBlock.Residuals>] = []
+        for block in blocks {
+            let (y, residuals) = block.forward(x, in: context)
+            x = y
+            saved.append(residuals)
+        }
+        return TokenPass(tokens: x.rows(0..<count)) { dTokens, gradients in
+            // The image's rows behind the last block are thrown away.
+            var dX = Tensor(zeros: [rows, width])
+            dX.mutablePointer.update(from: dTokens.pointer, count: dTokens.count)
+            for (block, residuals) in zip(blocks, saved).reversed() {
+                dX =
+                    block.backward(dX, residuals, gradients: &gradients, inputNeeded: true, in: context)
+                    ?? Tensor(zeros: dX.shape)
+            }
+            return dX.rows(0..<count)
+        }
+    }
+
+    /// The lowest block that backward must reach; nil when nothing inside the encoder trains.
+    private func lowestTrained(_ context: PassContext) -> Int? {
+        let adapters = context.adapters
+        guard context.trained != nil, adapters.trainsInEncoder else { return nil }
+        if !adapters.blockInputs.isEmpty { return 0 }
+        return projectionSites.first { site in adapters.projections.contains { $0.acts(at: site) } }?.index
+    }
+}
+
+/// The block input adapters of a pass and what each of them made of the image.
+private struct BlockInputs {
+    private let context: PassContext
+    private let stem: EncoderStem
+    /// Of each adapter what its blocks share.
+    private let shared: [[Tensor]]
+
+    init(_ stem: EncoderStem, _ context: PassContext) {
+        (self.stem, self.context) = (stem, context)
+        shared = context.adapters.blockInputs.map { $0.prepare(stem, in: context) }
+    }
+
+    var isEmpty: Bool { shared.isEmpty }
+    var noGradients: [[Tensor]] { shared.map { _ in [] } }
+
+    func add(at site: BlockSite, to x: inout Tensor) {
+        for (adapter, own) in zip(context.adapters.blockInputs, shared) {
+            adapter.forward(at: site, own, addingTo: &x, in: context)
+        }
+    }
+
+    func backward(
+        at site: BlockSite, _ dX: Tensor, addingTo dShared: inout [[Tensor]], _ gradients: inout GradientBuffer
+    ) {
+        for (index, adapter) in context.adapters.blockInputs.enumerated() {
+            adapter.backward(
+                at: site, dX, shared[index], addingTo: &dShared[index], gradients: &gradients, in: context)
+        }
+    }
+
+    func finish(_ dShared: [[Tensor]], _ gradients: inout GradientBuffer) {
+        for (index, adapter) in context.adapters.blockInputs.enumerated() {
+            adapter.finish(dShared[index], shared[index], stem: stem, gradients: &gradients, in: context)
+        }
+    }
+}
