@@ -12,12 +12,29 @@ public struct ModelDescription: Sendable {
     /// The model's own parameters that can train, in the order in which its parts ask for them.
     public let trainable: [ParameterLayout.Declaration]
 
-    /// Describes the model of a configuration.
+    /// Describes the model of a configuration; takes no memory that stays.
     public init(_ configuration: SegmentAnythingConfiguration) {
-        let recorder = ParameterRecorder()
-        let model = SegmentAnythingModel(configuration, recorder)
+        let pool = StoragePool()
+        defer { pool.trim() }
         self.configuration = configuration
-        (projectionSites, blockSites) = (model.encoder.projectionSites, model.encoder.blockSites)
-        trainable = recorder.trainable
+        (projectionSites, blockSites, trainable) = StoragePool.$rehearsal.withValue(pool) {
+            let recorder = TrainableRecorder()
+            let encoder = SegmentAnythingModel(configuration, recorder).encoder
+            return (encoder.projectionSites, encoder.blockSites, recorder.trainable)
+        }
     }
+}
+
+/// Writes down what can train; no tensor is ever touched, and derived ones are not made.
+private final class TrainableRecorder: ParameterSource {
+    private(set) var trainable: [ParameterLayout.Declaration] = []
+
+    func tensor(_ name: String, _ shape: Shape) -> Tensor { Tensor(uninitialized: shape) }
+
+    func parameter(_ name: String, _ shape: Shape) -> Parameter {
+        trainable.append(.init(name, shape))
+        return Parameter(Tensor(uninitialized: shape))
+    }
+
+    func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor { Tensor(uninitialized: shape) }
 }

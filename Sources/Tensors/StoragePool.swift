@@ -48,6 +48,14 @@ public final class StoragePool: Sendable {
     /// An empty pool.
     package init() {}
 
+    /// Gives back all blocks; a pool is held by every tensor it serves, so none is in use.
+    deinit {
+        trim()
+        state.withLock { state in
+            for address in state.small.values.joined() { UnsafeMutableRawPointer(bitPattern: address)?.deallocate() }
+        }
+    }
+
     /// What the pool holds now and has held at most.
     public var figures: Figures { state.withLock { $0.figures } }
 
