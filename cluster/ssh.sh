@@ -10,6 +10,7 @@ usage: cluster/ssh.sh HOSTFILE RANKS THREADS [OPTION OF kedge adapt ...]
   THREADS   cores of each rank
 environment:
   KEDGE     the program, at the same path on all nodes (default .build/release/kedge)
+  OPENBLAS_CORETYPE  where it is set, the core whose kernels OpenBLAS runs on all nodes
 example:
   cluster/ssh.sh hostfiles/two-nodes 2 8 --recipe recipes/demo.yaml --set data.root=/data/cells
 
@@ -35,12 +36,14 @@ while read -r host _; do
     }
 done <"$hostfile"
 
+# A choice of OpenBLAS's kernels is for all nodes; without -x the ranks of another node would not see it.
 # mpirun answers Ctrl-C by ending its ranks at once. In a process group of its own (set -m) it does not see it; instead
 # it gets SIGUSR1, which it passes on to all ranks: kedge finishes its step, saves a checkpoint and ends with status 75.
 set -m
 mpirun="" signalled=no next=USR1
 trap 'signalled=yes; kill "-$next" "$mpirun"; echo "ssh.sh: sent SIG$next" >&2; next=TERM' INT TERM HUP USR1
-mpirun --hostfile "$hostfile" --map-by "ppr:$ranks:node:PE=$threads" --bind-to core \
+mpirun ${OPENBLAS_CORETYPE+-x OPENBLAS_CORETYPE} --hostfile "$hostfile" \
+    --map-by "ppr:$ranks:node:PE=$threads" --bind-to core \
     "$kedge" adapt --set "training.threads=$threads" "$@" </dev/null &
 mpirun=$!
 

@@ -7,7 +7,9 @@ import WeightFiles
 /// (sorted keys, no floats), so a changed byte anywhere shows.
 public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// The version of this form.
-    public static let currentSchema = 3
+    public static let currentSchema = 4
+    /// The oldest form that is read; the forms before 4 do not name kernels.
+    static let oldestSchema = 3
     /// Far above any manifest; a larger file is not read.
     static let byteLimit = 16 << 20
 
@@ -64,6 +66,8 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var scores: [CheckpointScore]
     /// What shapes the result, in a fixed order.
     public var settings: [Setting]
+    /// What its steps were computed with, in their order; nil in a form that does not say.
+    public var kernels: [Kernels]?
     /// The files, in the order of ranks.
     public var shards: [Shard]
     /// SHA-256 of this text with an empty digest.
@@ -78,13 +82,13 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
 
     /// The manifest of a state whose shards are written.
     init(
-        of state: CheckpointState, parameterCount: Int, settings: [Setting], shards: [Shard]
+        of state: CheckpointState, _ identity: CheckpointStore.Identity, shards: [Shard]
     ) {
         (schema, step, images) = (Self.currentSchema, state.step, state.images)
         (updates, skipsInARow, skips) = (state.updates, state.skipsInARow, state.skips)
-        (worldSize, self.parameterCount, scores) = (shards.count, parameterCount, state.scores)
+        (worldSize, parameterCount, scores) = (shards.count, identity.parameterCount, state.scores)
         badSamples = state.badSamples
-        (self.settings, self.shards, digest) = (settings, shards, "")
+        (settings, kernels, self.shards, digest) = (identity.settings, identity.kernels, shards, "")
     }
 
     /// The text, digest included.
@@ -102,11 +106,13 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         func damaged(_ reason: String) -> CheckpointError { .damaged(path, reason) }
         struct Form: Decodable { var schema: Int }
         // A flipped bit in the number of the form must not pass for another form, so the digest is looked at first.
-        if let form = try? JSONDecoder().decode(Form.self, from: data), form.schema != Self.currentSchema,
+        let readable = Self.oldestSchema...Self.currentSchema
+        if let form = try? JSONDecoder().decode(Form.self, from: data), !readable.contains(form.schema),
             Self.matchesOwnDigest(data)
         {
             throw CheckpointError(
-                .changed, at: path, "has form \(form.schema), this program reads \(Self.currentSchema)",
+                .changed, at: path,
+                "has form \(form.schema), this program reads \(readable.lowerBound) to \(readable.upperBound)",
                 remedy: "go on with the program that wrote it")
         }
         do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is no manifest") }
@@ -117,6 +123,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
             scores.allSatisfy({ score in
                 Double(score.seconds) != nil && score.measures.allSatisfy { Double($0.value) != nil }
             }),
+            kernels?.allSatisfy({ (0...step).contains($0.firstStep) }) ?? true,
             badSamples.allSatisfy({ $0 >= 0 }), zip(badSamples, badSamples.dropFirst()).allSatisfy({ $0 < $1 })
         else { throw damaged("holds impossible numbers") }
         var next = 0

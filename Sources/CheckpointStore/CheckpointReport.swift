@@ -40,6 +40,7 @@ public enum CheckpointReport {
                 "score after step \($0.step), \($0.prompt): "
                     + $0.measures.map { "\($0.name) \($0.value)" }.joined(separator: ", ")
             }
+            + (manifest.kernels ?? []).map(\.line)
             + manifest.settings.map { "\($0.key): \($0.value)" }
     }
 
@@ -59,6 +60,8 @@ public enum CheckpointReport {
             let values = [old, new].map { $0.settings.first { $0.key == key }?.value ?? "nothing" }
             if values[0] != values[1] { lines.append("\(key): \(values[0]), then \(values[1])") }
         }
+        let kernels = [old, new].map { ($0.kernels ?? []).map(\.line).joined(separator: "; ") }
+        if kernels[0] != kernels[1] { lines.append("kernels: \(kernels[0]), then \(kernels[1])") }
         for (name, values) in [
             ("step", (old.step, new.step)), ("images", (old.images, new.images)),
             ("updates", (old.updates, new.updates)), ("skipped batches", (old.skips, new.skips)),

@@ -51,8 +51,7 @@ extension CheckpointStore {
         _ slice: CheckpointState, _ identity: Identity, _ shards: [CheckpointManifest.Shard], from temporary: String
     ) throws(CheckpointError) -> String {
         let path = folder + "/" + Self.name(step: slice.step)
-        let manifest = CheckpointManifest(
-            of: slice, parameterCount: identity.parameterCount, settings: identity.settings, shards: shards)
+        let manifest = CheckpointManifest(of: slice, identity, shards: shards)
         do {
             let text = Array(try manifest.sealed())
             try FaultInjector.$file.withValue(.manifest) {

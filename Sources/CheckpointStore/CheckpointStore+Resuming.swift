@@ -20,6 +20,8 @@ extension CheckpointStore {
         public let state: CheckpointState
         /// Newer checkpoints that cannot be used, each with its reason.
         public let skipped: [String]
+        /// What it was computed with; nil in a form that does not say.
+        public let kernels: [CheckpointManifest.Kernels]?
     }
 
     /// Chooses a checkpoint and gives it to all ranks; nil if the store is empty. Collective: rank 0 alone reads.
@@ -55,7 +57,7 @@ extension CheckpointStore {
             skipsInARow: manifest.skipsInARow, skips: manifest.skips, badSamples: manifest.badSamples,
             scores: manifest.scores, first: 0, parameters: Array(numbers[..<count]),
             firstMoment: Array(numbers[count..<2 * count]), secondMoment: Array(numbers[(2 * count)...]))
-        return Resumed(path: verdict.path, state: told, skipped: verdict.skipped)
+        return Resumed(path: verdict.path, state: told, skipped: verdict.skipped, kernels: manifest.kernels)
     }
 
     /// What rank 0 tells the others; the numbers follow.

@@ -35,10 +35,14 @@ public struct CheckpointStore: Sendable {
         public var settings: [CheckpointManifest.Setting]
         /// Trainable numbers of all ranks.
         public var parameterCount: Int
+        /// What the steps are computed with; no reason to refuse a checkpoint.
+        public var kernels: [CheckpointManifest.Kernels]
 
         /// Puts an identity together.
-        public init(settings: [CheckpointManifest.Setting], parameterCount: Int) {
-            (self.settings, self.parameterCount) = (settings, parameterCount)
+        public init(
+            settings: [CheckpointManifest.Setting], parameterCount: Int, kernels: [CheckpointManifest.Kernels] = []
+        ) {
+            (self.settings, self.parameterCount, self.kernels) = (settings, parameterCount, kernels)
         }
     }
 

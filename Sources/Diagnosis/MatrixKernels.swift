@@ -1,5 +1,7 @@
 import Foundation
-import Kernels
+package import Kernels
+import Telemetry
+import Training
 
 /// Which kernels OpenBLAS runs on a rank.
 package struct KernelFacts: Codable, Sendable, Equatable {
@@ -7,10 +9,14 @@ package struct KernelFacts: Codable, Sendable, Equatable {
     package var core = ""
     /// The core it should have chosen here; nil when it is the right one.
     package var betterCore: String?
+    /// The highest core its processor can run; nil when that is not known.
+    package var possibleCore: OpenBLASCore?
     /// The user's own `OPENBLAS_CORETYPE`.
     package var chosenByUser: String?
     /// Version, as in `OpenBLAS 0.3.21`.
     package var version = ""
+    /// The instruction sets of Kedge's own kernels.
+    package var form = ""
     /// `pthreads`, `OpenMP` or `none`.
     package var threading = ""
     /// Threads a call takes.
@@ -21,12 +27,13 @@ package struct KernelFacts: Codable, Sendable, Equatable {
     /// What this process has loaded.
     static func now(_ environment: [String: String]) -> KernelFacts {
         var facts = KernelFacts()
-        facts.core = BLASEnvironment.coreName
+        let (kernels, flags) = (KernelSet.loaded, BLASEnvironment.processorFlags())
+        (facts.core, facts.version, facts.form) = (kernels.core, kernels.version, kernels.form)
         facts.betterCore = BLASEnvironment.coreTypeToSet(
-            coreName: facts.core, flags: BLASEnvironment.processorFlags(), environment: [:])
+            coreName: facts.core, flags: flags, environment: [:])
+        facts.possibleCore = OpenBLASCore.highest(flags: flags)
         // A process that started itself again has set the variable on its own.
         facts.chosenByUser = environment["KEDGE_RESTARTED"] == nil ? environment["OPENBLAS_CORETYPE"] : nil
-        facts.version = BLASEnvironment.configuration.split(separator: " ").prefix(2).joined(separator: " ")
         (facts.threading, facts.threads) = (BLASEnvironment.threading, BLASEnvironment.threads)
         return facts
     }
@@ -49,7 +56,8 @@ extension Check {
         let complaints = ranks.compactMap { rank -> Complaint? in
             let facts = rank.kernels
             // Somebody who pins AVX2 kernels on a newer processor wants the same bits on a mixed cluster.
-            guard let better = facts.betterCore, facts.chosenByUser == nil || !isModern(facts.core) else { return nil }
+            guard let better = facts.betterCore, facts.chosenByUser == nil || OpenBLASCore(coreName: facts.core) == nil
+            else { return nil }
             return Complaint(
                 ranks: [rank], text: "\(facts.core) kernels are slow on this processor, which can run \(better)",
                 remedy: facts.chosenByUser == nil
@@ -58,21 +66,24 @@ extension Check {
         return Complaint.findings(complaints)
     }
 
+    /// What a run refuses, or lets pass where its recipe says so.
     private static func differentKernels(_ ranks: [RankFacts]) -> [Finding] {
-        let cores = Majority(ranks, by: \.kernels.core)
-        let common = ranks.allSatisfy { hasAVX512($0.kernels.core) } ? "SkylakeX" : "Haswell"
-        let versions = Majority(ranks, by: \.kernels.version)
-        return cores.odd.map { odd in
-            .warning(
-                "\(named(odd.ranks)): \(odd.value) kernels, \(cores.others) \(cores.value): other bits "
-                    + "than a cluster of one kind would give",
-                remedy: "mpirun -x OPENBLAS_CORETYPE=\(common) on all of them, for results that can be repeated")
+        let allows = ranks.allSatisfy { rank in
+            rank.recipe.settings.contains { $0 == .init("execution.mixedKernels", "allow") }
         }
-            + versions.odd.map { odd in
-                .warning(
-                    "\(named(odd.ranks)): \(odd.value), \(versions.others) \(versions.value)",
-                    remedy: "install the same OpenBLAS on every node")
+        func findings(_ value: (RankFacts) -> String, _ noun: String, _ remedy: String) -> [Finding] {
+            let values = Majority(ranks, by: value)
+            return values.odd.map { odd in
+                Finding(
+                    allows ? .warning : .fault(.usage),
+                    "\(named(odd.ranks)): \(odd.value)\(noun), \(values.others) \(values.value): different bits",
+                    remedy: allows ? remedy : KernelAgreement.remedy([remedy]))
             }
+        }
+        let common = OpenBLASCore.common(ranks.map { ($0.kernels.core, $0.kernels.possibleCore) })
+        return findings(\.kernels.core, " kernels", common.remedy)
+            + findings(\.kernels.version, "", KernelSet.sameVersion)
+            + findings(\.kernels.form, " in Kedge's own kernels", KernelSet.sameForm)
     }
 
     private static func ownThreads(_ ranks: [RankFacts]) -> [Finding] {
@@ -87,13 +98,5 @@ extension Check {
                     : "mpirun -x OPENBLAS_NUM_THREADS=1")
         }
         return Complaint.findings(complaints)
-    }
-
-    private static func hasAVX512(_ core: String) -> Bool {
-        ["skylakex", "cooperlake", "sapphirerapids"].contains(core.lowercased())
-    }
-
-    private static func isModern(_ core: String) -> Bool {
-        hasAVX512(core) || ["haswell", "zen", "excavator"].contains(core.lowercased())
     }
 }

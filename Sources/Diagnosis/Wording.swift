@@ -1,3 +1,4 @@
+import Collectives
 import Foundation
 
 /// Names of ranks as a reader wants them: `rank 3 on node1`, `ranks 0-3, 6 on node0 and node1`.
@@ -10,28 +11,10 @@ func named(_ ranks: [RankFacts]) -> String {
 func owners(_ ranks: [RankFacts]) -> String { named(ranks) + (ranks.count == 1 ? " has" : " have") }
 
 /// Ascending numbers as ranges: `0-3, 6`.
-func spans(_ numbers: [Int]) -> String {
-    var parts: [ClosedRange<Int>] = []
-    for number in numbers {
-        if let last = parts.last, last.upperBound == number - 1 {
-            parts[parts.count - 1] = last.lowerBound...number
-        } else {
-            parts.append(number...number)
-        }
-    }
-    return parts.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
-        .joined(separator: ", ")
-}
+func spans(_ numbers: [Int]) -> String { RankNames.spans(numbers) }
 
 /// A list that stays on a line: `a`, `a and b`, `a, b, c and 5 more`.
-func list(_ words: [String]) -> String {
-    switch words.count {
-    case 0: "none"
-    case 1...4:
-        words.count == 1 ? words[0] : words.dropLast().joined(separator: ", ") + " and " + words[words.count - 1]
-    default: words.prefix(3).joined(separator: ", ") + " and \(words.count - 3) more"
-    }
-}
+func list(_ words: [String]) -> String { RankNames.list(words) }
 
 /// A number with its noun: `1 rank`, `2 ranks`.
 func counted(_ count: Int, _ noun: String) -> String { "\(count) \(noun)\(count == 1 ? "" : "s")" }

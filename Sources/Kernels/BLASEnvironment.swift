@@ -14,6 +14,9 @@ public enum BLASEnvironment {
     /// time, which another thread may be reading.
     public static let configuration = String(cString: openblas_get_config()).trimmingCharacters(in: .whitespaces)
 
+    /// OpenBLAS's version, as in `OpenBLAS 0.3.21`.
+    public static var version: String { configuration.split(separator: " ").prefix(2).joined(separator: " ") }
+
     /// Threads a call of OpenBLAS takes.
     public static var threads: Int { Int(openblas_get_num_threads()) }
 
@@ -48,22 +51,17 @@ public enum BLASEnvironment {
         coreName: String, flags: Set<String>, environment: [String: String]
     ) -> String? {
         guard environment["OPENBLAS_CORETYPE"] == nil else { return nil }
-        let core = coreName.lowercased()
-        let avx512: Set = ["avx512f", "avx512dq", "avx512bw", "avx512vl"]
-        if avx512.isSubset(of: flags) {
-            return ["skylakex", "cooperlake", "sapphirerapids"].contains(core) ? nil : "SkylakeX"
-        }
-        if flags.isSuperset(of: ["avx2", "fma"]) {
-            return ["haswell", "zen", "excavator"].contains(core) ? nil : "Haswell"
-        }
-        return nil
+        guard let possible = OpenBLASCore.highest(flags: flags) else { return nil }
+        // Of the cores for AVX-512 the library's choice stands: not every version has the higher ones.
+        let better = min(possible, .skylakeX)
+        let isRight = OpenBLASCore(coreName: coreName).map { better == .haswell ? $0 == better : $0 >= better } ?? false
+        return isRight ? nil : better.name
     }
 
-    /// Nil when this processor can run Kedge's kernels (x86-64-v3), else what it lacks.
+    /// Nil when this processor can run Kedge's kernels, in the form they are compiled for, else what it lacks.
     public static func missingInstructionSets(flags: Set<String>) -> [String]? {
         guard !flags.isEmpty else { return nil }
-        let needed = ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"]
-        let missing = needed.filter { !flags.contains($0) }
+        let missing = KernelForm.compiled.instructionSets.filter { !flags.contains($0) }
         return missing.isEmpty ? nil : missing
     }
 }

@@ -34,7 +34,8 @@ struct EvaluateCommand: ParsableCommand {
             let resolved = try options.resolve()
             let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
             let outcomes = try EvaluationRun(
-                recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads)
+                recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
+                notice: { Failure.notice($0) }
             ).run(adapter: adapter, output: output, pictures: pictures)
             if communicator.isRoot {
                 for outcome in outcomes { print(outcome.line) }

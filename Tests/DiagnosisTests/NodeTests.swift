@@ -1,4 +1,5 @@
 import Diagnosis
+import Kernels
 import Performance
 import Telemetry
 import Testing
@@ -17,9 +18,43 @@ import Testing
         }
         let mixed = line("Zen", "SkylakeX")
         #expect(
-            mixed.hasPrefix("warning | ranks 2-3 on node1: SkylakeX kernels, ranks 0-1 on node0 have Zen: other bits"))
-        #expect(mixed.contains("-x OPENBLAS_CORETYPE=Haswell"))
+            mixed.hasPrefix("fault | ranks 2-3 on node1: SkylakeX kernels, ranks 0-1 on node0 have Zen: different bits")
+        )
+        #expect(mixed.contains("-x OPENBLAS_CORETYPE=Haswell") && mixed.contains("execution.mixedKernels=allow"))
         #expect(line("Cooperlake", "SkylakeX").contains("-x OPENBLAS_CORETYPE=SkylakeX"))
+    }
+
+    /// A run of ranks that differ ends with status 64, unless its recipe lets it.
+    @Test func theRecipeDecidesOverDifferentKernels() {
+        func report(allowing: Bool) -> Report {
+            Report(
+                MadeUpCluster.two {
+                    if allowing { $0.recipe.settings = [.init("execution.mixedKernels", "allow")] }
+                    if $0.rank == 3 { ($0.kernels.core, $0.kernels.possibleCore) = ("SkylakeX", .cooperlake) }
+                })
+        }
+        #expect(report(allowing: false).exitCode == .usage)
+        let allowed = report(allowing: true)
+        #expect(allowed.exitCode == .done)
+        let finding = allowed.entries.first { $0.check == "OpenBLAS" }?.finding
+        #expect(
+            finding?.state == .warning
+                && finding?.remedy == "mpirun -x OPENBLAS_CORETYPE=Haswell for all ranks on all nodes")
+    }
+
+    /// All processors could run AVX-512 kernels; on one node somebody chose others.
+    @Test func aCoreChosenOnOneNode() {
+        let chosen = MadeUpCluster.two {
+            ($0.kernels.core, $0.kernels.possibleCore) = ($0.host == "node1" ? "SkylakeX" : "Haswell", .cooperlake)
+            if $0.host == "node0" { $0.kernels.chosenByUser = "Haswell" }
+        }
+        #expect(findings("OpenBLAS", chosen).line.contains("-x OPENBLAS_CORETYPE=SkylakeX"))
+    }
+
+    @Test func anotherFormOfKedgesKernels() {
+        let line = findings("OpenBLAS", MadeUpCluster.two { if $0.rank == 1 { $0.kernels.form = "x86-64-v4" } }).line
+        #expect(line.hasPrefix("fault | rank 1 on node0: x86-64-v4 in Kedge's own kernels"))
+        #expect(line.contains("same build of Kedge"))
     }
 
     @Test func kernelsThatDoNotFitTheProcessor() {
@@ -38,7 +73,7 @@ import Testing
     @Test func anotherOpenBLAS() {
         let mixed = MadeUpCluster.two { if $0.rank == 0 { $0.kernels.version = "OpenBLAS 0.3.29" } }
         let line = findings("OpenBLAS", mixed).line
-        #expect(line.hasPrefix("warning | rank 0 on node0: OpenBLAS 0.3.29") && line.contains("same OpenBLAS"))
+        #expect(line.hasPrefix("fault | rank 0 on node0: OpenBLAS 0.3.29") && line.contains("same OpenBLAS"))
     }
 
     /// Builds with OpenMP take their number of threads from OpenMP alone.

@@ -96,6 +96,7 @@ import Training
         anchorStore.keep = false
         node.baseMemory = window
         node.temporaryFolder = ""
+        execution.mixedKernels = refuse
         evaluation.prompts = [box, point]
         evaluation.threshold = 0
         evaluation.limit = 0
@@ -200,7 +201,7 @@ import Training
             "model.imageSize": "64", "data.flips": "none", "data.badSamples": "skip", "data.followSymlinks": "true",
             "data.annotations": "a", "data.labelRules": "released",
             "sampler.locality": "none", "anchorStore.mode": "off",
-            "anchorStore.keep": "true", "node.baseMemory": "private",
+            "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
         ]
         for field in RecipeReference.fields {
             let text: String

@@ -80,6 +80,7 @@ public struct AdaptationRun {
     public func run(_ start: Start = Start()) throws -> Outcome {
         let settings = recipe.recipe
         try checkRecipes()
+        let kernels = try KernelAgreement(mixing: settings.execution.mixedKernels, communicator: communicator)
         let loaded = try LoadedModel(settings, communicator: communicator)
         let trainables = try trainables(loaded)
         if communicator.isRoot, let warning = promptWarning { notice(warning) }
@@ -104,7 +105,7 @@ public struct AdaptationRun {
         defer { withExtendedLifetime(claim) {} }
         var checkpoints = RunCheckpoints(
             settings, folder: folder, loaded: loaded, data: data,
-            parameterCount: trainables.layout.count, communicator: communicator)
+            parameterCount: trainables.layout.count, kernels: kernels.record, communicator: communicator)
         let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges)
         if communicator.isRoot {
             try folder.create(
@@ -122,6 +123,9 @@ public struct AdaptationRun {
         try announce(loaded, data, firstStep: resumed?.state.step ?? 0, to: log)
         for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
         if let resumed { log.message(.info, "goes on from \(resumed.path)") }
+        for line in [kernels.warning, kernels.difference(from: resumed?.kernels)] where communicator.isRoot {
+            if let line { log.warning(line) }
+        }
         log.message(.info, loaded.placement)
         log.message(.info, memory.line)
         try checkpoints.open(log: log)

@@ -14,10 +14,16 @@ public struct EvaluationRun {
     public let communicator: any Communicator
     /// This rank's threads and scratch.
     public let workspace: Workspace
+    /// Told on rank 0 what a person should know of the scores.
+    public let notice: @Sendable (String) -> Void
 
     /// Describes an evaluation.
-    public init(recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace) {
+    public init(
+        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace,
+        notice: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
         (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
+        self.notice = notice
     }
 
     /// Scores all images; the same outcome on every rank.
@@ -32,6 +38,8 @@ public struct EvaluationRun {
         let parts = AdaptationRun(
             recipe: recipe, communicator: communicator, workspace: workspace, isStopRequested: { false })
         try parts.checkRecipes()
+        let kernels = try KernelAgreement(mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
+        if communicator.isRoot, let warning = kernels.warning { notice("warning: \(warning)") }
         let loaded = try LoadedModel(recipe.recipe, communicator: communicator)
         let data = try TrainingData(recipe.recipe, communicator: communicator, needsTraining: false)
         guard let evaluator = try parts.makeEvaluator(loaded, data) else {

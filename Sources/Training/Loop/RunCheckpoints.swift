@@ -8,7 +8,7 @@ import WeightFiles
 /// A run's dealings with its checkpoints: when one is due, what goes in, and what to do when saving fails.
 package struct RunCheckpoints {
     package let store: CheckpointStore
-    private let identity: CheckpointStore.Identity
+    private var identity: CheckpointStore.Identity
     private let settings: Recipe.Checkpoint
     private let communicator: any Communicator
     private var writer: CheckpointWriter?
@@ -22,7 +22,7 @@ package struct RunCheckpoints {
 
     package init(
         _ recipe: Recipe, folder: RunFolder, loaded: LoadedModel, data: TrainingData, parameterCount: Int,
-        communicator: any Communicator
+        kernels: [CheckpointManifest.Kernels], communicator: any Communicator
     ) {
         settings = recipe.checkpoint
         self.communicator = communicator
@@ -39,13 +39,13 @@ package struct RunCheckpoints {
         identity = CheckpointStore.Identity(
             settings: shaping + [
                 .init(key: "weights", value: loaded.baseDigest), .init(key: "images", value: digest.hexadecimal()),
-            ], parameterCount: parameterCount)
+            ], parameterCount: parameterCount, kernels: kernels)
     }
 
     /// The state to go on from, on all ranks; nil when there is none or nothing was chosen. Collective.
     ///
     /// Throws `CheckpointError`, and `TrainingError` for a key that no checkpoint has.
-    package func resume(
+    package mutating func resume(
         _ choice: CheckpointStore.Choice?, allowing keys: [String]
     ) throws -> CheckpointStore.Resumed? {
         if let unknown = keys.first(where: { key in !identity.settings.contains { $0.key == key } }) {
@@ -53,9 +53,13 @@ package struct RunCheckpoints {
                 .configuration, "--allow-change \(unknown): no such key",
                 remedy: "name a recipe key that shapes the result, weights or images")
         }
-        return try choice.flatMap {
+        let resumed = try choice.flatMap {
             try store.resume($0, identity: identity, allowing: keys, communicator: communicator)
         }
+        if let resumed {
+            identity.kernels = (resumed.kernels ?? []).followed(by: identity.kernels, at: resumed.state.step)
+        }
+        return resumed
     }
 
     /// Makes ready to save. Collective; throws `CheckpointError` where a rank cannot write.

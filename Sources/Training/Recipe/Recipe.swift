@@ -35,6 +35,8 @@ public struct Recipe: Codable, Equatable, Sendable {
     public var anchorStore = AnchorStore()
     /// What the ranks of a node share.
     public var node = Node()
+    /// How the ranks compute together.
+    public var execution = Execution()
     /// What is measured before, during and after.
     public var evaluation = Evaluation()
 
@@ -351,6 +353,17 @@ public struct Recipe: Codable, Equatable, Sendable {
         /// Where the frozen weights lie.
         public enum BaseMemory: String, Codable, CaseIterable, Sendable {
             case window, `private`
+        }
+    }
+
+    /// How the ranks compute together.
+    public struct Execution: Codable, Equatable, Sendable {
+        /// Ranks with different kernels (OpenBLAS's core or version): refuse them, or allow them and give up equal bits
+        public var mixedKernels = MixedKernels.refuse
+
+        /// What to do about ranks with different kernels.
+        public enum MixedKernels: String, Codable, CaseIterable, Sendable {
+            case refuse, allow
         }
     }
 

@@ -17,6 +17,7 @@ public enum RecipeReference {
         ("sampler", "Which rank computes which image of a batch."),
         ("anchorStore", "Anchor embeddings that a node keeps from epoch to epoch."),
         ("node", "What the ranks of a node share."),
+        ("execution", "How the ranks compute together."),
         ("evaluation", "What is measured before, during and after."),
     ]
 
@@ -288,6 +289,10 @@ public enum RecipeReference {
         .text(
             "node.temporaryFolder", \.node.temporaryFolder, shapesResult: false,
             "Folder for files of this node alone; empty is $TMPDIR, or /tmp without it"),
+        .choice(
+            "execution.mixedKernels", \.execution.mixedKernels, shapesResult: false,
+            "Ranks with different kernels (OpenBLAS's core or version): refuse them, or allow them and give up equal bits"
+        ),
     ]
 
     private static let evaluationFields: [RecipeField] = [

@@ -89,15 +89,6 @@ struct Stall {
     /// `rank 3 (node1)`, or `ranks 1-3, 7`.
     private static func names(_ ranks: [Int], _ watch: StallWatch) -> String {
         if ranks.count == 1 { return "rank \(ranks[0]) (\(watch.hosts[ranks[0]]))" }
-        var runs: [ClosedRange<Int>] = []
-        for rank in ranks {
-            if let last = runs.last, last.upperBound == rank - 1 {
-                runs[runs.count - 1] = last.lowerBound...rank
-            } else {
-                runs.append(rank...rank)
-            }
-        }
-        let texts = runs.map { $0.count == 1 ? "\($0.lowerBound)" : "\($0.lowerBound)-\($0.upperBound)" }
-        return "ranks " + texts.prefix(12).joined(separator: ", ") + (texts.count > 12 ? " and more" : "")
+        return "ranks " + RankNames.spans(ranks, most: 12)
     }
 }

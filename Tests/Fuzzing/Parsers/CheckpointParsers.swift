@@ -27,6 +27,7 @@ extension FuzzedParser {
     private static func sound(_ shard: [UInt8]) throws -> [UInt8] {
         let text = """
             {"badSamples": [1, 5], "digest": "", "images": 8, "parameterCount": 2,
+            "kernels": [{"firstStep": 0, "ranks": "all", "core": "Zen", "version": "OpenBLAS 0.3.21", "form": "x86-64-v3"}],
             "schema": \(CheckpointManifest.currentSchema), "scores": [{"images": 1, "instances": 2,
             "measures": [{"name": "mean_iou", "value": "0.4"}, {"name": "mean_f1", "value": "0.5"}], "prompt": "box", "seconds": "1.5", "step": 0}], "settings": [{"key": "lora.rank", "value": "4"}],
             "shards": [{"bytes": \(shard.count), "count": 2, "first": 0, "name": "state-00-of-01.safetensors",
@@ -52,7 +53,10 @@ extension FuzzedParser {
             \.schema, \.step, \.images, \.updates, \.skips, \.skipsInARow, \.worldSize, \.parameterCount,
         ]
         let parts: [WritableKeyPath<CheckpointManifest.Shard, Int>] = [\.bytes, \.first, \.count]
-        switch source.generator.index(below: 9) {
+        switch source.generator.index(below: 10) {
+        case 9 where manifest.kernels?.isEmpty == false:
+            manifest.kernels?[0].firstStep = source.number()
+            manifest.kernels?[0].ranks = source.one(of: ["0-3, 6", "", "all", "\n", "-1"])
         case 7: manifest.badSamples = (0..<source.generator.index(below: 4)).map { _ in source.number() }
         case 8 where !manifest.scores.isEmpty:
             let place = source.generator.index(below: manifest.scores.count)

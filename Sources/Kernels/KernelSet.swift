@@ -1,0 +1,69 @@
+/// The instruction sets that Kedge's own kernels are compiled for.
+public enum KernelForm: String, Codable, CaseIterable, Sendable {
+    /// AVX2, FMA and BMI2.
+    case x86_64_v3 = "x86-64-v3"
+
+    /// The form of this program's kernels, which `-march=` in Package.swift gives all of them.
+    public static let compiled = KernelForm.x86_64_v3
+
+    /// What it needs of a processor, as Linux names it.
+    var instructionSets: [String] {
+        switch self {
+        case .x86_64_v3: ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"]
+        }
+    }
+}
+
+/// The kernels a process computes with: what, beside program and input, decides the bits of its results.
+public struct KernelSet: Codable, Hashable, Sendable {
+    /// The core whose kernels OpenBLAS runs, as in `SkylakeX`.
+    public var core: String
+    /// OpenBLAS's version, as in `OpenBLAS 0.3.21`.
+    public var version: String
+    /// The instruction sets of Kedge's own kernels, as in `x86-64-v3`; text, because a checkpoint may name a later form.
+    public var form: String
+
+    /// Puts a set together.
+    public init(core: String, version: String, form: String = KernelForm.compiled.rawValue) {
+        (self.core, self.version, self.form) = (core, version, form)
+    }
+
+    /// What this process has loaded.
+    public static var loaded: KernelSet { KernelSet(core: BLASEnvironment.coreName, version: BLASEnvironment.version) }
+
+    /// All parts, as in `OpenBLAS 0.3.21 core Zen, own kernels x86-64-v3`.
+    public var description: String { "\(version) core \(core), own kernels \(form)" }
+
+    /// Only the parts in which some of several sets differ, in words; nothing where they are equal.
+    public func description(differingIn sets: [KernelSet]) -> String {
+        func differ(_ part: (KernelSet) -> String) -> Bool { sets.contains { part($0) != part(self) } }
+        let isCoreOther = differ(\.core)
+        var parts: [String] = []
+        if differ(\.version) {
+            parts.append(version + (isCoreOther ? " core \(core)" : ""))
+        } else if isCoreOther {
+            parts.append("OpenBLAS core \(core)")
+        }
+        if differ(\.form) { parts.append("own kernels \(form)") }
+        return parts.joined(separator: ", ")
+    }
+
+    /// How ranks with different sets get the same one; nothing where they are equal.
+    ///
+    /// - Parameter ranks: Each rank's set, and the highest OpenBLAS core its processor can run, nil where not known.
+    public static func remedies(_ ranks: [(kernels: KernelSet, possible: OpenBLASCore?)]) -> [String] {
+        func differ(_ part: (KernelSet) -> String) -> Bool { Set(ranks.map { part($0.kernels) }).count > 1 }
+        var remedies: [String] = []
+        if differ(\.version) { remedies.append(sameVersion) }
+        if differ(\.core) {
+            remedies.append(OpenBLASCore.common(ranks.map { ($0.kernels.core, $0.possible) }).remedy)
+        }
+        if differ(\.form) { remedies.append(sameForm) }
+        return remedies
+    }
+
+    /// What to do about different versions of OpenBLAS.
+    public static let sameVersion = "install the same OpenBLAS on every node"
+    /// What to do about different forms of Kedge's own kernels.
+    public static let sameForm = "start the same build of Kedge on every node"
+}
