@@ -12,8 +12,11 @@ struct CanvasRows {
     private let targetMap: BilinearMap?
     private let fourfold: FourfoldMap?
 
-    init(_ logits: Tensor, _ target: MaskTarget, _ canvas: Int) {
+    init(_ logits: Tensor, _ target: MaskTarget, _ canvas: Int, _ weights: PixelWeights?) {
         precondition(canvas % Vector.scalarCount == 0, "a canvas is a multiple of 16 pixels wide")
+        precondition(
+            weights.map { $0.values.count == logits.shape[0] * canvas * canvas } ?? true,
+            "weights \(weights.map { "\($0.values.shape)" } ?? "") for \(logits.shape) on a canvas of \(canvas)")
         let (height, width) = (logits.shape[1], logits.shape[2])
         map = BilinearMap(sourceHeight: height, sourceWidth: width, height: canvas, width: canvas)
         (self.logits, self.canvas, self.target) = (logits, canvas, target)
@@ -61,14 +64,7 @@ struct CanvasRows {
                 Vector(repeating: 0).replacing(with: 1, where: isSet).store(m + i)
             }
         case .values(let values):
-            let line = values.pointer + (instance * canvas + row) * canvas
-            if fourfold != nil {
-                for phase in 0..<4 {
-                    for k in 0..<canvas / 4 { m[phase * canvas / 4 + k] = line[4 * k + phase] }
-                }
-            } else {
-                m.update(from: line, count: canvas)
-            }
+            load(values.pointer + (instance * canvas + row) * canvas, into: m)
         case .bytes:
             guard let bytes else { return }
             let line = bytes + (instance * canvas + row) * canvas
@@ -83,6 +79,35 @@ struct CanvasRows {
             fourfold.interpolateRow(plane, row: row, into: z, scratch: scratch)
         } else {
             map.interpolateRow(plane, row: row, into: z)
+        }
+    }
+
+    /// The weights of one canvas row, in the order in which `load` gives its pixels.
+    ///
+    /// - Returns: c and M in the worker's scratch, slots 3 and 4; valid until the next row.
+    @inline(__always)
+    func load(
+        _ weights: PixelWeights, _ instance: Int, _ row: Int, in workspace: Workspace, worker: Int
+    ) -> RowWeights {
+        let c = workspace.scratch(worker: worker, slot: 3, floats: canvas)
+        load(weights.values.pointer + (instance * canvas + row) * canvas, into: c)
+        guard let threshold = weights.overlapThreshold else { return RowWeights(focal: c, dice: c) }
+        let m = workspace.scratch(worker: worker, slot: 4, floats: canvas)
+        for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
+            Vector(repeating: 0).replacing(with: 1, where: Vector(loading: c + i) .> threshold).store(m + i)
+        }
+        return RowWeights(focal: c, dice: m)
+    }
+
+    /// Copies one row of a canvas into the order in which rows are given.
+    @inline(__always)
+    private func load(_ line: UnsafePointer<Float>, into row: UnsafeMutablePointer<Float>) {
+        if fourfold != nil {
+            for phase in 0..<4 {
+                for k in 0..<canvas / 4 { row[phase * canvas / 4 + k] = line[4 * k + phase] }
+            }
+        } else {
+            row.update(from: line, count: canvas)
         }
     }
 
@@ -104,11 +129,14 @@ struct CanvasRows {
         _ line: UnsafePointer<UInt8>, into m: UnsafeMutablePointer<Float>, count: Int
     ) {
         let quarter = count / 4
+        let one = unsafeBitCast(Vector(repeating: 1), to: SIMD16<Int32>.self)
         for k in stride(from: 0, to: quarter, by: Vector.scalarCount) {
-            let words = UnsafeRawPointer(line + 4 * k).loadUnaligned(as: SIMD16<UInt32>.self)
+            let words = UnsafeRawPointer(line + 4 * k).loadUnaligned(as: SIMD16<Int32>.self)
             for phase in 0..<4 {
-                let byte = (words &>> UInt32(8 * phase)) & 0xff
-                Vector(repeating: 0).replacing(with: 1, where: byte .!= 0).store(m + phase * quarter + k)
+                let byte = (words &>> Int32(8 * phase)) & 0xff
+                // 1 for any byte but 0, then the bits of 1.0: comparing integers would go lane by lane.
+                let isSet = (byte &+ 0xff) &>> 8
+                unsafeBitCast((0 &- isSet) & one, to: Vector.self).store(m + phase * quarter + k)
             }
         }
     }

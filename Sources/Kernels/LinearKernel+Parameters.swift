@@ -3,21 +3,20 @@ public import Tensors
 // With y[T, N] = x[T, K] W[N, K]^T + b[N]:
 //   dW = dy^T x = sum over tokens t of dy[t]^T x[t],   db = sum over t of dy[t]
 //
-// dW is cut into tiles, each one OpenBLAS product, and the tokens into bands where dW is too small to make enough tiles:
-// a dW of one row still has 64 bands at 65,536 tokens. Partial sums of the bands take at most `partialFloats` or one
-// dW; a dW of that size or more has one band and is written directly. For db, a band is `MatrixProduct.bandRows` rows,
+// dW is cut into tiles of whole rows, each one OpenBLAS product, and the tokens into bands where dW is too small to make
+// enough tiles: a dW of one row still has 128 bands at 65,536 tokens. Partial sums of the bands take at most
+// `partialFloats`; a larger dW has one band and is written directly. For db, a band is `MatrixProduct.bandRows` rows,
 // added in 16 lanes along the row. All cuts depend on the shape alone; bands are added in order (see BandSums).
 //
 // Within a band OpenBLAS adds the tokens in blocks of a few hundred, or, where dW has a single row or column, one after
-// the other: hence bands of 1,024 tokens there, whose rounding error stays below 1e-6 of the gradient's norm.
+// the other: hence bands of 512 tokens there, whose rounding error stays below 1e-6 of the gradient's norm.
 
 extension LinearKernel {
-    /// Outputs in a tile of dW: packing the factors of a whole tile costs about 1 % of its operations.
+    /// Outputs in a tile of dW. Every tile packs all of x, which costs about a tenth of the time at 128 rows; tiles that cut
+    /// the inputs too, 256 at a time, took a tenth longer.
     static let tileRows = 128
-    /// Inputs in a tile of dW.
-    static let tileColumns = 256
     /// The fewest tokens in a band of dW, unless there is one band.
-    static let weightBandRows = 1024
+    static let weightBandRows = 512
     /// Floats that the partial sums of dW may take: 4 MiB.
     static let partialFloats = 1 << 20
 
@@ -38,12 +37,11 @@ extension LinearKernel {
         let (gradient, source, destination) = (dY.pointer, x.pointer, dW.mutablePointer)
         let partial = cut.bands == 1 ? destination : workspace.jointScratch(floats: cut.bands * n * k)
         workspace.pool.parallelFor(cut.bands * cut.tiles) { task, _ in
-            let (tokens, outputs, inputs) = cut.task(task)
+            let (tokens, outputs) = cut.task(task)
             MatrixProduct.multiply(
-                m: outputs.count, n: inputs.count, k: tokens.count,
-                a: gradient + tokens.lowerBound * n + outputs.lowerBound, lda: n, transposeA: true,
-                b: source + tokens.lowerBound * k + inputs.lowerBound, ldb: k,
-                c: partial + (task / cut.tiles * n + outputs.lowerBound) * k + inputs.lowerBound, ldc: k)
+                m: outputs.count, n: k, k: tokens.count, a: gradient + tokens.lowerBound * n + outputs.lowerBound,
+                lda: n, transposeA: true, b: source + tokens.lowerBound * k, ldb: k,
+                c: partial + (task / cut.tiles * n + outputs.lowerBound) * k, ldc: k)
         }
         if cut.bands != 1 {
             BandSums.add(partial, bands: cut.bands, stride: n * k, into: destination, count: n * k, in: workspace)
@@ -72,39 +70,31 @@ extension LinearKernel {
         BandSums.add(partial, bands: bands, stride: n, into: destination, count: n, in: workspace)
     }
 
-    /// How dW is cut into tasks: bands of tokens, and tiles of outputs by inputs.
+    /// How dW is cut into tasks: bands of tokens by tiles of outputs.
     private struct WeightCut {
         let rows: Int
         let outputs: Int
-        let inputs: Int
         let bandRows: Int
         /// Bands of tokens; none where there is no token.
         let bands: Int
-        let tileColumns: Int
         /// Tiles in one band.
         let tiles: Int
 
         init(rows: Int, outputs: Int, inputs: Int) {
-            (self.rows, self.outputs, self.inputs) = (rows, outputs, inputs)
+            (self.rows, self.outputs) = (rows, outputs)
             let most = max(LinearKernel.partialFloats / max(outputs * inputs, 1), 1)
             bandRows = max((rows + most - 1) / most, LinearKernel.weightBandRows)
             bands = (rows + bandRows - 1) / bandRows
-            tileColumns = (inputs + LinearKernel.tileColumns - 1) / LinearKernel.tileColumns
-            tiles = (outputs + LinearKernel.tileRows - 1) / LinearKernel.tileRows * tileColumns
+            tiles = (outputs + LinearKernel.tileRows - 1) / LinearKernel.tileRows
         }
 
-        /// The tokens, outputs and inputs of one task.
-        func task(_ index: Int) -> (tokens: Range<Int>, outputs: Range<Int>, inputs: Range<Int>) {
+        /// The tokens and outputs of one task.
+        func task(_ index: Int) -> (tokens: Range<Int>, outputs: Range<Int>) {
             let (band, tile) = index.quotientAndRemainder(dividingBy: tiles)
-            let (row, column) = tile.quotientAndRemainder(dividingBy: tileColumns)
+            let height = LinearKernel.tileRows
             return (
-                Self.part(band, bandRows, of: rows), Self.part(row, LinearKernel.tileRows, of: outputs),
-                Self.part(column, LinearKernel.tileColumns, of: inputs)
+                band * bandRows..<min((band + 1) * bandRows, rows), tile * height..<min((tile + 1) * height, outputs)
             )
-        }
-
-        private static func part(_ index: Int, _ size: Int, of count: Int) -> Range<Int> {
-            index * size..<min((index + 1) * size, count)
         }
     }
 }

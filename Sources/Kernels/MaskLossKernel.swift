@@ -7,12 +7,15 @@ public import Tensors
 // Gradient of  a focal + c_in sum_{m=1} p + c_out sum_{m=0} p:
 //   d/dz~ = +-a (2 q (1-q)^2 log q - (1-q)^3)  +  c_m p (1 - p),   + for m = 1
 //   dz += bilinear'(d/dz~)
+// With pixel weights c in [0, 1] and M = [c > theta], or M = c without theta:
+//   focal sum = sum c (1 - q)^2 b,   dice sums = sum M p m, sum M p, sum M m,   counts as above
+//   d/dz~ = +-a c (2 q (1-q)^2 log q - (1-q)^3)  +  c_m M p (1 - p)
 //
 // log q is -softplus(-u), u = z~ or -z~: exact where sigma rounds to 0 or 1 in single precision.
 // The canvas is never held: one row of it is interpolated at a time, for the losses and again for the gradient.
 // A task of the sums is one instance and 16 canvas rows, of the gradient one instance and 16 rows of z. Sums run in
 // 16 lanes along a row and in Double from row to row and task to task, always in the same order. Where the focal term is
-// not asked for, its logarithm is not computed.
+// not asked for, its logarithm is not computed; where there are no weights, none are read (see MaskLossKernel+Rows).
 
 /// What a mask loss compares the prediction with.
 public enum MaskTarget: Sendable {
@@ -31,13 +34,13 @@ public enum MaskLossKernel {
 
     /// The sums of one instance over its canvas.
     public struct Sums: Sendable, Equatable {
-        /// sum (1 - q)^2 b.
+        /// sum c (1 - q)^2 b, with c = 1 where there are no weights.
         public var focal = 0.0
-        /// sum p m.
+        /// sum M p m, with M = 1 where there are no weights.
         public var overlap = 0.0
-        /// sum p.
+        /// sum M p.
         public var prediction = 0.0
-        /// sum m.
+        /// sum M m.
         public var target = 0.0
         /// Pixels that are in the thresholded prediction and in the target.
         public var intersection = 0.0
@@ -72,13 +75,15 @@ public enum MaskLossKernel {
     ///   - target: m, for the same instances.
     ///   - canvas: S, a multiple of 16.
     ///   - threshold: t: a pixel counts as predicted when its logit is at least this.
+    ///   - weights: c and theta, for the same instances. Intersection and union count all pixels alike: the IoU that the
+    ///     model learns to predict is that of whole masks, and SUM weights its focal and dice loss alone.
     ///   - includingFocal: False leaves the focal sum at 0.
     public static func sums(
-        _ logits: Tensor, target: MaskTarget, canvas: Int, threshold: Float, includingFocal: Bool = true,
-        in workspace: Workspace
+        _ logits: Tensor, target: MaskTarget, canvas: Int, threshold: Float, weights: PixelWeights? = nil,
+        includingFocal: Bool = true, in workspace: Workspace
     ) -> [Sums] {
         let count = logits.shape[0]
-        let rows = CanvasRows(logits, target, canvas)
+        let rows = CanvasRows(logits, target, canvas, weights)
         let bands = (canvas + bandRows - 1) / bandRows
         // Doubles in pairs of floats: six numbers per task.
         let partial = UnsafeMutableRawPointer(workspace.jointScratch(floats: count * bands * 12)).bindMemory(
@@ -92,10 +97,18 @@ public enum MaskLossKernel {
                 var total = Sums()
                 for row in band * bandRows..<min((band + 1) * bandRows, canvas) {
                     rows.load(instance, row, bytes, z, m, scratch: scratch)
-                    total.add(
-                        includingFocal
-                            ? rowSums(z, m, canvas, threshold, focal: true)
-                            : rowSums(z, m, canvas, threshold, focal: false))
+                    if let weights {
+                        let counts = rows.load(weights, instance, row, in: workspace, worker: worker)
+                        total.add(
+                            includingFocal
+                                ? rowSums(z, m, counts, canvas, threshold, focal: true)
+                                : rowSums(z, m, counts, canvas, threshold, focal: false))
+                    } else {
+                        total.add(
+                            includingFocal
+                                ? rowSums(z, m, nil, canvas, threshold, focal: true)
+                                : rowSums(z, m, nil, canvas, threshold, focal: false))
+                    }
                 }
                 (partial + task).initialize(to: total)
             }
@@ -111,9 +124,9 @@ public enum MaskLossKernel {
     public struct Slopes: Sendable {
         /// a: dL / d(focal sum).
         public var focal: Float
-        /// c_in: dL/dp where m = 1.
+        /// c_in: dL/dp where m = 1, of a pixel that counts fully (M = 1).
         public var inside: Float
-        /// c_out: dL/dp where m = 0.
+        /// c_out: dL/dp where m = 0, of a pixel that counts fully (M = 1).
         public var outside: Float
 
         /// Creates factors.
@@ -127,14 +140,15 @@ public enum MaskLossKernel {
     /// - Parameters:
     ///   - logits: z. // [n, h, w]
     ///   - slopes: The factors, the same for all instances.
+    ///   - weights: c and theta, as given for the sums.
     ///   - dLogits: dz, added to. // [n, h, w]
     public static func addGradient(
-        _ logits: Tensor, target: MaskTarget, canvas: Int, slopes: Slopes, into dLogits: inout Tensor,
-        in workspace: Workspace
+        _ logits: Tensor, target: MaskTarget, canvas: Int, slopes: Slopes, weights: PixelWeights? = nil,
+        into dLogits: inout Tensor, in workspace: Workspace
     ) {
         let (count, height, width) = (logits.shape[0], logits.shape[1], logits.shape[2])
         precondition(dLogits.count == logits.count)
-        let rows = CanvasRows(logits, target, canvas)
+        let rows = CanvasRows(logits, target, canvas, weights)
         let bands = (height + bandRows - 1) / bandRows
         let gradient = dLogits.mutablePointer
         rows.withTarget { bytes in
@@ -147,85 +161,21 @@ public enum MaskLossKernel {
                 let plane = gradient + instance * height * width
                 for row in BilinearResizeKernel.rowsTouching(owned, rows.map) {
                     rows.load(instance, row, bytes, z, m, scratch: scratch)
-                    if slopes.focal == 0 {
-                        rowGradient(z, m, canvas, slopes, focal: false)
+                    if let weights {
+                        let counts = rows.load(weights, instance, row, in: workspace, worker: worker)
+                        if slopes.focal == 0 {
+                            rowGradient(z, m, counts, canvas, slopes, focal: false)
+                        } else {
+                            rowGradient(z, m, counts, canvas, slopes, focal: true)
+                        }
+                    } else if slopes.focal == 0 {
+                        rowGradient(z, m, nil, canvas, slopes, focal: false)
                     } else {
-                        rowGradient(z, m, canvas, slopes, focal: true)
+                        rowGradient(z, m, nil, canvas, slopes, focal: true)
                     }
                     rows.accumulate(z, row: row, into: plane, sourceRows: owned, scratch: scratch)
                 }
             }
-        }
-    }
-
-    @inline(__always)
-    private static func rowSums(
-        _ z: UnsafePointer<Float>, _ m: UnsafePointer<Float>, _ count: Int, _ threshold: Float, focal hasFocal: Bool
-    ) -> Sums {
-        let zero = Vector(repeating: 0)
-        let one = Vector(repeating: 1)
-        var (focal, overlap, prediction, target) = (zero, zero, zero, zero)
-        var (intersection, union) = (zero, zero)
-        for i in stride(from: 0, to: count, by: Vector.scalarCount) {
-            let (logit, mask) = (Vector(loading: z + i), Vector(loading: m + i))
-            let pixel = Pixel(logit, mask)
-            if hasFocal { focal.addProduct(pixel.complement * pixel.complement, pixel.crossEntropy) }
-            overlap.addProduct(pixel.probability, mask)
-            prediction += pixel.probability
-            target += mask
-            let predicted = zero.replacing(with: one, where: logit .>= threshold)
-            intersection.addProduct(predicted, mask)
-            union += predicted.maximum(mask)
-        }
-        return Sums(
-            focal: Double(focal.sum()), overlap: Double(overlap.sum()), prediction: Double(prediction.sum()),
-            target: Double(target.sum()), intersection: Double(intersection.sum()), union: Double(union.sum()))
-    }
-
-    /// Writes dL/dz~ over z~.
-    @inline(__always)
-    private static func rowGradient(
-        _ z: UnsafeMutablePointer<Float>, _ m: UnsafePointer<Float>, _ count: Int, _ slopes: Slopes,
-        focal hasFocal: Bool
-    ) {
-        for i in stride(from: 0, to: count, by: Vector.scalarCount) {
-            let mask = Vector(loading: m + i)
-            let inside = mask .> 0.5
-            let pixel = Pixel(Vector(loading: z + i), mask)
-            let dice = Vector(repeating: slopes.outside).replacing(with: slopes.inside, where: inside)
-            var gradient = dice * (pixel.truth * pixel.complement)
-            if hasFocal {
-                let square = pixel.complement * pixel.complement
-                // log q is held at -100, where the focal term is flat.
-                let slope = pixel.truth * pixel.crossEntropy * -2 - pixel.complement
-                let focal = (square * slope).replacing(with: 0, where: pixel.crossEntropy .>= 100)
-                let signed = (-focal).replacing(with: focal, where: inside)
-                gradient.addProduct(signed, Vector(repeating: slopes.focal))
-            }
-            gradient.store(z + i)
-        }
-    }
-
-    /// One vector of pixels: p, q, 1 - q and b.
-    private struct Pixel {
-        let probability: Vector
-        let truth: Vector
-        let complement: Vector
-        let crossEntropy: Vector
-
-        @inline(__always) init(_ logit: Vector, _ mask: Vector) {
-            let inside = mask .> 0.5
-            let u = (-logit).replacing(with: logit, where: inside)
-            let magnitude = u.maximum(-u)
-            let decay = VectorMath.exp(-magnitude)
-            let large = Vector(repeating: 1) / (decay + 1)
-            let small = decay * large
-            let positive = u .>= 0
-            truth = small.replacing(with: large, where: positive)
-            complement = large.replacing(with: small, where: positive)
-            probability = complement.replacing(with: truth, where: inside)
-            let softplus = VectorMath.log(decay + 1) + (-u).maximum(Vector(repeating: 0))
-            crossEntropy = softplus.minimum(Vector(repeating: 100))
         }
     }
 }

@@ -92,6 +92,74 @@ import Testing
         #expect(outcome.passed, "\(outcome)")
     }
 
+    /// Dice and focal with pixel weights: the sums carry them, the losses stay the same functions of the sums.
+    @Test(arguments: [nil, 0.375 as Float])
+    func gradientOfWeightedDiceAndFocal(theta: Float?) {
+        let (n, side, canvas) = (2, 16, 64)
+        let z = Tensor(TestValues.uniform(n * side * side, "z").map { 3 * $0 }, [n, side, side])
+        let masks = TestValues.uniform(n * canvas * canvas, "m").map { $0 > 0.2 ? UInt8(1) : 0 }
+        let target = MaskTarget.bytes(masks)
+        let shares = TestValues.uniform(n * canvas * canvas, "c").map { 0.5 * $0 + 0.5 }
+        let weights = PixelWeights(values: Tensor(shares, [n, canvas, canvas]), overlapThreshold: theta)
+        let (focal, dice) = (FocalLoss(.released, maskCount: 5), DiceLoss(.released, maskCount: 5))
+        let pixels = n * canvas * canvas
+        let sums = total(
+            MaskLossKernel.sums(
+                z, target: target, canvas: canvas, threshold: 0.5, weights: weights, in: workspace))
+        let slopes = dice.slopes(sums)
+        var gradient = Tensor(zeros: z.shape)
+        MaskLossKernel.addGradient(
+            z, target: target, canvas: canvas,
+            slopes: .init(
+                focal: Float(20 * focal.slope(pixels: pixels)), inside: Float(slopes.inside),
+                outside: Float(slopes.outside)),
+            weights: weights, into: &gradient, in: workspace)
+        func objective(_ z: [Double]) -> [Double] {
+            var (focal, overlap, both) = (0.0, 0.0, 0.0)
+            for instance in 0..<n {
+                let sums = MaskLossReference.sums(
+                    part(z, instance, side * side), h: side, w: side, canvas: canvas,
+                    target: part(masks.map(Double.init), instance, canvas * canvas), threshold: 0.5,
+                    weights: (part(shares.map(Double.init), instance, canvas * canvas), theta.map(Double.init)))
+                focal += sums.focal
+                overlap += sums.overlap
+                both += sums.prediction + sums.target
+            }
+            return [20 * 5 * focal / Double(pixels) + 1 - (2 * overlap + 5) / (both + 5)]
+        }
+        #expect(
+            abs(objective(TestValues.doubles(z))[0] - 20 * focal.value(sums, pixels: pixels) - dice.value(sums)) < 1e-5)
+        let outcome = GradientCheck.check(
+            TestValues.doubles(z), function: objective, dOutput: [1], analytic: gradient.elements, tolerance: 1e-4,
+            step: 1e-4, probes: 30)
+        #expect(outcome.passed, "\(outcome)")
+    }
+
+    /// Entropy weighted pixel by pixel, still a mean over all pixels.
+    @Test func weightedEntropy() {
+        let shape: Shape = [2, 3, 5]
+        let logits = Tensor(TestValues.uniform(shape.count, "z").map { 6 * $0 }, shape)
+        let shares = Tensor(TestValues.uniform(shape.count, "c").map { max($0, 0) }, shape)
+        var gradient = Tensor(zeros: shape)
+        let value = EntropyLoss.value(logits, weights: shares, addingTo: &gradient)
+        func objective(_ z: [Double]) -> [Double] {
+            let terms = zip(z, shares.elements).map { z, c -> Double in
+                let p = 1 / (1 + exp(-z))
+                return Double(c) * (-p * log(p) - (1 - p) * log(1 - p))
+            }
+            return [terms.reduce(0, +) / Double(z.count)]
+        }
+        #expect(abs(value - objective(TestValues.doubles(logits))[0]) < 1e-9)
+        let outcome = GradientCheck.check(
+            TestValues.doubles(logits), function: objective, dOutput: [1], analytic: gradient.elements, tolerance: 1e-5)
+        #expect(outcome.passed, "\(outcome)")
+
+        var (plain, ones) = (Tensor(zeros: shape), Tensor(zeros: shape))
+        let unweighted = EntropyLoss.value(logits, addingTo: &plain)
+        #expect(EntropyLoss.value(logits, weights: Tensor(repeating: 1, shape), addingTo: &ones) == unweighted)
+        #expect(ones.elements == plain.elements && unweighted > value)
+    }
+
     /// A probability of single precision is one half or more exactly from the threshold on.
     @Test func theThresholdIsWhereSinglePrecisionReachesOneHalf() {
         func reachesHalf(_ logit: Float) -> Bool { 1 / (1 + Float(exp(-Double(logit)))) >= 0.5 }

@@ -2,7 +2,8 @@ public import Kernels
 
 // With A = sum p m, D = sum p + sum m + s over all pixels of all instances of an image:
 //   L = 1 - (2 A + s) / D,   dL/dp = (2 A + s) / D^2 - 2 m / D
-// so the gradient takes two values: one inside the target, one outside.
+// so the gradient takes two values: one inside the target, one outside. With pixel weights the sums are sum M p m, sum M p
+// and sum M m (see PixelWeights), L is the same function of them, and a pixel's dL/dp is M times those values.
 
 /// Dice loss against binary masks, all instances of an image flattened into one vector (Milletari et al. 2016; WeSAM
 /// `losses.py`).
@@ -16,12 +17,12 @@ public struct DiceLoss: Sendable {
     /// The dice loss of one form; `maskCount` is the number of masks of the batch.
     public init(_ form: LossForm, maskCount: Int) { smoothing = form.diceSmoothing(maskCount: maskCount) }
 
-    /// The loss for the sums of all instances.
+    /// The loss for the sums of all instances, weighted or not: a pixel of weight 0 is in neither mask.
     public func value(_ sums: MaskLossKernel.Sums) -> Double {
         1 - (2 * sums.overlap + smoothing) / (sums.prediction + sums.target + smoothing)
     }
 
-    /// dL/dp inside and outside the target.
+    /// dL/dp inside and outside the target, of a pixel that counts fully where there are weights.
     public func slopes(_ sums: MaskLossKernel.Sums) -> (inside: Double, outside: Double) {
         let denominator = sums.prediction + sums.target + smoothing
         let outside = (2 * sums.overlap + smoothing) / (denominator * denominator)

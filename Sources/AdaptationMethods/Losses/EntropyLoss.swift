@@ -4,6 +4,8 @@ public import Tensors
 // For logits z of all pixels of all instances, p = sigma(z):
 //   L = mean of H(p) = -p log p - (1 - p) log(1 - p)
 //   dH/dz = -z p (1 - p)
+// With pixel weights c, both are multiplied with c; the mean is still over all pixels, so that c = 0 takes a pixel's term
+// away and leaves the others as they were.
 // With u = |z|: H = log(1 + e^-u) + u e^-u / (1 + e^-u), which is exact where sigma rounds to 0 or 1.
 
 /// The mean binary entropy of mask logits on the decoder's own grid (TENT: Wang et al., ICLR 2021, eq. 1).
@@ -12,20 +14,27 @@ public enum EntropyLoss {
     ///
     /// - Parameters:
     ///   - logits: z. // [n, h, w]
-    ///   - dLogits: // [n, h, w]
-    public static func value(_ logits: Tensor, weight: Double = 1, addingTo dLogits: inout Tensor) -> Double {
-        precondition(logits.shape == dLogits.shape)
+    ///   - weight: What the gradient is multiplied with.
+    ///   - weights: c, from 0 to 1: what each pixel's entropy is multiplied with; the sum is still divided by n h w. Nil
+    ///     lets every pixel count fully. // [n, h, w]
+    ///   - dLogits: Added to. // [n, h, w]
+    public static func value(
+        _ logits: Tensor, weight: Double = 1, weights: Tensor? = nil, addingTo dLogits: inout Tensor
+    ) -> Double {
+        precondition(logits.shape == dLogits.shape && weights.map { $0.shape == logits.shape } ?? true)
         let count = logits.count
         guard count > 0 else { return 0 }
         var values = dLogits.elements
         var sum = 0.0
         let scale = weight / Double(count)
+        let shares = weights?.elements
         for (place, logit) in logits.elements.enumerated() {
             let z = Double(logit)
             let tail = exp(-abs(z))
             let p = 1 / (1 + tail)
-            sum += log1p(tail) + abs(z) * tail * p
-            values[place] += Float(-z * tail * p * p * scale)
+            let share = shares.map { Double($0[place]) } ?? 1
+            sum += share * (log1p(tail) + abs(z) * tail * p)
+            values[place] += Float(-z * tail * p * p * scale * share)
         }
         dLogits = Tensor(values, logits.shape)
         return sum / Double(count)

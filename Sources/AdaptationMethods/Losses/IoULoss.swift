@@ -1,7 +1,9 @@
 public import Kernels
 
 /// Squared error of predicted IoUs: sum over instances of (iou_j - t_j)^2 / N, where t_j = |P and M| / (|P or M| + 1e-7)
-/// is the IoU of the prediction P = [sigma(z) >= 1/2] with the target M and carries no gradient (WeSAM `losses.py`).
+/// is the IoU of the prediction P = [sigma(z) >= 1/2] with the target M and carries no gradient (WeSAM `losses.py`). Pixel
+/// weights do not change it: the counts are those of all pixels, as in SUM (Liu et al., NeurIPS 2024), which weights focal
+/// and dice loss alone.
 public enum IoULoss {
     /// The logit from which on a pixel counts as predicted.
     ///
