@@ -20,8 +20,12 @@ public struct SampleRecord: Sendable, Equatable {
 
 /// What all ranks know about a global batch after `SampleOrderedSum.gatherRecords`; the same on every rank.
 public struct BatchRecords: Sendable, Equatable {
+    /// The number of positions that exist: the global batch, or what is left of an epoch for its last one.
+    public let batchSize: Int
     /// The values of each sample, by position in the global batch; nil where no rank holds a sample.
     public let values: [[Double]?]
+    /// The positions each rank holds, in that rank's own order.
+    public let positions: [[Int]]
     /// The positions whose gradients each rank holds, in that rank's own order.
     public let gradientPositions: [[Int]]
     /// The positions of samples that could not be read, ascending.
@@ -49,14 +53,34 @@ public struct BatchRecords: Sendable, Equatable {
 }
 
 extension BatchRecords {
+    /// The first positions of the blocks whose sums each rank sends, ascending.
+    var blockStarts: [[Int]] {
+        var contributes = [Bool](repeating: false, count: batchSize)
+        for position in gradientPositions.joined() { contributes[position] = true }
+        var blocks = AlignedBlocks(batchSize: batchSize)
+        for (rank, held) in positions.enumerated() {
+            for position in held {
+                blocks.insert(position, holder: rank, vector: contributes[position] ? 0 : nil) { first, _ in first }
+            }
+        }
+        var starts = [[Int]](repeating: [], count: positions.count)
+        for block in blocks.sums { starts[block.holder].append(block.start) }
+        return starts
+    }
+
     /// What a sample's flag word can hold.
     private static let (gradientBit, unreadableBit): (UInt64, UInt64) = (1, 2)
+    /// Where the batch's size stands in the second word.
+    private static let sizeShift: UInt64 = 32
 
-    /// One rank's part: flags, then position, flags, value count and values of each sample, as 64-bit words.
+    /// One rank's part: flags and the batch's size, then position, flags, value count and values of each sample, as
+    /// 64-bit words.
     static func encode(
-        _ records: [SampleRecord], isFinite: Bool, wantsStop: Bool, hasWritten: Bool = false
+        _ records: [SampleRecord], batchSize: Int, isFinite: Bool, wantsStop: Bool, hasWritten: Bool = false
     ) -> [UInt8] {
-        var words: [UInt64] = [isFinite ? 1 : 0, (wantsStop ? 1 : 0) | (hasWritten ? 2 : 0)]
+        var words: [UInt64] = [
+            isFinite ? 1 : 0, (wantsStop ? 1 : 0) | (hasWritten ? 2 : 0) | UInt64(batchSize) << sizeShift,
+        ]
         for record in records {
             words.append(UInt64(bitPattern: Int64(record.position)))
             words.append((record.hasGradient ? gradientBit : 0) | (record.isUnreadable ? unreadableBit : 0))
@@ -70,6 +94,8 @@ extension BatchRecords {
     static func decode(_ parts: [[UInt8]], globalBatch: Int) -> Result<BatchRecords, Defect> {
         var values = [[Double]?](repeating: nil, count: globalBatch)
         var holders = [Int?](repeating: nil, count: globalBatch)
+        var batchSize = globalBatch
+        var positions = [[Int]](repeating: [], count: parts.count)
         var gradientPositions = [[Int]](repeating: [], count: parts.count)
         var unreadablePositions: [Int] = []
         var nonFiniteRanks: [Int] = []
@@ -80,6 +106,14 @@ extension BatchRecords {
                 (0..<raw.count / 8).map { raw.loadUnaligned(fromByteOffset: $0 * 8, as: UInt64.self) }
             }
             guard words.count >= 2 else { return .failure(Defect("rank \(rank) sent an incomplete record")) }
+            let size = Int(words[1] >> sizeShift)
+            if rank == 0 { batchSize = size }
+            guard size <= globalBatch else {
+                return .failure(Defect("rank \(rank) has a batch of \(size) samples, more than \(globalBatch)"))
+            }
+            guard size == batchSize else {
+                return .failure(Defect("rank 0 has a batch of \(batchSize) samples, rank \(rank) one of \(size)"))
+            }
             if words[0] == 0 { nonFiniteRanks.append(rank) }
             if words[1] & 1 != 0 { stoppingRanks.append(rank) }
             if words[1] & 2 != 0 { writtenRanks.append(rank) }
@@ -89,13 +123,14 @@ extension BatchRecords {
                     count <= words.count - next - 3
                 else { return .failure(Defect("rank \(rank) sent an incomplete record")) }
                 let position = Int(Int64(bitPattern: words[next]))
-                guard (0..<globalBatch).contains(position) else {
-                    return .failure(Defect("rank \(rank) has position \(position) of a batch of \(globalBatch)"))
+                guard (0..<batchSize).contains(position) else {
+                    return .failure(Defect("rank \(rank) has position \(position) of a batch of \(batchSize)"))
                 }
                 if let other = holders[position] {
                     return .failure(Defect("ranks \(other) and \(rank) both hold position \(position)"))
                 }
                 holders[position] = rank
+                positions[rank].append(position)
                 values[position] = words[next + 3..<next + 3 + count].map(Double.init(bitPattern:))
                 if words[next + 1] & gradientBit != 0 { gradientPositions[rank].append(position) }
                 if words[next + 1] & unreadableBit != 0 { unreadablePositions.append(position) }
@@ -104,7 +139,7 @@ extension BatchRecords {
         }
         return .success(
             BatchRecords(
-                values: values, gradientPositions: gradientPositions,
+                batchSize: batchSize, values: values, positions: positions, gradientPositions: gradientPositions,
                 unreadablePositions: unreadablePositions.sorted(), nonFiniteRanks: nonFiniteRanks,
                 stoppingRanks: stoppingRanks, writtenRanks: writtenRanks))
     }

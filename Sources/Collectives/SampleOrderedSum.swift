@@ -1,17 +1,19 @@
 /// Sums one vector per sample of a global batch so that the number of ranks does not change a bit of the result.
 ///
-/// A step has three parts, the outer two on all ranks together:
-/// 1. `exchange` sends every rank's records (which samples it holds, their loss parts, its flags) to all ranks and slice
-///    `s` of every sample's vector to rank `s`, in one all-to-all;
-/// 2. `sum` adds the vectors of this rank's slice in a fixed binary tree over the position in the global batch;
-/// 3. `gather` puts the owners' updated slices together again.
+/// The sum is a fixed binary tree over the position in the global batch: in round `k = 0, 1, 2, ...` position `i` (a
+/// multiple of `2^(k+1)`) takes in position `i + 2^k`. A position without a gradient passes its neighbour's sum on
+/// unchanged, so the tree is the same for a batch of any size.
 ///
-/// The tree depends on the size of the global batch alone: in round `k = 0, 1, 2, ...` position `i` (a multiple of
-/// `2^(k+1)`) takes in position `i + 2^k`. A position without a gradient passes its neighbour's sum on unchanged.
+/// A step has four parts, the second and the last on all ranks together:
+/// 1. a `GradientSlab` adds up the blocks of the tree that its rank holds whole;
+/// 2. `exchange` sends every rank's records (which samples it holds, their loss parts, its flags) to all ranks and slice
+///    `s` of the sum of every block to rank `s`, in one all-to-all; the records say which blocks a rank holds;
+/// 3. `sum` adds the rest of the tree for this rank's slice;
+/// 4. `gather` puts the owners' updated slices together again.
 ///
-/// Bytes sent per rank for `P` floats, `k` local samples and `N` ranks: `4 k P (N-1)/N` for the sum and `4 P (N-1)/N` for
-/// the parameters, beside some hundred bytes of records to each rank; the latency is that of two data exchanges and two
-/// of 64 bytes.
+/// Bytes sent per rank for `P` floats, `b` local blocks and `N` ranks: `4 b P (N-1)/N` for the sum and `4 P (N-1)/N` for
+/// the parameters, beside some hundred bytes of records to each rank. With one block on every rank that is an all-reduce.
+/// The latency is that of two data exchanges and two of 64 bytes.
 public final class SampleOrderedSum {
     /// The number of positions in the global batch.
     public let globalBatch: Int
@@ -21,10 +23,9 @@ public final class SampleOrderedSum {
     private let communicator: any Communicator
     /// Floats that are summed while they stay in the first-level cache.
     private static let block = 2048
-    // Both grow to the size of the largest step and are kept.
-    private var outgoing: [Float] = []  // [destination][records, then local sample][slice]
-    private var incoming: [Float] = []  // [source][records, then its sample][own slice]
-    /// Where the vectors of the last exchange start in `incoming`, in the order of `BatchRecords.gradientPositions`.
+    /// What the last exchange brought; given back by `sum`. // [source][records, then its blocks][own slice]
+    private var incoming: [Float] = []
+    /// Where the vectors of the last exchange start in `incoming`, in the order of `BatchRecords.blockStarts`.
     private var vectors: [Int] = []
 
     /// Prepares sums of vectors of `parameterCount` floats over batches of `globalBatch` samples.
@@ -49,57 +50,62 @@ public final class SampleOrderedSum {
     public func gatherRecords(
         _ records: [SampleRecord], isFinite: Bool = true, wantsStop: Bool = false
     ) throws -> BatchRecords {
-        let mine = BatchRecords.encode(records, isFinite: isFinite, wantsStop: wantsStop)
+        let mine = BatchRecords.encode(
+            records, batchSize: globalBatch, isFinite: isFinite, wantsStop: wantsStop)
         return try decode(try communicator.allGather(bytes: mine))
     }
 
-    /// Tells all ranks about the samples of each, and brings the gradients to the owners of their slices.
+    /// Tells all ranks about the samples of each, and brings the sums of blocks to the owners of their slices.
     ///
     /// - Parameters:
     ///   - records: This rank's samples.
-    ///   - gradients: One vector per record with a gradient, in the order of the records. `[k, P]`
+    ///   - slab: The gradients of those samples; empty and without memory afterwards.
     ///   - isFinite: False if this rank met a loss or gradient that is not finite.
     ///   - wantsStop: True if this rank was asked to stop, for example by a signal.
     ///   - hasWritten: True if this rank's file of the checkpoint under way is written.
     ///
-    /// Throws `CollectivesError` of kind `invalidBatch` on all ranks if a position is held twice or does not exist.
+    /// Throws `CollectivesError` of kind `invalidBatch` on all ranks if a position is held twice or does not exist, or if
+    /// ranks have batches of different sizes.
     public func exchange(
-        _ records: [SampleRecord], _ gradients: UnsafeBufferPointer<Float>, isFinite: Bool = true,
-        wantsStop: Bool = false, hasWritten: Bool = false
+        _ records: [SampleRecord], _ slab: GradientSlab, isFinite: Bool = true, wantsStop: Bool = false,
+        hasWritten: Bool = false
     ) throws -> BatchRecords {
-        let local = records.count(where: \.hasGradient)
-        precondition(gradients.count == local * slices.count, "one vector of \(slices.count) floats per sample")
+        precondition(slab.parameterCount == slices.count, "vectors of \(slices.count) floats")
+        precondition(slab.agrees(with: records), "the slab holds other samples than the records name")
         let head = BatchRecords.encode(
-            records, isFinite: isFinite, wantsStop: wantsStop, hasWritten: hasWritten)
+            records, batchSize: slab.batchSize, isFinite: isFinite, wantsStop: wantsStop, hasWritten: hasWritten)
         let headFloats = head.count / MemoryLayout<Float>.stride
-        pack(head, gradients, samples: local)
+        let blocks = slab.sums.count
+        let outgoing = pack(head, slab.sums)
+        // The gradients are packed: their memory is free for what the others send.
+        slab.removeAll()
         let own = ownSlice.count
-        let counts = slices.counts.map { headFloats + $0 * local }
-        var parts: [(head: Int, samples: Int)] = []
+        var parts: [(head: Int, blocks: Int)] = []
         try outgoing.withUnsafeBufferPointer { sent in
             try communicator.allToAll(
-                floats: UnsafeBufferPointer(rebasing: sent[..<counts.reduce(0, +)]), counts: counts,
-                announcing: headFloats << 32 | local, into: &incoming
+                floats: sent, counts: slices.counts.map { headFloats + $0 * blocks },
+                announcing: headFloats << 32 | blocks, into: &incoming
             ) { announcements in
                 parts = announcements.map { ($0 >> 32, $0 & 0xffff_ffff) }
-                return parts.map { $0.head + $0.samples * own }
+                return parts.map { $0.head + $0.blocks * own }
             }
         }
         let batch = try decode(unpack(parts))
-        guard zip(batch.gradientPositions, parts).allSatisfy({ $0.count == $1.samples }) else {
-            throw invalid("a rank sends another number of gradients than its records have")
+        guard zip(batch.blockStarts, parts).allSatisfy({ $0.count == $1.blocks }) else {
+            throw invalid("a rank sends another number of vectors than its records have blocks")
         }
         return batch
     }
 
-    /// The batch's sum over this rank's slice, of the last exchange.
+    /// The batch's sum over this rank's slice, of the last exchange, whose memory is given back. `[ownSlice.count]`
     ///
     /// - Parameters:
     ///   - batch: What the exchange gave.
     ///   - result: Receives the sum; zero if no rank has a gradient. `[ownSlice.count]`
     public func sum(of batch: BatchRecords, into result: UnsafeMutableBufferPointer<Float>) {
         precondition(result.count == ownSlice.count, "the result holds this rank's \(ownSlice.count) floats")
-        addInTree(positions: batch.gradientPositions.flatMap { $0 }, into: result)
+        addInTree(starts: batch.blockStarts.flatMap { $0 }, into: result)
+        (incoming, vectors) = ([], [])
     }
 
     /// Puts all ranks' slices together; every rank receives the whole vector. `[P]`
@@ -109,61 +115,39 @@ public final class SampleOrderedSum {
         try communicator.allGather(floats: slice, counts: slices.counts, into: parameters)
     }
 
-    /// `exchange` of gradients in arrays.
-    public func exchange(
-        _ records: [SampleRecord], gradients: [[Float]], isFinite: Bool = true, wantsStop: Bool = false,
-        hasWritten: Bool = false
-    ) throws -> BatchRecords {
-        try Array(gradients.joined()).withUnsafeBufferPointer {
-            try exchange(records, $0, isFinite: isFinite, wantsStop: wantsStop, hasWritten: hasWritten)
-        }
-    }
-
     /// The batch's sum over this rank's slice as an array. `[ownSlice.count]`
     public func sum(of batch: BatchRecords) -> [Float] {
         var result = [Float](repeating: 0, count: ownSlice.count)
         result.withUnsafeMutableBufferPointer { sum(of: batch, into: $0) }
         return result
     }
-
-    /// All ranks' slices as one vector. `[P]`
-    public func gather(slice: [Float]) throws -> [Float] {
-        var all = [Float](repeating: 0, count: slices.count)
-        try slice.withUnsafeBufferPointer { mine in
-            try all.withUnsafeMutableBufferPointer { try gather(slice: mine, into: $0) }
-        }
-        return all
-    }
 }
 
 extension SampleOrderedSum {
-    private func grow(_ buffer: inout [Float], to count: Int) {
-        if buffer.count < count { buffer = [Float](repeating: 0, count: count) }
-    }
-
-    /// Orders records and local gradients by destination.
-    private func pack(_ head: [UInt8], _ gradients: UnsafeBufferPointer<Float>, samples: Int) {
+    /// Records and this rank's sums, ordered by destination. // [destination][records, then block][slice]
+    private func pack(_ head: [UInt8], _ sums: [UnsafePointer<Float>]) -> [Float] {
         let headFloats = head.count / MemoryLayout<Float>.stride
-        grow(&outgoing, to: slices.ranks * headFloats + gradients.count)
-        outgoing.withUnsafeMutableBufferPointer { packed in
+        let count = slices.ranks * headFloats + sums.count * slices.count
+        return [Float](unsafeUninitializedCapacity: count) { packed, filled in
             var next = 0
             for owner in 0..<slices.ranks {
                 let range = slices.range(of: owner)
                 let records = UnsafeMutableBufferPointer(rebasing: packed[next..<next + headFloats])
                 UnsafeMutableRawBufferPointer(records).copyBytes(from: head)
                 next += headFloats
-                for sample in 0..<samples {
-                    let start = sample * slices.count + range.lowerBound
-                    let source = UnsafeBufferPointer(rebasing: gradients[start..<start + range.count])
-                    _ = UnsafeMutableBufferPointer(rebasing: packed[next..<next + range.count]).update(from: source)
+                for sum in sums {
+                    let source = UnsafeBufferPointer(start: sum + range.lowerBound, count: range.count)
+                    _ = UnsafeMutableBufferPointer(rebasing: packed[next..<next + range.count])
+                        .initialize(from: source)
                     next += range.count
                 }
             }
+            filled = count
         }
     }
 
     /// Notes where the received vectors start; returns each rank's records as bytes.
-    private func unpack(_ parts: [(head: Int, samples: Int)]) -> [[UInt8]] {
+    private func unpack(_ parts: [(head: Int, blocks: Int)]) -> [[UInt8]] {
         vectors = []
         var next = 0
         return incoming.withUnsafeBytes { received in
@@ -171,7 +155,7 @@ extension SampleOrderedSum {
                 let start = next * MemoryLayout<Float>.stride
                 next += part.head
                 let head = Array(received[start..<next * MemoryLayout<Float>.stride])
-                for _ in 0..<part.samples {
+                for _ in 0..<part.blocks {
                     vectors.append(next)
                     next += ownSlice.count
                 }
@@ -193,10 +177,10 @@ extension SampleOrderedSum {
             remedy: "deal every position of the global batch to exactly one rank")
     }
 
-    /// Adds the received vectors in the fixed tree; `positions[v]` is the place of vector `v` in the global batch.
-    private func addInTree(positions: [Int], into result: UnsafeMutableBufferPointer<Float>) {
-        precondition(positions.count == vectors.count, "the records of another exchange")
-        let (additions, root) = Self.schedule(positions: positions, globalBatch: globalBatch)
+    /// Adds the received vectors in the fixed tree; `starts[v]` is the first position of the block of vector `v`.
+    private func addInTree(starts: [Int], into result: UnsafeMutableBufferPointer<Float>) {
+        precondition(starts.count == vectors.count, "the records of another exchange, or a second sum of one")
+        let (additions, root) = Self.schedule(starts: starts, globalBatch: globalBatch)
         let count = result.count
         guard let root, count > 0 else {
             result.update(repeating: 0)
@@ -217,11 +201,13 @@ extension SampleOrderedSum {
     }
 
     /// The additions of the tree in order, as indices of vectors, and the vector that holds the sum in the end.
-    static func schedule(
-        positions: [Int], globalBatch: Int
+    ///
+    /// A block's other positions have no vector, so its sum stays as it is until the round that adds its sibling.
+    private static func schedule(
+        starts: [Int], globalBatch: Int
     ) -> (additions: [(target: Int, source: Int)], root: Int?) {
         var holder = [Int?](repeating: nil, count: globalBatch)
-        for (vector, position) in positions.enumerated() { holder[position] = vector }
+        for (vector, start) in starts.enumerated() { holder[start] = vector }
         var additions: [(target: Int, source: Int)] = []
         var distance = 1
         while distance < globalBatch {

@@ -18,9 +18,12 @@ public struct SampleRequest: Equatable, Hashable, Sendable {
 /// which may be short. Rank r of N computes as many images as there are positions in [r L / N, (r + 1) L / N) of a batch of
 /// L: shares differ by at most one, may be empty, and their union is the batch whatever N is.
 ///
-/// On one node these are the rank's positions. On several, every image has a home, node[i mod N] for image i, where it is
-/// computed in every epoch as long as the node's share has room, so that a node meets the same images again; the others
-/// fill the shares that are left. Who computes an image changes no result.
+/// Which positions they are decides what the ranks must exchange (see `SampleOrderedSum`), so a share is made of as few
+/// aligned blocks as its size allows: a block of 2^b positions, starting at a multiple of 2^b, for every bit b of the size.
+///
+/// On several nodes every image has a home, node[i mod N] for image i, where it is computed in every epoch as long as the
+/// node's share has room, so that a node meets the same images again; the others fill the shares that are left. Images
+/// are dealt to nodes one by one, or in the blocks of the shares. Who computes an image changes no result.
 public struct ShardedSampler: Equatable, Sendable {
     /// The number of training images.
     public let sampleCount: Int
@@ -58,21 +61,35 @@ public struct ShardedSampler: Equatable, Sendable {
         return Array(order(epoch: epoch)[start..<start + batchSize(step: step)])
     }
 
+    /// What is dealt to a node as one.
+    public enum Unit: Sendable, Equatable {
+        /// Single images: most of them come home, and a rank sends up to one vector for each.
+        case image
+        /// Aligned blocks of positions: fewer images come home, and a rank sends no more vectors than its share has blocks.
+        case block
+    }
+
     /// The positions of a batch that each rank computes, ascending.
     ///
     /// - Parameters:
     ///   - batch: The images of the batch, in order.
     ///   - nodeOfRank: The number of every rank's node, from 0; all the same deals by place.
-    public static func deal(_ batch: [Int], nodeOfRank: [Int]) -> [[Int]] {
+    ///   - unit: What is dealt to nodes as one; of no effect on one node.
+    public static func deal(_ batch: [Int], nodeOfRank: [Int], unit: Unit = .image) -> [[Int]] {
         let ranks = nodeOfRank.count
-        let shares = (0..<ranks).map { share(rank: $0, worldSize: ranks, batchSize: batch.count) }
-        guard let last = nodeOfRank.max(), last > 0 else { return shares.map { Array($0) } }
-        var room = [Int](repeating: 0, count: last + 1)
-        for rank in 0..<ranks { room[nodeOfRank[rank]] += shares[rank].count }
-        var positions = [[Int]](repeating: [], count: last + 1)
+        let counts = (0..<ranks).map { share(rank: $0, worldSize: ranks, batchSize: batch.count).count }
+        let homes = batch.map { nodeOfRank[$0 % ranks] }
+        return unit == .block || nodeOfRank.allSatisfy { $0 == nodeOfRank[0] }
+            ? dealBlocks(homes, counts, nodeOfRank) : dealImages(homes, counts, nodeOfRank)
+    }
+
+    /// Deals single positions: to their homes while there is room, the others to the nodes with room left.
+    private static func dealImages(_ homes: [Int], _ counts: [Int], _ nodeOfRank: [Int]) -> [[Int]] {
+        var room = [Int](repeating: 0, count: (nodeOfRank.max() ?? 0) + 1)
+        for (rank, node) in nodeOfRank.enumerated() { room[node] += counts[rank] }
+        var positions = [[Int]](repeating: [], count: room.count)
         var homeless: [Int] = []
-        for (position, sample) in batch.enumerated() {
-            let home = nodeOfRank[sample % ranks]
+        for (position, home) in homes.enumerated() {
             if positions[home].count < room[home] {
                 positions[home].append(position)
             } else {
@@ -84,15 +101,60 @@ public struct ShardedSampler: Equatable, Sendable {
             positions[node] = (positions[node] + homeless.prefix(missing)).sorted()
             homeless.removeFirst(missing)
         }
-        var taken = [Int](repeating: 0, count: last + 1)
-        return (0..<ranks).map { rank in
+        var taken = [Int](repeating: 0, count: room.count)
+        return nodeOfRank.indices.map { rank in
             let node = nodeOfRank[rank]
-            defer { taken[node] += shares[rank].count }
-            return Array(positions[node][taken[node]..<taken[node] + shares[rank].count])
+            defer { taken[node] += counts[rank] }
+            return Array(positions[node][taken[node]..<taken[node] + counts[rank]])
         }
     }
 
-    /// The places of a batch of `batchSize` images that a rank's share is as large as; may be empty.
+    /// Deals aligned blocks, the largest first: what is left of the batch then starts at a multiple of every later size.
+    private static func dealBlocks(_ homes: [Int], _ counts: [Int], _ nodeOfRank: [Int]) -> [[Int]] {
+        var dealt = [[Int]](repeating: [], count: counts.count)
+        var start = 0
+        for bit in (0..<Int.bitWidth).reversed() {
+            let ranks = counts.indices.filter { counts[$0] >> bit & 1 == 1 }
+            let blocks = ranks.indices.map { start + $0 << bit..<start + ($0 + 1) << bit }
+            for (rank, block) in zip(ranks, place(blocks, homes, nodes: ranks.map { nodeOfRank[$0] })) {
+                dealt[rank] += block
+            }
+            start += ranks.count << bit
+        }
+        return dealt
+    }
+
+    /// Blocks in the order of the ranks that take one each: where most of their images are at home, as far as there is room.
+    private static func place(_ blocks: [Range<Int>], _ homes: [Int], nodes: [Int]) -> [Range<Int>] {
+        var room = [Int](repeating: 0, count: (nodes.max() ?? 0) + 1)
+        for node in nodes { room[node] += 1 }
+        var wishes: [(images: Int, block: Int, node: Int)] = []
+        for (index, block) in blocks.enumerated() {
+            let visitors = homes[block].sorted()
+            for node in Set(visitors).sorted() where room.indices.contains(node) {
+                wishes.append((visitors.count { $0 == node }, index, node))
+            }
+        }
+        wishes.sort { ($1.images, $0.block, $0.node) < ($0.images, $1.block, $1.node) }
+        var nodeOfBlock = [Int?](repeating: nil, count: blocks.count)
+        for wish in wishes where nodeOfBlock[wish.block] == nil && room[wish.node] > 0 {
+            nodeOfBlock[wish.block] = wish.node
+            room[wish.node] -= 1
+        }
+        var rest = room.indices.flatMap { [Int](repeating: $0, count: room[$0]) }[...]
+        var placed = [[Range<Int>]](repeating: [], count: room.count)
+        for (index, block) in blocks.enumerated() {
+            guard let node = nodeOfBlock[index] ?? rest.popFirst() else { break }
+            placed[node].append(block)
+        }
+        var next = [Int](repeating: 0, count: room.count)
+        return nodes.map { node in
+            defer { next[node] += 1 }
+            return placed[node][next[node]]
+        }
+    }
+
+    /// Consecutive places of a batch of `batchSize` images, as many as a rank's share has; may be empty.
     public static func share(rank: Int, worldSize: Int, batchSize: Int) -> Range<Int> {
         precondition(rank >= 0 && rank < worldSize, "rank \(rank) of \(worldSize)")
         return rank * batchSize / worldSize..<(rank + 1) * batchSize / worldSize
@@ -100,11 +162,14 @@ public struct ShardedSampler: Equatable, Sendable {
 
     /// Everything a rank visits from a step on, up to the end of epoch `epochs - 1`.
     ///
-    /// - Parameter nodeOfRank: The number of every rank's node; all the same deals by place.
+    /// - Parameters:
+    ///   - nodeOfRank: The number of every rank's node; all the same deals by place.
+    ///   - unit: What is dealt to nodes as one.
     public func requests(
-        rank: Int, nodeOfRank: [Int], fromEpoch epoch: Int = 0, step: Int = 0, epochs: Int
+        rank: Int, nodeOfRank: [Int], unit: Unit = .image, fromEpoch epoch: Int = 0, step: Int = 0, epochs: Int
     ) -> SampleRequests {
-        SampleRequests(sampler: self, rank: rank, nodeOfRank: nodeOfRank, epoch: epoch, step: step, epochs: epochs)
+        SampleRequests(
+            sampler: self, rank: rank, nodeOfRank: nodeOfRank, unit: unit, epoch: epoch, step: step, epochs: epochs)
     }
 }
 
@@ -115,6 +180,7 @@ public struct SampleRequests: Sequence, IteratorProtocol, Sendable {
     private let sampler: ShardedSampler
     private let rank: Int
     private let nodeOfRank: [Int]
+    private let unit: ShardedSampler.Unit
     private let epochs: Int
     private var epoch: Int
     private var step: Int
@@ -122,11 +188,15 @@ public struct SampleRequests: Sequence, IteratorProtocol, Sendable {
     /// What is left of the present step's share.
     private var positions: ArraySlice<Int>?
 
-    init(sampler: ShardedSampler, rank: Int, nodeOfRank: [Int], epoch: Int, step: Int, epochs: Int) {
+    init(
+        sampler: ShardedSampler, rank: Int, nodeOfRank: [Int], unit: ShardedSampler.Unit, epoch: Int, step: Int,
+        epochs: Int
+    ) {
         precondition(epoch >= 0 && step >= 0 && step <= sampler.stepsPerEpoch, "epoch \(epoch), step \(step)")
         self.sampler = sampler
         self.rank = rank
         self.nodeOfRank = nodeOfRank
+        self.unit = unit
         self.epochs = epochs
         self.epoch = epoch
         self.step = step
@@ -145,7 +215,7 @@ public struct SampleRequests: Sequence, IteratorProtocol, Sendable {
             let start = step * sampler.globalBatch
             if positions == nil {
                 let batch = Array(order[start..<start + sampler.batchSize(step: step)])
-                positions = ShardedSampler.deal(batch, nodeOfRank: nodeOfRank)[rank][...]
+                positions = ShardedSampler.deal(batch, nodeOfRank: nodeOfRank, unit: unit)[rank][...]
             }
             if let position = positions?.popFirst() {
                 return SampleRequest(

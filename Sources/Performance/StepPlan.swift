@@ -73,6 +73,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
         // Masks that a step learns from are bytes.
         let truth = step.method.needs.masks ? step.instances * side * side : 0
         let parameterBytes = rehearsal.parameterCount * MemoryLayout<Float>.stride
+        let k = max(1, request.imagesPerRank)
         recompute = step.recompute
         sharedBytes = request.isBaseShared ? rehearsal.weights : 0
         operations = StepCost(step.configuration, rehearsal, recompute: step.recompute).total
@@ -83,7 +84,10 @@ public struct StepPlan: Codable, Sendable, Equatable {
                 name: "decoder, losses, temporaries", bytes: max(0, rehearsal.step - rehearsal.encoderResiduals) + truth
             ),
             Part(name: "samples read ahead", bytes: request.prefetchDepth * views + masks),
-            Part(name: "gradients and optimiser", bytes: (3 * request.imagesPerRank + 4) * parameterBytes),
+            // The slab while images are computed, what is sent while it is packed, and the optimiser's moments.
+            Part(
+                name: "gradients and optimiser",
+                bytes: (Int.bitWidth - k.leadingZeroBitCount + k.nonzeroBitCount + 2) * parameterBytes),
             Part(name: Self.programName, bytes: Self.programBytes),
             Part(name: "scratch of the threads", bytes: request.threads * Self.scratchBytes),
         ]

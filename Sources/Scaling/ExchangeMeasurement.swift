@@ -1,4 +1,5 @@
 public import Collectives
+import Datasets
 import Foundation
 import Kernels
 
@@ -76,23 +77,26 @@ public struct ExchangeReport: Codable, Sendable, Equatable {
     private static func time(
         _ exchange: StepExchange, repetitions: Int, _ communicator: any Communicator
     ) throws -> [Double] {
-        let (count, local) = (exchange.parameters, exchange.imagesPerRank)
-        let sum = SampleOrderedSum(
-            parameterCount: count, globalBatch: local * communicator.worldSize, communicator: communicator)
-        let mine = (0..<local).map { communicator.rank * local + $0 }
+        let (count, ranks) = (exchange.parameters, communicator.worldSize)
+        let batch = Array(0..<exchange.imagesPerRank * ranks)
+        let sum = SampleOrderedSum(parameterCount: count, globalBatch: batch.count, communicator: communicator)
+        let slab = GradientSlab(parameterCount: count)
+        let mine = ShardedSampler.deal(batch, nodeOfRank: [Int](repeating: 0, count: ranks))[communicator.rank]
         let records = mine.map {
-            SampleRecord(position: $0, values: [Double](repeating: 1, count: StepExchange.valuesOfRecord))
+            SampleRecord(position: $0, values: [Double](repeating: 1, count: exchange.valuesOfRecord))
         }
-        let gradients = [Float](repeating: 0.25, count: local * count)
+        let gradient = [Float](repeating: 0.25, count: count)
         var slice = [Float](repeating: 0, count: sum.ownSlice.count)
         var all = [Float](repeating: 0, count: count)
         var times: [Double] = []
         for _ in 0..<2 + repetitions {
+            slab.begin(batchSize: batch.count)
+            for position in mine { gradient.withUnsafeBufferPointer { slab.add($0, at: position) } }
             try communicator.barrier()
             let start = ContinuousClock.now
             // As in the trainer: ranks meet, exchange, are told what to do, sum, and gather.
             try communicator.barrier()
-            let batch = try gradients.withUnsafeBufferPointer { try sum.exchange(records, $0) }
+            let batch = try sum.exchange(records, slab)
             _ = try communicator.broadcast(bytes: communicator.isRoot ? [1, 0, 0, 0] : [], from: 0)
             slice.withUnsafeMutableBufferPointer { sum.sum(of: batch, into: $0) }
             try slice.withUnsafeBufferPointer { part in

@@ -102,6 +102,11 @@ public struct ScalingBenchmark {
         return try Trainables(method.trainables, in: description, recipe.adapterOptions).layout.count
     }
 
+    /// Parts of the loss of the method that the runs have: the recipe's default.
+    private func lossParts() throws -> Int {
+        try MethodRegistry.known.make(Recipe().method.name).lossNames.count
+    }
+
     private func makeFolder() throws -> String {
         var name = Array((scratch + "/kedge-scaling-XXXXXX").utf8CString)
         guard mkdtemp(&name) != nil else {
@@ -118,8 +123,10 @@ public struct ScalingBenchmark {
         // Nearly nothing tells the time of messages, the largest that of bytes; the model's own size lies between.
         let sizes = [16, parameters, max(8 * parameters, 1_000_000)]
         let output = try launcher.run(
-            [executable, "bench", "exchange", "--images-per-rank", "\(plan.imagesPerRank)"]
-                + sizes.flatMap { ["--parameters", "\($0)"] },
+            [
+                executable, "bench", "exchange", "--images-per-rank", "\(plan.imagesPerRank)",
+                "--loss-parts", "\(try lossParts())",
+            ] + sizes.flatMap { ["--parameters", "\($0)"] },
             ranks: ranks, what: "the exchange on \(Self.told(ranks))", folder: folder, isStopRequested: isStopRequested)
         guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }),
             let report = try? JSONDecoder().decode(ExchangeReport.self, from: Data(line.utf8)),

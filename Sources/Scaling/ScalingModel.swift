@@ -11,6 +11,8 @@ public struct ScalingModel: Codable, Sendable, Equatable {
     public var network: Network
     /// Trainable numbers.
     public var parameters: Int
+    /// Parts of the method's loss.
+    public var lossParts: Int
 
     /// What the model says of many nodes with one rank each.
     public struct Prediction: Codable, Sendable, Equatable {
@@ -27,17 +29,19 @@ public struct ScalingModel: Codable, Sendable, Equatable {
     }
 
     /// Describes a model.
-    public init(computeSeconds: Double, network: Network, parameters: Int) {
-        (self.computeSeconds, self.network, self.parameters) = (computeSeconds, network, parameters)
+    public init(computeSeconds: Double, network: Network, parameters: Int, lossParts: Int = 0) {
+        (self.computeSeconds, self.network) = (computeSeconds, network)
+        (self.parameters, self.lossParts) = (parameters, lossParts)
     }
 
     /// The compute time that explains measured steps best, in the sense of least squares of the relative error; nil
     /// where exchanges alone would take longer than the steps did.
-    public init?(fitting points: [ScalingPoint], network: Network, parameters: Int) {
+    public init?(fitting points: [ScalingPoint], network: Network, parameters: Int, lossParts: Int = 0) {
         var (top, bottom) = (0.0, 0.0)
         for point in points {
             let work = point.work
-            let exchange = StepExchange(parameters: parameters, imagesPerRank: work.imagesOfBusiestRank)
+            let exchange = StepExchange(
+                parameters: parameters, imagesPerRank: work.imagesOfBusiestRank, lossParts: lossParts)
             let rest = point.secondsPerStep - network.seconds(exchange, ranks: work.ranks, .tree)
             // Minimises sum (factor computeSeconds / t - rest / t)^2.
             let factor = Double(work.imagesOfBusiestRank) / point.coreBound / point.secondsPerStep
@@ -45,7 +49,7 @@ public struct ScalingModel: Codable, Sendable, Equatable {
             bottom += factor * factor
         }
         guard bottom > 0, top > 0 else { return nil }
-        self.init(computeSeconds: top / bottom, network: network, parameters: parameters)
+        self.init(computeSeconds: top / bottom, network: network, parameters: parameters, lossParts: lossParts)
     }
 
     /// Seconds of a step.
@@ -61,7 +65,8 @@ public struct ScalingModel: Codable, Sendable, Equatable {
 
     /// Seconds of a step's exchange.
     public func exchangeSeconds(ranks: Int, images: Int, pattern: StepExchange.Pattern = .tree) -> Double {
-        network.seconds(StepExchange(parameters: parameters, imagesPerRank: images), ranks: ranks, pattern)
+        network.seconds(
+            StepExchange(parameters: parameters, imagesPerRank: images, lossParts: lossParts), ranks: ranks, pattern)
     }
 
     /// Weak scaling on nodes with one rank each, all alike, on cores of their own.
@@ -79,4 +84,16 @@ public struct ScalingModel: Codable, Sendable, Equatable {
 
     /// The numbers of nodes that predictions are made for.
     public static let predictedNodes = (3...10).map { 1 << $0 }
+}
+
+extension ScalingModel {
+    /// Reads a model; see `StepExchange.init(from:)`.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            computeSeconds: try values.decode(Double.self, forKey: .computeSeconds),
+            network: try values.decode(Network.self, forKey: .network),
+            parameters: try values.decode(Int.self, forKey: .parameters),
+            lossParts: try values.decodeIfPresent(Int.self, forKey: .lossParts) ?? 5)
+    }
 }

@@ -34,7 +34,10 @@ public struct ScalingReport: Codable, Sendable, Equatable {
         let given = latencyMicroseconds != nil && gigabits != nil
         // On one rank nothing was exchanged, so any network explains that.
         let network = measured ?? (given ? Network(latency: 0, secondsPerByte: 0) : nil)
-        model = network.flatMap { ScalingModel(fitting: points, network: $0, parameters: parameters) }
+        let lossParts = exchanges.first?.exchange.lossParts ?? 0
+        model = network.flatMap {
+            ScalingModel(fitting: points, network: $0, parameters: parameters, lossParts: lossParts)
+        }
         (predictedNetwork, predictions) = (network, [])
         predict(latencyMicroseconds: latencyMicroseconds, gigabits: gigabits)
     }

@@ -4,11 +4,18 @@ public struct StepExchange: Codable, Sendable, Equatable {
     public var parameters: Int
     /// Images of a rank `k`.
     public var imagesPerRank: Int
+    /// Parts of the method's loss, which every image's record holds.
+    public var lossParts: Int
 
     /// Describes an exchange.
-    public init(parameters: Int, imagesPerRank: Int) {
-        (self.parameters, self.imagesPerRank) = (parameters, imagesPerRank)
+    public init(parameters: Int, imagesPerRank: Int, lossParts: Int = 0) {
+        (self.parameters, self.imagesPerRank, self.lossParts) = (parameters, imagesPerRank, lossParts)
     }
+
+    /// Vectors `b` that a rank sends: the blocks of `ShardedSampler` that its images form, one for each bit of `k`.
+    public var vectors: Int { imagesPerRank.nonzeroBitCount }
+    /// Numbers in an image's record: the total loss, its parts, and whether the anchor's embedding was there.
+    var valuesOfRecord: Int { 2 + lossParts }
 
     /// How many messages an exchange among `N` ranks is made of, one after another on a rank.
     public enum Pattern: String, Codable, Sendable, CaseIterable {
@@ -23,8 +30,6 @@ public struct StepExchange: Codable, Sendable, Equatable {
     static let exchanges = 7
     private static let headers = 4
     private static let headerBytes = 64
-    /// Total loss, the five parts of WeSAM's, and whether the anchor's embedding was at hand.
-    static let valuesOfRecord = 7
 
     /// Messages a rank waits for one after another; 0 for one rank.
     public func messages(ranks: Int, _ pattern: Pattern) -> Double {
@@ -36,13 +41,24 @@ public struct StepExchange: Codable, Sendable, Equatable {
         }
     }
 
-    /// Bytes a rank sends and as many it receives: 4 P (k + 1) (N - 1) / N for gradients and parameters, and from each
+    /// Bytes a rank sends and as many it receives: 4 P (b + 1) (N - 1) / N for gradients and parameters, and from each
     /// of the N - 1 others its headers and its records.
     public func bytes(ranks: Int) -> Double {
         let others = Double(ranks - 1)
-        let floats = 4 * Double(parameters) * Double(imagesPerRank + 1) * others / Double(ranks)
-        let records = 8 * Double(2 + imagesPerRank * (3 + Self.valuesOfRecord))
+        let floats = 4 * Double(parameters) * Double(vectors + 1) * others / Double(ranks)
+        let records = 8 * Double(2 + imagesPerRank * (3 + valuesOfRecord))
         return floats + others * (Double(Self.headers * Self.headerBytes) + records)
+    }
+}
+
+extension StepExchange {
+    /// Reads a description; one without `lossParts` is from a version whose only method had five.
+    public init(from decoder: any Decoder) throws {
+        let values = try decoder.container(keyedBy: CodingKeys.self)
+        self.init(
+            parameters: try values.decode(Int.self, forKey: .parameters),
+            imagesPerRank: try values.decode(Int.self, forKey: .imagesPerRank),
+            lossParts: try values.decodeIfPresent(Int.self, forKey: .lossParts) ?? 5)
     }
 }
 

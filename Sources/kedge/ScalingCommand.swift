@@ -134,16 +134,22 @@ struct ExchangeCommand: ParsableCommand {
     @Option(help: "Images of a rank.")
     var imagesPerRank = 1
 
+    @Option(help: "Parts of the method's loss, which travel with every image.")
+    var lossParts = 0
+
     func validate() throws {
         guard imagesPerRank > 0, parameters.allSatisfy({ $0 > 0 }) else {
             throw ValidationError("--parameters and --images-per-rank must be 1 or more")
         }
+        guard lossParts >= 0 else { throw ValidationError("--loss-parts must be 0 or more") }
     }
 
     func run() throws {
         Startup.onAllRanks { communicator in
             let report = try ExchangeReport.measure(
-                parameters.map { StepExchange(parameters: $0, imagesPerRank: imagesPerRank) },
+                parameters.map {
+                    StepExchange(parameters: $0, imagesPerRank: imagesPerRank, lossParts: lossParts)
+                },
                 repetitions: ScalingBenchmark.repetitions, communicator: communicator)
             if communicator.isRoot { print(try report.json()) }
             return .done

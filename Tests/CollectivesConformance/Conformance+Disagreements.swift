@@ -49,6 +49,9 @@ extension Conformance {
             expectError(.invalidBatch, naming: ["position 8"], check) {
                 _ = try sum.gatherRecords(communicator.isRoot ? [SampleRecord(position: 8, values: [])] : [])
             }
+            expectError(.invalidBatch, naming: ["rank 0 has a batch of 8 samples, rank 1 one of 7"], check) {
+                _ = try sum.exchange([], gradients: [], batchSize: communicator.rank == 1 ? 7 : 8)
+            }
             try communicator.barrier()
         },
     ]

@@ -79,6 +79,22 @@ extension Conformance {
             let sent = Double(communicator.bytesSent - before)
             check.expect(sent >= expected - 100 && sent <= 1.1 * expected + 100, "\(sent) bytes, not \(expected)")
         },
+        ConformanceCase("consecutive positions cost no more bytes than one") { communicator, check in
+            let (parameters, images) = (10_000, 8)
+            let world = communicator.worldSize
+            let sum = SampleOrderedSum(
+                parameterCount: parameters, globalBatch: images * world, communicator: communicator)
+            let mine = communicator.rank * images..<(communicator.rank + 1) * images
+            let before = communicator.bytesSent
+            let all = try sum.exchange(
+                mine.map { SampleRecord(position: $0, values: values($0)) },
+                gradients: mine.map { floats(parameters, salt: $0) })
+            _ = try sum.gather(slice: sum.sum(of: all))
+            check.equal(all.gradientPositions.map(\.count), [Int](repeating: images, count: world), "gradients")
+            let expected = 2 * 4 * Double(parameters) * Double(world - 1) / Double(world)
+            let sent = Double(communicator.bytesSent - before)
+            check.expect(sent >= expected - 100 && sent <= 1.1 * expected + 100, "\(sent) bytes, not \(expected)")
+        },
         ConformanceCase("slices cover the vector once") { communicator, check in
             for count in [0, 1, 2, 7, 100] {
                 let slices = ParameterSlices(count: count, ranks: communicator.worldSize)

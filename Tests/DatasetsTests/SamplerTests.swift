@@ -75,34 +75,72 @@ import Testing
         #expect(ShardedSampler.deal([9, 4, 7, 1, 3], nodeOfRank: [0, 0]) == [[0, 1], [2, 3, 4]])
     }
 
+    /// A share of 3 is a pair and a single image, the pairs first.
+    @Test func sharesAreAlignedBlocks() {
+        let batch = Array(0..<8)
+        #expect(ShardedSampler.deal(batch, nodeOfRank: [0, 0, 0]) == [[0, 1], [2, 3, 6], [4, 5, 7]])
+        for ranks in 1...9 {
+            for size in 1...40 {
+                let dealt = ShardedSampler.deal(Array(0..<size), nodeOfRank: [Int](repeating: 0, count: ranks))
+                for share in dealt {
+                    // The fewest powers of two that add up to the share, each at a multiple of itself.
+                    var rest = share[...]
+                    for bit in (0..<8).reversed() where share.count >> bit & 1 == 1 {
+                        let block = rest.prefix(1 << bit)
+                        #expect(block.first.map { $0 % (1 << bit) } == 0)
+                        #expect(Array(block) == (0..<1 << bit).map { (block.first ?? 0) + $0 })
+                        rest = rest.dropFirst(1 << bit)
+                    }
+                    #expect(rest.isEmpty)
+                }
+            }
+        }
+    }
+
+    /// Homes by image mod 4: node 0, 0, 1, 1. The pair of images 6 and 3 is at home on node 1, and so is half of 2 and 4;
+    /// of 0 and 5, and of 9 and 8, all are at home on node 0.
+    @Test func blocksGoWhereMostOfThemIsAtHome() {
+        let nodes = [0, 0, 1, 1]
+        let dealt = ShardedSampler.deal([2, 4, 0, 5, 6, 3, 9, 8], nodeOfRank: nodes, unit: .block)
+        #expect(dealt == [[2, 3], [6, 7], [0, 1], [4, 5]])
+        // All at home on node 1, which has room for two pairs.
+        let crowd = ShardedSampler.deal([2, 3, 6, 7, 10, 11, 14, 15], nodeOfRank: nodes, unit: .block)
+        #expect(crowd == [[4, 5], [6, 7], [0, 1], [2, 3]])
+        // Without a block of more than one image, blocks are images.
+        #expect(ShardedSampler.deal([2, 6, 3, 4], nodeOfRank: nodes, unit: .block) == [[2], [3], [0], [1]])
+    }
+
     @Test func onSeveralNodesImagesGoHomeWhileThereIsRoom() {
         // Homes by image mod 4: node 0, 0, 1, 1. Images 2, 6, 3 are at home on node 1, which has room for two.
         #expect(ShardedSampler.deal([2, 6, 3, 4], nodeOfRank: [0, 0, 1, 1]) == [[2], [3], [0], [1]])
     }
 
     @Test func everyPositionIsDealtOnceAndSharesKeepTheirSizes() {
-        for nodes in [[0, 0, 1, 1], [0, 1, 0, 1, 2], [0, 0, 0, 1]] {
-            for size in 1...11 {
+        for nodes in [[0, 0, 1, 1], [0, 1, 0, 1, 2], [0, 0, 0, 1], [0, 0, 0]] {
+            for size in 1...19 {
                 let batch = (0..<size).map { ($0 * 7 + 3) % 23 }
-                let dealt = ShardedSampler.deal(batch, nodeOfRank: nodes)
-                #expect(dealt.flatMap { $0 }.sorted() == Array(0..<size))
-                #expect(
-                    dealt.map(\.count)
-                        == nodes.indices.map {
-                            ShardedSampler.share(rank: $0, worldSize: nodes.count, batchSize: size).count
-                        })
-                #expect(dealt.allSatisfy { $0 == $0.sorted() })
+                for unit in [ShardedSampler.Unit.image, .block] {
+                    let dealt = ShardedSampler.deal(batch, nodeOfRank: nodes, unit: unit)
+                    #expect(dealt.flatMap { $0 }.sorted() == Array(0..<size))
+                    #expect(
+                        dealt.map(\.count)
+                            == nodes.indices.map {
+                                ShardedSampler.share(rank: $0, worldSize: nodes.count, batchSize: size).count
+                            })
+                    #expect(dealt.allSatisfy { $0 == $0.sorted() })
+                }
             }
         }
     }
 
     @Test func mostImagesMeetTheSameNodeAgain() {
         let sampler = ShardedSampler(sampleCount: 64, globalBatch: 16, seed: 3)
-        func stays(_ nodes: [Int]) -> Double {
+        func stays(_ nodes: [Int], _ unit: ShardedSampler.Unit = .image) -> Double {
             let homes = (0..<6).map { epoch in
                 var node = [Int](repeating: -1, count: 64)
                 for rank in 0..<4 {
-                    for request in sampler.requests(rank: rank, nodeOfRank: nodes, fromEpoch: epoch, epochs: epoch + 1)
+                    for request in sampler.requests(
+                        rank: rank, nodeOfRank: nodes, unit: unit, fromEpoch: epoch, epochs: epoch + 1)
                     {
                         node[request.sampleIndex] = rank / 2
                     }
@@ -114,6 +152,9 @@ import Testing
         }
         #expect(stays([0, 0, 1, 1]) > 0.75)
         #expect(stays([0, 0, 0, 0]) < 0.6)
+        // Blocks of four images that have half of their homes elsewhere.
+        let byBlock = stays([0, 0, 1, 1], .block)
+        #expect(byBlock > stays([0, 0, 0, 0]) && byBlock < stays([0, 0, 1, 1]))
     }
 
     @Test func flipsDrawnOncePerImageStay() {

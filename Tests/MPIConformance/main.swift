@@ -44,17 +44,19 @@ func runConformance(_ communicator: any Communicator) throws -> Int {
 /// Prints the median and the largest time of one step's exchange.
 func measure(_ communicator: any Communicator, parameters: Int, globalBatch: Int) throws {
     let sum = SampleOrderedSum(parameterCount: parameters, globalBatch: globalBatch, communicator: communicator)
-    let mine = (0..<globalBatch).filter { $0 % communicator.worldSize == communicator.rank }
-    let gradients = [Float](repeating: 0.25, count: mine.count * parameters)
+    let rank = communicator.rank
+    let mine = rank * globalBatch / communicator.worldSize..<(rank + 1) * globalBatch / communicator.worldSize
+    let gradient = [Float](repeating: 0.25, count: parameters)
+    let slab = GradientSlab(parameterCount: parameters)
     var slice = [Float](repeating: 0, count: sum.ownSlice.count)
     var all = [Float](repeating: 0, count: parameters)
     var times: [[Double]] = [[], [], []]  // exchange, sum, gather
     for _ in 0..<60 {
+        slab.begin(batchSize: globalBatch)
+        for position in mine { gradient.withUnsafeBufferPointer { slab.add($0, at: position) } }
         try communicator.barrier()
         let start = ContinuousClock.now
-        let batch = try gradients.withUnsafeBufferPointer { flat in
-            try sum.exchange(mine.map { SampleRecord(position: $0, values: [1, 2, 3, 4, 5, 6]) }, flat)
-        }
+        let batch = try sum.exchange(mine.map { SampleRecord(position: $0, values: [1, 2, 3, 4, 5, 6]) }, slab)
         let recorded = ContinuousClock.now
         slice.withUnsafeMutableBufferPointer { sum.sum(of: batch, into: $0) }
         let summed = ContinuousClock.now

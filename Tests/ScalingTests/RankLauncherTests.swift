@@ -137,8 +137,9 @@ import Testing
     }
 
     /// The formula against what the communicator counts; each measured exchange is preceded by the header of a barrier.
-    @Test(.timeLimit(.minutes(1)), arguments: [2, 4]) func bytesAreCountedAsTheyAreSent(ranks: Int) throws {
-        let exchange = StepExchange(parameters: 4000, imagesPerRank: 2)
+    @Test(.timeLimit(.minutes(1)), arguments: [2, 4], [1, 2, 3, 5, 8])
+    func bytesAreCountedAsTheyAreSent(ranks: Int, images: Int) throws {
+        let exchange = StepExchange(parameters: 4000, imagesPerRank: images, lossParts: 5)
         let sent = try InProcessCommunicator.run(ranks: ranks) { communicator in
             func bytes(_ repetitions: Int) throws -> Int {
                 let before = communicator.bytesSent

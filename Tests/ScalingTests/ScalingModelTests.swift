@@ -1,3 +1,4 @@
+import Foundation
 import Scaling
 import Testing
 
@@ -17,16 +18,30 @@ import Testing
     }
 
     @Test func bytesAndMessagesAreAsDocumented() {
-        let exchange = StepExchange(parameters: 1000, imagesPerRank: 3)
-        // 4 P (k + 1) (N - 1) / N, and from each other rank 4 headers of 64 bytes and 2 + 3 x 10 words.
-        let floats = 4.0 * 1000 * 4 * 3 / 4
+        let exchange = StepExchange(parameters: 1000, imagesPerRank: 3, lossParts: 5)
+        // 4 P (b + 1) (N - 1) / N with blocks of two and one image, and from each other rank 4 headers of 64 bytes and
+        // 2 + 3 x 10 words.
+        let floats = 4.0 * 1000 * 3 * 3 / 4
         let others = 3.0 * (256 + 256)
+        #expect(
+            [1, 2, 3, 4, 7, 8].map { StepExchange(parameters: 1, imagesPerRank: $0).vectors } == [1, 1, 2, 1, 3, 1])
         #expect(exchange.bytes(ranks: 4) == floats + others)
         #expect(exchange.bytes(ranks: 1) == 0)
         let tree = [1, 2, 3, 4, 5, 8, 1024].map { exchange.messages(ranks: $0, .tree) }
         #expect(tree == [0, 7, 14, 14, 21, 21, 70])
         let pairwise = [1, 2, 4, 1024].map { exchange.messages(ranks: $0, .pairwise) }
         #expect(pairwise == [0, 7, 16, 2096])
+    }
+
+    /// Results of earlier versions name no parts of a loss; their method had five.
+    @Test func earlierResultsAreRead() throws {
+        let exchange = StepExchange(parameters: 7, imagesPerRank: 2, lossParts: 3)
+        #expect(try JSONDecoder().decode(StepExchange.self, from: JSONEncoder().encode(exchange)) == exchange)
+        let earlier = Data(#"{"parameters": 7, "imagesPerRank": 2}"#.utf8)
+        #expect(try JSONDecoder().decode(StepExchange.self, from: earlier).lossParts == 5)
+        let network = #""network": {"latency": 1e-5, "secondsPerByte": 1e-9}"#
+        let model = Data(#"{"computeSeconds": 2, "parameters": 7, \#(network)}"#.utf8)
+        #expect(try JSONDecoder().decode(ScalingModel.self, from: model).lossParts == 5)
     }
 
     @Test(arguments: [(30e-6, 1e-9), (2e-6, 8e-11), (1e-3, 1e-7)])

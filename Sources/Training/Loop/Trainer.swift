@@ -11,9 +11,9 @@ import Tensors
 
 /// One rank of a training run: computes its share of every global batch and keeps its slice of the optimizer.
 ///
-/// A step: samples -> one gradient per sample -> records to all and gradients to the owners of the slices -> rank 0's
-/// message -> the owners' sums in sample order -> Adam on the slice -> parameters to all. Nothing in it depends on how many ranks
-/// there are, except who does what.
+/// A step: samples -> one gradient per sample, added up as far as the order of samples allows -> records to all and partial
+/// sums to the owners of the slices -> rank 0's message -> the owners' sums in sample order -> Adam on the slice -> parameters
+/// to all. Nothing in it depends on how many ranks there are, except who does what.
 public final class Trainer {
     /// What happened in a step, the same on every rank unless it says otherwise.
     public struct StepOutcome: Sendable {
@@ -66,6 +66,7 @@ public final class Trainer {
     private let passes: PassSettings
     private let workspace: Workspace
     private let sum: SampleOrderedSum
+    private let slab: GradientSlab
     private var optimizer: Adam
     /// The groups of the own slice, counted from its first number.
     private let groups: [(range: Range<Int>, group: ParameterGroup)]
@@ -93,6 +94,7 @@ public final class Trainer {
         self.numbers = numbers ?? Array(0..<sampler.sampleCount)
         sum = SampleOrderedSum(
             parameterCount: adapted.layout.count, globalBatch: sampler.globalBatch, communicator: communicator)
+        slab = GradientSlab(parameterCount: adapted.layout.count)
         let own = sum.ownSlice
         groups = adapted.layout.groups(in: own).map {
             ($0.range.lowerBound - own.lowerBound..<$0.range.upperBound - own.lowerBound, $0.group)
@@ -112,13 +114,21 @@ public final class Trainer {
         let epochs = (plan.totalSteps + sampler.stepsPerEpoch - 1) / sampler.stepsPerEpoch
         prefetcher = SamplePrefetcher(
             sampler.requests(
-                rank: communicator.rank, nodeOfRank: nodeOfRank, fromEpoch: epoch, step: place, epochs: epochs),
+                rank: communicator.rank, nodeOfRank: nodeOfRank,
+                unit: Self.dealingUnit(parameterCount: adapted.layout.count), fromEpoch: epoch, step: place,
+                epochs: epochs),
             depth: prefetch.depth, threads: prefetch.threads
         ) { [stepsPerEpoch = sampler.stepsPerEpoch] request in
             try FaultInjector.$step.withValue(request.epoch * stepsPerEpoch + request.step) {
                 try ReadSample(request, preparation, anchors)
             }
         }
+    }
+
+    /// What is dealt to nodes as one: images while a vector is small beside the anchor's pass that an image at home saves,
+    /// blocks where sending a vector for each image would take longer (see decision 30).
+    package static func dealingUnit(parameterCount: Int) -> ShardedSampler.Unit {
+        parameterCount < 1 << 20 ? .image : .block
     }
 
     /// Updates until now, those before a checkpoint included.
@@ -164,7 +174,7 @@ public final class Trainer {
         let sentBefore = communicator.bytesSent
         try FaultInjector.check(.exchange)
         let batch = try sum.exchange(
-            local.records, gradients: local.gradients, isFinite: local.findings.nonFinite.isEmpty,
+            local.records, slab, isFinite: local.findings.nonFinite.isEmpty,
             wantsStop: isStopRequested, hasWritten: saving.isShardWritten)
         let hasFindings = !batch.isFinite || !batch.unreadablePositions.isEmpty
         let findings = try hasFindings ? local.findings.gathered(communicator) : SampleFindings()
@@ -197,18 +207,18 @@ public final class Trainer {
 
     private struct Share {
         var records: [SampleRecord] = []
-        var gradients: [[Float]] = []
         var findings = SampleFindings()
         var own = (samples: 0, instances: 0, anchorsAtHand: 0)
     }
 
-    /// Losses and one gradient per sample of this rank's part of the batch.
+    /// Losses of this rank's part of the batch; its gradients go into the slab.
     private func computeShare(_ place: Int, _ stopwatch: inout Stopwatch) throws -> Share {
         // How many is a matter of ranks alone; which ones the schedule of the requests says.
         let count = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: sampler.batchSize(step: place)
         ).count
         var share = Share()
+        slab.begin(batchSize: sampler.batchSize(step: place))
         for _ in 0..<count {
             communicator.activity.work(at: "reading images")
             let next = try prefetcher.next()
@@ -225,16 +235,18 @@ public final class Trainer {
         return share
     }
 
-    /// A sample's record where there is nothing to learn from it.
-    private func silence(_ position: Int, isUnreadable: Bool = false) -> SampleRecord {
-        SampleRecord(
-            position: position, values: [Double](repeating: 0, count: 2 + lossNames.count), hasGradient: false,
-            isUnreadable: isUnreadable)
+    /// A sample keeps its position where there is nothing to learn from it.
+    private func addEmpty(at position: Int, isUnreadable: Bool = false, to share: inout Share) {
+        slab.addEmpty(at: position)
+        share.records.append(
+            SampleRecord(
+                position: position, values: [Double](repeating: 0, count: 2 + lossNames.count), hasGradient: false,
+                isUnreadable: isUnreadable))
     }
 
     /// An image that cannot be read has weight 0; what becomes of the run is for rank 0 to say.
     private func leaveOut(_ request: SampleRequest, _ id: String, _ error: DatasetError, in share: inout Share) {
-        share.records.append(silence(request.position, isUnreadable: true))
+        addEmpty(at: request.position, isUnreadable: true, to: &share)
         share.findings.unreadable.append(
             UnreadableSample(
                 number: numbers[request.sampleIndex], id: id, error, rank: communicator.rank,
@@ -246,7 +258,7 @@ public final class Trainer {
         let example = prepared.example
         let (position, instances) = (example.request.position, example.prompts.count)
         guard instances > 0 else {
-            share.records.append(silence(position))
+            addEmpty(at: position, to: &share)
             return
         }
         let anchor = prepared.anchorFeatures(anchors)
@@ -258,17 +270,20 @@ public final class Trainer {
                 teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
                 masks: example.masks?.bitmaps, random: example.random),
             in: &context)
-        var numbers = context.gradients.values.elements
-        if FaultInjector.reach(.gradient) == .notANumber { numbers[0] = .nan }
-        if let tensor = NonFiniteSample.tensor(losses, numbers, adapted.layout) {
-            share.findings.nonFinite.append(
-                NonFiniteSample(
-                    position: position, id: example.id, tensor: tensor, rank: communicator.rank,
-                    host: communicator.hostName))
+        if FaultInjector.reach(.gradient) == .notANumber { context.gradients.values[0] = .nan }
+        let gradient = context.gradients.values
+        withExtendedLifetime(gradient) {
+            let numbers = UnsafeBufferPointer(start: gradient.pointer, count: gradient.count)
+            if let tensor = NonFiniteSample.tensor(losses, numbers, adapted.layout) {
+                share.findings.nonFinite.append(
+                    NonFiniteSample(
+                        position: position, id: example.id, tensor: tensor, rank: communicator.rank,
+                        host: communicator.hostName))
+            }
+            slab.add(numbers, at: position)
         }
         let values = [losses.total] + losses.parts.map(\.value) + [anchor.kept == nil ? 0 : 1]
         share.records.append(SampleRecord(position: position, values: values))
-        share.gradients.append(numbers)
         share.own.samples += 1
         share.own.instances += instances
         share.own.anchorsAtHand += anchor.kept == nil ? 0 : 1
@@ -304,8 +319,10 @@ public final class Trainer {
         var slice = values.rows(sum.ownSlice).elements
         optimizer.update(&slice, gradient: gradient, rate: rate, groups: groups)
         try FaultInjector.check(.update)
-        let all = try sum.gather(slice: slice)
-        adapted.trained?.values = Tensor(all, [all.count])
+        var all = Tensor(uninitialized: [adapted.layout.count])
+        let target = UnsafeMutableBufferPointer(start: all.mutablePointer, count: all.count)
+        try slice.withUnsafeBufferPointer { try sum.gather(slice: $0, into: target) }
+        adapted.trained?.values = all
     }
 }
 

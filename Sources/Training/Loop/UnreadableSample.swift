@@ -47,12 +47,14 @@ public struct NonFiniteSample: Codable, Equatable, Sendable {
     public var line: String { "image \(id): \(tensor) (rank \(rank) on \(host))" }
 
     /// The first loss part, in the method's order, or parameter, in the layout's, that is at fault; nil if none is.
-    package static func tensor(_ losses: StepLosses, _ gradient: [Float], _ layout: ParameterLayout) -> String? {
+    package static func tensor(
+        _ losses: StepLosses, _ gradient: some RandomAccessCollection<Float>, _ layout: ParameterLayout
+    ) -> String? {
         if let part = losses.parts.first(where: { !$0.value.isFinite }) { return "loss \(part.name) is \(part.value)" }
         if !losses.total.isFinite { return "the total loss is \(losses.total)" }
         guard !gradient.allSatisfy(isUsable) else { return nil }
         for entry in layout.entries {
-            let numbers = gradient[entry.range]
+            let numbers = gradient.dropFirst(entry.offset).prefix(entry.shape.count)
             let bad = numbers.filter { !isUsable($0) }
             guard !bad.isEmpty else { continue }
             let problem =
