@@ -1,4 +1,4 @@
-import Kernels
+public import Kernels
 import Layers
 public import SegmentAnything
 public import Tensors
@@ -17,16 +17,20 @@ public struct AdaptationExample: Sendable {
     public let maskCount: Int
     /// The true masks of the prompted objects, bytes that are 0 or 1, where the method asks for them. // [n, S, S]
     public let masks: [UInt8]?
+    /// What each pixel of the masks counts for in the losses against them; nil counts all alike. // [n, S, S]
+    public let weights: PixelWeights?
     /// What a method draws from, keyed by seed, epoch and image.
     public let random: SeededGenerator
 
     /// Puts an example together.
     public init(
         weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
-        masks: [UInt8]? = nil, random: SeededGenerator = SeededGenerator(seed: 0, purpose: "step")
+        masks: [UInt8]? = nil, weights: PixelWeights? = nil,
+        random: SeededGenerator = SeededGenerator(seed: 0, purpose: "step")
     ) {
         (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
-        (self.maskCount, self.masks, self.random) = (maskCount ?? prompts.count, masks, random)
+        (self.maskCount, self.masks, self.weights) = (maskCount ?? prompts.count, masks, weights)
+        self.random = random
     }
 }
 
@@ -52,6 +56,13 @@ extension AdaptationExample {
             throw AdaptationMethodError(
                 .example,
                 "the kept anchor embedding has shape \(kept.shape), the model's is \(embedding); make it again")
+        }
+        let canvas = model.encoder.imageSize
+        if let weights, weights.values.count != prompts.count * canvas * canvas {
+            throw AdaptationMethodError(
+                .example,
+                "pixel weights of shape \(weights.values.shape) for \(prompts.count) masks of \(canvas)x\(canvas) pixels; "
+                    + "give each pixel one")
         }
         guard maskCount >= prompts.count else {
             throw AdaptationMethodError(

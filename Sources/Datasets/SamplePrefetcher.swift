@@ -42,9 +42,6 @@ public final class SamplePrefetcher<Request: Sendable, Example: Sendable>: Senda
 
     /// Waits until every thread has left; call `cancel` before, unless the requests have an end.
     public func waitUntilStopped() { queue.waitUntilStopped() }
-
-    /// The time callers of `next` spent waiting so far.
-    public var waitSeconds: Double { queue.waitSeconds }
 }
 
 /// The state the threads of a prefetcher share; they hold it, not the prefetcher, so that dropping that ends them.
@@ -60,18 +57,11 @@ private final class PrefetchQueue<Request: Sendable, Example: Sendable>: @unchec
     private var isExhausted = false
     private var isCancelled = false
     private var activeThreads: Int
-    private var waited = 0.0
 
     init(requests: any IteratorProtocol<Request>, depth: Int, threads: Int) {
         self.requests = requests
         self.depth = depth
         activeThreads = threads
-    }
-
-    var waitSeconds: Double {
-        condition.lock()
-        defer { condition.unlock() }
-        return waited
     }
 
     func work(_ prepare: (Request) throws -> Example) {
@@ -106,13 +96,6 @@ private final class PrefetchQueue<Request: Sendable, Example: Sendable>: @unchec
     func take() -> Result<Example, any Error>? {
         condition.lock()
         defer { condition.unlock() }
-        var start: ContinuousClock.Instant?
-        defer {
-            if let start {
-                let duration = (ContinuousClock.now - start).components
-                waited += Double(duration.seconds) + Double(duration.attoseconds) * 1e-18
-            }
-        }
         while true {
             if isCancelled { return nil }
             if let result = finished.removeValue(forKey: taken) {
@@ -121,7 +104,6 @@ private final class PrefetchQueue<Request: Sendable, Example: Sendable>: @unchec
                 return result
             }
             if isExhausted && taken == started { return nil }
-            if start == nil { start = ContinuousClock.now }
             condition.wait()
         }
     }

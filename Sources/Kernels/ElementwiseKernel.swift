@@ -31,22 +31,6 @@ public enum ElementwiseKernel {
         }
     }
 
-    /// z[r, :] = x[r, :] + y[r mod rows(y), :]: y is repeated down the rows.
-    public static func addRepeating(_ x: Tensor, _ y: Tensor, into z: inout Tensor, in workspace: Workspace) {
-        precondition(x.count == z.count && y.count > 0 && x.count % y.count == 0)
-        for repeatIndex in 0..<x.count / y.count {
-            let (first, second) = (x.pointer + repeatIndex * y.count, y.pointer)
-            let destination = z.mutablePointer + repeatIndex * y.count
-            forEachBlock(y.count, workspace) { start, count in
-                for i in stride(from: start, to: start + count, by: Vector.scalarCount) {
-                    let lanes = min(Vector.scalarCount, start + count - i)
-                    let sum = Vector(loading: first + i, count: lanes) + Vector(loading: second + i, count: lanes)
-                    sum.store(destination + i, count: lanes)
-                }
-            }
-        }
-    }
-
     /// dX = dY where y > 0, else 0 (y = max(x, 0)), written over dY.
     public static func backwardReLU(_ dY: inout Tensor, output y: Tensor, in workspace: Workspace) {
         precondition(dY.count == y.count)

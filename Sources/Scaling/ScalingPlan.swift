@@ -1,4 +1,4 @@
-public import Training
+public import SegmentAnything
 
 /// What is to be run: which numbers of ranks, with how much work each, how often and in which order.
 public struct ScalingPlan: Codable, Sendable, Equatable {
@@ -27,7 +27,7 @@ public struct ScalingPlan: Codable, Sendable, Equatable {
     }
 
     /// The model.
-    public var model = Recipe.Model.Kind.mobileSAM
+    public var model = ModelCatalog.standard
     /// The weight file; empty for the place where `scripts/fetch-weights` puts it.
     public var weights = ""
     /// Numbers of ranks, ascending.

@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import SegmentAnything
 
 /// Efficiency over the number of ranks as an SVG picture: measured points, their bound, and the model's lines.
 ///

@@ -1,5 +1,5 @@
 import Foundation
-import Training
+import SegmentAnything
 
 extension ScalingReport {
     /// The tables that people read.

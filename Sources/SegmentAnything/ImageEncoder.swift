@@ -62,6 +62,39 @@ extension ImageEncoder {
     }
 }
 
+/// Extra tokens of adapters behind all blocks, and their way back to the adapters' parameters.
+public struct AdapterTokenPass {
+    /// The tokens behind the last block, adapter by adapter. // [k, D]
+    public let tokens: Tensor
+    /// Adds the gradients of the adapters' parameters for that of the tokens. // [k, D]
+    public let backward: (_ dTokens: Tensor, _ gradients: inout GradientBuffer) -> Void
+}
+
+extension ImageEncoder {
+    /// The tokens of the context's adapters sent through all blocks together with the image; nil when no adapter has any.
+    ///
+    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that has no place for further tokens.
+    public func encodeTokens(
+        _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> AdapterTokenPass? {
+        let adapters = context.adapters.encoderTokens
+        guard !adapters.isEmpty else { return nil }
+        let parts = adapters.map { $0.tokens(in: context) }
+        let rows = parts.reduce(0) { $0 + $1.shape[0] }
+        let tokens = Tensor(parts.flatMap(\.elements), [rows, parts[0].shape[1]])
+        let pass = try encodeTokens(tokens, stem, in: context)
+        return AdapterTokenPass(tokens: pass.tokens) { dTokens, gradients in
+            let dInput = pass.backward(dTokens, &gradients)
+            var first = 0
+            for (adapter, part) in zip(adapters, parts) {
+                adapter.backward(
+                    dInput.rows(first..<first + part.shape[0]), gradients: &gradients, in: context)
+                first += part.shape[0]
+            }
+        }
+    }
+}
+
 /// An encoder's forward pass that can be gone back once, in the context it ran in.
 public struct EncoderPass {
     /// The features.

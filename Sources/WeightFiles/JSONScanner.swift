@@ -15,8 +15,6 @@ struct JSONScanner {
         self.origin = origin
     }
 
-    var isAtEnd: Bool { position == text.count }
-
     /// The next byte that is not white space, without taking it.
     mutating func peek() throws(WeightFileError) -> UInt8 {
         while position < text.count, [0x20, 0x09, 0x0a, 0x0d].contains(text[position]) { position += 1 }

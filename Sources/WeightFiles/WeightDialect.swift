@@ -15,43 +15,31 @@ public enum WeightDialect: String, Sendable, Equatable {
 public struct WeightIdentity: Sendable, Equatable, CustomStringConvertible {
     /// The family of the names.
     public let dialect: WeightDialect
-    /// The model.
-    public let model: ModelKind
+    /// The image encoder, by which models are told apart.
+    public let encoder: EncoderSignature
 
     /// Creates an identity.
-    public init(dialect: WeightDialect, model: ModelKind) {
+    public init(dialect: WeightDialect, encoder: EncoderSignature) {
         self.dialect = dialect
-        self.model = model
+        self.encoder = encoder
     }
 
-    /// As in `ViT-B (segmentAnything names)`.
-    public var description: String { "\(model) (\(dialect.rawValue) names)" }
+    /// As in `a ViT of width 768 and depth 12 (segmentAnything names)`.
+    public var description: String { "\(encoder) (\(dialect.rawValue) names)" }
 }
 
-/// The models that weights can be told to belong to.
-public enum ModelKind: Sendable, Equatable, CustomStringConvertible {
-    /// SAM with the ViT-B encoder: width 768, 12 blocks.
-    case vitB
-    /// SAM with the ViT-L encoder: width 1024, 24 blocks.
-    case vitL
-    /// SAM with the ViT-H encoder: width 1280, 32 blocks.
-    case vitH
-    /// A plain ViT encoder of another size.
-    case customViT(VisionTransformerSizes)
-    /// LiteMedSAM: TinyViT on 256x256 images, patch embedding without stride (1x1 convolutions).
-    case tinyViT256
-    /// MobileSAM: TinyViT on 1024x1024 images, patch embedding of 3x3 convolutions with stride 2.
-    case tinyViT1024
+/// An image encoder as far as the shapes of its tensors tell; which published model has it, is for `ModelCatalog` to say.
+public enum EncoderSignature: Sendable, Equatable, CustomStringConvertible {
+    /// A plain ViT of these sizes.
+    case viT(VisionTransformerSizes)
+    /// A TinyViT whose patch embedding has convolutions of this side: 1 keeps the resolution, 3 has stride 2.
+    case tinyViT(patchKernel: Int)
 
-    /// The name people use.
+    /// As in `a ViT of width 768 and depth 12`.
     public var description: String {
         switch self {
-        case .vitB: "ViT-B"
-        case .vitL: "ViT-L"
-        case .vitH: "ViT-H"
-        case .customViT(let sizes): "ViT of width \(sizes.width) and depth \(sizes.depth)"
-        case .tinyViT256: "LiteMedSAM (TinyViT 256)"
-        case .tinyViT1024: "MobileSAM (TinyViT 1024)"
+        case .viT(let sizes): "a ViT of width \(sizes.width) and depth \(sizes.depth)"
+        case .tinyViT(let kernel): "a TinyViT with \(kernel)x\(kernel) convolutions as patch embedding"
         }
     }
 }
@@ -77,14 +65,14 @@ public struct VisionTransformerSizes: Sendable, Equatable {
 }
 
 extension WeightDialect {
-    /// Tells dialect and model by names and shapes. Throws `dialect` where the table is none of those known.
+    /// Finds dialect and encoder by names and shapes. Throws `dialect` where the table is none of those known.
     public static func detect(_ table: TensorTable) throws(WeightFileError) -> WeightIdentity {
         if let convolution = table["image_encoder.patch_embed.seq.0.c.weight"] {
-            // The two TinyViT models differ in nothing but the kernels of the patch embedding (and MobileSAM's unused
+            // The published TinyViT models differ in nothing but the kernels of the patch embedding (and MobileSAM's unused
             // classification head): LiteMedSAM keeps the resolution of its small images.
             switch convolution.shape.suffix(2) {
-            case [1, 1]: return WeightIdentity(dialect: .tinyViT, model: .tinyViT256)
-            case [3, 3]: return WeightIdentity(dialect: .tinyViT, model: .tinyViT1024)
+            case [1, 1]: return WeightIdentity(dialect: .tinyViT, encoder: .tinyViT(patchKernel: 1))
+            case [3, 3]: return WeightIdentity(dialect: .tinyViT, encoder: .tinyViT(patchKernel: 3))
             default: throw unknown(table, "a TinyViT whose patch embedding has shape \(convolution.shape)")
             }
         }
@@ -96,13 +84,7 @@ extension WeightDialect {
         } else {
             throw unknown(table, "neither image_encoder.pos_embed nor vision_encoder.pos_embed nor a TinyViT")
         }
-        let sizes = try sizes(of: table, dialect)
-        switch (sizes.width, sizes.depth) {
-        case (768, 12): return WeightIdentity(dialect: dialect, model: .vitB)
-        case (1024, 24): return WeightIdentity(dialect: dialect, model: .vitL)
-        case (1280, 32): return WeightIdentity(dialect: dialect, model: .vitH)
-        default: return WeightIdentity(dialect: dialect, model: .customViT(sizes))
-        }
+        return WeightIdentity(dialect: dialect, encoder: .viT(try sizes(of: table, dialect)))
     }
 
     /// The table under the names of the official SAM checkpoints; TinyViT files, which use them already but for the
@@ -155,6 +137,6 @@ extension WeightDialect {
         let sample = table.names.prefix(3).joined(separator: ", ")
         return WeightFileError(
             .dialect, path: table.path, found: "\(found), among \(table.entries.count) tensors such as \(sample)",
-            remedy: "give weights of SAM, MobileSAM or LiteMedSAM with official or Hugging Face names")
+            remedy: "give a Segment Anything model under the names of SAM, of Hugging Face or of MobileSAM")
     }
 }

@@ -6,13 +6,13 @@ import Foundation
 import Kernels
 public import Layers
 public import Performance
-import SegmentAnything
+public import SegmentAnything
 import Telemetry
 public import Training
 
 extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}
-extension Recipe.Model.Kind: ExpressibleByArgument {}
+extension BaseModel: ExpressibleByArgument {}
 extension Recipe.Method.LossForm: ExpressibleByArgument {}
 extension Recipe.Node.BaseMemory: ExpressibleByArgument {}
 
@@ -44,7 +44,7 @@ struct SpeedCommand: ParsableCommand {
     var subject: BenchmarkSubject
 
     @Option(help: "The model.")
-    var model = Recipe.Model.Kind.mobileSAM
+    var model = ModelCatalog.standard
 
     @Option(help: "A weight file. Without it the weights are random, which changes no time.")
     var weights: String?

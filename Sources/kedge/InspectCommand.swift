@@ -1,6 +1,7 @@
 import ArgumentParser
 import Adapters
 import Collectives
+import SegmentAnything
 import Telemetry
 import WeightFiles
 
@@ -25,7 +26,8 @@ struct InspectCommand: ParsableCommand {
             print("sha256    \(table.fileDigest())")
             print("content   \(table.contentDigest())")
             if let identity = try? WeightDialect.detect(table) {
-                print("model     \(identity)")
+                let published = ModelCatalog.published(identity.encoder).map { "\($0.name), \($0.title): " }
+                print("model     \(published.joined())\(identity)")
             } else if let adapter = try? AdapterFile(opening: file) {
                 print("model     \(adapter.title) for \(adapter.description.model)")
             } else {

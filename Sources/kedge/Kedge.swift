@@ -16,8 +16,8 @@ struct Kedge: ParsableCommand {
         version: Versions.kedge,
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
-            DataCommand.self, CompareCommand.self, PlanCommand.self, BenchCommand.self, DoctorCommand.self,
-            CheckpointCommand.self,
+            DataCommand.self, CompareCommand.self, ModelsCommand.self, PlanCommand.self, BenchCommand.self,
+            DoctorCommand.self, CheckpointCommand.self,
         ])
 
     static func main() {

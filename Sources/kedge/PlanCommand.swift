@@ -21,7 +21,7 @@ struct PlanCommand: ParsableCommand {
             """)
 
     @Option(help: "The model.")
-    var model = Recipe.Model.Kind.mobileSAM
+    var model = ModelCatalog.standard
 
     @Option(help: "The method, by its name in recipes.")
     var method = MethodRegistry.defaultName

@@ -2,6 +2,7 @@ public import ArgumentParser
 import Collectives
 import Foundation
 public import Scaling
+import SegmentAnything
 import Telemetry
 import Training
 
@@ -23,7 +24,7 @@ struct ScalingCommand: ParsableCommand {
     var ranks = "1,2"
 
     @Option(help: "The model.")
-    var model = Recipe.Model.Kind.mobileSAM
+    var model = ModelCatalog.standard
 
     @Option(help: "The weight file. Without it, where scripts/fetch-weights puts it.")
     var weights: String?

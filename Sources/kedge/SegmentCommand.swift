@@ -5,6 +5,7 @@ import Datasets
 import Foundation
 import Imaging
 import Kernels
+import SegmentAnything
 import Telemetry
 import Training
 
@@ -34,8 +35,8 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "A rough mask of the object, an image of the same size: above 127 is inside.")
     var mask: String?
 
-    @Option(help: "The kind of model: mobilesam, litemedsam, vit_b, vit_l, vit_h.")
-    var model = "mobilesam"
+    @Option(help: "The model.")
+    var model = ModelCatalog.standard
 
     @Option(help: "The weight file; by default where scripts/fetch-weights puts it.")
     var weights = ""
@@ -68,7 +69,7 @@ struct SegmentCommand: ParsableCommand {
             guard communicator.isRoot else { return .done }
             try refuseContradictions()
             let resolved = try ResolvedRecipe(
-                settings: ["model.kind=\(model)", "preprocessing=\(preprocessing)", "data.root=."])
+                settings: ["model.kind=\(model.name)", "preprocessing=\(preprocessing)", "data.root=."])
             let picture = try ImageFile.decode(path: image).rgb()
             let objects =
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)

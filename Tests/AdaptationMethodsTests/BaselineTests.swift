@@ -81,6 +81,31 @@ import Testing
         #expect(losses.parts.map(\.name) == Supervised().lossNames && losses.instances == 3)
     }
 
+    /// Weights of 1 are no weights, smaller ones change losses and gradient, and the gradient stays that of the loss.
+    @Test(arguments: [nil, 0.6] as [Float?]) func pixelWeightsReachTheLosses(threshold: Float?) throws {
+        var smooth = MaskLossSettings()
+        smooth.iouWeight = 0
+        let side = setting.model.encoder.imageSize
+        func weighted(_ values: Tensor) throws -> AdaptationExample {
+            AdaptationExample(
+                weak: try setting.image("boxes.step0.in.weak", 0),
+                strong: try setting.image("boxes.step0.in.strong", 0),
+                prompts: prompts, masks: masks, weights: PixelWeights(values: values, overlapThreshold: threshold))
+        }
+        let shape: Shape = [prompts.count, side, side]
+        let plain = try run(Supervised(smooth), example(masks: masks))
+        let ones = try run(Supervised(smooth), weighted(Tensor(repeating: 1, shape)))
+        #expect(abs(ones.losses.total / plain.losses.total - 1) < 1e-6)
+        let sure = Tensor((0..<shape.count).map { Float($0 % 5) / 4 }, shape)
+        #expect(try run(Supervised(smooth), weighted(sure)).losses["focal"] != plain.losses["focal"])
+        try checkSlope(Supervised(smooth), weighted(sure))
+        let error = try #require(
+            #expect(throws: AdaptationMethodError.self) {
+                _ = try run(Supervised(), weighted(Tensor(repeating: 1, [1, side, side])))
+            })
+        #expect(error.kind == .example)
+    }
+
     @Test func supervisedNeedsMasksOfAllObjects() throws {
         for wrong in [nil, [], Array(masks.dropLast())] as [[UInt8]?] {
             let error = try #require(

@@ -18,8 +18,9 @@ import WeightFiles
         var canvas: Int { logits.shape[1] }
 
         init(_ table: TensorTable) throws {
-            logits = try table.tensor("in.logits")
-            target = try table.tensor("in.target")
+            let shape = try table.shape("in.logits", fitting: [nil, nil, nil])
+            logits = try table.tensor("in.logits", shape: [shape[0], shape[1], shape[1]])
+            target = try table.tensor("in.target", shape: shape)
         }
 
         func sums(threshold: Float) -> [MaskLossKernel.Sums] {
@@ -40,7 +41,7 @@ import WeightFiles
         let masks = try Masks(table)
         let loss = FocalLoss(factor: focalFactor)
         let value = loss.value(total(masks.sums(threshold: IoULoss.logitThreshold)), pixels: masks.logits.count)
-        expectRelative(value, try table.tensor("out.focal")[0], "focal")
+        expectRelative(value, try table.number("out.focal"), "focal")
         let gradient = masks.gradient(
             .init(focal: Float(loss.slope(pixels: masks.logits.count)), inside: 0, outside: 0))
         expectRelativeL2(gradient, try table.tensor("grad.focal"), atMost: 1e-5, "gradient of focal")
@@ -51,7 +52,7 @@ import WeightFiles
         let masks = try Masks(table)
         let sums = total(masks.sums(threshold: IoULoss.logitThreshold))
         let loss = DiceLoss(smoothing: 1)
-        expectRelative(loss.value(sums), try table.tensor("out.dice")[0], "dice")
+        expectRelative(loss.value(sums), try table.number("out.dice"), "dice")
         let (inside, outside) = loss.slopes(sums)
         let gradient = masks.gradient(.init(focal: 0, inside: Float(inside), outside: Float(outside)))
         expectRelativeL2(gradient, try table.tensor("grad.dice"), atMost: 1e-5, "gradient of dice")
@@ -60,8 +61,9 @@ import WeightFiles
     /// The golden IoUs were counted on probabilities of at least one half.
     @Test func iou() throws {
         let table = try Golden.open("losses", in: Bundle.module)
-        let expected = try table.tensor("out.iou")
-        for (index, sums) in try Masks(table).sums(threshold: IoULoss.logitThreshold).enumerated() {
+        let masks = try Masks(table)
+        let expected = try table.tensor("out.iou", shape: [masks.logits.shape[0], 1])
+        for (index, sums) in masks.sums(threshold: IoULoss.logitThreshold).enumerated() {
             expectRelative(IoULoss.target(sums), expected[index], "IoU \(index)")
         }
     }
@@ -70,18 +72,24 @@ import WeightFiles
         BLASEnvironment.useSingleThread()
         let table = try Golden.open("losses", in: Bundle.module)
         func branch(_ suffix: String) throws -> ContrastiveLoss.Branch {
-            let logits = try table.tensor("in.mask_" + suffix)  // [n, 1, 4 h, 4 w]
+            let embedding = try table.tensor("in.embed_" + suffix, shape: [nil, nil, nil])  // [C, h, w]
+            let (h, w) = (embedding.shape[1], embedding.shape[2])
+            let logits = try table.tensor("in.mask_" + suffix, shape: [nil, 1, 4 * h, 4 * w])
             return .init(
-                embedding: channelLast(try table.tensor("in.embed_" + suffix)),
+                embedding: channelLast(embedding),
                 logits: logits.reshaped([logits.shape[0], logits.shape[2], logits.shape[3]]))
         }
+        let shape = try table.shape("in.embed_x", fitting: [nil, nil, nil])
+        try table.shape("in.embed_y", fitting: shape)
+        try table.shape("in.mask_y", fitting: table.shape("in.mask_x", fitting: [nil, 1, nil, nil]))
         let teacher = try branch("x")
         var gradient = Tensor(zeros: teacher.embedding.shape)
         let value = ContrastiveLoss(temperature: 0.3)(
             teacher: teacher, anchor: try branch("y"), addingTo: &gradient, in: Workspace(threads: threads))
-        expectRelative(value, try table.tensor("out.contrast")[0], "contrast")
+        expectRelative(value, try table.number("out.contrast"), "contrast")
         expectRelativeL2(
-            gradient, channelLast(try table.tensor("grad.contrast")), atMost: 1e-5, "gradient of the contrast")
+            gradient, channelLast(try table.tensor("grad.contrast", shape: shape)), atMost: 1e-5,
+            "gradient of the contrast")
     }
 }
 

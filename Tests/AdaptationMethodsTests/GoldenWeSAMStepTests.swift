@@ -33,19 +33,19 @@ import WeightFiles
             BLASEnvironment.useSingleThread()
             table = try Golden.open("wesam_steps", in: .module)
             configuration = try Golden.configuration(of: table, as: Configuration.self)
-            sizes = try Golden.configuration(of: table, as: GoldenSizes.self)
+            sizes = try Golden.sizes(of: table)
             var encoder = ImageEncoderViTConfiguration(
                 width: sizes.dim, depth: sizes.depth, heads: sizes.heads, globalBlocks: sizes.glob)
             (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (sizes.img, sizes.window, sizes.ed)
-            let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape[0] ?? sizes.ed
-            model = SegmentAnythingModel(
-                SegmentAnythingConfiguration(
-                    encoder: .viT(encoder),
-                    decoder: MaskDecoderConfiguration(
-                        width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden)),
-                ParameterStore(try Golden.weights(of: table)))
+            let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape.first ?? sizes.ed
+            let whole = SegmentAnythingConfiguration(
+                encoder: .viT(encoder),
+                decoder: MaskDecoderConfiguration(
+                    width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden))
+            let weights = try Golden.weights(of: table, SegmentAnythingModel.parameterShapes(whole))
+            model = SegmentAnythingModel(whole, ParameterStore(weights))
             trainables = try Trainables(
-                .lowRankPairs, in: ModelDescription(model.configuration), AdapterOptions(rank: configuration.rank))
+                .lowRankPairs, in: ModelDescription(whole), AdapterOptions(rank: configuration.rank))
         }
 
         var layout: ParameterLayout { trainables.layout }
@@ -60,20 +60,24 @@ import WeightFiles
             try layout.entries.flatMap { entry -> [Float] in
                 let parts = entry.name.split(separator: ".")
                 let matrix = parts[parts.count - 2].dropFirst("linear_".count)
-                return try table.tensor("\(prefix).block\(parts[2]).\(matrix)").elements
+                let name = "\(prefix).block\(parts[2]).\(matrix)"
+                return try table.tensor(name, shape: entry.shape.dimensions).elements
             }
         }
 
         func image(_ name: String, _ index: Int) throws -> Tensor {
             let side = sizes.img
-            let stored = try table.tensor(name).rows(index..<index + 1)
+            let stored = try table.tensor(name, shape: [2, 3, side, side]).rows(index..<index + 1)
             return ElementwiseKernel.transpose(stored, rows: 3, columns: side * side).reshaped([side, side, 3])
         }
 
         func prompts(_ prefix: String, _ kind: String, _ index: Int) throws -> PromptBatch {
-            if kind == "boxes" { return try PromptBatch(boxes: table.tensor("\(prefix).in.boxes\(index)")) }
+            if kind == "boxes" {
+                return try PromptBatch(boxes: table.tensor("\(prefix).in.boxes\(index)", shape: [nil, 4]))
+            }
             let labels = try table.integers("\(prefix).in.labels\(index)").map { PointLabel(rawValue: $0) ?? .padding }
-            return try PromptBatch(points: table.tensor("\(prefix).in.points\(index)"), labels: labels)
+            let points = try table.tensor("\(prefix).in.points\(index)", shape: [nil, nil, 2])
+            return try PromptBatch(points: points, labels: labels)
         }
 
         /// Losses summed over both images, and the gradient.
@@ -118,7 +122,7 @@ import WeightFiles
                 losses = try setting.step(prefix, kind, setting.adapted(official)).losses
             }
             for name in ["focal", "dice", "iou", "anchor", "contrast", "total"] {
-                let expected = Double(try setting.table.tensor("\(prefix).loss.\(name)")[0])
+                let expected = Double(try setting.table.number("\(prefix).loss.\(name)"))
                 let actual = losses[name] ?? .nan
                 #expect(
                     abs(actual - expected) <= 1e-5 * abs(expected),
@@ -168,9 +172,7 @@ import WeightFiles
         let names = setting.table.names.filter { $0.hasPrefix("boxes.step0.") && $0.contains("embed") }
         #expect(!names.isEmpty)
         let adapted = setting.adapted(try setting.matrices("lora.init"))
-        let (cells, channels) = (
-            setting.model.encoder.embeddingSide * setting.model.encoder.embeddingSide, setting.sizes.ed
-        )
+        let (side, channels) = (setting.model.encoder.embeddingSide, setting.sizes.ed)
         for name in names {
             let isAnchor = name.contains("anchor")
             let view = name.contains("pred") || name.contains("student") ? "strong" : "weak"
@@ -179,9 +181,10 @@ import WeightFiles
                     try setting.image("boxes.step0.in.\(view)", index),
                     in: isAnchor ? PassContext(setting.workspace) : adapted.context(in: setting.workspace)
                 ).embedding
-                let expected = try setting.table.tensor(name).rows(index..<index + 1)
+                let expected = try setting.table.tensor(name, shape: [2, channels, side, side]).rows(index..<index + 1)
                 expectClose(
-                    ElementwiseKernel.transpose(embedding, rows: cells, columns: channels).elements, expected.elements,
+                    ElementwiseKernel.transpose(embedding, rows: side * side, columns: channels).elements,
+                    expected.elements,
                     relativeToMaximum: 1e-4, name)
             }
         }

@@ -11,6 +11,7 @@ private let toys = AdapterRegistry([
     ("block-vectors", { BlockVectors($0.blockSites, &$2) }),
     ("prompt-tokens", { PromptTokens(width: $0.configuration.decoder.width, &$2) }),
     ("output-token", { OutputToken(width: $0.configuration.decoder.width, tapWidth: $0.blockSites[1].width, &$2) }),
+    ("encoder-tokens", { EncoderTokens(width: $0.blockSites[0].width, &$2) }),
     ("lora", { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) }),
 ])
 
@@ -71,6 +72,24 @@ private struct PromptTokens: AdapterSet, TokenAdapter {
     }
 
     var promptTokens: (any TokenAdapter)? { self }
+
+    func tokens(in context: PassContext) -> Tensor { context.value(of: parameters[0]) }
+
+    func backward(_ dTokens: Tensor, gradients: inout GradientBuffer, in context: PassContext) {
+        if let slot = context.slot(of: parameters[0]) { gradients.add(dTokens, at: slot) }
+    }
+}
+
+/// Three tokens that go through the encoder.
+private struct EncoderTokens: AdapterSet, TokenAdapter {
+    let kind = "encoder-tokens"
+    let parameters: [Parameter]
+
+    init(width: Int, _ places: inout ParameterPlaces) {
+        parameters = [places.parameter("encoder.tokens", TestValues.uniform([3, width], "encoder tokens"))]
+    }
+
+    var encoderTokens: (any TokenAdapter)? { self }
 
     func tokens(in context: PassContext) -> Tensor { context.value(of: parameters[0]) }
 
@@ -269,30 +288,37 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
     // MARK: Tokens through the encoder
 
     @Test func tokensGoThroughTheEncoder() throws {
-        let model = SegmentAnythingModel(.tiny, NamedValues())
-        let context = PassContext(workspace)
-        let stem = model.encoder.stem(image, in: context)
-        let tokens = TestValues.uniform([3, 32], "tokens")
+        let adapted = try adapted("encoder-tokens")
         let dTokens = TestValues.uniform([3, 32], "dTokens")
-        func run(_ tokens: Tensor) throws -> (value: Double, pass: TokenPass) {
-            let pass = try model.encoder.encodeTokens(tokens, stem, in: context)
+        func run(_ adapted: AdaptedModel) throws -> (value: Double, pass: AdapterTokenPass) {
+            let context = adapted.context(in: workspace)
+            let encoder = adapted.model.encoder
+            let pass = try #require(try encoder.encodeTokens(encoder.stem(image, in: context), in: context))
             let value = zip(pass.tokens.elements, dTokens.elements).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
             return (value, pass)
         }
-        var gradients = GradientBuffer(count: 0)
-        let gradient = try run(tokens).pass.backward(dTokens, &gradients).elements
+        var gradients = GradientBuffer(adapted.layout)
+        try run(adapted).pass.backward(dTokens, &gradients)
+        let gradient = gradients.values.elements
         let length = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
+        let values = try #require(adapted.trained).values.elements
         let step = 0.05
         func moved(_ sign: Double) throws -> Double {
-            try run(
-                Tensor(zip(tokens.elements, gradient).map { $0 + Float(sign * step / length) * $1 }, tokens.shape)
-            ).value
+            var copy = adapted
+            copy.trained?.values = Tensor(
+                zip(values, gradient).map { $0 + Float(sign * step / length) * $1 }, [values.count])
+            return try run(copy).value
         }
         let slope = (try moved(1) - moved(-1)) / (2 * step)
         #expect(abs(slope / length - 1) < 2e-3, "slope \(slope), gradient \(length)")
-        // Tokens see each other: a further one changes what the first becomes.
-        let alone = try run(tokens.rows(0..<1)).pass.tokens.elements
-        #expect(alone != Array(try run(tokens).pass.tokens.elements.prefix(32)))
+        // Tokens see each other: without the others the first becomes something else.
+        let context = PassContext(workspace)
+        let encoder = adapted.model.encoder
+        let stem = encoder.stem(image, in: context)
+        let none = try encoder.encodeTokens(stem, in: context)
+        #expect(none.map { $0.tokens.count } == nil)
+        let alone = try encoder.encodeTokens(Tensor(Array(values.prefix(32)), [1, 32]), stem, in: context).tokens
+        #expect(alone.elements != Array(try run(adapted).pass.tokens.elements.prefix(32)))
     }
 
     @Test func tinyViTHasNoPlaceForTokens() {

@@ -61,9 +61,12 @@ import Testing
     }
 
     @Test func referenceImagesAreThoseThatWereMeasured() {
+        // FNV-1a over the values of the images, as they were when the figures were measured.
+        let digest = PublishedFigures.images.reduce(0xcbf2_9ce4_8422_2325 as UInt64) { hash, image in
+            image.pixels.reduce(hash) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+        }
         #expect(
-            PublishedFigures.digest(PublishedFigures.images) == PublishedFigures.imagesDigest,
-            "synthetic cells changed: run generate.py anew and set the digest")
+            digest == 0x53b7_1250_5047_c0ea, "synthetic cells changed: run generate.py anew and set the digest")
         #expect(PublishedFigures.all.count == 15 * 5 * PublishedFigures.images.count)
     }
 

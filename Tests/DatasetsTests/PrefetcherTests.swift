@@ -17,7 +17,6 @@ import Testing
         #expect(try prefetcher.next() == nil)
         #expect(try prefetcher.next() == nil)
         prefetcher.waitUntilStopped()
-        #expect(prefetcher.waitSeconds > 0)
     }
 
     @Test func errorsTakeTheirPlace() throws {

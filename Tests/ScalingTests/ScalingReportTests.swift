@@ -1,5 +1,6 @@
 import Foundation
 import Scaling
+import SegmentAnything
 import Telemetry
 import Testing
 import Training

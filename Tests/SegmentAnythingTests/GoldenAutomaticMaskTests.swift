@@ -55,17 +55,21 @@ import Testing
         let cases: [Case]
 
         static func load() throws -> Fixture {
-            let file = try #require(Bundle.module.url(forResource: "Fixtures/automatic_masks", withExtension: "json"))
-            return try JSONDecoder().decode(Fixture.self, from: Data(contentsOf: file))
+            try JSONDecoder().decode(Fixture.self, from: try golden().files.data(reference))
         }
     }
 
-    /// The committed small model with weights scaled as the fixture's were.
+    private static let reference = "automatic_masks.json"
+
+    /// The small model, from the folder of the masks that were found with it.
+    private static func golden() throws -> GoldenModel { try GoldenModel(with: [reference]) }
+
+    /// That model with weights scaled as for the reference.
     private func model(_ scales: [String: Float]) throws -> SegmentAnythingModel {
-        let golden = try GoldenModel()
-        var weights = try Golden.weights(of: golden.table)
+        let golden = try Self.golden()
+        var weights = try golden.weights()
         for (name, scale) in scales {
-            let tensor = try #require(weights[name])
+            let tensor = try #require(weights[name], "\(name)")
             weights[name] = Tensor(tensor.elements.map { $0 * scale }, tensor.shape)
         }
         func edit(_ name: String, _ change: (inout [Float], Shape) -> Void) throws {
@@ -136,6 +140,7 @@ import Testing
 
     @Test(arguments: 0..<4) func sameMasksInTheSameOrder(_ index: Int) throws {
         let fixture = try Fixture.load()
+        try #require(fixture.cases.count > index)
         let sample = fixture.cases[index]
         let found = try masks(fixture, sample, threads: 2)
         try #require(found.count == sample.masks.count, "\(sample.name)")
@@ -169,9 +174,9 @@ import Testing
 
     @Test func batchesChangeNoMask() throws {
         let fixture = try Fixture.load()
+        let sample = try #require(fixture.cases.first)
         let (few, all) = (
-            try masks(fixture, fixture.cases[0], threads: 2, batch: 3),
-            try masks(fixture, fixture.cases[0], threads: 2, batch: 100)
+            try masks(fixture, sample, threads: 2, batch: 3), try masks(fixture, sample, threads: 2, batch: 100)
         )
         #expect(few.map(\.extents) == all.map(\.extents))
         #expect(few.map(\.point.x) == all.map(\.point.x) && few.map(\.point.y) == all.map(\.point.y))

@@ -19,12 +19,12 @@ extension GoldenSizes {
 @Suite struct GoldenImageEncoderViTTests {
     /// Every block's output and the embedding of both images: windowed blocks with padding, global blocks, neck.
     @Test(arguments: [1, 2]) func blocksAndEmbedding(threads: Int) throws {
-        let table = try Golden.open("model", in: Bundle.module)
-        let configuration = try Golden.configuration(of: table, as: GoldenSizes.self).encoder
-        let encoder = ImageEncoderViT(ParameterStore(try Golden.weights(of: table)), configuration: configuration)
+        let golden = try GoldenModel()
+        let (table, configuration) = (golden.table, golden.sizes.encoder)
+        let encoder = try golden.imageEncoder()
         let context = PassContext(Workspace(threads: threads))
-        let images = try table.tensor("in.image")  // [2, 3, S, S]
         let (side, width) = (configuration.gridSide, configuration.width)
+        let images = try table.tensor("in.image", shape: [2, 3, configuration.imageSize, configuration.imageSize])
         for index in 0..<images.shape[0] {
             let size = configuration.imageSize
             let image = ElementwiseKernel.transpose(images.rows(index..<index + 1), rows: 3, columns: size * size)
@@ -32,24 +32,28 @@ extension GoldenSizes {
             let features = encoder.encode(
                 encoder.stem(image, in: context), EncoderRequest(taps: encoder.blockSites.map(\.index)), in: context)
             for (block, output) in features.taps.map(\.tokens).enumerated() {
-                let expected = try table.tensor("out.block\(block)").rows(index..<index + 1)
+                let expected = try table.tensor("out.block\(block)", shape: [2, side, side, width])
+                    .rows(index..<index + 1)
                 expectClose(
                     output, expected.reshaped([side * side, width]), relativeToMaximum: 1e-4, "block \(block)")
             }
             #expect(features.taps.count == configuration.depth)
             let embedding = features.embedding
-            let expected = try table.tensor("out.embedding").rows(index..<index + 1)
+            let channels = configuration.embeddingWidth
+            let expected = try table.tensor("out.embedding", shape: [2, channels, side, side])
+                .rows(index..<index + 1)
             expectClose(
-                ElementwiseKernel.transpose(embedding, rows: side * side, columns: configuration.embeddingWidth),
-                expected.reshaped([configuration.embeddingWidth, side * side]), relativeToMaximum: 1e-4, "embedding")
+                ElementwiseKernel.transpose(embedding, rows: side * side, columns: channels),
+                expected.reshaped([channels, side * side]), relativeToMaximum: 1e-4, "embedding")
         }
     }
 
     /// The recorder asks for exactly the encoder tensors of the official file, by name and shape.
     @Test func asksForTheOfficialTensors() throws {
-        let table = try Golden.open("model", in: Bundle.module)
+        let golden = try GoldenModel()
+        let table = golden.table
         let recorder = ParameterRecorder()
-        _ = ImageEncoderViT(recorder, configuration: try Golden.configuration(of: table, as: GoldenSizes.self).encoder)
+        _ = ImageEncoderViT(recorder, configuration: golden.sizes.encoder)
         let prefix = "weights.image_encoder."
         let stored = table.entries.filter { $0.name.hasPrefix(prefix) }
         #expect(Set(recorder.requests.map { "weights." + $0.name }) == Set(stored.map(\.name)))

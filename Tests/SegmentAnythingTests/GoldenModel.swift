@@ -7,74 +7,102 @@ import TestSupport
 import WeightFiles
 
 /// The small model of model.safetensors, or of a file in its layout: sizes from its metadata, weights below `weights.`.
+///
+/// What a file lacks or holds in another shape is thrown, because kernels trap on it.
 struct GoldenModel {
+    /// The file's folder, and that of the references made with this model.
+    let files: GoldenFiles
     let table: TensorTable
     let sizes: GoldenSizes
     /// Side of the embedding's grid.
-    var side: Int { sizes.img / 16 }
+    var side: Int { sizes.side }
 
-    init(_ name: String = "model") throws {
+    /// - Parameters:
+    ///   - references: Further files that were made with this model, with their endings.
+    ///   - given: The folder that is tried before the fixtures.
+    init(with references: [String] = [], given: String? = Golden.folder) throws {
         BLASEnvironment.useSingleThread()
-        table = try Golden.open(name, in: .module)
-        sizes = try Golden.configuration(of: table, as: GoldenSizes.self)
+        files = try GoldenFiles(["model.safetensors"] + references, in: .module, given: given)
+        table = try files.table("model.safetensors")
+        sizes = try Golden.sizes(of: table)
     }
 
     /// The sizes of the whole model.
     var configuration: SegmentAnythingConfiguration {
-        var encoder = ImageEncoderViTConfiguration(
-            width: sizes.dim, depth: sizes.depth, heads: sizes.heads, globalBlocks: sizes.glob)
-        (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (sizes.img, sizes.window, sizes.ed)
-        return SegmentAnythingConfiguration(encoder: .viT(encoder), decoder: decoderConfiguration)
+        SegmentAnythingConfiguration(encoder: .viT(sizes.encoder), decoder: decoderConfiguration)
+    }
+
+    /// All weights of the whole model, by their official names.
+    func weights() throws -> [String: Tensor] {
+        try Golden.weights(of: table, SegmentAnythingModel.parameterShapes(configuration))
     }
 
     private var decoderConfiguration: MaskDecoderConfiguration {
-        let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape[0]
+        let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape.first
         return MaskDecoderConfiguration(
             width: sizes.ed, heads: sizes.dheads, mlpWidth: sizes.mlp_dim, iouHiddenWidth: hidden ?? sizes.ed)
     }
 
     func promptEncoder() throws -> PromptEncoder {
         let configuration = PromptEncoderConfiguration(width: sizes.ed, imageSize: sizes.img, embeddingSide: side)
-        return try build(below: "weights.prompt_encoder") { PromptEncoder($0, configuration: configuration) }
+        return try table.build(below: "weights.") {
+            PromptEncoder($0.scoped("prompt_encoder"), configuration: configuration)
+        }
     }
 
     func maskDecoder() throws -> MaskDecoder {
-        try build(below: "weights.mask_decoder") { MaskDecoder($0, configuration: decoderConfiguration) }
+        try table.build(below: "weights.") {
+            MaskDecoder($0.scoped("mask_decoder"), configuration: decoderConfiguration)
+        }
     }
 
-    private func build<Part>(below prefix: String, _ make: (ScopedParameterSource) -> Part) throws -> Part {
-        try table.build { make($0.scoped(prefix)) }
+    /// The image encoder.
+    func imageEncoder() throws -> ImageEncoderViT {
+        try table.build(below: "weights.") { ImageEncoderViT($0, configuration: sizes.encoder) }
     }
 
     /// The features of image 0. // [h * w, C]
     func features() throws -> ImageFeatures {
-        ImageFeatures(embedding: channelLast(try table.tensor("out.embedding").rows(0..<1)))
+        let stored = try table.tensor("out.embedding", shape: [nil, sizes.ed, side, side])
+        return ImageFeatures(embedding: channelLast(try stored.first(1)))
     }
 
     /// The prompts called boxes, points, points_boxes, masks or boxes_masks; the first `count` of them.
     func prompts(_ kind: String, first count: Int? = nil) throws -> PromptBatch {
         let parts = kind.split(separator: "_")
-        func part(_ name: String) throws -> Tensor? {
+        func part(_ name: String, shape: [Int?]) throws -> Tensor? {
             guard parts.contains(Substring(name)) else { return nil }
-            let tensor = try table.tensor("in." + name)
-            return tensor.rows(0..<(count ?? tensor.shape[0]))
+            let tensor = try table.tensor("in." + name, shape: shape)
+            return try count.map(tensor.first) ?? tensor
         }
-        let points = try part("points")
+        let points = try part("points", shape: [nil, nil, 2])
         let labels = try table.integers("in.labels").prefix(points.map { $0.count / 2 } ?? 0)
-        let masks = try part("masks").map { $0.reshaped([$0.shape[0], $0.shape[2], $0.shape[3]]) }
+        let masks = try part("masks", shape: [nil, 1, 4 * side, 4 * side]).map {
+            $0.reshaped([$0.shape[0], $0.shape[2], $0.shape[3]])
+        }
         return try PromptBatch(
-            boxes: part("boxes"), points: points, labels: labels.map { PointLabel(rawValue: $0) ?? .padding },
+            boxes: part("boxes", shape: [nil, 4]), points: points,
+            labels: labels.map { PointLabel(rawValue: $0) ?? .padding },
             masks: masks)
     }
 }
 
 extension TensorTable {
-    /// Builds a part of a model from the tensors it asks for.
-    func build<Part>(_ make: (any ParameterSource) -> Part) throws -> Part {
+    /// Builds a part of a model from the tensors it asks for, whose names have `prefix` before them in the file.
+    ///
+    /// Throws `WeightFileError` where one is missing or of another shape.
+    func build<Part>(below prefix: String = "", _ make: (any ParameterSource) -> Part) throws -> Part {
         let recorder = ParameterRecorder()
         _ = make(recorder)
-        let tensors = try recorder.requests.map { ($0.name, try tensor($0.name)) }
-        return make(ParameterStore(Dictionary(tensors, uniquingKeysWith: { first, _ in first })))
+        return make(ParameterStore(try Golden.weights(of: self, recorder.requests, below: prefix)))
+    }
+}
+
+extension Tensor {
+    /// The first entries of the first dimension. Throws `GoldenError` where there are fewer.
+    func first(_ count: Int) throws -> Tensor {
+        guard shape[0] >= count else { throw GoldenError("\(shape[0]) entries of shape \(shape), expected \(count)") }
+        return rows(0..<count)
     }
 }
 

@@ -12,7 +12,8 @@ import WeightFiles
 
     @Test func densePositionalEncoding() throws {
         let golden = try GoldenModel()
-        let expected = channelLast(try golden.table.tensor("out.dense_pe"))
+        let (width, side) = (golden.sizes.ed, golden.side)
+        let expected = channelLast(try golden.table.tensor("out.dense_pe", shape: [1, width, side, side]))
         expectClose(try golden.promptEncoder().densePositionalEncoding, expected, "dense positional encoding")
     }
 
@@ -21,7 +22,8 @@ import WeightFiles
         let encoder = try golden.promptEncoder()
         let embeddings = try encoder.encode(golden.prompts(kind), in: PassContext(Workspace(threads: 2)))
         expectClose(embeddings.sparse, try golden.table.tensor("out.\(kind).sparse"), "\(kind) sparse")
-        let dense = try golden.table.tensor("out.\(kind).dense")
+        let (width, side) = (golden.sizes.ed, golden.side)
+        let dense = try golden.table.tensor("out.\(kind).dense", shape: [embeddings.count, width, side, side])
         for prompt in 0..<dense.shape[0] {
             let expected = channelLast(dense.rows(prompt..<prompt + 1))
             switch embeddings.dense {
@@ -51,8 +53,10 @@ import WeightFiles
     /// One and two prompts go another way through the first layer than three.
     @Test(arguments: [("boxes", 3), ("boxes_first", 1), ("boxes_two", 2), ("points", 3), ("boxes_masks", 3)])
     func embeddingGradient(_ name: String, _ count: Int) throws {
-        let golden = try GoldenModel()
-        let reference = try Golden.open("decoder_gradients", in: .module)
+        // The gradients are of one model, which is therefore that of their folder.
+        let file = "decoder_gradients.safetensors"
+        let golden = try GoldenModel(with: [file])
+        let reference = try golden.files.table(file)
         let (encoder, decoder) = (try golden.promptEncoder(), try golden.maskDecoder())
         let context = PassContext(Workspace(threads: 2))
         let kind = name.hasPrefix("boxes_") && count < 3 ? "boxes" : name
@@ -62,9 +66,10 @@ import WeightFiles
         let pass = decoder.decodeForTraining(features, position: position, prompts: prompts, in: context)
         let decoded = decoder.decode(features, position: position, prompts: prompts, masks: .single, in: context)
         #expect(pass.logits.elements == decoded.logits.elements && pass.iou.elements == decoded.iou.elements)
-        let dLogits = try reference.tensor("in.d_logits").rows(0..<count)
-        let dIoU = try reference.tensor("in.d_iou").rows(0..<count)
-        let expected = channelLast(try reference.tensor("out.\(name).d_embedding"))
+        let (width, side) = (golden.sizes.ed, golden.side)
+        let dLogits = try reference.tensor("in.d_logits", shape: [nil, 1, 4 * side, 4 * side]).first(count)
+        let dIoU = try reference.tensor("in.d_iou", shape: [nil, 1]).first(count)
+        let expected = channelLast(try reference.tensor("out.\(name).d_embedding", shape: [width, side, side]))
         var gradients = GradientBuffer(count: 0)
         let dFeatures = pass.backward(MaskGradients(logits: dLogits, iou: dIoU), &gradients).features
         expectRelativeL2(dFeatures.embedding, expected, "\(name) embedding gradient")

@@ -11,20 +11,21 @@ import WeightFiles
     /// The decoder and the prompt encoder of the golden model, every parameter of theirs with a place.
     private struct Setting {
         let golden: GoldenModel
+        /// The gradients of this very model, from its folder.
+        let reference: TensorTable
         let encoder: PromptEncoder
         let decoder: MaskDecoder
         let trained: TrainableParameters
 
         init() throws {
-            let golden = try GoldenModel()
+            let file = "decoder_parameter_gradients.safetensors"
+            let golden = try GoldenModel(with: [file])
+            reference = try golden.files.table(file)
             let recorder = ParameterRecorder()
             _ = SegmentAnythingModel(golden.configuration, recorder)
             var layout = ParameterLayout()
             layout.append(recorder.trainable, group: ParameterGroup("all"))
-            let prefix = "weights."
-            let weights = try recorder.requests.map { ($0.name, try golden.table.tensor(prefix + $0.name)) }
-            let source = TrainableSource(
-                ParameterStore(Dictionary(weights, uniquingKeysWith: { first, _ in first })), layout: layout)
+            let source = TrainableSource(ParameterStore(try golden.weights()), layout: layout)
             let model = SegmentAnythingModel(golden.configuration, source)
             self.golden = golden
             (encoder, decoder) = (model.promptEncoder, model.decoder)
@@ -36,7 +37,7 @@ import WeightFiles
     @Test(arguments: [("boxes", 3), ("boxes_two", 2), ("points", 3), ("boxes_masks", 3)], [1, 2])
     func parametersAndEmbedding(_ prompt: (name: String, count: Int), _ threads: Int) throws {
         let setting = try Setting()
-        let reference = try Golden.open("decoder_parameter_gradients", in: .module)
+        let reference = setting.reference
         let context = PassContext(Workspace(threads: threads, fillingScratchWith: .nan), trained: setting.trained)
         let kind = prompt.name == "boxes_two" ? "boxes" : prompt.name
         let prompts = try setting.golden.prompts(kind, first: prompt.count)

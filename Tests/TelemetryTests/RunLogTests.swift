@@ -1,5 +1,4 @@
 import Foundation
-import Logging
 import Synchronization
 import Telemetry
 import Testing
@@ -219,7 +218,7 @@ import Testing
         #expect(said.split(separator: "\n").count == 1)
     }
 
-    // MARK: Other ranks and swift-log
+    // MARK: Other ranks
 
     @Test func otherRanksOnlyWarn() throws {
         let written = Mutex(0)
@@ -232,19 +231,6 @@ import Testing
         }
         #expect(said == "[rank 3 node1] warning: image a.png is damaged\n")
         #expect(written.withLock { $0 } == 0)
-    }
-
-    @Test func swiftLogMessagesReachTheLog() throws {
-        let said = try captured { errors in
-            let log = RunLog(rank: 2, host: "n", sinks: [], errorDescriptor: errors)
-            var logger = Logger(label: "datasets") { RankLogHandler(label: $0, log: log) }
-            logger[metadataKey: "z"] = "1"
-            logger.info("not seen")
-            logger.warning("skipped", metadata: ["image": "a.png"])
-            logger.critical("lost")
-        }
-        #expect(
-            said == "[rank 2 n] warning: datasets: skipped image=a.png z=1\n[rank 2 n] error: datasets: lost z=1\n")
     }
 
     @Test func messagesOfRankZeroGoToTheSinks() throws {

@@ -11,23 +11,18 @@ public enum Golden {
         return folder?.isEmpty == false ? folder : nil
     }
 
-    /// Opens `name`.safetensors from `folder`, or else from the fixtures that a test bundle carries.
-    /// Throws where neither has it, or the file is damaged.
+    /// Opens `name`.safetensors from `folder`, or else from the fixtures that a test bundle carries; files that belong
+    /// together are opened with ``GoldenFiles``.
+    ///
+    /// Throws `GoldenError` where neither has it, and `WeightFileError` where it is damaged.
     public static func open(_ name: String, in bundle: Bundle) throws -> TensorTable {
         let file = name + ".safetensors"
-        if let folder, FileManager.default.fileExists(atPath: folder + "/" + file) {
-            return try SafetensorsFile.read(folder + "/" + file)
-        }
-        let fixture = bundle.resourceURL?.appendingPathComponent("Fixtures/" + file).path ?? "Fixtures/" + file
-        return try SafetensorsFile.read(fixture)
+        return try GoldenFiles([file], in: bundle).table(file)
     }
 
     /// Whether `open` would find `name`, for suites that need files too large to commit.
     public static func exists(_ name: String, in bundle: Bundle) -> Bool {
-        let file = name + ".safetensors"
-        let fixture = bundle.resourceURL?.appendingPathComponent("Fixtures/" + file).path
-        return [folder.map { $0 + "/" + file }, fixture].compactMap { $0 }
-            .contains { FileManager.default.fileExists(atPath: $0) }
+        (try? GoldenFiles([name + ".safetensors"], in: bundle)) != nil
     }
 }
 

@@ -13,6 +13,20 @@ public struct GoldenSizes: Decodable, Sendable {
     public var ed: Int
     public var mlp_dim: Int
     public var dheads: Int
+
+    /// Side of the embedding's grid: the patches of SAM have 16 pixels a side.
+    public var side: Int { img / 16 }
+
+    /// What makes these sizes no model of SAM's kind, or nil.
+    fileprivate var fault: String? {
+        let positive = [img, dim, depth, heads, window, ed, mlp_dim, dheads]
+        if positive.contains(where: { $0 <= 0 }) { return "a size is not positive" }
+        if img % 16 != 0 { return "img \(img) is no multiple of the patch side 16" }
+        if dim % heads != 0 { return "heads \(heads) do not divide dim \(dim)" }
+        if ed % 8 != 0 || ed / 2 % dheads != 0 { return "ed \(ed) is no multiple of 8 and of twice dheads \(dheads)" }
+        if !glob.allSatisfy((0..<depth).contains) { return "glob \(glob) names a block outside depth \(depth)" }
+        return nil
+    }
 }
 
 extension Golden {
@@ -21,12 +35,25 @@ extension Golden {
         try JSONDecoder().decode(type, from: Data((table.metadata["config"] ?? "").utf8))
     }
 
-    /// The tensors of a file under `weights.`, by their official names.
-    public static func weights(of table: TensorTable) throws -> [String: Tensor] {
-        var tensors: [String: Tensor] = [:]
-        for name in table.names where name.hasPrefix("weights.") {
-            tensors[String(name.dropFirst("weights.".count))] = try table.tensor(name)
+    /// The sizes in a file's metadata. Throws where a key is missing, and `GoldenError` where no model has such sizes.
+    public static func sizes(of table: TensorTable) throws -> GoldenSizes {
+        let sizes = try configuration(of: table, as: GoldenSizes.self)
+        if let fault = sizes.fault { throw GoldenError("\(table.path): config: \(fault)") }
+        return sizes
+    }
+
+    /// The weights that a model or a part of it asks for, by their official names; the file has them below `prefix`.
+    ///
+    /// Throws `WeightFileError` of the rule `contract`, which lists what is missing, misshapen or not finite.
+    public static func weights(
+        of table: TensorTable, _ requests: [(name: String, shape: Shape)], below prefix: String = "weights."
+    ) throws -> [String: Tensor] {
+        let shapes = Dictionary(requests.map { ($0.name, $0.shape) }, uniquingKeysWith: { first, _ in first })
+        let asked = try table.renamed { name in
+            guard name.hasPrefix(prefix) else { return nil }
+            let official = String(name.dropFirst(prefix.count))
+            return shapes[official] == nil ? nil : official
         }
-        return tensors
+        return try WeightContract(shapes).tensors(of: asked)
     }
 }

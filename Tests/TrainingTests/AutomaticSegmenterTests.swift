@@ -29,7 +29,7 @@ import Training
         try AutomaticMaskRecord(masks, fileName: "a b.png", width: 4, height: 2).write(to: path)
         #expect(COCOAnnotations.check(path: path).faults.filter { $0.rule.severity == .error } == [])
         let read = try COCOAnnotations(path: path)
-        #expect(read.images.map(\.fileName) == ["a b.png"] && read.annotationCount == 3)
+        #expect(read.images.map(\.fileName) == ["a b.png"] && read.annotations(ofImage: 0).count == 3)
         #expect(try read.outline(1) == [masks[1].mask.encoding()])
         #expect(read[1].box == Box(x0: 0, y0: 0, x1: 2, y1: 1))
         let root = try JSONSerialization.jsonObject(with: Data(contentsOf: URL(fileURLWithPath: path)))

@@ -1,4 +1,5 @@
 import Foundation
+import SegmentAnything
 import Telemetry
 import Testing
 import Training

@@ -29,7 +29,7 @@ import WeightFiles
         let table = try WeightFile.open(path)
         #expect(table.fileDigest() == "6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f")
         #expect(table.entries.count == 439)
-        #expect(try WeightDialect.detect(table).model == .tinyViT1024)
+        #expect(try WeightDialect.detect(table).encoder == .tinyViT(patchKernel: 3))
         #expect(try table.integers("image_encoder.patch_embed.seq.0.bn.num_batches_tracked") == [411940])
         let bias = try table.tensor("mask_decoder.iou_prediction_head.layers.2.bias").elements
         #expect(bias == [0.11438453197479248, 0.18055133521556854, 0.20019784569740295, 0.19815942645072937])
@@ -41,7 +41,7 @@ import WeightFiles
         let table = try WeightFile.open(path)
         #expect(table.fileDigest() == "79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76")
         #expect(table.entries.count == 435)
-        #expect(try WeightDialect.detect(table).model == .tinyViT256)
+        #expect(try WeightDialect.detect(table).encoder == .tinyViT(patchKernel: 1))
         #expect(try table.integers("image_encoder.patch_embed.seq.0.bn.num_batches_tracked") == [4_416_366])
         let bias = try table.tensor("mask_decoder.iou_prediction_head.layers.2.bias").elements
         #expect(bias == [0.1938086301088333, 0.06806963682174683, 0.07395760715007782, 0.07142506539821625])

@@ -130,18 +130,17 @@ import WeightFiles
     }
 
     @Test func theThreeModelsOfThePaper() throws {
-        for (model, width, depth, heads) in [
-            (ModelKind.vitB, 768, 12, 12), (.vitL, 1024, 24, 16), (.vitH, 1280, 32, 16),
-        ] {
+        for (width, depth, heads) in [(768, 12, 12), (1024, 24, 16), (1280, 32, 16)] {
             let shapes = transformer(width: width, depth: depth, grid: 4, window: 2, globalBlocks: [2], heads: heads)
-            #expect(try WeightDialect.detect(table(shapes)) == WeightIdentity(dialect: .segmentAnything, model: model))
+            let identity = try WeightDialect.detect(table(shapes))
+            #expect("\(identity)" == "a ViT of width \(width) and depth \(depth) (segmentAnything names)")
         }
     }
 
     @Test func sizesOfAnotherTransformer() throws {
         let shapes = transformer(width: 32, depth: 4, grid: 8, window: 3, globalBlocks: [1, 3], heads: 2)
-        guard case .customViT(let sizes) = try WeightDialect.detect(table(shapes)).model else {
-            Issue.record("not a custom ViT")
+        guard case .viT(let sizes) = try WeightDialect.detect(table(shapes)).encoder else {
+            Issue.record("not a plain ViT")
             return
         }
         #expect(sizes.width == 32 && sizes.depth == 4 && sizes.gridSide == 8 && sizes.patchSide == 16)
@@ -154,8 +153,8 @@ import WeightFiles
             try WeightDialect.detect(
                 table([("image_encoder.patch_embed.seq.0.c.weight", [32, 3, kernel, kernel])]))
         }
-        #expect(try detect(1) == WeightIdentity(dialect: .tinyViT, model: .tinyViT256))
-        #expect(try detect(3) == WeightIdentity(dialect: .tinyViT, model: .tinyViT1024))
+        #expect(try detect(1) == WeightIdentity(dialect: .tinyViT, encoder: .tinyViT(patchKernel: 1)))
+        #expect(try detect(3) == WeightIdentity(dialect: .tinyViT, encoder: .tinyViT(patchKernel: 3)))
         expectRefusal(.dialect) { _ = try detect(5) }
     }
 

@@ -28,7 +28,8 @@ public struct Supervised: AdaptationMethod {
         }
         let branch = try BranchPass(example, in: context)
         var dLogits = Tensor(zeros: branch.round.logits.shape)
-        let supervision = MaskSupervision(settings: settings, maskCount: example.maskCount, canvas: canvas)
+        let supervision = MaskSupervision(
+            settings: settings, maskCount: example.maskCount, canvas: canvas, weights: example.weights)
         let (parts, dIoU) = supervision(
             branch.round.logits, branch.round.iou, target: .bytes(masks), addingTo: &dLogits, in: context.workspace)
         branch.backward(dLogits, dIoU, &context.gradients)

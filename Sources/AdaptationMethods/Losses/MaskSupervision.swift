@@ -11,6 +11,8 @@ struct MaskSupervision {
     let maskCount: Int
     /// Side of the canvas the masks are compared on.
     let canvas: Int
+    /// What each pixel counts for; nil counts all alike.
+    let weights: PixelWeights?
 
     /// The losses; the weighted gradient of the logits is added to `dLogits`.
     ///
@@ -22,7 +24,7 @@ struct MaskSupervision {
         _ logits: Tensor, _ iou: [Float], target: MaskTarget, addingTo dLogits: inout Tensor, in workspace: Workspace
     ) -> (parts: [StepLosses.Part], dIoU: [Float]) {
         let sums = MaskLossKernel.sums(
-            logits, target: target, canvas: canvas, threshold: IoULoss.logitThreshold, in: workspace)
+            logits, target: target, canvas: canvas, threshold: IoULoss.logitThreshold, weights: weights, in: workspace)
         let total = MaskLossKernel.Sums.total(sums)
         let pixels = iou.count * canvas * canvas
         let focal = FocalLoss(settings.form, maskCount: maskCount)
@@ -33,7 +35,7 @@ struct MaskSupervision {
             slopes: .init(
                 focal: Float(settings.focalWeight * focal.slope(pixels: pixels)),
                 inside: Float(settings.diceWeight * slopes.inside),
-                outside: Float(settings.diceWeight * slopes.outside)), into: &dLogits, in: workspace)
+                outside: Float(settings.diceWeight * slopes.outside)), weights: weights, into: &dLogits, in: workspace)
         let dIoU = IoULoss.gradient(iou, sums, maskCount: maskCount).map {
             Float(settings.iouWeight * $0)
         }

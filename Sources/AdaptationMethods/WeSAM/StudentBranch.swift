@@ -40,7 +40,7 @@ struct StudentBranch {
         let round = DecoderRound(context.model, seen, prompts, keepingPass: context.keepsDecoderPass, in: context.pass)
         var dLogits = Tensor(zeros: round.logits.shape)
         let supervision = MaskSupervision(
-            settings: losses, maskCount: example.maskCount, canvas: encoder.imageSize)
+            settings: losses, maskCount: example.maskCount, canvas: encoder.imageSize, weights: example.weights)
         let (parts, dIoU) = supervision(
             round.logits, round.iou, target: .logits(target.logits), addingTo: &dLogits, in: context.workspace)
         let added = addingLosses(round.logits, &dLogits)

@@ -40,8 +40,6 @@ public struct COCOAnnotations: Sendable {
     public let images: [Image]
     /// The categories in the order of the file.
     public let categories: [Category]
-    /// The number of annotations.
-    public var annotationCount: Int { columns.count }
 
     let file: AnnotationFile
     private let columns: COCOColumns

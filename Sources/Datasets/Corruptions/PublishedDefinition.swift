@@ -41,16 +41,6 @@ package struct PublishedFigures: Sendable {
         for place in second.pixels.indices { second.pixels[place] = 255 - second.pixels[place] }
         return [cells.sample(0).image, second]
     }()
-
-    /// FNV-1a over the values of `images`, as they were when the figures were measured.
-    package static let imagesDigest: UInt64 = 0x53b7_1250_5047_c0ea
-
-    /// FNV-1a over the values of some images.
-    package static func digest(_ images: [Image]) -> UInt64 {
-        images.reduce(0xcbf2_9ce4_8422_2325) { hash, image in
-            image.pixels.reduce(hash) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
-        }
-    }
 }
 
 extension Corruption {

@@ -1,37 +1,11 @@
 extension RunLengthEncoding {
     /// The pixels that lie in either mask. Throws `ShapeFault` if the sizes differ.
     public func union(_ other: RunLengthEncoding) throws(ShapeFault) -> RunLengthEncoding {
-        try combined(with: other) { $0 || $1 }
-    }
-
-    /// The pixels that lie in both masks. Throws `ShapeFault` if the sizes differ.
-    public func intersection(_ other: RunLengthEncoding) throws(ShapeFault) -> RunLengthEncoding {
-        try combined(with: other) { $0 && $1 }
-    }
-
-    /// The number of pixels in both masks over the number in either; 0 if both are empty.
-    ///
-    /// - Parameter isCrowd: Divides by this mask's own pixels instead, as COCO does where `other` is a crowd.
-    /// - Throws: `ShapeFault` if the sizes differ.
-    public func intersectionOverUnion(
-        _ other: RunLengthEncoding, isCrowd: Bool = false
-    ) throws(ShapeFault) -> Double {
-        var (both, either) = (0, 0)
-        try walk(with: other) { length, isHere, isThere in
-            if isHere && isThere { both += length }
-            if isHere || (isThere && !isCrowd) { either += length }
-        }
-        return either == 0 ? 0 : Double(both) / Double(either)
-    }
-
-    private func combined(
-        with other: RunLengthEncoding, _ keeps: (Bool, Bool) -> Bool
-    ) throws(ShapeFault) -> RunLengthEncoding {
         var combined: [UInt32] = []
         var length: UInt32 = 0
         var isInside = false
         try walk(with: other) { step, isHere, isThere in
-            if keeps(isHere, isThere) != isInside {
+            if (isHere || isThere) != isInside {
                 combined.append(length)
                 length = 0
                 isInside.toggle()

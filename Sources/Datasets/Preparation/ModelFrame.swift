@@ -48,13 +48,6 @@ public struct ModelFrame: Equatable, Sendable {
             x1: box.x1 * scaleX + Double(left), y1: box.y1 * scaleY + Double(top))
     }
 
-    /// A box of the model frame in the original image.
-    public func toOriginal(_ box: Box) -> Box {
-        Box(
-            x0: (box.x0 - Double(left)) / scaleX, y0: (box.y0 - Double(top)) / scaleY,
-            x1: (box.x1 - Double(left)) / scaleX, y1: (box.y1 - Double(top)) / scaleY)
-    }
-
     /// A point of the original image in the model frame.
     public func toModel(_ point: LabelledPoint) -> LabelledPoint {
         LabelledPoint(

@@ -6,6 +6,8 @@ public struct ActiveAdapters: Sendable {
     public let projections: [any ProjectionAdapter]
     /// Those that add to inputs of encoder blocks.
     public let blockInputs: [any BlockInputAdapter]
+    /// Those that give extra tokens which go through the encoder.
+    public let encoderTokens: [any TokenAdapter]
     /// Those that give extra sparse prompt tokens.
     public let promptTokens: [any TokenAdapter]
     /// Those that give the mask decoder further output tokens.
@@ -21,6 +23,7 @@ public struct ActiveAdapters: Sendable {
         self.sets = sets
         projections = sets.compactMap(\.projections)
         blockInputs = sets.compactMap(\.blockInputs)
+        encoderTokens = sets.compactMap(\.encoderTokens)
         promptTokens = sets.compactMap(\.promptTokens)
         outputTokens = sets.compactMap(\.outputTokens)
         trainsInEncoder = sets.contains { set in

@@ -27,8 +27,10 @@ extension AdaptationRun {
         let asked =
             prompts.source == .automatic
             ? "prompts.source=automatic" : prompts.kind == .point || prompts.teacherKind == .point ? "points" : nil
-        guard model.kind == .liteMedSAM, let asked else { return nil }
-        return "warning: litemedsam was trained on boxes alone and makes little of \(asked); other models read points"
+        guard !model.kind.prompts.contains(.point), let asked else { return nil }
+        let read = model.kind.prompts.map(\.plural).joined(separator: " and ")
+        return "warning: \(model.kind.name) was trained on \(read) alone and makes little of \(asked); "
+            + "other models read points"
     }
 
     /// What rank 0's controller is to do.

@@ -12,7 +12,7 @@ public struct LoadedModel: Sendable {
     /// The model.
     public let model: SegmentAnythingModel
     /// The kind, as in recipes.
-    public let kind: Recipe.Model.Kind
+    public let kind: BaseModel
     /// How images are made ready for it.
     public let preprocessing: Preprocessing
     /// SHA-256 over names, shapes and values of the weights; the same for every container and dialect.
@@ -45,7 +45,7 @@ public struct LoadedModel: Sendable {
     ///
     /// Throws `WeightFileError` and `TrainingError`.
     public init(
-        kind: Recipe.Model.Kind, weights: String, imageSize: Int, preprocessing: Recipe.Preprocessing
+        kind: BaseModel, weights: String, imageSize: Int, preprocessing: Recipe.Preprocessing
     ) throws {
         let configuration = try Self.configuration(kind, imageSize: imageSize)
         let (parameters, digest) = try Self.read(kind, configuration, weights)
@@ -60,18 +60,18 @@ public struct LoadedModel: Sendable {
     /// The tensors of a weight file under the official names, and their digest. Throws `WeightFileError` and
     /// `TrainingError`.
     private static func read(
-        _ kind: Recipe.Model.Kind, _ configuration: SegmentAnythingConfiguration, _ weights: String
+        _ kind: BaseModel, _ configuration: SegmentAnythingConfiguration, _ weights: String
     ) throws -> (parameters: any ParameterSource & Sendable, digest: String) {
-        if kind == .tiny { return (SeededParameters(seed: 1), "tiny-seed-1") }
+        guard let published = kind.weights else { return (SeededParameters(seed: 1), "\(kind.name)-seed-1") }
         if weights.hasPrefix(randomPrefix) {
             guard let seed = UInt64(weights.dropFirst(randomPrefix.count)) else {
                 throw TrainingError(
                     .configuration, "model.weights=\(weights): random weights need a seed",
                     remedy: "write \(randomPrefix)1")
             }
-            return (SeededParameters(seed: seed), "\(kind.rawValue)-\(weights)")
+            return (SeededParameters(seed: seed), "\(kind.name)-\(weights)")
         }
-        let table = try weightTable(kind, path: weights.isEmpty ? fetchedWeights(kind) : weights)
+        let table = try weightTable(kind, path: weights.isEmpty ? published.path : weights)
         let contract = WeightContract(
             Dictionary(
                 SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
@@ -82,7 +82,7 @@ public struct LoadedModel: Sendable {
     }
 
     private init(
-        _ model: SegmentAnythingModel, _ kind: Recipe.Model.Kind, _ preprocessing: Recipe.Preprocessing, digest: String,
+        _ model: SegmentAnythingModel, _ kind: BaseModel, _ preprocessing: Recipe.Preprocessing, digest: String,
         placement: String, weights: @escaping @Sendable () -> any ParameterSource
     ) {
         (self.model, self.kind, baseDigest, self.placement) = (model, kind, digest, placement)
@@ -100,7 +100,7 @@ public struct LoadedModel: Sendable {
     ///
     /// Throws `TrainingError` for an input size the architecture does not allow.
     public static func randomWeights(
-        _ kind: Recipe.Model.Kind, seed: UInt64
+        _ kind: BaseModel, seed: UInt64
     ) throws -> (SegmentAnythingConfiguration, any ParameterSource) {
         (try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
     }
@@ -110,87 +110,48 @@ public struct LoadedModel: Sendable {
 
     /// The sizes of a kind, at another input size where the architecture allows one. Throws `TrainingError`.
     public static func configuration(
-        _ kind: Recipe.Model.Kind, imageSize: Int = 0
+        _ kind: BaseModel, imageSize: Int = 0
     ) throws(TrainingError) -> SegmentAnythingConfiguration {
-        let configuration: SegmentAnythingConfiguration =
-            switch kind {
-            case .mobileSAM: .mobileSAM
-            case .liteMedSAM: .liteMedSAM
-            case .vitB: .vitB
-            case .vitL: .vitL
-            case .vitH: .vitH
-            case .tiny: .tiny
-            }
-        let own = configuration.imageSize
+        let own = kind.configuration.imageSize
         guard imageSize == 0 || imageSize == own else {
             throw TrainingError(
                 .configuration,
-                "model.imageSize=\(imageSize): the position tables of \(kind.rawValue) are for \(own) pixels",
+                "model.imageSize=\(imageSize): the position tables of \(kind.name) are for \(own) pixels",
                 remedy: "leave model.imageSize at 0")
         }
-        return configuration
+        return kind.configuration
     }
 
     /// The weight file that a recipe names, or where `scripts/fetch-weights` puts it; nil when none is needed.
     package static func weightPath(_ model: Recipe.Model) -> String? {
-        guard model.kind != .tiny, !model.weights.hasPrefix(randomPrefix) else { return nil }
-        return model.weights.isEmpty ? fetchedWeights(model.kind) : model.weights
+        guard let published = model.kind.weights, !model.weights.hasPrefix(randomPrefix) else { return nil }
+        return model.weights.isEmpty ? published.path : model.weights
     }
 
     /// The tensors of a weight file under their official names. Throws `WeightFileError`, and `TrainingError` when there
     /// is no such file.
-    package static func weightTable(_ kind: Recipe.Model.Kind, path: String) throws -> TensorTable {
+    package static func weightTable(_ kind: BaseModel, path: String) throws -> TensorTable {
         guard FileManager.default.fileExists(atPath: path) else {
             throw TrainingError(
                 .missingInput, "there is no weight file \(path)",
-                remedy: "run `scripts/fetch-weights \(fetchName(kind))`, or name the file in model.weights")
+                remedy: "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, or name the file in "
+                    + "model.weights")
         }
         let table = try WeightDialect.officialNames(try WeightFile.open(path))
         let identity = try WeightDialect.detect(table)
-        guard fits(identity.model, kind) else {
+        guard kind.fits(identity.encoder) else {
+            let owner = ModelCatalog.published(identity.encoder).first?.title ?? "\(identity.encoder)"
             throw WeightFileError(
-                .dialect, path: path, found: "the weights of \(identity.model), not of \(kind.rawValue)",
+                .dialect, path: path, found: "the weights of \(owner), not of \(kind.name)",
                 remedy: "name the right file in model.weights or the right model in model.kind")
         }
         return table
     }
 
-    /// The file that `scripts/fetch-weights` makes for a kind.
-    private static func fetchedWeights(_ kind: Recipe.Model.Kind) -> String {
-        let folder = ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? "weights"
-        let file =
-            switch kind {
-            case .mobileSAM: "mobile_sam.pt"
-            case .liteMedSAM: "lite_medsam.pth"
-            case .vitB: "sam_vit_b_01ec64.pth"
-            case .vitL: "sam_vit_l_0b3195.pth"
-            case .vitH: "sam_vit_h_4b8939.pth"
-            case .tiny: ""
-            }
-        return folder + "/" + file
-    }
-
-    /// The name that `scripts/fetch-weights` knows a kind by.
-    private static func fetchName(_ kind: Recipe.Model.Kind) -> String {
-        switch kind {
-        case .vitB, .vitL, .vitH: "sam_" + kind.rawValue
-        case .mobileSAM, .liteMedSAM, .tiny: kind.rawValue
-        }
-    }
-
-    /// True when a weight file's model is the one asked for.
-    private static func fits(_ found: ModelKind, _ kind: Recipe.Model.Kind) -> Bool {
-        switch (kind, found) {
-        case (.mobileSAM, .tinyViT1024), (.liteMedSAM, .tinyViT256), (.vitB, .vitB), (.vitL, .vitL), (.vitH, .vitH):
-            true
-        default: false
-        }
-    }
-
     /// What an adapter of this model says of itself.
     public func description(_ recipe: Recipe, step: Int) -> AdapterFile.Description {
         AdapterFile.Description(
-            model: kind.rawValue, imageSize: model.encoder.imageSize, baseDigest: baseDigest,
+            model: kind.name, imageSize: model.encoder.imageSize, baseDigest: baseDigest,
             preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipe.digest)
     }
 

@@ -1,5 +1,6 @@
 import AdaptationMethods
 public import Layers
+public import SegmentAnything
 
 /// Everything that decides what a run does, with its defaults: the tree that recipe files, `KEDGE_SET` and `--set` fill.
 ///
@@ -54,21 +55,11 @@ public struct Recipe: Codable, Equatable, Sendable {
     /// The base model.
     public struct Model: Codable, Equatable, Sendable {
         /// Architecture of the base model; tiny is a small seeded random model for tests
-        public var kind = Kind.mobileSAM
+        public var kind = ModelCatalog.standard
         /// Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it; random:SEED is noise of the real sizes, for trying out memory and speed
         public var weights = ""
         /// Side of the square the image is resized and padded to, in pixels; 0 is the model's own
         public var imageSize = 0
-
-        /// The architectures a recipe can name.
-        public enum Kind: String, Codable, CaseIterable, Sendable {
-            case mobileSAM = "mobilesam"
-            case liteMedSAM = "litemedsam"
-            case vitB = "vit_b"
-            case vitL = "vit_l"
-            case vitH = "vit_h"
-            case tiny
-        }
     }
 
     /// Images and labels.
@@ -384,7 +375,10 @@ public struct Recipe: Codable, Equatable, Sendable {
     /// ``preprocessing`` with `auto` replaced by what the model was trained with.
     public var resolvedPreprocessing: Preprocessing {
         guard preprocessing == .auto else { return preprocessing }
-        return model.kind == .liteMedSAM ? .medsam : .sam
+        return switch model.kind.preprocessing {
+        case .sam: .sam
+        case .medsam: .medsam
+        }
     }
 
     /// k of the `k:1` split, for `auto` where no split is published, or nil when all images serve for both training and

@@ -54,31 +54,4 @@ public enum ConvolutionReference {
         }
         return y
     }
-
-    /// The transposed convolution: every input pixel adds x[i, j, c] W[c, o, ky, kx] to y[s i + ky, s j + kx, o].
-    ///
-    /// - Parameters:
-    ///   - weight: [channels, outputs, kernel, kernel], flattened.
-    ///   - bias: [outputs], or empty for none.
-    public static func transposed(
-        _ x: Map, weight: [Double], bias: [Double], outputs: Int, kernel: Int, stride: Int
-    ) -> Map {
-        var y = Map((x.height - 1) * stride + kernel, (x.width - 1) * stride + kernel, outputs)
-        if !bias.isEmpty { for index in y.elements.indices { y.elements[index] = bias[index % outputs] } }
-        for i in 0..<x.height {
-            for j in 0..<x.width {
-                for c in 0..<x.channels {
-                    for o in 0..<outputs {
-                        for ky in 0..<kernel {
-                            for kx in 0..<kernel {
-                                y.elements[((i * stride + ky) * y.width + j * stride + kx) * outputs + o] +=
-                                    x[i, j, c] * weight[((c * outputs + o) * kernel + ky) * kernel + kx]
-                            }
-                        }
-                    }
-                }
-            }
-        }
-        return y
-    }
 }

@@ -1,0 +1,38 @@
+import ArgumentParser
+import Foundation
+import SegmentAnything
+import Telemetry
+
+/// `kedge models`.
+struct ModelsCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "models",
+        abstract: "Lists the models, their weight files and the prompts they read.",
+        discussion: """
+            Input is the side of the square input in pixels. The last column says whether the file is where \
+            scripts/fetch-weights puts it (KEDGE_WEIGHTS_DIR, or weights/ here): there, missing, or differs, when its \
+            size is not that of the published file.
+            """)
+
+    @Flag(help: "Print the table that scripts/fetch-weights reads (scripts/models.tsv) instead.")
+    var tsv = false
+
+    func run() throws {
+        Startup.outsideRanks {
+            if tsv {
+                print(ModelCatalog.fetchTable, terminator: "")
+                return .done
+            }
+            let folder = URL(fileURLWithPath: ModelCatalog.weightsFolder).path
+            print("kind as in model.kind and --model; files in \(folder)\n")
+            print(ModelCatalog.listing(sizeOfFile: Self.size))
+            return .done
+        }
+    }
+
+    /// The size of the file that a path leads to, or nil where there is none.
+    private static func size(ofFile path: String) -> Int? {
+        let place = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
+        return try? FileManager.default.attributesOfItem(atPath: place)[.size] as? Int
+    }
+}
