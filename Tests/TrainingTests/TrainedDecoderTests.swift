@@ -1,6 +1,7 @@
 import AdaptationMethods
 import Adapters
 import Collectives
+import Datasets
 import Foundation
 import Kernels
 import Layers
@@ -98,5 +99,87 @@ private struct HalfFrames: AdaptationMethod {
         let moved = decoder.filter { fresh.value($0.slot).elements != read.value($0.slot).elements }
         // The tokens and heads of masks that are not made have no gradient.
         #expect(moved.count > 60, "\(moved.count) of \(decoder.count) tensors of the decoder have moved")
+    }
+
+    // MARK: Millions of trained numbers
+
+    /// A small encoder before a decoder of the published size: 4,058,340 numbers of the decoder and the LoRA matrices.
+    private static let wholeDecoder: SegmentAnythingConfiguration = {
+        var encoder = ImageEncoderViTConfiguration(width: 32, depth: 2, heads: 2, globalBlocks: [1])
+        (encoder.imageSize, encoder.window) = (128, 3)
+        return SegmentAnythingConfiguration(encoder: .viT(encoder))
+    }()
+
+    /// Two updates from eight images a step on so many ranks: the numbers, and what a rank sent in a step.
+    private func twoSteps(ranks: Int) throws -> (bits: [UInt32], bytesSent: [Int], parameters: Int) {
+        let (images, method) = (8, HalfFrames())
+        let results = try InProcessCommunicator.run(ranks: ranks) { communicator -> (bits: [UInt32], bytes: Int) in
+            let trainables = try Trainables(method.trainables, in: ModelDescription(Self.wholeDecoder))
+            var adapted = AdaptedModel(Self.wholeDecoder, NamedNumbers(), trainables)
+            let count = trainables.layout.count
+            let sum = SampleOrderedSum(parameterCount: count, globalBatch: images, communicator: communicator)
+            let slab = GradientSlab(parameterCount: count)
+            let unit = Trainer.dealingUnit(parameterCount: count)
+            let share = ShardedSampler.deal(
+                Array(0..<images), nodeOfRank: Array(repeating: 0, count: ranks), unit: unit)[communicator.rank]
+            var adam = Adam(
+                count: sum.ownSlice.count,
+                configuration: .init(
+                    beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1e-4, isWeightDecayCoupled: true))
+            var bytes = 0
+            for step in 0..<2 {
+                slab.begin(batchSize: images)
+                var records: [SampleRecord] = []
+                for position in share {
+                    var context = StepContext(adapted, in: Workspace(threads: 1))
+                    let view = TestValues.uniform([128, 128, 3], "image \(step) \(position)")
+                    let losses = try method.step(
+                        AdaptationExample(
+                            weak: view, strong: view, prompts: PromptBatch(boxes: Tensor([10, 20, 90, 100], [1, 4]))),
+                        in: &context)
+                    records.append(SampleRecord(position: position, values: [losses.total]))
+                    let gradient = context.gradients.values
+                    withExtendedLifetime(gradient) {
+                        slab.add(UnsafeBufferPointer(start: gradient.pointer, count: count), at: position)
+                    }
+                }
+                let before = communicator.bytesSent
+                let gradient = sum.sum(of: try sum.exchange(records, slab))
+                let values = try #require(adapted.trained).values
+                var slice = values.rows(sum.ownSlice).elements
+                adam.update(&slice, gradient: gradient, rate: 1e-3)
+                var all = [Float](repeating: 0, count: count)
+                try slice.withUnsafeBufferPointer { part in
+                    try all.withUnsafeMutableBufferPointer { try sum.gather(slice: part, into: $0) }
+                }
+                bytes = communicator.bytesSent - before
+                adapted.trained?.values = Tensor(all, [count])
+            }
+            return ((adapted.trained?.values.elements ?? []).map(\.bitPattern), bytes)
+        }
+        for result in results { #expect(result.bits == results[0].bits, "ranks hold different numbers") }
+        return (results[0].bits, results.map(\.bytes), results[0].bits.count)
+    }
+
+    private struct NamedNumbers: ParameterSource {
+        func tensor(_ name: String, _ shape: Shape) -> Tensor {
+            let values = TestValues.uniform(shape.count, name)
+            if shape.rank == 1 { return Tensor(values.map { name.hasSuffix("weight") ? 1 + $0 / 4 : $0 / 4 }, shape) }
+            return Tensor(values.map { $0 * 1.7 / Float(shape.count / shape[0]).squareRoot() }, shape)
+        }
+    }
+
+    /// The bits of LoRA and decoder are those of one rank, and four ranks send what an all-reduce sends.
+    @Test(.timeLimit(.minutes(3))) func fourMillionNumbersAreExchangedAsInAnAllReduce() throws {
+        let one = try twoSteps(ranks: 1)
+        #expect(one.parameters > 4_058_340)
+        #expect(try twoSteps(ranks: 2).bits == one.bits)
+        let four = try twoSteps(ranks: 4)
+        #expect(four.bits == one.bits)
+        let allReduce = 2 * 3 / 4.0 * 4 * Double(one.parameters)
+        for bytes in four.bytesSent {
+            #expect(Double(bytes) <= 1.1 * allReduce, "\(Double(bytes) / allReduce) of an all-reduce")
+            print("TrainedDecoderTests: a rank sent \(Double(bytes) / allReduce) of an all-reduce")
+        }
     }
 }
