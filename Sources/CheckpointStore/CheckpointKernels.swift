@@ -34,7 +34,7 @@ extension [CheckpointManifest.Kernels] {
     /// The entries of the newest steps.
     package var newest: [CheckpointManifest.Kernels] { filter { $0.firstStep == last?.firstStep } }
 
-    /// The record of a run that goes on from a checkpoint with this one; the same where it computes as before.
+    /// The record of a run that continues from a checkpoint with this one; the same where it computes as before.
     ///
     /// - Parameters:
     ///   - kernels: What the run computes with; the step in it is not looked at.

@@ -104,7 +104,7 @@ public protocol OutputTokenAdapter: Sendable {
     ///   - features: What the encoder gave.
     func masks(_ outputs: Tensor, pixels: Tensor, features: ImageFeatures, in context: PassContext) -> Tensor
 
-    /// The way back of `masks`, which has the same arguments at hand again.
+    /// The way back of `masks`, which gets the same arguments again.
     ///
     /// - Parameters:
     ///   - dMasks: // [k, 16 T]
