@@ -15,11 +15,11 @@ let swiftSettings: [SwiftSetting] = [
 let cSettings: [CSetting] = warningsAreErrors ? [.unsafeFlags(["-Wall", "-Wextra", "-Werror"])] : []
 
 /// A library target. Dependencies are listed in full: a target imports only what stands above it in this file.
-func room(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: swiftSettings)
 }
 
-/// The test target that mirrors one room.
+/// The test target that mirrors one module.
 func tests(_ name: String, _ dependencies: [Target.Dependency], resources: [Resource] = []) -> Target {
     .testTarget(
         name: name + "Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies, resources: resources,
@@ -46,105 +46,154 @@ let package = Package(
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg62-turbo-dev"])]),
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"], cSettings: cSettings),
 
-        // Rooms, bottom up.
-        room("FaultInjection", []),
-        room("Tensors", []),
-        room("Kernels", ["Tensors", "COpenBLAS"]),
-        room("WeightFiles", ["FaultInjection", "Tensors", "COpenSSL", "CZlib"]),
-        room("Layers", ["Tensors", "Kernels"]),
-        room("SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles"]),
-        room("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
-        room("Imaging", ["CImageCodecs"]),
-        room("Datasets", ["Tensors", "Imaging"]),
-        room(
+        // Modules, bottom up.
+        module("FaultInjection", []),
+        module("Machine", ["COpenBLAS"]),
+        module("Tensors", []),
+        module("Kernels", ["Machine", "Tensors", "COpenBLAS"]),
+        module("Recipes", [yams]),
+        module("WeightFiles", ["FaultInjection", "Tensors", "COpenSSL", "CZlib"]),
+        module("Layers", ["Machine", "Tensors", "Kernels"]),
+        module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
+        module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
+        module("Imaging", ["CImageCodecs"]),
+        module("Datasets", ["Tensors", "Imaging", "Recipes"]),
+        module("DataTools", ["Tensors", "Imaging", "Datasets"]),
+        module(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Datasets"]),
-        room(
-            "Performance",
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Datasets", "Recipes"]),
+        module(
+            "Planning",
+            ["Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
+        module("Collectives", ["COpenMPI"]),
+        module("CheckpointStore", ["FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
+        module("Telemetry", []),
+        module(
+            "ModelLoading",
             [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
-                "AdaptationMethods",
+                "Machine", "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Datasets", "Recipes",
+                "Collectives", "Telemetry",
             ]),
-        room("Collectives", ["COpenMPI"]),
-        room("CheckpointStore", ["FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
-        room("Telemetry", []),
-        room(
+        module(
+            "Evaluation",
+            [
+                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "Recipes", "Collectives", "Telemetry", "ModelLoading",
+            ]),
+        module(
             "Training",
             [
-                "FaultInjection", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
-                "Imaging",
-                "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
-                yams,
+                "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
+                "Adapters", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Collectives", "CheckpointStore",
+                "Telemetry", "Evaluation",
             ]),
-        room(
-            "Diagnosis",
-            ["Kernels", "WeightFiles", "SegmentAnything", "Performance", "Collectives", "Telemetry", "Training"]),
-        room(
-            "Scaling",
+        module(
+            "Runs",
             [
-                "Kernels", "Layers", "SegmentAnything", "Adapters", "Datasets", "AdaptationMethods", "Collectives",
-                "Telemetry", "Training",
+                "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
+                "Adapters", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Planning", "Collectives",
+                "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training",
+            ]),
+        module(
+            "Diagnosis",
+            [
+                "Machine", "Kernels", "WeightFiles", "SegmentAnything", "Recipes", "Planning", "Collectives",
+                "Telemetry", "ModelLoading", "Runs",
+            ]),
+        module(
+            "Benchmarking",
+            [
+                "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Datasets",
+                "DataTools",
+                "Recipes", "AdaptationMethods", "Planning", "Collectives", "Telemetry", "ModelLoading", "Runs",
             ]),
         .executableTarget(
             name: "kedge",
             dependencies: [
-                "FaultInjection", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging",
-                "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
-                "Training", "Diagnosis", "Scaling", argumentParser,
+                "FaultInjection", "Machine", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
+                "Imaging", "Datasets", "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives",
+                "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training", "Runs", "Diagnosis",
+                "Benchmarking", argumentParser,
             ],
             swiftSettings: swiftSettings),
         .executableTarget(
             name: "mpi-conformance", dependencies: ["Collectives", "CollectivesConformance"],
             path: "Tests/MPIConformance", swiftSettings: swiftSettings),
 
-        // Tests mirror the rooms.
+        // Tests mirror the modules.
         .target(
             name: "TestSupport", dependencies: ["Tensors", "WeightFiles"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
         tests("FaultInjection", []),
+        tests("Machine", []),
         tests("Tensors", []),
-        tests("Kernels", ["Tensors"]),
+        tests("Kernels", ["Machine", "Tensors"]),
+        tests("Recipes", []),
         tests("WeightFiles", ["Tensors"], resources: [.copy("Fixtures")]),
-        tests("Layers", ["Tensors", "Kernels"]),
+        tests("Layers", ["Machine", "Tensors", "Kernels"]),
         tests(
-            "SegmentAnything", ["Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],
+            "SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],
             resources: [.copy("Fixtures")]),
-        tests("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        tests("Adapters", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         tests("Imaging", [], resources: [.copy("Fixtures")]),
-        tests("Datasets", ["Tensors", "Imaging"], resources: [.copy("Fixtures")]),
+        .target(
+            name: "DatasetTestSupport", dependencies: ["TestSupport", "Imaging", "Datasets"],
+            path: "Tests/DatasetTestSupport", swiftSettings: swiftSettings),
+        tests("Datasets", ["Tensors", "Imaging", "DatasetTestSupport"], resources: [.copy("Fixtures")]),
+        tests("DataTools", ["Tensors", "Imaging", "Datasets", "DatasetTestSupport"], resources: [.copy("Fixtures")]),
         tests(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters", "Datasets"],
+            [
+                "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters", "Datasets",
+                "Recipes",
+            ],
             resources: [.copy("Fixtures")]),
         .target(
             name: "CollectivesConformance", dependencies: ["Collectives"], path: "Tests/CollectivesConformance",
             swiftSettings: swiftSettings),
         tests(
-            "Performance",
+            "Planning",
             [
-                "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
-                "AdaptationMethods",
+                "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
+                "AdaptationMethods", "Benchmarking",
             ]),
         tests("Collectives", ["CollectivesConformance"]),
         tests("CheckpointStore", ["Collectives", "WeightFiles"]),
-        tests("Telemetry", []),
+        tests("Telemetry", ["Machine"]),
+        tests(
+            "Evaluation",
+            [
+                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "ModelLoading", "Telemetry",
+            ]),
         tests(
             "Training",
             [
-                "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging",
-                "Datasets", "AdaptationMethods", "Performance", "Collectives", "CheckpointStore", "Telemetry",
+                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "DataTools", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", "ModelLoading",
+                "Evaluation", "Runs", "Recipes",
             ]),
-        tests("Diagnosis", ["Kernels", "Performance", "Collectives", "Telemetry"]),
-        tests("Scaling", ["SegmentAnything", "Collectives", "Telemetry", "Training"]),
+        tests(
+            "Runs",
+            [
+                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives", "CheckpointStore", "Telemetry",
+                "ModelLoading", "Evaluation", "Training",
+            ]),
+        tests("Diagnosis", ["Machine", "Kernels", "Planning", "Collectives", "Telemetry"]),
+        tests(
+            "Benchmarking",
+            [
+                "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
+                "AdaptationMethods", "Planning", "Collectives", "Telemetry", "Runs",
+            ]),
 
         // Parsers on hostile input: inputs in the suites of the usual build, libFuzzer with sanitizers in scripts/fuzz.
         .target(
             name: "Fuzzing",
             dependencies: [
-                "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
-                "CheckpointStore",
-                "Training",
-                "CZlib",
+                "Machine", "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "Recipes", "CheckpointStore", "Training", "Evaluation", "Runs", "CZlib",
             ], path: "Tests/Fuzzing", exclude: ["generate_corpus.py"],
             resources: [.copy("Corpus")], swiftSettings: swiftSettings),
         tests("Fuzzing", []),

@@ -1,6 +1,19 @@
 public import Layers
+public import Recipes
 public import SegmentAnything
 public import WeightFiles
+
+/// The settings of low-rank pairs, below `lora`.
+public struct LoRASettings: RecipeSection {
+    public var rank = 4
+
+    /// The rank of WeSAM.
+    public init() {}
+
+    public static let fields: [RecipeField<LoRASettings>] = [
+        .integer("rank", \.rank, 1...256, "Rank of each adapter's two matrices")
+    ]
+}
 
 /// The settings of adapters, as recipes and files name them.
 public struct AdapterOptions: Sendable, Equatable {

@@ -16,7 +16,7 @@ public struct CheckpointState: Sendable, Equatable {
     public var scores: [CheckpointScore]
     /// The numbers from `first` on: all of them after loading, a rank's slice for saving.
     public var first: Int
-    /// LoRA matrices.
+    /// The trained numbers.
     public var parameters: [Float]
     /// Adam's running mean of the gradient.
     public var firstMoment: [Float]
@@ -58,6 +58,11 @@ public struct CheckpointScore: Codable, Sendable, Equatable {
     public var measures: [Measure]
     /// Duration, in seconds.
     public var seconds: String
+    /// The source of the images and their domain; nil in checkpoints of runs over one source.
+    public var source: String?
+    public var domain: String?
+    /// The stage after which it was made; nil for the unadapted model, and in checkpoints of runs over one source.
+    public var stage: String?
 
     /// Notes a result.
     public init(

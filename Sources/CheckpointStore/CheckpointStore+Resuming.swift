@@ -118,8 +118,9 @@ extension CheckpointStore {
         _ manifest: CheckpointManifest, _ identity: Identity, _ allowed: [String], at path: String
     ) throws(CheckpointError) {
         let now = Dictionary(identity.settings.map { ($0.key, $0.value) }, uniquingKeysWith: { first, _ in first })
-        let known = Set(manifest.settings.map(\.key))
-        var differences = manifest.settings.compactMap { old -> String? in
+        let settings = identity.predecessors.read(manifest.settings)
+        let known = Set(settings.map(\.key))
+        var differences = settings.compactMap { old -> String? in
             let value = now[old.key] ?? "nothing"
             return value == old.value || allowed.contains(old.key) ? nil : "\(old.key) was \(old.value), is \(value)"
         }

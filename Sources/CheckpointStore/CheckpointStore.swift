@@ -38,11 +38,44 @@ public struct CheckpointStore: Sendable {
         /// What the steps are computed with; no reason to refuse a checkpoint.
         public var kernels: [CheckpointManifest.Kernels]
 
+        /// How the settings of earlier versions are read.
+        public var predecessors: Predecessors
+
         /// Puts an identity together.
         public init(
-            settings: [CheckpointManifest.Setting], parameterCount: Int, kernels: [CheckpointManifest.Kernels] = []
+            settings: [CheckpointManifest.Setting], parameterCount: Int, kernels: [CheckpointManifest.Kernels] = [],
+            predecessors: Predecessors = Predecessors()
         ) {
             (self.settings, self.parameterCount, self.kernels) = (settings, parameterCount, kernels)
+            self.predecessors = predecessors
+        }
+    }
+
+    /// How the settings in manifests of earlier versions are read.
+    public struct Predecessors: Sendable {
+        /// Keys that have another name now.
+        public var renamed: [(old: String, new: String)]
+        /// Keys that say nothing about this run.
+        public var ignored: [String]
+        /// The values that keys of later versions stand for where a manifest lacks them.
+        public var defaults: [(key: String, value: String)]
+
+        /// Nothing has changed, by default.
+        public init(
+            renamed: [(old: String, new: String)] = [], ignored: [String] = [],
+            defaults: [(key: String, value: String)] = []
+        ) {
+            (self.renamed, self.ignored, self.defaults) = (renamed, ignored, defaults)
+        }
+
+        /// A manifest's settings as this version would write them.
+        func read(_ settings: [CheckpointManifest.Setting]) -> [CheckpointManifest.Setting] {
+            let present = settings.filter { !ignored.contains($0.key) }.map { setting in
+                CheckpointManifest.Setting(
+                    key: renamed.first { $0.old == setting.key }?.new ?? setting.key, value: setting.value)
+            }
+            let missing = defaults.filter { row in !present.contains { $0.key == row.key } }
+            return present + missing.map { CheckpointManifest.Setting(key: $0.key, value: $0.value) }
         }
     }
 

@@ -1,49 +1,3 @@
-public import Imaging
-
-/// Where a data set lies and how its labels are to be read.
-public struct DatasetOptions: Equatable, Sendable {
-    /// The data set's folder.
-    public var root: String
-    /// The folder of images inside `root`.
-    public var imagesFolder: String
-    /// The folder of label files inside `root`.
-    public var labelsFolder: String
-    /// If set, label files are images and every pixel above this value belongs to one single instance.
-    public var binariseThreshold: UInt8?
-    /// Whether the orientation that a camera noted in a JPEG file is applied to images.
-    public var exif: ImageFile.ExifOrientation
-    /// Whether symbolic links may lead out of `root`.
-    public var followsSymlinks: Bool
-    /// The annotation file inside `root`, for formats that have one; nil is where the format has it by custom.
-    public var annotations: String?
-    /// How doubtful annotations are taken.
-    public var labelRules: LabelRules
-
-    /// How doubtful annotations are taken, where WeSAM's released code takes them in a way of its own.
-    public enum LabelRules: String, Sendable {
-        /// As the annotations mean them.
-        case corrected
-        /// As the released code takes them, to repeat its results.
-        case released
-    }
-
-    /// Creates options.
-    public init(
-        root: String, imagesFolder: String = "images", labelsFolder: String = "labels", binariseThreshold: UInt8? = nil,
-        exif: ImageFile.ExifOrientation = .ignore, followsSymlinks: Bool = false, annotations: String? = nil,
-        labelRules: LabelRules = .corrected
-    ) {
-        self.root = root
-        self.imagesFolder = imagesFolder
-        self.exif = exif
-        self.labelsFolder = labelsFolder
-        self.binariseThreshold = binariseThreshold
-        self.followsSymlinks = followsSymlinks
-        self.annotations = annotations
-        self.labelRules = labelRules
-    }
-}
-
 /// Is told of a fault of a data set that is being opened; if it returns, what is at fault is left out and the reading goes on.
 package typealias DatasetNote = (DatasetError) throws(DatasetError) -> Void
 
@@ -84,7 +38,7 @@ public enum DatasetRegistry {
     }
 
     /// Opens a data set by its name, leaving out what `note` lets pass. Throws `DatasetError`.
-    static func open(
+    package static func open(
         _ name: String, _ options: DatasetOptions, noting note: DatasetNote
     ) throws -> any SegmentationDataset {
         guard let entry = constructors.first(where: { $0.name == name }) else {

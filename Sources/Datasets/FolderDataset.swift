@@ -29,7 +29,7 @@ public struct FolderDataset: SegmentationDataset {
 
     private let images: LabelledImages
     /// Label files that belong to no image, in order.
-    let unusedLabels: [String]
+    package let unusedLabels: [String]
 
     /// Lists the folder without reading the files.
     ///

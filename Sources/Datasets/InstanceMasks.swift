@@ -125,7 +125,7 @@ public struct InstanceMasks: Equatable, Sendable {
     }
 
     /// The columns and rows one instance spans; `nil` if the mask is empty.
-    func extent(of instance: Int) -> (columns: Range<Int>, rows: Range<Int>)? {
+    package func extent(of instance: Int) -> (columns: Range<Int>, rows: Range<Int>)? {
         var columns = [UInt64](repeating: 0, count: wordsPerRow)
         var firstRow = height
         var lastRow = -1

@@ -29,7 +29,7 @@ public struct Examination {
     /// - Parameter tell: Gets the report, on one rank, before any rank returns.
     public func run(_ communicator: any Communicator, tell: (Report) throws -> Void) throws -> ExitCode {
         communicator.phase = "doctor"
-        let gathering = Gathering(communicator: communicator, environment: environment, launch: launch)
+        let gathering = FactCollector(communicator: communicator, environment: environment, launch: launch)
         let facts = try gathering.facts(recipe: recipe, settings: settings)
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]

@@ -1,7 +1,9 @@
+import Runs
+package import Machine
 import Foundation
-package import Kernels
+import Kernels
 import Telemetry
-import Training
+import Runs
 
 /// Which kernels OpenBLAS runs on a rank.
 package struct KernelFacts: Codable, Sendable, Equatable {

@@ -1,5 +1,6 @@
+package import Machine
 import Collectives
-package import Performance
+import Planning
 import Telemetry
 
 /// Memory of a rank's node and what the ranks there will need.

@@ -1,5 +1,6 @@
+package import Machine
 import Foundation
-package import Kernels
+import Kernels
 
 /// The cores a rank may run on and the threads it will start.
 package struct CoreFacts: Codable, Sendable, Equatable {
@@ -61,7 +62,7 @@ private enum Placement {
                 + (isHeldBack ? ", bound to it by the launcher though the node has \(rank.cores.unbound.count)" : ""),
             remedy: isHeldBack
                 ? binding(threads: threads, on: node)
-                : "set training.threads=\(max(1, bound.count)), or 0 for the rank's share")
+                : "set execution.threads=\(max(1, bound.count)), or 0 for the rank's share")
     }
 
     /// Ranks that run on the same cores and together have more threads than these.
@@ -84,7 +85,7 @@ private enum Placement {
         }
         return Complaint(
             ranks: ranks, text: text,
-            remedy: "set training.threads=\(max(1, cores.count / ranks.count)), or 0 for each rank's share")
+            remedy: "set execution.threads=\(max(1, cores.count / ranks.count)), or 0 for each rank's share")
     }
 
     /// A launched node whose ranks are bound to half of its cores or fewer: what Open MPI does with one or two ranks.

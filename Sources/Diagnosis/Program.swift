@@ -1,6 +1,8 @@
+import Recipes
+import Runs
 import Foundation
 import Telemetry
-import Training
+import Runs
 
 /// What a rank's recipe says.
 package struct RecipeFacts: Codable, Sendable, Equatable {
@@ -81,13 +83,14 @@ extension Check {
     private static func difference(
         _ own: [RecipeFacts.Setting], _ other: [RecipeFacts.Setting], isSecond: Bool = false
     ) -> String {
-        func value(_ settings: [RecipeFacts.Setting], _ field: RecipeField) -> String {
-            settings.first { $0.key == field.key }?.value ?? field.defaultValue.description
+        let defaults = Recipe().entries.map { ($0.key.key, $0.value.description) }
+        func value(_ settings: [RecipeFacts.Setting], _ key: String) -> String {
+            settings.first { $0.key == key }?.value ?? defaults.first { $0.0 == key }?.1 ?? "nothing"
         }
-        guard let field = RecipeReference.fields.first(where: { value(own, $0) != value(other, $0) }) else {
-            return "other settings"
-        }
-        return isSecond ? value(own, field) : "\(field.key) = \(value(own, field))"
+        // In the order of the reference; keys that only some recipes have follow.
+        let keys = defaults.map(\.0) + (own + other).map(\.key)
+        guard let key = keys.first(where: { value(own, $0) != value(other, $0) }) else { return "other settings" }
+        return isSecond ? value(own, key) : "\(key) = \(value(own, key))"
     }
 
     static func short(_ digest: String) -> String { digest.isEmpty ? "unknown" : String(digest.prefix(12)) }

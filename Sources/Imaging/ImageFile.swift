@@ -6,7 +6,7 @@ import CImageCodecs
 /// grey is cut to its high 8 bits instead of being clipped, and truncated or damaged files are errors.
 public enum ImageFile {
     /// What to do with the orientation a camera wrote into a JPEG.
-    public enum ExifOrientation: Sendable {
+    public enum ExifOrientation: String, CaseIterable, Sendable {
         /// Keep rows and columns as stored, as Pillow does.
         case ignore
         /// Turn the picture upright, as OpenCV does.

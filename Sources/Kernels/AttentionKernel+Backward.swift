@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // Backward of one group and head, from dO, O and l (Dao et al. 2022, appendix B):

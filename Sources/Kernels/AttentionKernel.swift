@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // For one group and head, with q [Nq, d], k and v [Nk, d]:

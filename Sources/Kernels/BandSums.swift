@@ -1,3 +1,5 @@
+import Machine
+
 // A gradient of a parameter is a sum over tokens. Tokens are cut into bands whose number and height depend on the shape
 // alone; every band leaves its partial sum in its own row of scratch memory, and the rows are added from first to last:
 //   sum[i] = ((partial[0, i] + partial[1, i]) + partial[2, i]) + ...

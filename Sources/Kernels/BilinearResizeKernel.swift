@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // torch.nn.functional.interpolate(mode: "bilinear", align_corners: false, antialias: false), per axis:

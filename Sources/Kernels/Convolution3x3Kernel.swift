@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // y[i, j, o] = act(b[o] + sum_{ky, kx, c} W[o, c, ky, kx] x[s i + ky - 1, s j + kx - 1, c]),  x = 0 outside, s = 1 or 2

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // h[i, j, c]  = b[c] + sum_{ky, kx} w[ky, kx, c] x[s i + ky - 1, s j + kx - 1, c],  x = 0 outside, s = 1 or 2;  y = act(h)

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 /// Sums and copies that no product absorbs.

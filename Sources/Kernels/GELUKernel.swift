@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // GELU with the exact error function (Hendrycks and Gimpel 2016; torch.nn.GELU's default):

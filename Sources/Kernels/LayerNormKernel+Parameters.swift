@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // With y = xhat g + b over the rows of x[T, C], xhat = (x - mu) r (Ba et al. 2016):

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // Over the last axis, C wide, of x[T, C] (biased variance; Ba et al. 2016):

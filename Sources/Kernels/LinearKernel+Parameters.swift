@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // With y[T, N] = x[T, K] W[N, K]^T + b[N]:

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // y[T, N] = epilogue(x[T, K] W[N, K]^T + b[N]) (+ residual[T, N])

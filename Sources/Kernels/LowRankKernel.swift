@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // A low-rank update of some columns of a product (Hu et al. 2021, without a scaling factor):

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // Over the S x S canvas of n instances, from low-resolution logits z [n, h, w] (WeSAM section 3; spec 6.2):

@@ -1,3 +1,4 @@
+public import Machine
 import Foundation
 
 /// The ceiling that everything else is held against: what `cblas_sgemm` reaches on this machine.

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // y[i, j, d] = b[d] + e[i, j, d] + sum_{ky, kx, c} W[d, c, ky, kx] x[P i + ky, P j + kx, c],  P = 16 in SAM

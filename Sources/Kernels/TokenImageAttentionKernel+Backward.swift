@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // Token to image, from dO, o and l (D_r = dO_r . o_r):

@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // Cross attention between the few tokens of one prompt (t of them, H heads) and the many positions of an image, for frozen

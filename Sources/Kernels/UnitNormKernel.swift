@@ -1,3 +1,4 @@
+import Machine
 public import Tensors
 
 // torch.nn.functional.normalize on rows: y = x / max(|x|, eps),

@@ -1,3 +1,5 @@
+public import Machine
+
 /// What every kernel gets: the threads to use and scratch memory that is already there.
 ///
 /// One workspace serves one training thread; two threads never share one. Scratch is named by (worker, slot), grows to

@@ -1,9 +1,9 @@
-/// The table at the end of a run: each data set and prompt before and after the adaptation.
+/// The table at the end of a run: each source and prompt before and after the adaptation.
 public struct EvaluationTable: Sendable {
     private let before: [EvaluationRecord]
     private let after: [EvaluationRecord]
 
-    /// A table of two evaluations; rows are matched by data set and prompt, in the order they come in.
+    /// A table of two evaluations; rows are matched by run, source and prompt, in the order they come in.
     public init(before: [EvaluationRecord], after: [EvaluationRecord]) {
         self.before = before
         self.after = after
@@ -12,7 +12,7 @@ public struct EvaluationTable: Sendable {
     /// The table as text with aligned columns; a missing side is shown as a dash.
     public var text: String {
         let header =
-            ["data set", "prompt", "images"]
+            [isOfOneSource ? "run" : "source", "prompt", "images"]
             + measures.flatMap { ["\($0.title) before", "\($0.title) after", "change"] }
         let rows = [header] + keys.map(row)
         let widths = header.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
@@ -33,23 +33,28 @@ public struct EvaluationTable: Sendable {
 
     private struct Key: Equatable {
         let name: String
+        let source: String
         let prompt: String
     }
+
+    private var isOfOneSource: Bool { Set((before + after).map(\.source)).count <= 1 }
 
     private var keys: [Key] {
         var keys: [Key] = []
         for record in before + after {
-            let key = Key(name: record.name, prompt: record.prompt)
+            let key = Key(name: record.run, source: record.source, prompt: record.prompt)
             if !keys.contains(key) { keys.append(key) }
         }
         return keys
     }
 
     private func row(_ key: Key) -> [String] {
-        func isMatch(_ record: EvaluationRecord) -> Bool { record.name == key.name && record.prompt == key.prompt }
+        func isMatch(_ record: EvaluationRecord) -> Bool {
+            record.run == key.name && record.source == key.source && record.prompt == key.prompt
+        }
         let first = before.last(where: isMatch)
         let second = after.last(where: isMatch)
-        return [key.name, key.prompt, (second ?? first).map { String($0.images) } ?? "-"]
+        return [isOfOneSource ? key.name : key.source, key.prompt, (second ?? first).map { String($0.images) } ?? "-"]
             + measures.flatMap { cells(first?.scores[$0], second?.scores[$0]) }
     }
 

@@ -15,6 +15,7 @@ package enum JSONLine {
         switch event {
         case .step(let record): lines(event: "step", record.fields, at: date)
         case .evaluation(let record): lines(event: "evaluation", record.fields, at: date)
+        case .fact(let fact): lines(event: type(of: fact).event, fact.fields, at: date)
         case .message(let severity, let text):
             lines(event: severity.rawValue, [LogField("text", .text(text))], at: date)
         case .start(let record): startLines(record, at: date)

@@ -34,7 +34,7 @@ public struct CSVSink: LogSink {
     /// The first line of the file.
     public static let header =
         "Name,Prompt,Mean IoU,Mean F1,iters,loss,Images,Instances,Threshold,Seconds,Mean Boundary IoU,"
-        + "Mean Box IoU,Point Hit Rate,Time"
+        + "Mean Box IoU,Point Hit Rate,Time,Source,Domain,Stage"
 
     private let file: AppendFile
 
@@ -59,15 +59,20 @@ public struct CSVSink: LogSink {
             return
         }
         let lines = text.split(separator: "\n")
+        // A table of an earlier version lacks the last columns.
+        let isOld = lines.first.map { $0 + ",Source,Domain,Stage" == header } ?? false
+        let columns = header.count { $0 == "," } + 1 - (isOld ? 3 : 0)
         let kept = lines.enumerated().filter { number, line in
             // From the end: no cell behind the name is ever quoted.
             let cells = line.split(separator: ",", omittingEmptySubsequences: false)
-            guard number > 0, cells.count >= 14, let step = Int(cells[cells.count - 10]) else { return true }
+            guard number > 0, cells.count >= columns, let step = Int(cells[cells.count - columns + 4]) else {
+                return true
+            }
             return isKept(step)
-        }
-        guard kept.count < lines.count else { return }
+        }.map { number, line in isOld ? (number == 0 ? header : line + ",data,data,") : String(line) }
+        guard kept.count < lines.count || isOld else { return }
         do {
-            try Data((kept.map(\.element).joined(separator: "\n") + "\n").utf8)
+            try Data((kept.joined(separator: "\n") + "\n").utf8)
                 .write(to: URL(fileURLWithPath: path), options: .atomic)
         } catch {
             throw TelemetryError(operation: .write, path: path, systemError: EIO)
@@ -79,10 +84,10 @@ public struct CSVSink: LogSink {
         guard case .evaluation(let record) = event else { return }
         func score(_ measure: EvaluationScores.Measure) -> String { record.scores[measure].map(Self.number) ?? "" }
         let cells = [
-            record.name, record.prompt, score(.iou), score(.f1), String(record.step),
+            record.run, record.prompt, score(.iou), score(.f1), String(record.step),
             record.loss.map(Self.number) ?? "", String(record.images), String(record.instances),
             Self.number(record.threshold), Self.number(record.seconds), score(.boundaryIoU), score(.boxIoU),
-            score(.pointHits), JSONLine.timestamp(date),
+            score(.pointHits), JSONLine.timestamp(date), record.source, record.domain, record.stage ?? "",
         ]
         try file.append(Array((cells.map(Self.quoteIfNeeded).joined(separator: ",") + "\n").utf8))
     }

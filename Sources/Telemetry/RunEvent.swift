@@ -37,7 +37,7 @@ public enum LogSeverity: String, Sendable, Comparable {
     }
 }
 
-/// What rank 0 tells its sinks.
+/// What rank 0 passes on to its sinks.
 public enum RunEvent: Sendable {
     /// The run begins or resumes.
     case start(StartRecord)
@@ -45,6 +45,8 @@ public enum RunEvent: Sendable {
     case step(StepRecord)
     /// An evaluation has ended.
     case evaluation(EvaluationRecord)
+    /// Something else that has figures.
+    case fact(any RunFact)
     /// A sentence for the reader.
     case message(LogSeverity, String)
     /// The run ends.

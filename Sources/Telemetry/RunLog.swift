@@ -75,6 +75,9 @@ public final class RunLog: Sendable {
         }
     }
 
+    /// Writes a fact; see ``record(_:)``.
+    public func fact(_ fact: some RunFact) { record(.fact(fact)) }
+
     /// Writes a sentence: rank 0 to the sinks; other ranks only warnings and errors, to standard error.
     public func message(_ severity: LogSeverity, _ text: String) {
         if rank == 0 {

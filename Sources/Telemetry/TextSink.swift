@@ -23,9 +23,10 @@ public struct TextSink: LogSink {
         case .start(let record): text(of: record)
         case .step(let record): text(of: record)
         case .evaluation(let record):
-            "evaluation \(record.name) \(record.prompt) after step \(record.step): "
+            "evaluation \(record.place) \(record.prompt) after step \(record.step): "
                 + record.scores.measured.map { "mean \($0.measure.title) \(fixed($0.value, 4)), " }.joined()
                 + "\(record.images) images, \(record.instances) instances, \(fixed(record.seconds, 1)) s"
+        case .fact(let fact): oneLine(fact.line)
         case .message(.info, let text): oneLine(text)
         case .message(let severity, let text): "\(severity.rawValue): \(oneLine(text))"
         case .end(let record):

@@ -1,10 +1,12 @@
+import Training
+import Recipes
 import ArgumentParser
 import Collectives
 import FaultInjection
 import Foundation
 import Kernels
 import Telemetry
-import Training
+import Runs
 
 /// Options that name a recipe.
 struct RecipeOptions: ParsableArguments {
@@ -20,7 +22,7 @@ struct RecipeOptions: ParsableArguments {
     @Option(
         name: .long,
         help: "Short for --set node.baseMemory: one copy of the frozen weights per node, or a private one per rank.")
-    var baseMemory: Recipe.Node.BaseMemory?
+    var baseMemory: NodeSharedMemory.Kind?
 
     /// What is laid over the file, short forms included.
     var allSettings: [String] { settings + (baseMemory.map { ["node.baseMemory=\($0.rawValue)"] } ?? []) }
@@ -40,15 +42,15 @@ struct AdaptCommand: ParsableCommand {
             Results do not depend on the number of ranks or threads.
 
             Recipe keys:
-            \(RecipeReference.helpText)
+            \(Recipe().helpText)
             """)
 
     @OptionGroup var options: RecipeOptions
 
     @Option(
         help: ArgumentHelp(
-            "auto goes on from the newest whole checkpoint of the run's folder, none refuses a folder that holds a run, "
-                + "a path goes on from that checkpoint and no other.", valueName: "auto|none|PATH"))
+            "auto resumes from the newest complete checkpoint in the run's folder, none refuses a folder that holds a run, "
+                + "a path resumes from that checkpoint and no other.", valueName: "auto|none|PATH"))
     var resume = "auto"
 
     @Option(
@@ -64,7 +66,7 @@ struct AdaptCommand: ParsableCommand {
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("Makes a fault happen, to test what follows.", visibility: .private),
+        help: ArgumentHelp("Injects a fault, for tests.", visibility: .private),
         transform: { text in
             guard let fault = Fault(text) else { throw ValidationError("no fault has the form \(text)") }
             return fault
@@ -73,7 +75,7 @@ struct AdaptCommand: ParsableCommand {
 
     func validate() throws {
         guard !overwrite || resume == "auto" || resume == "none" else {
-            throw ValidationError("--overwrite removes what --resume \(resume) is to go on from; give one of them")
+            throw ValidationError("--overwrite removes the run that --resume \(resume) continues; give one of them")
         }
     }
 
@@ -83,10 +85,10 @@ struct AdaptCommand: ParsableCommand {
             FaultInjector.arm(fault, rank: communicator.rank)
             let resolved = try options.resolve()
             if dryRun {
-                if communicator.isRoot { print(resolved.resolvedYAML, terminator: "") }
+                if communicator.isRoot { print(resolved.fileText, terminator: "") }
                 return .done
             }
-            let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
+            let threads = try ThreadShare.threads(asked: resolved.recipe.execution.threads, communicator: communicator)
             let workspace = Workspace(threads: threads)
             let watchdog = try Watchdog(recipe: resolved.recipe, communicator: communicator, pool: workspace.pool) {
                 _exit(ExitCode.hang.rawValue)

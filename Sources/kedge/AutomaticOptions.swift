@@ -1,8 +1,10 @@
+import Evaluation
+import Telemetry
 import ArgumentParser
 import Foundation
 import Imaging
 import SegmentAnything
-import Training
+import Runs
 
 /// What `kedge segment --automatic` may be told; SAM's settings by default.
 struct AutomaticOptions: ParsableArguments {
@@ -82,12 +84,12 @@ extension SegmentCommand {
             ("--box", !box.isEmpty), ("--point", !point.isEmpty), ("--mask", mask != nil), ("--multimask", multimask),
         ].filter(\.1).map(\.0)
         if automatic.automatic, let prompt = prompts.first {
-            throw TrainingError(
+            throw RunError(
                 .configuration, "\(prompt) stands beside --automatic, which takes no prompt",
                 remedy: "leave one of them out")
         }
         if !automatic.automatic, let setting = automatic.givenSettings.first {
-            throw TrainingError(
+            throw RunError(
                 .configuration, "\(setting) is a setting of --automatic, which is not given",
                 remedy: "add --automatic or leave \(setting) out")
         }

@@ -1,3 +1,7 @@
+import Recipes
+import ModelLoading
+import Benchmarking
+import Machine
 import AdaptationMethods
 public import ArgumentParser
 import Adapters
@@ -5,16 +9,16 @@ import Collectives
 import Foundation
 import Kernels
 public import Layers
-public import Performance
+import Planning
 public import SegmentAnything
 import Telemetry
-public import Training
+import Runs
 
 extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}
 extension BaseModel: ExpressibleByArgument {}
-extension Recipe.Method.LossForm: ExpressibleByArgument {}
-extension Recipe.Node.BaseMemory: ExpressibleByArgument {}
+extension LossForm: ExpressibleByArgument {}
+extension NodeSharedMemory.Kind: ExpressibleByArgument {}
 
 /// `kedge bench`: without the name of another measurement, that of a model's speed.
 struct BenchCommand: ParsableCommand {
@@ -64,8 +68,8 @@ struct SpeedCommand: ParsableCommand {
     @Option(help: "The method whose step is measured, by its name in recipes.")
     var method = MethodRegistry.defaultName
 
-    @Option(help: "Reading of the losses.")
-    var lossForm = Recipe.Method.LossForm.paper
+    @Option(help: "Reading of the losses, for methods that have both.")
+    var lossForm: LossForm?
 
     @Option(
         help: ArgumentHelp(
@@ -101,8 +105,9 @@ struct SpeedCommand: ParsableCommand {
             guard communicator.isRoot else { return .done }
             let workspace = Workspace(threads: threads > 0 ? threads : CoreAffinity.current().count)
             let (configuration, source) = try loadWeights()
-            var request = StepRequest(
-                configuration, try MethodRegistry.known.make(method, Settings(lossForm: lossForm)))
+            let settings =
+                ["data.root=.", "method.name=\(method)"] + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
+            var request = StepRequest(configuration, try ResolvedRecipe(settings: settings).recipe.method.method)
             guard request.method.trains || subject != .step else {
                 throw ValidationError("--method \(method) has no steps")
             }
@@ -136,18 +141,11 @@ struct SpeedCommand: ParsableCommand {
         }
     }
 
-    /// What the command line says of a method's settings.
-    private struct Settings: MethodSettingsSource {
-        let lossForm: Recipe.Method.LossForm
-
-        func number(_ key: String) -> Double? { nil }
-        func integer(_ key: String) -> Int? { nil }
-        func text(_ key: String) -> String? { key == "lossForm" ? lossForm.rawValue : nil }
-    }
-
     private func loadWeights() throws -> (SegmentAnythingConfiguration, any ParameterSource) {
         guard let weights else { return try LoadedModel.randomWeights(model, seed: 1) }
-        let loaded = try LoadedModel(kind: model, weights: weights, imageSize: 0, preprocessing: .auto)
+        var settings = ModelSettings()
+        (settings.kind, settings.weights) = (model, weights)
+        let loaded = try LoadedModel(settings)
         return (loaded.model.configuration, loaded.parameters)
     }
 

@@ -2,7 +2,7 @@ import ArgumentParser
 import CheckpointStore
 import Collectives
 import Telemetry
-import Training
+import Runs
 
 /// `kedge checkpoint`.
 struct CheckpointCommand: ParsableCommand {

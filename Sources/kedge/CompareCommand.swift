@@ -1,7 +1,7 @@
 import ArgumentParser
 import Collectives
 import Telemetry
-import Training
+import Runs
 
 /// `kedge compare`.
 struct CompareCommand: ParsableCommand {

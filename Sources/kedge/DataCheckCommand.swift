@@ -1,10 +1,13 @@
+import Training
+import Recipes
+import DataTools
 import ArgumentParser
 import Collectives
 import Datasets
 import Foundation
 import Imaging
 import Telemetry
-import Training
+import Runs
 
 extension DataCommand {
     /// `kedge data check`.
@@ -74,7 +77,7 @@ extension DataCommand {
                     maximumInstances: resolved.prompts.maximumInstances)
                 let seed = UInt64(truncatingIfNeeded: resolved.training.seed)
                 var check = DatasetCheck(
-                    format: resolved.data.format, resolved.data.options(root: resolved.data.root),
+                    format: resolved.data.source.format, resolved.data.source.options,
                     limit: limit > 0 ? limit : nil,
                     sheet: sheet.map { _ in ContactSheet(prompts: prompts, seed: seed) })
                 let (findings, picture) = try check.run()

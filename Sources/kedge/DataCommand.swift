@@ -1,9 +1,10 @@
+import DataTools
 import ArgumentParser
 import Collectives
 import Datasets
 import Foundation
 import Telemetry
-import Training
+import Runs
 
 /// `kedge data`. Each subcommand is a struct of its own, listed here.
 struct DataCommand: ParsableCommand {

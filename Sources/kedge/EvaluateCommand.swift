@@ -1,8 +1,10 @@
+import Training
+import Recipes
 import ArgumentParser
 import Collectives
 import Kernels
 import Telemetry
-import Training
+import Runs
 
 /// `kedge evaluate`.
 struct EvaluateCommand: ParsableCommand {
@@ -32,13 +34,13 @@ struct EvaluateCommand: ParsableCommand {
     func run() throws {
         Startup.onAllRanks { communicator in
             let resolved = try options.resolve()
-            let threads = try ThreadShare.threads(asked: resolved.recipe.training.threads, communicator: communicator)
-            let outcomes = try EvaluationRun(
+            let threads = try ThreadShare.threads(asked: resolved.recipe.execution.threads, communicator: communicator)
+            let scores = try EvaluationRun(
                 recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
                 notice: { Failure.notice($0) }
             ).run(adapter: adapter, output: output, pictures: pictures)
             if communicator.isRoot {
-                for outcome in outcomes { print(outcome.line) }
+                for score in scores { print(score.line) }
             }
             return .done
         }

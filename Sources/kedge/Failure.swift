@@ -1,3 +1,4 @@
+import Recipes
 import AdaptationMethods
 import Adapters
 import CheckpointStore
@@ -5,13 +6,13 @@ import Collectives
 import Datasets
 import Foundation
 import Imaging
-import Scaling
+import Benchmarking
 import SegmentAnything
 import Telemetry
-import Training
+import Runs
 import WeightFiles
 
-/// The one line and the status of an error, whichever room it comes from.
+/// The one line and the status of an error, whichever module it comes from.
 enum Failure {
     /// The error in one line.
     static func line(for error: any Error) -> String {
@@ -30,8 +31,8 @@ enum Failure {
     /// The documented status of an error.
     static func exitCode(for error: any Error) -> ExitCode {
         switch error {
-        case let error as RecipeError: error.exitCode
-        case let error as TrainingError: error.exitCode
+        case let error as RecipeError: error.isFileMissing ? .noInput : .usage
+        case let error as RunError: error.exitCode
         case let error as ScalingError: error.exitCode
         case let error as WeightFileError:
             switch error.rule {

@@ -1,6 +1,6 @@
 import ArgumentParser
 import Telemetry
-import Training
+import Runs
 
 /// The command line: it reads arguments, starts the ranks' part of a command, and turns errors into one line and a status.
 @main

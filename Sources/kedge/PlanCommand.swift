@@ -1,3 +1,5 @@
+import ModelLoading
+import Machine
 import AdaptationMethods
 import Adapters
 import ArgumentParser
@@ -5,10 +7,10 @@ import Collectives
 import Foundation
 import Kernels
 import Layers
-import Performance
+import Planning
 import SegmentAnything
 import Telemetry
-import Training
+import Runs
 
 /// `kedge plan`.
 struct PlanCommand: ParsableCommand {
@@ -48,7 +50,7 @@ struct PlanCommand: ParsableCommand {
     var ranksPerNode = 1
 
     @Option(help: "One copy of the frozen weights per node, or a private one per rank.")
-    var baseMemory = Recipe.Node.BaseMemory.window
+    var baseMemory = NodeSharedMemory.Kind.window
 
     @Option(help: "Compute threads of a rank; 0 is its share of the cores this process may use.")
     var threads = 0

@@ -1,10 +1,11 @@
+import ModelLoading
 public import ArgumentParser
 import Collectives
 import Foundation
-public import Scaling
+public import Benchmarking
 import SegmentAnything
 import Telemetry
-import Training
+import Runs
 
 extension ScalingPlan.Mode: ExpressibleByArgument {}
 

@@ -1,3 +1,6 @@
+import Recipes
+import ModelLoading
+import Evaluation
 import Adapters
 import ArgumentParser
 import Collectives
@@ -7,7 +10,7 @@ import Imaging
 import Kernels
 import SegmentAnything
 import Telemetry
-import Training
+import Runs
 
 /// `kedge segment`.
 struct SegmentCommand: ParsableCommand {
@@ -69,14 +72,14 @@ struct SegmentCommand: ParsableCommand {
             guard communicator.isRoot else { return .done }
             try refuseContradictions()
             let resolved = try ResolvedRecipe(
-                settings: ["model.kind=\(model.name)", "preprocessing=\(preprocessing)", "data.root=."])
+                settings: [
+                    "model.kind=\(model.name)", "model.weights=\(weights)", "model.preprocessing=\(preprocessing)",
+                    "data.root=.",
+                ])
             let picture = try ImageFile.decode(path: image).rgb()
             let objects =
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
-            let recipe = resolved.recipe
-            let loaded = try LoadedModel(
-                kind: recipe.model.kind, weights: weights, imageSize: 0,
-                preprocessing: recipe.resolvedPreprocessing)
+            let loaded = try LoadedModel(resolved.recipe.model)
             let adapted = try adapter.map { try loaded.adapted(opening: $0) }
             let workspace = Workspace(threads: cores)
             if automatic.automatic {
@@ -97,7 +100,7 @@ struct SegmentCommand: ParsableCommand {
         var objects = try box.map { text -> ImageSegmenter.ObjectPrompt in
             let numbers = try Self.numbers(text, counts: [4], option: "--box", form: "x0,y0,x1,y1")
             guard numbers[2] > numbers[0], numbers[3] > numbers[1] else {
-                throw TrainingError(.configuration, "--box \(text) has no area", remedy: "give x0 < x1 and y0 < y1")
+                throw RunError(.configuration, "--box \(text) has no area", remedy: "give x0 < x1 and y0 < y1")
             }
             return .init(box: Box(x0: numbers[0], y0: numbers[1], x1: numbers[2], y1: numbers[3]))
         }
@@ -108,7 +111,7 @@ struct SegmentCommand: ParsableCommand {
         for (x, y, option) in objects.compactMap(\.box).flatMap({ [($0.x0, $0.y0, "--box"), ($0.x1, $0.y1, "--box")] })
             + points.map({ ($0.x, $0.y, "--point") })
         where !(0...Double(width)).contains(x) || !(0...Double(height)).contains(y) {
-            throw TrainingError(
+            throw RunError(
                 .configuration, "\(option) has the corner or point \(x),\(y) outside the image of \(width) x \(height)",
                 remedy: "give pixels of the image")
         }
@@ -122,7 +125,7 @@ struct SegmentCommand: ParsableCommand {
             }
         }
         guard !objects.isEmpty else {
-            throw TrainingError(
+            throw RunError(
                 .configuration, "there is no prompt", remedy: "give --box, --point, --mask or --automatic")
         }
         return objects
@@ -131,7 +134,7 @@ struct SegmentCommand: ParsableCommand {
     private func roughMask(_ path: String, width: Int, height: Int) throws -> [UInt8] {
         let image = try ImageFile.decode(path: path)
         guard image.width == width, image.height == height else {
-            throw TrainingError(
+            throw RunError(
                 .configuration, "--mask \(path) is \(image.width) x \(image.height), the image \(width) x \(height)",
                 remedy: "give a mask of the image's size")
         }
@@ -142,7 +145,7 @@ struct SegmentCommand: ParsableCommand {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
         let numbers = parts.compactMap { $0 }.filter(\.isFinite)
         guard numbers.count == parts.count, counts.contains(numbers.count) else {
-            throw TrainingError(.configuration, "\(option) \(text) is not of the form \(form)", remedy: "give \(form)")
+            throw RunError(.configuration, "\(option) \(text) is not of the form \(form)", remedy: "give \(form)")
         }
         return numbers
     }
@@ -152,7 +155,7 @@ struct SegmentCommand: ParsableCommand {
         do {
             try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         } catch {
-            throw TrainingError(
+            throw RunError(
                 .cannotWrite, "\(output) cannot be made: \((error as NSError).localizedDescription)",
                 remedy: "give a folder that can be written with --output")
         }

@@ -1,3 +1,4 @@
+import Machine
 import Collectives
 import Foundation
 import Kernels

@@ -1,3 +1,4 @@
+import DataTools
 import ArgumentParser
 import Collectives
 import Datasets

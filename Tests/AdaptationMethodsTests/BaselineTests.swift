@@ -141,10 +141,10 @@ import Testing
         #expect(zip(twice.elements, gradient.elements).allSatisfy { $0 == 2 * $1 })
     }
 
-    @Test(arguments: [ContrastForm.background, .patches(side: 2)])
-    func theFormOfTheContrastReachesTheStep(form: ContrastForm) throws {
+    @Test(arguments: [WeSAMSettings.ContrastRegions.background, .patches])
+    func theFormOfTheContrastReachesTheStep(form: WeSAMSettings.ContrastRegions) throws {
         var (plain, other) = (WeSAMSettings(), WeSAMSettings())
-        other.contrast = form
+        (other.contrast, other.patchSide) = (form, 2)
         plain.temperature = 0.3
         let (first, second) = (try run(WeSAM(plain), example()), try run(WeSAM(other), example()))
         #expect(

@@ -1,3 +1,4 @@
+import Machine
 import AdaptationMethods
 import Adapters
 import Foundation

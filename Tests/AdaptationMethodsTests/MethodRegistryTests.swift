@@ -1,63 +1,69 @@
 import AdaptationMethods
+import Recipes
 import Testing
 
 @Suite struct MethodRegistryTests {
-    /// Settings by key, as a recipe gives them; remembers what was asked for.
-    private final class Settings: MethodSettingsSource {
-        let numbers: [String: Double]
-        private(set) var asked: Set<String> = []
-
-        init(_ numbers: [String: Double]) { self.numbers = numbers }
-
-        func number(_ key: String) -> Double? {
-            asked.insert(key)
-            return numbers[key]
+    private func section(_ name: String, _ values: [String: RecipeValue] = [:]) -> MethodSection {
+        var section = MethodSection()
+        section.set(row: 0, to: .word(name))
+        for (row, value) in section.rows.enumerated().compactMap({ row, entry in values[entry.name].map { (row, $0) } })
+        {
+            section.set(row: row, to: value)
         }
-        func integer(_ key: String) -> Int? {
-            asked.insert(key)
-            return nil
-        }
-        func text(_ key: String) -> String? {
-            asked.insert(key)
-            return nil
-        }
+        return section
     }
 
     @Test func everyNameGivesAMethod() throws {
         #expect(MethodRegistry.known.names == MethodRegistry.known.names.sorted())
         for name in MethodRegistry.known.names {
             let method = try MethodRegistry.known.make(name)
+            #expect(type(of: method).name == name)
             #expect(method.lossNames.isEmpty == !method.trains)
             #expect(method.needs == ExampleNeeds(anchor: name == "wesam", masks: name == "supervised"))
-            #expect(method.settingFaults.isEmpty)
+            #expect(section(name).faults.isEmpty)
+            #expect(section(name).name == name)
         }
+        #expect(MethodSection().name == "wesam")
     }
 
-    /// A method takes its own settings and nobody else's.
+    /// A section has its own method's keys and nobody else's, and they reach the method.
     @Test func settingsReachTheirMethodAlone() throws {
-        let losses: Set = ["lossForm", "focalWeight", "diceWeight", "iouWeight"]
-        let masking: Set = ["maskRatio", "maskBlock"]
-        let own: [String: Set<String>] = [
-            "direct": [], "tent": [], "supervised": losses, "self-training": losses.union(masking),
-            "wesam": losses.union(masking).union(["anchorWeight", "contrastWeight", "temperature", "contrast"]),
+        let losses = ["lossForm", "focalWeight", "diceWeight", "iouWeight"]
+        let masking = ["maskRatio", "maskBlock"]
+        let own: [String: [String]] = [
+            "direct": [], "tent": [], "supervised": losses, "self-training": losses + masking,
+            "wesam": losses + ["anchorWeight", "contrastWeight", "temperature", "contrast", "patchSide"] + masking,
         ]
         for name in MethodRegistry.known.names {
-            let settings = Settings(["focalWeight": 3])
-            let method = try MethodRegistry.known.make(name, settings)
-            #expect(settings.asked == own[name], "\(name)")
-            if let method = method as? WeSAM { #expect(method.settings.losses.focalWeight == 3) }
-            if let method = method as? Supervised { #expect(method.settings.focalWeight == 3) }
+            let section = section(name, ["focalWeight": .number(3)])
+            #expect(section.rows.dropFirst().map(\.name) == own[name], "\(name)")
+            if let method = section.method as? WeSAM { #expect(method.settings.losses.focalWeight == 3) }
+            if let method = section.method as? SelfTraining { #expect(method.settings.losses.focalWeight == 3) }
+            if let method = section.method as? Supervised { #expect(method.settings.focalWeight == 3) }
+            #expect((section == self.section(name)) == (own[name] ?? []).isEmpty)
         }
+        #expect(section("wesam").variants.map(\.name) == MethodRegistry.known.names)
+    }
+
+    /// Another method begins with its own defaults; the same one keeps what was set.
+    @Test func choosingAMethodGivesItsDefaults() {
+        var section = section("wesam", ["focalWeight": .number(3)])
+        section.set(row: 0, to: .word("wesam"))
+        #expect((section.method as? WeSAM)?.settings.losses.focalWeight == 3)
+        section.set(row: 0, to: .word("supervised"))
+        #expect((section.method as? Supervised)?.settings.focalWeight == 20)
     }
 
     @Test func weightsOfZeroAreNamed() throws {
-        let zero = ["focalWeight": 0.0, "diceWeight": 0, "iouWeight": 0]
+        let zero: [String: RecipeValue] = [
+            "focalWeight": .number(0), "diceWeight": .number(0), "iouWeight": .number(0),
+        ]
         for name in ["self-training", "supervised"] {
-            #expect(try MethodRegistry.known.make(name, Settings(zero)).settingFaults.map(\.key) == ["focalWeight"])
+            #expect(section(name, zero).faults.map(\.key) == ["focalWeight"])
         }
-        #expect(try MethodRegistry.known.make("wesam", Settings(zero)).settingFaults.isEmpty)
-        let all = zero.merging(["anchorWeight": 0, "contrastWeight": 0]) { $1 }
-        #expect(try MethodRegistry.known.make("wesam", Settings(all)).settingFaults.count == 1)
+        #expect(section("wesam", zero).faults.isEmpty)
+        let all = zero.merging(["anchorWeight": .number(0), "contrastWeight": .number(0)]) { $1 }
+        #expect(section("wesam", all).faults.count == 1)
     }
 
     @Test func anUnknownNameIsAnsweredWithTheKnownOnes() {
@@ -65,5 +71,19 @@ import Testing
         #expect(error?.kind == .unknownMethod)
         #expect(error?.description.contains("wesan") == true)
         #expect(MethodRegistry.known.names.allSatisfy { error?.description.contains($0) == true })
+    }
+
+    /// Stages of methods that treat all domains alike.
+    @Test func stagesAreOneOrOnePerDomain() throws {
+        let method = try MethodRegistry.known.make("wesam")
+        #expect(
+            method.stages(over: ["a", "b"], order: .joint) == [
+                Stage("adapt", domains: ["a", "b"], evaluated: ["a", "b"])
+            ])
+        #expect(
+            method.stages(over: ["a", "b"], order: .sequential) == [
+                Stage("a", domains: ["a"], evaluated: ["a", "b"]), Stage("b", domains: ["b"], evaluated: ["a", "b"]),
+            ])
+        #expect(try MethodRegistry.known.make("direct").stages(over: ["a"], order: .sequential).isEmpty)
     }
 }

@@ -1,3 +1,4 @@
+import Machine
 import Adapters
 import Foundation
 import Kernels

@@ -1,3 +1,4 @@
+import DatasetTestSupport
 import Datasets
 import Foundation
 import Imaging
@@ -5,42 +6,11 @@ import TestSupport
 import Testing
 
 extension TemporaryFolder {
-    /// Writes a text below the folder.
-    func addText(_ name: String, _ text: String) throws {
-        let url = URL(fileURLWithPath: path + "/" + name)
-        try FileManager.default.createDirectory(
-            at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
-        try Data(text.utf8).write(to: url)
-    }
-
-    func open(
-        _ format: String, annotations: String? = nil, binarise: UInt8? = nil,
-        rules: DatasetOptions.LabelRules = .corrected
-    ) throws -> any SegmentationDataset {
-        try DatasetRegistry.open(format, options(annotations: annotations, binarise: binarise, rules: rules))
-    }
-
-    func options(
-        annotations: String? = nil, binarise: UInt8? = nil, rules: DatasetOptions.LabelRules = .corrected
-    ) -> DatasetOptions {
-        DatasetOptions(root: path, binariseThreshold: binarise, annotations: annotations, labelRules: rules)
-    }
-
     /// Records and rules that a check of the data set finds.
     func check(_ format: String, annotations: String? = nil) throws -> [String] {
         let report = try #require(try AnnotationCheck.run(format: format, options(annotations: annotations)))
         return report.faults.map { "\($0.record ?? "-") \($0.rule.rawValue)" }
     }
-}
-
-/// The code of the error that something throws.
-func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
-    do {
-        try body()
-    } catch let error as DatasetError {
-        return error.description.contains("\n") ? nil : error.code
-    } catch {}
-    return nil
 }
 
 @Suite struct COCODatasetTests {

@@ -1,3 +1,4 @@
+import DatasetTestSupport
 import Datasets
 import Imaging
 import Tensors

@@ -1,32 +1,9 @@
+import DatasetTestSupport
 import Datasets
 import Foundation
 import Imaging
 import TestSupport
 import Testing
-
-extension TemporaryFolder {
-    /// A folder with empty folders for images and labels.
-    convenience init() throws { try self.init("datasets", folders: ["images", "labels"]) }
-
-    func addImage(_ name: String, width: Int = 4, height: Int = 3, value: UInt8 = 9) throws {
-        let image = Image(width: width, height: height, channels: 3, filledWith: value)
-        if name.hasSuffix("png") {
-            try image.writePNG(to: path + "/images/" + name)
-        } else {
-            try image.writeJPEG(to: path + "/images/" + name)
-        }
-    }
-
-    func addLabel(_ name: String, width: Int = 4, height: Int = 3, _ values: [Int: UInt16] = [:]) throws {
-        var label = LabelImage(width: width, height: height, labels: [UInt16](repeating: 0, count: width * height))
-        for (place, value) in values { label.labels[place] = value }
-        try label.writePNG(to: path + "/labels/" + name)
-    }
-
-    func open(binarise: UInt8? = nil) throws -> any SegmentationDataset {
-        try DatasetRegistry.open("folder", DatasetOptions(root: path, binariseThreshold: binarise))
-    }
-}
 
 @Suite struct FolderDatasetTests {
     func code(_ body: () throws -> Void) -> DatasetError.Code? {

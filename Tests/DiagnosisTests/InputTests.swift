@@ -7,13 +7,13 @@ import Testing
 /// Recipes, weights and images on the ranks.
 @Suite struct InputTests {
     @Test func oneRecipe() {
-        #expect(findings("recipe", MadeUpCluster.two()).line == "ok | digest bbbbbbbbbbbb on all ranks | ")
-        let none = MadeUpCluster.two { $0.recipe.isGiven = false }
+        #expect(findings("recipe", FakeCluster.two()).line == "ok | digest bbbbbbbbbbbb on all ranks | ")
+        let none = FakeCluster.two { $0.recipe.isGiven = false }
         #expect(findings("recipe", none).line.contains("none is named; what follows is for the defaults"))
     }
 
     @Test func anotherSettingOnOneRank() {
-        let mixed = MadeUpCluster.two {
+        let mixed = FakeCluster.two {
             if $0.rank == 2 { $0.recipe.settings = [.init("optimizer.learningRate", "0.5")] }
         }
         let finding = findings("recipe", mixed)
@@ -25,7 +25,7 @@ import Testing
     }
 
     @Test func aRecipeThatOneRankCannotRead() {
-        let broken = MadeUpCluster.two {
+        let broken = FakeCluster.two {
             if $0.host == "node1" { ($0.recipe.problem, $0.recipe.status) = ("r.yaml: cannot be read", 66) }
         }
         let finding = findings("recipe", broken)
@@ -35,23 +35,23 @@ import Testing
         #expect(Report(broken).exitCode == .noInput)
         // What the other ranks know is judged all the same.
         #expect(findings("weights", broken).line.hasPrefix("ok"))
-        let all = MadeUpCluster.two { ($0.recipe.problem, $0.recipe.status) = ("r.yaml: cannot be read", 66) }
+        let all = FakeCluster.two { ($0.recipe.problem, $0.recipe.status) = ("r.yaml: cannot be read", 66) }
         #expect(
             findings("recipe", all).count == 1 && findings("weights", all).isEmpty && findings("images", all).isEmpty)
     }
 
     @Test func weightsThatRankZeroReads() {
         #expect(
-            findings("weights", MadeUpCluster.two()).line
+            findings("weights", FakeCluster.two()).line
                 == "ok | weights/mobile_sam.pt, content cccccccccccc, read by rank 0 on node0 for all | ")
-        #expect(findings("weights", MadeUpCluster.two { $0.weights.path = "" }).line.contains("needs no file"))
+        #expect(findings("weights", FakeCluster.two { $0.weights.path = "" }).line.contains("needs no file"))
     }
 
     @Test func missingWeights() {
         func finding(given: Bool, status: Int32) -> [Finding] {
             findings(
                 "weights",
-                MadeUpCluster.two {
+                FakeCluster.two {
                     $0.recipe.isGiven = given
                     guard $0.rank == 0 else { return }
                     $0.weights.problem = "there is no weight file weights/mobile_sam.pt"
@@ -66,32 +66,32 @@ import Testing
     }
 
     @Test func foldersOfImages() {
-        #expect(findings("images", MadeUpCluster.two()).line == "ok | cells, which all ranks can read | ")
-        let unmounted = MadeUpCluster.two { if $0.host == "node1" { $0.recipe.missingFolders = ["cells"] } }
+        #expect(findings("images", FakeCluster.two()).line == "ok | cells, which all ranks can read | ")
+        let unmounted = FakeCluster.two { if $0.host == "node1" { $0.recipe.missingFolders = ["cells"] } }
         let finding = findings("images", unmounted)
         #expect(finding.first?.state == .fault(.noInput))
         #expect(
             finding.line.contains("ranks 2-3 on node1: cannot read cells") && finding.line.contains("mount the folder"))
-        #expect(findings("images", MadeUpCluster.two { $0.recipe.folders = nil }).line.contains("--set data.root=DIR"))
-        #expect(findings("images", MadeUpCluster.two { $0.recipe.isGiven = false }).isEmpty)
+        #expect(findings("images", FakeCluster.two { $0.recipe.folders = nil }).line.contains("--set data.root=DIR"))
+        #expect(findings("images", FakeCluster.two { $0.recipe.isGiven = false }).isEmpty)
     }
 }
 
 /// The report as a whole, and a real examination.
 @Suite struct ReportTests {
     @Test func aHealthyClusterHasNoFault() {
-        for ranks in [MadeUpCluster.two(), MadeUpCluster.ranks(["a"])] {
+        for ranks in [FakeCluster.two(), FakeCluster.ranks(["a"])] {
             let report = Report(ranks)
             #expect(
                 report.entries.allSatisfy { $0.finding.state == .ok && $0.finding.remedy.isEmpty }, "\(report.text)")
             #expect(report.exitCode == .done)
         }
-        #expect(Report(MadeUpCluster.two()).summary == "4 ranks, 2 nodes: no fault")
+        #expect(Report(FakeCluster.two()).summary == "4 ranks, 2 nodes: no fault")
     }
 
     @Test func linesAreAlignedAndRemediesBelow() {
         let report = Report(
-            MadeUpCluster.two {
+            FakeCluster.two {
                 $0.system.openFiles = 100
                 if $0.rank == 3 { $0.program = "dddddddddddddd" }
             })
@@ -106,18 +106,18 @@ import Testing
 
     @Test func theFirstFaultDecides() {
         let report = Report(
-            MadeUpCluster.two {
+            FakeCluster.two {
                 $0.system.runFolder?.isWritable = false
                 $0.recipe.missingFolders = ["cells"]
             })
         #expect(report.exitCode == .noInput)
-        #expect(Report(MadeUpCluster.two { $0.system.openFiles = 100 }).exitCode == .done)
+        #expect(Report(FakeCluster.two { $0.system.openFiles = 100 }).exitCode == .done)
     }
 
     @Test func factsTravelAndForeignOnesAreNamed() throws {
-        var facts = try MadeUpCluster.two().map { Array(try JSONEncoder().encode($0)) }
+        var facts = try FakeCluster.two().map { Array(try JSONEncoder().encode($0)) }
         let hosts = ["node0", "node0", "node1", "node1"]
-        #expect(Report(facts: facts, hosts: hosts).text == Report(MadeUpCluster.two()).text)
+        #expect(Report(facts: facts, hosts: hosts).text == Report(FakeCluster.two()).text)
         facts[2] = Array("{}".utf8)
         let report = Report(facts: facts, hosts: hosts)
         #expect(report.exitCode == .usage)
@@ -126,7 +126,7 @@ import Testing
     }
 
     @Test func theObjectForPrograms() throws {
-        let data = try JSONEncoder().encode(Report(MadeUpCluster.two { $0.recipe.missingFolders = ["cells"] }))
+        let data = try JSONEncoder().encode(Report(FakeCluster.two { $0.recipe.missingFolders = ["cells"] }))
         let object = try #require(try JSONSerialization.jsonObject(with: data) as? [String: Any])
         #expect(object["status"] as? Int == 66)
         #expect((object["ranks"] as? [Any])?.count == 4)

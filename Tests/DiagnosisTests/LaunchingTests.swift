@@ -1,3 +1,4 @@
+import Machine
 import Diagnosis
 import Kernels
 import Telemetry
@@ -6,13 +7,13 @@ import Testing
 /// Launcher, MPI library, program and the places of the ranks.
 @Suite struct LaunchingTests {
     @Test func ranksThatFoundEachOtherAreFine() {
-        #expect(findings("launcher", MadeUpCluster.two()).line == "ok | mpirun, 4 ranks | ")
-        let alone = findings("launcher", MadeUpCluster.ranks(["node0"]))
+        #expect(findings("launcher", FakeCluster.two()).line == "ok | mpirun, 4 ranks | ")
+        let alone = findings("launcher", FakeCluster.ranks(["node0"]))
         #expect(alone.line == "ok | started alone, without mpirun: a run of one rank | ")
     }
 
     @Test func promisedRanksThatAreNotThereAreAFault() {
-        let lone = MadeUpCluster.ranks(["node0"]) {
+        let lone = FakeCluster.ranks(["node0"]) {
             $0.launch.expectedRanks = 4
             $0.launch.evidence = "SLURM_STEP_NUM_TASKS=4"
         }
@@ -24,8 +25,8 @@ import Testing
     }
 
     @Test func anotherMPIOnOneRankIsNamed() {
-        #expect(findings("MPI library", MadeUpCluster.two()).line == "ok | Open MPI v4.1.4 on all ranks | ")
-        let mixed = MadeUpCluster.two { if $0.rank == 2 { $0.launch.library = "Open MPI v5.0.1, package: x" } }
+        #expect(findings("MPI library", FakeCluster.two()).line == "ok | Open MPI v4.1.4 on all ranks | ")
+        let mixed = FakeCluster.two { if $0.rank == 2 { $0.launch.library = "Open MPI v5.0.1, package: x" } }
         let finding = findings("MPI library", mixed)
         #expect(finding.first?.state == .fault(.usage))
         #expect(
@@ -35,15 +36,15 @@ import Testing
     }
 
     @Test func anotherPackageOfTheSameMPIIsAWarning() {
-        let mixed = MadeUpCluster.two { if $0.rank > 2 { $0.launch.library = "Open MPI v4.1.4, package: home-made" } }
+        let mixed = FakeCluster.two { if $0.rank > 2 { $0.launch.library = "Open MPI v4.1.4, package: home-made" } }
         #expect(
             findings("MPI library", mixed).line.hasPrefix(
                 "warning | rank 3 on node1: another package of Open MPI v4.1.4"))
     }
 
     @Test func anotherProgramOnOneNodeIsNamed() {
-        #expect(findings("program", MadeUpCluster.two()).line.contains("aaaaaaaaaaaa on all ranks"))
-        let finding = findings("program", MadeUpCluster.two { if $0.rank == 3 { $0.program = "dddddddddddddd" } })
+        #expect(findings("program", FakeCluster.two()).line.contains("aaaaaaaaaaaa on all ranks"))
+        let finding = findings("program", FakeCluster.two { if $0.rank == 3 { $0.program = "dddddddddddddd" } })
         #expect(finding.first?.state == .fault(.usage))
         #expect(
             finding.line.contains("rank 3 on node1 runs another kedge (dddddddddddd) than ranks 0-2 on node0 and node1")
@@ -53,19 +54,19 @@ import Testing
 
     @Test func evenAndUnevenNodes() {
         #expect(
-            findings("nodes", MadeUpCluster.two()).line
+            findings("nodes", FakeCluster.two()).line
                 == "ok | 2 ranks on each of 2 nodes: node0 (0-1) and node1 (2-3) | ")
-        #expect(findings("nodes", MadeUpCluster.ranks(["a", "a"])).line == "ok | 2 ranks on a | ")
-        let uneven = findings("nodes", MadeUpCluster.ranks(["a", "a", "a", "b"])).line
+        #expect(findings("nodes", FakeCluster.ranks(["a", "a"])).line == "ok | 2 ranks on a | ")
+        let uneven = findings("nodes", FakeCluster.ranks(["a", "a", "a", "b"])).line
         #expect(uneven.hasPrefix("warning | uneven: 3 ranks on a and 1 rank on b"))
         #expect(uneven.contains("--map-by ppr:2:node"))
     }
 
     @Test func manyNodesStayOnALine() {
         let hosts = (0..<64).map { "node\($0 / 2)" }
-        let line = findings("nodes", MadeUpCluster.ranks(hosts)).line
+        let line = findings("nodes", FakeCluster.ranks(hosts)).line
         #expect(line.contains("2 ranks on each of 32 nodes: node0 (0-1), node1 (2-3), node2 (4-5) and 29 more"))
-        let odd = MadeUpCluster.ranks(hosts) { if [5, 6, 7, 40].contains($0.rank) { $0.program = "dddddddddddddd" } }
+        let odd = FakeCluster.ranks(hosts) { if [5, 6, 7, 40].contains($0.rank) { $0.program = "dddddddddddddd" } }
         #expect(findings("program", odd).line.contains("ranks 5-7, 40 on node2, node3 and node20 run another kedge"))
     }
 }
@@ -74,12 +75,12 @@ import Testing
 @Suite struct PlacementTests {
     @Test func threadsOnCoresOfTheirOwn() {
         #expect(
-            findings("cores", MadeUpCluster.two()).line == "ok | each rank has 4 threads on 4 cores of its own | ")
+            findings("cores", FakeCluster.two()).line == "ok | each rank has 4 threads on 4 cores of its own | ")
     }
 
     /// What Open MPI does with two ranks unless told otherwise.
     @Test func ranksBoundToOneCoreOfManyAreTold() {
-        let bound = MadeUpCluster.ranks(["a", "a"]) {
+        let bound = FakeCluster.ranks(["a", "a"]) {
             $0.cores.bound = CoreAffinity(cores: [$0.rank])
             $0.cores.unbound = CoreAffinity(cores: Array(0..<64))
             $0.cores.threads = 1
@@ -90,31 +91,31 @@ import Testing
     }
 
     @Test func severalThreadsOnOneCore() {
-        let trapped = MadeUpCluster.two {
+        let trapped = FakeCluster.two {
             $0.cores.bound = CoreAffinity(cores: [$0.rank])
             $0.cores.isAsked = true
         }
         let line = findings("cores", trapped).line
         #expect(line.contains("ranks 0-3 on node0 and node1: 4 threads on 1 core, bound to it by the launcher"))
         #expect(line.contains("the node has 8") && line.contains("ppr:2:node:PE=4"))
-        let small = MadeUpCluster.ranks(["a"]) {
+        let small = FakeCluster.ranks(["a"]) {
             $0.cores.threads = 6
             $0.cores.isAsked = true
         }
         #expect(
             findings("cores", small).line
-                == "warning | 6 threads on 4 cores | set training.threads=4, or 0 for the rank's share")
+                == "warning | 6 threads on 4 cores | set execution.threads=4, or 0 for the rank's share")
     }
 
     @Test func ranksOnTheSameCores() {
-        let shared = MadeUpCluster.ranks(["a", "a", "b"]) {
+        let shared = FakeCluster.ranks(["a", "a", "b"]) {
             $0.cores.bound = CoreAffinity(cores: [0, 1, 2, 3])
             $0.cores.unbound = $0.cores.bound
             $0.cores.isAsked = true
         }
         let line = findings("cores", shared).line
         #expect(line.hasPrefix("warning | ranks 0-1 on a: 8 threads share cores 0-3"))
-        #expect(line.contains("training.threads=2"))
+        #expect(line.contains("execution.threads=2"))
         let fair = shared.map { rank in
             var rank = rank
             rank.cores.threads = 2
@@ -124,7 +125,7 @@ import Testing
     }
 
     @Test func moreRanksThanCores() {
-        let crowd = MadeUpCluster.ranks(["a", "a", "a"]) {
+        let crowd = FakeCluster.ranks(["a", "a", "a"]) {
             $0.cores.bound = CoreAffinity(cores: [0, 1])
             $0.cores.unbound = $0.cores.bound
             $0.cores.threads = 1
@@ -136,7 +137,7 @@ import Testing
 
     /// What is wrong on one node hides nothing on the next.
     @Test func everyNodeIsJudged() {
-        let cluster = MadeUpCluster.ranks(["a", "b"]) {
+        let cluster = FakeCluster.ranks(["a", "b"]) {
             if $0.host == "a" { $0.cores.threads = 9 }
             if $0.host == "b" { $0.cores.unbound = CoreAffinity(cores: Array(0..<64)) }
         }
@@ -146,7 +147,7 @@ import Testing
 
     /// Two ranks on one core while another has one for itself, as in a wrong rankfile.
     @Test func onlyOverlappingRanksAreNamed() {
-        let cluster = MadeUpCluster.ranks(["a", "a", "a"]) {
+        let cluster = FakeCluster.ranks(["a", "a", "a"]) {
             $0.cores.bound = CoreAffinity(cores: [$0.rank == 1 ? 7 : 2])
             $0.cores.unbound = $0.cores.bound
             $0.cores.threads = 1

@@ -7,13 +7,13 @@ import Testing
     private typealias Interface = NetworkFacts.Interface
 
     @Test func aSubnetOnAllNodes() {
-        #expect(findings("network", MadeUpCluster.two()).line == "ok | 10.0.0.0/24 on all 2 nodes | ")
+        #expect(findings("network", FakeCluster.two()).line == "ok | 10.0.0.0/24 on all 2 nodes | ")
         #expect(
-            findings("network", MadeUpCluster.ranks(["a", "a"])).line == "ok | one node: ranks meet in its memory | ")
+            findings("network", FakeCluster.ranks(["a", "a"])).line == "ok | one node: ranks meet in its memory | ")
     }
 
     @Test func noSubnetInCommon() {
-        let apart = MadeUpCluster.two {
+        let apart = FakeCluster.two {
             if $0.host == "node1" { $0.network.interfaces[1] = Interface("ens3", "10.1.0.2", "10.1.0.0/24") }
         }
         let line = findings("network", apart).line
@@ -24,7 +24,7 @@ import Testing
     }
 
     @Test func version6Counts() {
-        let modern = MadeUpCluster.two {
+        let modern = FakeCluster.two {
             let number = $0.host == "node1" ? 2 : 1
             $0.network.interfaces[1] = Interface("eth0", "fd00::\(number)", "fd00::/64")
         }
@@ -34,10 +34,10 @@ import Testing
     /// Docker's bridge has the same address on every node, which is no network between them.
     @Test func bridgesAreNoNetwork() {
         let docker = Interface("docker0", "172.17.0.1", "172.17.0.0/16")
-        let line = findings("network", MadeUpCluster.two { $0.network.interfaces.append(docker) }).line
+        let line = findings("network", FakeCluster.two { $0.network.interfaces.append(docker) }).line
         #expect(line.hasPrefix("warning | docker0 on node0 and node1 leads nowhere outside the node"))
         #expect(line.hasSuffix("mpirun --mca btl_tcp_if_include 10.0.0.0/24 --mca oob_tcp_if_include 10.0.0.0/24"))
-        let only = MadeUpCluster.two { $0.network.interfaces = [docker] }
+        let only = FakeCluster.two { $0.network.interfaces = [docker] }
         #expect(findings("network", only).line.contains("no subnet is on all nodes: node0 has none and node1 has none"))
     }
 
@@ -45,7 +45,7 @@ import Testing
         func line(_ include: String) -> String {
             findings(
                 "network",
-                MadeUpCluster.two {
+                FakeCluster.two {
                     $0.network.include = include
                     $0.network.interfaces.append(Interface("docker0", "172.17.0.1", "172.17.0.0/16"))
                     if $0.host == "node0" { $0.network.interfaces.append(Interface("ib0", "10.9.0.1", "10.9.0.0/16")) }
@@ -70,15 +70,15 @@ import Testing
 /// Wall clocks of nodes.
 @Suite struct ClockTests {
     @Test func clocksThatAgree() {
-        let near = MadeUpCluster.two {
+        let near = FakeCluster.two {
             if $0.host == "node1" { ($0.clock.ahead, $0.clock.uncertainty) = (0.25, 0.0625) }
         }
         #expect(findings("clocks", near).line == "ok | differ by less than 313 ms | ")
-        #expect(findings("clocks", MadeUpCluster.ranks(["a", "a"])).isEmpty)
+        #expect(findings("clocks", FakeCluster.ranks(["a", "a"])).isEmpty)
     }
 
     @Test func clocksThatDiffer() {
-        let late = MadeUpCluster.two { if $0.host == "node1" { ($0.clock.ahead, $0.clock.uncertainty) = (-90, 0.1) } }
+        let late = FakeCluster.two { if $0.host == "node1" { ($0.clock.ahead, $0.clock.uncertainty) = (-90, 0.1) } }
         let line = findings("clocks", late).line
         #expect(
             line.hasPrefix("warning | the clock of node1 is 90.0 s behind that of node0 |") && line.contains("chrony"))
@@ -86,7 +86,7 @@ import Testing
 
     /// A difference that a slow exchange explains is none.
     @Test func theRoundTripBoundsWhatIsKnown() {
-        let slow = MadeUpCluster.two { if $0.host == "node1" { ($0.clock.ahead, $0.clock.uncertainty) = (3, 2.5) } }
+        let slow = FakeCluster.two { if $0.host == "node1" { ($0.clock.ahead, $0.clock.uncertainty) = (3, 2.5) } }
         #expect(findings("clocks", slow).line.hasPrefix("ok"))
     }
 

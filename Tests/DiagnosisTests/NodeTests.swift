@@ -1,6 +1,7 @@
+import Machine
 import Diagnosis
 import Kernels
-import Performance
+import Planning
 import Telemetry
 import Testing
 
@@ -8,13 +9,13 @@ import Testing
 @Suite struct NodeTests {
     @Test func oneKindOfKernels() {
         #expect(
-            findings("OpenBLAS", MadeUpCluster.two()).line
+            findings("OpenBLAS", FakeCluster.two()).line
                 == "ok | OpenBLAS 0.3.21, Haswell kernels on all ranks, one thread a call, pthreads | ")
     }
 
     @Test func processorsOfTwoKinds() {
         func line(_ first: String, _ second: String) -> String {
-            findings("OpenBLAS", MadeUpCluster.two { $0.kernels.core = $0.host == "node1" ? second : first }).line
+            findings("OpenBLAS", FakeCluster.two { $0.kernels.core = $0.host == "node1" ? second : first }).line
         }
         let mixed = line("Zen", "SkylakeX")
         #expect(
@@ -28,7 +29,7 @@ import Testing
     @Test func theRecipeDecidesOverDifferentKernels() {
         func report(allowing: Bool) -> Report {
             Report(
-                MadeUpCluster.two {
+                FakeCluster.two {
                     if allowing { $0.recipe.settings = [.init("execution.mixedKernels", "allow")] }
                     if $0.rank == 3 { ($0.kernels.core, $0.kernels.possibleCore) = ("SkylakeX", .cooperlake) }
                 })
@@ -44,7 +45,7 @@ import Testing
 
     /// All processors could run AVX-512 kernels; on one node somebody chose others.
     @Test func aCoreChosenOnOneNode() {
-        let chosen = MadeUpCluster.two {
+        let chosen = FakeCluster.two {
             ($0.kernels.core, $0.kernels.possibleCore) = ($0.host == "node1" ? "SkylakeX" : "Haswell", .cooperlake)
             if $0.host == "node0" { $0.kernels.chosenByUser = "Haswell" }
         }
@@ -52,13 +53,13 @@ import Testing
     }
 
     @Test func anotherFormOfKedgesKernels() {
-        let line = findings("OpenBLAS", MadeUpCluster.two { if $0.rank == 1 { $0.kernels.form = "x86-64-v4" } }).line
+        let line = findings("OpenBLAS", FakeCluster.two { if $0.rank == 1 { $0.kernels.form = "x86-64-v4" } }).line
         #expect(line.hasPrefix("fault | rank 1 on node0: x86-64-v4 in Kedge's own kernels"))
         #expect(line.contains("same build of Kedge"))
     }
 
     @Test func kernelsThatDoNotFitTheProcessor() {
-        let slow = MadeUpCluster.two {
+        let slow = FakeCluster.two {
             $0.kernels.core = "Prescott"
             $0.kernels.betterCore = "SkylakeX"
         }
@@ -66,19 +67,19 @@ import Testing
         #expect(line.contains("Prescott kernels are slow on this processor, which can run SkylakeX"))
         #expect(line.contains("-x OPENBLAS_CORETYPE=SkylakeX"))
         // Pinned on purpose, for the same bits on older nodes.
-        let pinned = MadeUpCluster.two { ($0.kernels.betterCore, $0.kernels.chosenByUser) = ("SkylakeX", "Haswell") }
+        let pinned = FakeCluster.two { ($0.kernels.betterCore, $0.kernels.chosenByUser) = ("SkylakeX", "Haswell") }
         #expect(findings("OpenBLAS", pinned).line.hasPrefix("ok"))
     }
 
     @Test func anotherOpenBLAS() {
-        let mixed = MadeUpCluster.two { if $0.rank == 0 { $0.kernels.version = "OpenBLAS 0.3.29" } }
+        let mixed = FakeCluster.two { if $0.rank == 0 { $0.kernels.version = "OpenBLAS 0.3.29" } }
         let line = findings("OpenBLAS", mixed).line
         #expect(line.hasPrefix("fault | rank 0 on node0: OpenBLAS 0.3.29") && line.contains("same OpenBLAS"))
     }
 
     /// Builds with OpenMP take their number of threads from OpenMP alone.
     @Test func threadsOfItsOwn() {
-        let threaded = MadeUpCluster.two {
+        let threaded = FakeCluster.two {
             if $0.host == "node1" { ($0.kernels.threading, $0.kernels.threads) = ("OpenMP", 8) }
         }
         let line = findings("OpenBLAS", threaded).line
@@ -89,9 +90,9 @@ import Testing
 
     @Test func memoryAgainstThePlan() {
         #expect(
-            findings("memory", MadeUpCluster.two()).line
+            findings("memory", FakeCluster.two()).line
                 == "ok | tightest node node0: 2.0 GiB needed, 8.0 GiB free | ")
-        let tight = MadeUpCluster.two {
+        let tight = FakeCluster.two {
             if $0.host == "node1" {
                 $0.memory.node = NodeMemory(available: 1 << 30, source: "the control group's limit")
             }
@@ -105,25 +106,25 @@ import Testing
 
     @Test func unknownMemoryIsSaid() {
         #expect(
-            findings("memory", MadeUpCluster.two { $0.memory.node = nil }).line.contains("the system tells no figure"))
-        #expect(findings("memory", MadeUpCluster.two { $0.memory.plan = nil }).isEmpty)
+            findings("memory", FakeCluster.two { $0.memory.node = nil }).line.contains("the system tells no figure"))
+        #expect(findings("memory", FakeCluster.two { $0.memory.plan = nil }).isEmpty)
     }
 
     @Test func sharedMemoryForTheWeights() {
-        let whole = findings("shared memory", MadeUpCluster.two()).line
+        let whole = findings("shared memory", FakeCluster.two()).line
         #expect(whole == "ok | /dev/shm has 1.0 GiB free or more on every node for one copy of the weights, 358 MiB | ")
-        let container = MadeUpCluster.two { if $0.host == "node1" { $0.memory.sharedFree = 64 << 20 } }
+        let container = FakeCluster.two { if $0.host == "node1" { $0.memory.sharedFree = 64 << 20 } }
         let line = findings("shared memory", container).line
         #expect(
             line.hasPrefix("warning | ranks 2-3 on node1: /dev/shm has 64 MiB free for one copy of the frozen weights"))
         #expect(line.contains("358 MiB; they will lie in a file of /tmp"))
         #expect(line.contains("--shm-size=576m") && line.contains("emptyDir of medium Memory"))
-        let none = findings("shared memory", MadeUpCluster.two { $0.memory.sharedFree = nil }).line
+        let none = findings("shared memory", FakeCluster.two { $0.memory.sharedFree = nil }).line
         #expect(none.contains("ranks 0-3 on node0 and node1: no /dev/shm"))
     }
 
     @Test func neitherSharedMemoryNorAFile() {
-        let full = MadeUpCluster.two {
+        let full = FakeCluster.two {
             if $0.host == "node0" { ($0.memory.sharedFree, $0.system.temporaryFree) = (64 << 20, 100 << 20) }
         }
         let finding = findings("shared memory", full)
@@ -135,9 +136,9 @@ import Testing
 
     @Test func sharedMemoryThatIsNotNeeded() {
         let text = "ok | not needed: every rank keeps the frozen weights in its own memory | "
-        let spread = MadeUpCluster.ranks(["a", "b"]) { $0.memory.sharedFree = 0 }
+        let spread = FakeCluster.ranks(["a", "b"]) { $0.memory.sharedFree = 0 }
         #expect(findings("shared memory", spread).line == text)
-        let apart = MadeUpCluster.two {
+        let apart = FakeCluster.two {
             $0.memory.plan?.sharesWeights = false
             $0.memory.sharedFree = 0
         }
@@ -145,37 +146,37 @@ import Testing
     }
 
     @Test func openFiles() {
-        #expect(findings("open files", MadeUpCluster.two()).line.hasPrefix("ok | 1024 allowed"))
-        let few = MadeUpCluster.two { if $0.rank == 1 { $0.system.openFiles = 256 } }
+        #expect(findings("open files", FakeCluster.two()).line.hasPrefix("ok | 1024 allowed"))
+        let few = FakeCluster.two { if $0.rank == 1 { $0.system.openFiles = 256 } }
         let line = findings("open files", few).line
         #expect(
             line.contains("rank 1 on node0: 256 open files allowed, 264 may be needed") && line.contains("ulimit -n"))
         // The same limit suffices or not by the number of ranks.
-        let many = MadeUpCluster.ranks((0..<600).map { "node\($0 / 8)" })
+        let many = FakeCluster.ranks((0..<600).map { "node\($0 / 8)" })
         #expect(findings("open files", many).line.contains("1024 open files allowed, 1456 may be needed"))
     }
 
     @Test func hugePagesAreToldAndNothingMore() {
-        #expect(findings("huge pages", MadeUpCluster.two()).line == "ok | madvise | ")
-        let mixed = MadeUpCluster.two { if $0.host == "node1" { $0.system.hugePages = "never" } }
+        #expect(findings("huge pages", FakeCluster.two()).line == "ok | madvise | ")
+        let mixed = FakeCluster.two { if $0.host == "node1" { $0.system.hugePages = "never" } }
         #expect(findings("huge pages", mixed).line == "ok | madvise, never on node1 | ")
     }
 
     @Test func temporaryFolder() {
-        #expect(findings("temporary", MadeUpCluster.two()).line == "ok | 1.0 GiB free in /tmp or more on every node | ")
-        let full = MadeUpCluster.two { if $0.host == "node1" { $0.system.temporaryFree = 1 << 20 } }
+        #expect(findings("temporary", FakeCluster.two()).line == "ok | 1.0 GiB free in /tmp or more on every node | ")
+        let full = FakeCluster.two { if $0.host == "node1" { $0.system.temporaryFree = 1 << 20 } }
         #expect(findings("temporary", full).line.contains("rank 2 on node1: 1 MiB free in /tmp"))
-        let none = MadeUpCluster.ranks(["a"]) { $0.system.temporaryFree = nil }
+        let none = FakeCluster.ranks(["a"]) { $0.system.temporaryFree = nil }
         let line = findings("temporary", none).line
         #expect(line.hasPrefix("warning | there is no folder /tmp") && line.contains("TMPDIR"))
     }
 
     @Test func runFolder() {
-        #expect(findings("run folder", MadeUpCluster.two()).line == "ok | runs/first can be written, 16.0 GiB free | ")
-        let closed = MadeUpCluster.two { $0.system.runFolder?.isWritable = false }
+        #expect(findings("run folder", FakeCluster.two()).line == "ok | runs/first can be written, 16.0 GiB free | ")
+        let closed = FakeCluster.two { $0.system.runFolder?.isWritable = false }
         let finding = findings("run folder", closed)
         #expect(finding.first?.state == .fault(.cannotWrite) && finding.line.contains("--set run.folder=PATH"))
-        let taken = findings("run folder", MadeUpCluster.two { $0.system.runFolder?.holdsRun = true }).line
+        let taken = findings("run folder", FakeCluster.two { $0.system.runFolder?.holdsRun = true }).line
         #expect(taken.hasPrefix("warning | runs/first already holds a run") && taken.contains("--overwrite"))
     }
 }

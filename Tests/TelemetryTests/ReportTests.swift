@@ -1,3 +1,4 @@
+import Machine
 import Foundation
 import Telemetry
 import Testing
@@ -6,7 +7,7 @@ import Testing
 @Suite struct ReportTests {
     private func record(_ prompt: String, _ iou: Double, _ f1: Double) -> EvaluationRecord {
         EvaluationRecord(
-            name: "kvasir", prompt: prompt, scores: .init(iou: iou, f1: f1), step: 0, images: 40, instances: 40,
+            run: "kvasir", prompt: prompt, scores: .init(iou: iou, f1: f1), step: 0, images: 40, instances: 40,
             threshold: 0,
             seconds: 1)
     }
@@ -17,10 +18,26 @@ import Testing
             after: [record("box", 0.8934, 0.9395), record("coarse", .nan, 0.5)])
         #expect(
             table.text == """
-                data set  prompt  images  IoU before  IoU after   change  F1 before  F1 after   change
-                kvasir    box         40      0.8900     0.8934  +0.0034     0.9400    0.9395  -0.0005
-                kvasir    point       40      0.7610          -        -     0.8000         -        -
-                kvasir    coarse      40           -        nan        -          -    0.5000        -
+                run     prompt  images  IoU before  IoU after   change  F1 before  F1 after   change
+                kvasir  box         40      0.8900     0.8934  +0.0034     0.9400    0.9395  -0.0005
+                kvasir  point       40      0.7610          -        -     0.8000         -        -
+                kvasir  coarse      40           -        nan        -          -    0.5000        -
+                """)
+    }
+
+    @Test func withSeveralSourcesTheirNamesTellTheRows() {
+        func named(_ source: String, _ iou: Double) -> EvaluationRecord {
+            var record = record("box", iou, 0.5)
+            record.source = source
+            return record
+        }
+        let table = EvaluationTable(
+            before: [named("cells", 0.25), named("fibres", 0.5)], after: [named("cells", 0.5), named("fibres", 0.25)])
+        #expect(
+            table.text == """
+                source  prompt  images  IoU before  IoU after   change  F1 before  F1 after   change
+                cells   box         40      0.2500     0.5000  +0.2500     0.5000    0.5000  +0.0000
+                fibres  box         40      0.5000     0.2500  -0.2500     0.5000    0.5000  +0.0000
                 """)
     }
 

@@ -9,16 +9,18 @@ import Testing
         seconds: 2, imagesPerSecond: 4.5, dataWaitFraction: 0.031, peerWaitFraction: 0.25, communicationFraction: 0.012,
         remainingSeconds: 3725)
 
-    private static let step = StepRecord(
-        step: 12, totalSteps: 600, epoch: 1, imagesSeen: 48, loss: 1.25,
-        lossParts: [LossPart("focal", 0.0123), LossPart("dice", 0.5)], learningRate: 1e-4, interval: interval,
-        slowestRank: .init(rank: 3, seconds: 1.8), fastestRank: .init(rank: 0, seconds: 1.5),
-        peakMemoryBytes: 812 << 20, sentBytes: 4096, computeRatio: 1.25)
+    private static let step: StepRecord = {
+        var step = StepRecord(
+            step: 12, totalSteps: 600, epoch: 1, imagesSeen: 48, loss: 1.25,
+            lossParts: [LossPart("focal", 0.0123), LossPart("dice", 0.5)], learningRate: 1e-4, interval: interval)
+        (step.slowestRank, step.fastestRank) = (.init(rank: 3, seconds: 1.8), .init(rank: 0, seconds: 1.5))
+        (step.peakMemoryBytes, step.sentBytes, step.computeRatio) = (812 << 20, 4096, 1.25)
+        return step
+    }()
 
     private static let evaluation = EvaluationRecord(
-        name: "polyps, \"small\"", prompt: "box", scores: .init(iou: 0.75, f1: 0.8125), step: 0, images: 40,
-        instances: 42,
-        threshold: 0, seconds: 3.5)
+        run: "polyps, \"small\"", prompt: "box", scores: .init(iou: 0.75, f1: 0.8125), step: 0, images: 40,
+        instances: 42, threshold: 0, seconds: 3.5)
 
     private static func start(ranks: Int) -> StartRecord {
         StartRecord(
@@ -124,8 +126,79 @@ import Testing
                 log.record(.evaluation(Self.evaluation))
                 log.record(.step(Self.step))
             }
-            let row = #""polyps, ""small""",box,0.75,0.8125,0,,40,42,0.0,3.5,,,,2023-11-14T22:13:20.250Z"#
+            let row = #""polyps, ""small""",box,0.75,0.8125,0,,40,42,0.0,3.5,,,,2023-11-14T22:13:20.250Z,data,data,"#
             #expect(try lines(path) == [CSVSink.header, row, row])
+        }
+    }
+
+    /// A table of an earlier version gets the columns it lacks when a run resumes.
+    @Test func anOldTableGetsTheNewColumns() throws {
+        try withFolder { folder in
+            let path = folder + "/evaluation.csv"
+            let old = CSVSink.header.replacing(",Source,Domain,Stage", with: "")
+            let rows = [0, 5, 9].map { "a,box,0.75,0.8,\($0),,40,42,0.0,3.5,,,,2023-11-14T22:13:20.250Z" }
+            try Data(([old] + rows).joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: path))
+            try CSVSink.keepRows(of: path) { $0 < 9 }
+            #expect(try lines(path) == [CSVSink.header] + rows.prefix(2).map { $0 + ",data,data," })
+            // What has them keeps them.
+            try CSVSink.keepRows(of: path) { $0 < 5 }
+            #expect(try lines(path) == [CSVSink.header, rows[0] + ",data,data,"])
+        }
+    }
+
+    // MARK: Facts
+
+    @Test func factsAreEventsOfTheirOwnWithALineForPeople() {
+        let facts: [(any RunFact, String, String)] = [
+            (
+                CheckpointFact(path: "c/step-000004", step: 4, seconds: 0.25, blockedSeconds: 0.5),
+                #""blocked_seconds":0.5,"event":"checkpoint","path":"c/step-000004","schema":1,"seconds":0.25,"step":4"#,
+                "checkpoint c/step-000004: published in 0.250 s, training blocked for 0.500 s"
+            ),
+            (
+                AnchorReuseFact(epoch: 2, reused: 3, images: 9, imagesPerSecond: 1.5),
+                #""epoch":2,"event":"anchors","images":9,"images_per_second":1.5,"reused":3,"schema":1"#,
+                "epoch 2: 3 of 9 anchor embeddings came from the store, 1.50 img/s"
+            ),
+            (
+                MemoryFact(plannedBytesPerRank: 3 << 20, freeBytes: nil, host: "a"),
+                #""event":"memory","free_bytes":null,"host":"a","planned_bytes_per_rank":3145728,"schema":1"#,
+                "memory: 3 MiB per rank expected"
+            ),
+            (
+                WeightsFact(byteCount: 5 << 20, copies: 2, isShared: true, notes: ["b keeps them in a file"]),
+                #""copies":2,"event":"weights","notes":"b keeps them in a file","schema":1,"shared_by_node":true"#,
+                "frozen weights: 5 MiB, one copy on each of 2 nodes; b keeps them in a file"
+            ),
+            (
+                AnchorStoreFact(capacity: 4, wanted: 12, found: 0, description: "room for 4 of 12"),
+                #""capacity":4,"event":"anchor_store","found":0,"schema":1,"text":"room for 4 of 12""#,
+                "anchor store: room for 4 of 12"
+            ),
+            (
+                StageFact(stage: "b", number: 2, count: 3, domains: ["b", "c"], firstStep: 10, steps: 5),
+                #""count":3,"domains":"b c","event":"stage","first_step":10,"number":2,"schema":1,"stage":"b","steps":5"#,
+                "stage 2 of 3, b: 5 steps on b, c"
+            ),
+            (
+                SourceFact(source: "a", domain: "cells", trainingImages: 4, evaluationImages: 2),
+                #""domain":"cells","evaluation_images":2,"event":"source","schema":1,"source":"a""#,
+                "source a of domain cells: 4 images to adapt to, 2 to score"
+            ),
+            (
+                ResumeFact(path: "c/step-000004", step: 4), #""event":"resume","path":"c/step-000004""#,
+                "resumes from c/step-000004"
+            ),
+            (
+                AdapterFact(path: "a.safetensors", digest: "0f", step: 4),
+                #""event":"adapter","path":"a.safetensors","schema":1,"sha256":"0f","step":4"#,
+                "adapter a.safetensors sha256 0f"
+            ),
+        ]
+        for (fact, fields, line) in facts {
+            let json = JSONLine.lines(of: .fact(fact), at: Date(timeIntervalSince1970: 0))
+            #expect(json.count == 1 && String(decoding: json[0], as: UTF8.self).hasPrefix("{" + fields), "\(fact)")
+            #expect(TextSink.text(of: .fact(fact)) == line)
         }
     }
 

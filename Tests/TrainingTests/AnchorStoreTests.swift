@@ -1,8 +1,10 @@
+import Datasets
+import Telemetry
+import Machine
 import Collectives
 import Foundation
 import Glibc
 import Imaging
-import Performance
 import Tensors
 import TestSupport
 import Testing
@@ -12,7 +14,7 @@ import Training
 @Suite struct AnchorStoreTests {
     private let place: TemporaryFolder
     private var folder: String { place.path }
-    private let run = AnchorStore.Run(images: 3, mirrorings: .epoch, embedding: [4, 8], baseDigest: "base")
+    private let run = AnchorStore.Run(images: 3, mirrorings: .everyEpoch, embedding: [4, 8], baseDigest: "base")
 
     init() throws {
         place = try TemporaryFolder("anchor-tests")
@@ -23,8 +25,8 @@ import Training
     private func open(
         _ run: AnchorStore.Run? = nil, keep: Bool = false, limitGiB: Double = 0.1,
         _ communicator: (any Communicator)? = nil
-    ) throws -> (store: AnchorStore?, line: String) {
-        var settings = Recipe().anchorStore
+    ) throws -> (store: AnchorStore?, fact: AnchorStoreFact) {
+        var settings = AnchorStoreSettings()
         (settings.folder, settings.keep, settings.limitGiB) = (folder, keep, limitGiB)
         return try AnchorStore.open(
             settings, run ?? self.run, temporaryFolder: "/no/such/folder",
@@ -70,12 +72,12 @@ import Training
             store.keep(embedding(3), image: 2, flip: .both, key: store.key(of: view(3)))
             // While a run has it, another one takes a file of its own.
             let second = try open(keep: true)
-            #expect(second.line.contains("another run has"), "\(second.line)")
+            #expect(second.fact.line.contains("another run has"), "\(second.fact.line)")
             #expect(second.store?.count == 0)
             return store.key(of: view(3))
         }()
         let next = try open(keep: true)
-        #expect(next.line.contains("kept; 1 there"), "\(next.line)")
+        #expect(next.fact.found == 1 && next.fact.line.contains("kept; 1 there"), "\(next.fact.line)")
         let found = try #require(next.store).embedding(image: 2, flip: .both, key: key)
         #expect(found?.elements == embedding(3).elements)
         #expect(files.count == 1)
@@ -165,7 +167,9 @@ import Training
     @Test func aFullStoreKeepsWhatItHas() throws {
         // Room for two of twelve.
         let opened = try open(limitGiB: 2.5 * 128 / Double(1 << 30))
-        #expect(opened.line.contains("room for 2 of 12 embeddings"), "\(opened.line)")
+        #expect(
+            opened.fact.capacity == 2 && opened.fact.line.contains("room for 2 of 12 embeddings"), "\(opened.fact.line)"
+        )
         let store = try #require(opened.store)
         let key = store.key(of: view(1))
         for image in 0..<3 { store.keep(embedding(Float(image)), image: image, flip: .none, key: key) }
@@ -178,8 +182,8 @@ import Training
     @Test func aNodeWithoutRoomRunsWithoutAStore() throws {
         let none = try open(limitGiB: 1e-9)
         #expect(none.store == nil)
-        #expect(none.line.contains("off, because \(folder) has no room"))
-        var settings = Recipe().anchorStore
+        #expect(none.fact.line.contains("off, because \(folder) has no room"))
+        var settings = AnchorStoreSettings()
         settings.folder = "/no/such/folder"
         let missing = try AnchorStore.open(
             settings, run, temporaryFolder: "", communicator: try SingleProcessCommunicator())
@@ -187,7 +191,7 @@ import Training
         settings.mode = .off
         let off = try AnchorStore.open(
             settings, run, temporaryFolder: "", communicator: try SingleProcessCommunicator())
-        #expect(off.store == nil && off.line == "anchor store: off")
+        #expect(off.store == nil && off.fact.line == "anchor store: off")
     }
 
     @Test func ranksOfANodeShareAndRacesKeepOneCopy() throws {
@@ -207,7 +211,7 @@ import Training
         #expect(files.isEmpty)
     }
 
-    private func open(_ communicator: any Communicator) throws -> (store: AnchorStore?, line: String) {
+    private func open(_ communicator: any Communicator) throws -> (store: AnchorStore?, fact: AnchorStoreFact) {
         try open(nil, keep: false, communicator)
     }
 }

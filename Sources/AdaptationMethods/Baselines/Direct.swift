@@ -1,15 +1,18 @@
+public import Recipes
 import SegmentAnything
 
 /// No adaptation: the base model is evaluated as it is ("Direct" in WeSAM's tables).
 public struct Direct: AdaptationMethod {
+    /// `direct`.
+    public static let name = "direct"
     /// None.
     public let lossNames: [String] = []
 
     /// Creates the method.
-    public init() {}
+    public init(_ settings: NoSettings = .init()) {}
 
     /// None.
-    public func stages(totalSteps: Int) -> [Stage] { [] }
+    public func stages(over domains: [String], order: DomainOrder) -> [Stage] { [] }
 
     /// Learns nothing: no loss, no gradient.
     public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {

@@ -6,6 +6,8 @@ import Tensors
 
 /// Fine-tuning with true masks: what weak labels are measured against ("Supervised" in WeSAM's tables).
 public struct Supervised: AdaptationMethod {
+    /// `supervised`.
+    public static let name = "supervised"
     /// The weights and the form of the three losses.
     public let settings: MaskLossSettings
     /// focal, dice, iou.
@@ -15,9 +17,6 @@ public struct Supervised: AdaptationMethod {
 
     /// Creates the method.
     public init(_ settings: MaskLossSettings = .init()) { self.settings = settings }
-
-    /// All weights at 0.
-    public var settingFaults: [SettingFault] { settings.faults(others: []) }
 
     /// The losses of one image; their gradient is added to the context's.
     public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {

@@ -1,3 +1,4 @@
+public import Recipes
 import SegmentAnything
 import Tensors
 
@@ -6,11 +7,13 @@ import Tensors
 
 /// Entropy minimisation (TENT: Wang et al., ICLR 2021) of the masks of the weak labels' prompts.
 public struct Tent: AdaptationMethod {
+    /// `tent`.
+    public static let name = "tent"
     /// entropy.
     public let lossNames = ["entropy"]
 
     /// Creates the method.
-    public init() {}
+    public init(_ settings: NoSettings = .init()) {}
 
     /// The loss of one image; its gradient is added to the context's.
     public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {

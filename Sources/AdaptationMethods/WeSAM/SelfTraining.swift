@@ -6,6 +6,8 @@ import SegmentAnything
 /// Self-training without an anchor: a teacher that gives targets and a student that learns them; what collapses in
 /// WeSAM's ablation.
 public struct SelfTraining: AdaptationMethod {
+    /// `self-training`.
+    public static let name = "self-training"
     /// The settings.
     public let settings: SelfTrainingSettings
     /// focal, dice, iou.
@@ -13,9 +15,6 @@ public struct SelfTraining: AdaptationMethod {
 
     /// Creates the method.
     public init(_ settings: SelfTrainingSettings = .init()) { self.settings = settings }
-
-    /// All weights at 0.
-    public var settingFaults: [SettingFault] { settings.losses.faults(others: []) }
 
     /// The losses of one image; their gradient is added to the context's.
     public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {

@@ -15,6 +15,8 @@ import Tensors
 
 /// WeSAM: weakly supervised self-training with an anchor (the released `adaptation.py`, or the paper's losses).
 public struct WeSAM: AdaptationMethod {
+    /// `wesam`.
+    public static let name = "wesam"
     /// The settings.
     public let settings: WeSAMSettings
     /// focal, dice, iou, anchor, contrast.
@@ -25,17 +27,12 @@ public struct WeSAM: AdaptationMethod {
     /// Creates the method.
     public init(_ settings: WeSAMSettings = .init()) { self.settings = settings }
 
-    /// All weights at 0.
-    public var settingFaults: [SettingFault] {
-        settings.losses.faults(others: [settings.anchorWeight, settings.contrastWeight])
-    }
-
     /// Squares of the patches form along a side: 1,024 in all, whose similarities are a million numbers.
     private static let mostPatchesASide = 32
 
     /// Refuses squares of the patches form that are too few to differ or too many to compare with each other.
     public func check(for model: ModelDescription) throws(AdaptationMethodError) {
-        guard case .patches(let patch) = settings.contrast, settings.contrastWeight > 0 else { return }
+        guard case .patches(let patch) = settings.contrastForm, settings.contrastWeight > 0 else { return }
         let side = model.configuration.embeddingSide
         let squares = side / patch
         guard squares < 2 || squares > Self.mostPatchesASide else { return }
@@ -104,7 +101,7 @@ public struct WeSAM: AdaptationMethod {
         let anchorLoss = addAnchorLoss(round.logits, anchor, model, into: &dLogits, context.workspace)
         var dFeatures = round.backward(
             dLogits, [Float](repeating: 0, count: round.iou.count), &context.gradients)
-        let contrast = ContrastiveLoss(temperature: settings.temperature, form: settings.contrast)(
+        let contrast = ContrastiveLoss(temperature: settings.temperature, form: settings.contrastForm)(
             teacher: .init(embedding: pass.embedding, logits: round.logits),
             anchor: .init(embedding: anchor.features.embedding, logits: anchor.logits),
             weight: settings.contrastWeight, addingTo: &dFeatures.embedding, in: context.workspace)

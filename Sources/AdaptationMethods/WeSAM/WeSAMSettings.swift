@@ -1,65 +1,80 @@
+public import Recipes
+
 /// The settings of WeSAM; the defaults are the weights of the released code with the losses of the paper.
-public struct WeSAMSettings: Sendable, Equatable {
-    /// The losses of the student against the teacher's masks.
+public struct WeSAMSettings: RecipeSection {
     public var losses = MaskLossSettings()
-    /// Weight of the dice losses of both branches against the anchor's masks.
     public var anchorWeight = 1.0
-    /// Weight of the contrast between teacher and anchor features.
     public var contrastWeight = 1.0
-    /// What the contrast holds against each other.
-    public var contrast = ContrastForm.instances
-    /// tau of the contrast.
     public var temperature = 0.3
-    /// What is hidden from the student.
+    public var contrast = ContrastRegions.instances
+    public var patchSide = 8
     public var masking = MaskingSettings()
 
     /// The defaults.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
-    public init(_ source: any MethodSettingsSource) {
-        losses = MaskLossSettings(source)
-        anchorWeight = source.number("anchorWeight") ?? anchorWeight
-        contrastWeight = source.number("contrastWeight") ?? contrastWeight
-        temperature = source.number("temperature") ?? temperature
-        masking = MaskingSettings(source)
-        switch source.text("contrast") {
-        case "background": contrast = .background
-        case "patches": contrast = .patches(side: source.integer("patchSide") ?? 8)
-        default: contrast = .instances
+    /// What the contrast compares.
+    public enum ContrastRegions: String, CaseIterable, Sendable {
+        case instances, background, patches
+    }
+
+    public static let fields: [RecipeField<WeSAMSettings>] =
+        MaskLossSettings.fields.map { $0.within(\.losses) } + [
+            .number(
+                "anchorWeight", \.anchorWeight, MaskLossSettings.weightRange,
+                "Weight of the dice loss of student and teacher against the anchor"),
+            .number(
+                "contrastWeight", \.contrastWeight, MaskLossSettings.weightRange,
+                "Weight of the contrastive loss of the teacher's instances against the anchor's"),
+            .number("temperature", \.temperature, above: 0, "Temperature of the contrastive loss"),
+            .choice(
+                "contrast", \.contrast,
+                "What the contrast compares: instances, instances and background, or squares of the image"),
+            .integer(
+                "patchSide", \.patchSide, 1...32,
+                "Side of a square of the patches form, cells of the image embedding; at least 2x2 and at most 32x32 squares"
+            ),
+        ] + MaskingSettings.fields.map { $0.within(\.masking) }
+
+    public var faults: [SettingFault] { losses.faults(others: [anchorWeight, contrastWeight]) }
+
+    /// The form of the contrast.
+    var contrastForm: ContrastForm {
+        switch contrast {
+        case .instances: .instances
+        case .background: .background
+        case .patches: .patches(side: patchSide)
         }
     }
 }
 
 /// The settings of self-training without an anchor: WeSAM's student alone.
-public struct SelfTrainingSettings: Sendable, Equatable {
-    /// The losses of the student against the teacher's masks.
+public struct SelfTrainingSettings: RecipeSection {
     public var losses = MaskLossSettings()
-    /// What is hidden from the student.
     public var masking = MaskingSettings()
 
     /// The defaults.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
-    public init(_ source: any MethodSettingsSource) {
-        (losses, masking) = (MaskLossSettings(source), MaskingSettings(source))
-    }
+    public static let fields: [RecipeField<SelfTrainingSettings>] =
+        MaskLossSettings.fields.map { $0.within(\.losses) } + MaskingSettings.fields.map { $0.within(\.masking) }
+
+    public var faults: [SettingFault] { losses.faults }
 }
 
 /// What is hidden from the student's view.
-public struct MaskingSettings: Sendable, Equatable {
-    /// Share of the view that is hidden; 0 hides nothing.
+public struct MaskingSettings: RecipeSection {
     public var ratio = 0.0
-    /// Side of a hidden block, cells of the embedding's grid.
     public var block = 4
 
     /// Nothing is hidden.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
-    public init(_ source: any MethodSettingsSource) {
-        ratio = source.number("maskRatio") ?? ratio
-        block = source.integer("maskBlock") ?? block
-    }
+    public static let fields: [RecipeField<MaskingSettings>] = [
+        .number(
+            "maskRatio", \.ratio, 0...0.95,
+            "Share of the student's view that is hidden from it and filled with the teacher's features; 0 hides nothing"
+        ),
+        .integer("maskBlock", \.block, 1...32, "Side of a hidden block, cells of the image embedding"),
+    ]
 }

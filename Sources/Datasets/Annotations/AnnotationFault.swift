@@ -132,7 +132,7 @@ public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertib
     }
 
     /// Where the fault is: file, record and byte.
-    var location: String {
+    package var location: String {
         var location = file
         if let record { location += ": " + record }
         if let offset { location += " (byte \(offset))" }

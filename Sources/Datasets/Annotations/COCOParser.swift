@@ -300,7 +300,7 @@ struct COCOParser: ~Copyable {
 
 extension Box {
     /// What is wrong with a box in an image of this size.
-    func problem(width: Int, height: Int) -> ShapeFault? {
+    package func problem(width: Int, height: Int) -> ShapeFault? {
         let (right, bottom) = (Double(width), Double(height))
         var text: String { "the box [\(x0), \(y0), \(x1), \(y1)]" }
         guard x1 > x0, y1 > y0 else { return ShapeFault(.badBox, "\(text) is empty") }

@@ -1,5 +1,5 @@
 /// Paths that annotations give: relative, and inside the data set's folder wherever they turn.
-enum RelativePath {
+package enum RelativePath {
     /// The parts of `path` seen from `folder`, both below the root, without dots; nil if it leads out of the root.
     static func resolve(_ path: String, from folder: String = "") -> String? {
         guard !path.hasPrefix("/") else { return nil }
@@ -28,7 +28,7 @@ enum RelativePath {
     }
 
     /// The path without its last extension.
-    static func withoutExtension(_ path: String) -> String {
+    package static func withoutExtension(_ path: String) -> String {
         guard let dot = path.lastIndex(of: "."), !path[dot...].contains("/"), dot != path.startIndex else {
             return path
         }

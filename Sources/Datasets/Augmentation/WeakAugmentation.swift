@@ -8,13 +8,13 @@ package import Tensors
 /// `HorizontalFlip`, `VerticalFlip`).
 public enum WeakAugmentation {
     /// When a sample's flip is drawn.
-    public enum Schedule: Sendable {
+    public enum Schedule: String, CaseIterable, Sendable {
         /// Anew in every epoch, as WeSAM does.
-        case everyEpoch
+        case everyEpoch = "epoch"
         /// Once: every epoch sees the same weak view, and one anchor embedding serves all of them.
-        case oncePerImage
+        case oncePerImage = "image"
         /// Never.
-        case never
+        case never = "none"
     }
 
     /// Draws the flip of one sample in one epoch.

@@ -20,7 +20,7 @@ struct CoarseOutline: Sendable {
     ///
     /// A simplified outline without width or height is replaced by the mask's tight rectangle.
     init?(_ sample: Sample, _ instance: Int, _ source: PromptSource) {
-        if source == .simulated, let masks = sample.instances {
+        if source != .annotations, let masks = sample.instances {
             guard let tight = masks.box(of: instance) else { return nil }
             (polygon, box) = Self.simplified(masks, instance, tight)
         } else if let drawn = sample.polygons?[instance], let bounds = drawn.bounds {

@@ -50,7 +50,7 @@ public struct ExamplePreparation: Sendable {
             seed: seed, epoch: epoch, sample: index, width: sample.image.width, height: sample.image.height)
         let strong = StrongAugmentation.apply(operations, to: sample.image)
         let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
-        let usesMasks = prompts.source == .simulated || keepsMasks
+        let usesMasks = prompts.source != .annotations || keepsMasks
         let masks = usesMasks ? sample.instances?.resized(to: frame) : nil
         if keepsMasks && masks == nil { throw Self.withoutMasks(sample, "learn from") }
         var cap = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "instance cap")

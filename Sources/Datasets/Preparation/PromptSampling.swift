@@ -25,7 +25,7 @@ package enum PromptSampling {
             }
             return Prompts(boxes: boxes)
         case .point:
-            if options.source == .simulated, let masks = modelMasks {
+            if options.source != .annotations, let masks = modelMasks {
                 return Prompts(
                     points: instances.map { draw(from: masks, instance: $0, options: options, generator: &generator) })
             }
@@ -53,7 +53,7 @@ package enum PromptSampling {
     /// The box of an instance in the original image.
     private static func box(of sample: Sample, _ instance: Int, _ source: PromptSource) -> Box? {
         if let box = sample.boxes?[instance] { return box }
-        if source == .simulated, let masks = sample.instances { return masks.box(of: instance) }
+        if source != .annotations, let masks = sample.instances { return masks.box(of: instance) }
         return sample.polygons?[instance].bounds
     }
 

@@ -18,6 +18,8 @@ public enum PromptSource: String, CaseIterable, Sendable {
     case simulated
     /// From boxes, points and polygons as they were annotated; masks are not looked at.
     case annotations
+    /// From masks that the unadapted model finds in the whole image; they are the data set's masks from then on.
+    case automatic
 }
 
 /// What a coarse prompt is to the model.

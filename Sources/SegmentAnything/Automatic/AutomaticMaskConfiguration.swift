@@ -1,3 +1,5 @@
+public import Recipes
+
 /// How masks of a whole image are found without prompts; the defaults are SAM's (upstream: automatic_mask_generator.py).
 public struct AutomaticMaskConfiguration: Sendable, Equatable {
     /// Points along each side of the image; the grid has the square of it.
@@ -69,4 +71,22 @@ public struct AutomaticMaskConfiguration: Sendable, Equatable {
             thresholds.allSatisfy(\.isFinite),
             "thresholds of \(thresholds.map { "\($0)" }.joined(separator: ", ")); give numbers")
     }
+}
+
+/// The settings that recipes name, below `automatic`.
+extension AutomaticMaskConfiguration: RecipeSection {
+    public static let fields: [RecipeField<AutomaticMaskConfiguration>] = [
+        .integer(
+            "pointsPerSide", \.pointsPerSide, 1...maximumPointsPerSide, "Points on a side of the grid of prompts"),
+        .number("predictedIoU", \.predictedIoUThreshold, 0...1, "Predicted IoU above which a mask is kept"),
+        .number("stability", \.stabilityScoreThreshold, 0...1, "Stability score from which on a mask is kept"),
+        .number(
+            "boxSuppression", \.boxSuppressionThreshold, 0...1, "IoU of boxes above which the worse one is dropped"),
+        .integer(
+            "cropLayers", \.cropLayers, 0...maximumCropLayers,
+            "Layers of crops that are searched too, each of four times as many as the one before"),
+        .integer(
+            "minimumRegionArea", \.minimumRegionArea, 0...1_000_000_000,
+            "Holes and islands below this area in pixels are removed; 0 removes none"),
+    ]
 }

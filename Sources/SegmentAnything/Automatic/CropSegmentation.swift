@@ -1,3 +1,4 @@
+import Machine
 import Kernels
 import Layers
 import Tensors

@@ -1,6 +1,6 @@
 import Collectives
 import Foundation
-package import Performance
+package import Machine
 
 /// Where a node's store lies and how large it may grow.
 package struct AnchorPlace {

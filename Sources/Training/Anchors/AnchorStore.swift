@@ -1,8 +1,11 @@
 package import Collectives
 import Foundation
+package import Datasets
 package import Imaging
 import Kernels
+import Machine
 import Synchronization
+package import Telemetry
 package import Tensors
 import WeightFiles
 
@@ -26,7 +29,7 @@ package final class AnchorStore: Sendable {
         /// Images to adapt to.
         package var images: Int
         /// The mirrorings that can occur: all four, or one drawn per image.
-        package var mirrorings: Recipe.Data.Flips
+        package var mirrorings: WeakAugmentation.Schedule
         /// Shape of an embedding.
         package var embedding: Shape
         /// Digest of the base weights.
@@ -37,7 +40,8 @@ package final class AnchorStore: Sendable {
         package var reservedBytes: Int
 
         package init(
-            images: Int, mirrorings: Recipe.Data.Flips, embedding: Shape, baseDigest: String, program: String = "",
+            images: Int, mirrorings: WeakAugmentation.Schedule, embedding: Shape, baseDigest: String,
+            program: String = "",
             reservedBytes: Int = 0
         ) {
             (self.images, self.mirrorings, self.embedding) = (images, mirrorings, embedding)
@@ -51,7 +55,7 @@ package final class AnchorStore: Sendable {
         identity = Self.identity(run)
     }
 
-    private static func flips(_ run: Run) -> [Flip] { run.mirrorings == .epoch ? Flip.allCases : [] }
+    private static func flips(_ run: Run) -> [Flip] { run.mirrorings == .everyEpoch ? Flip.allCases : [] }
 
     private static func identity(_ run: Run) -> [UInt8] {
         let blas = "\(BLASEnvironment.configuration) \(BLASEnvironment.coreName)"
@@ -60,11 +64,11 @@ package final class AnchorStore: Sendable {
 
     /// Opens this node's store on all its ranks. Collective; a node that cannot have one runs without.
     ///
-    /// - Returns: The store, nil where there is none, and a line for the log.
+    /// - Returns: The store, nil where there is none, and what the log says about it.
     package static func open(
-        _ settings: Recipe.AnchorStore, _ run: Run, temporaryFolder: String, communicator: any Communicator
-    ) throws -> (store: AnchorStore?, line: String) {
-        guard settings.mode == .on else { return (nil, "anchor store: off") }
+        _ settings: AnchorStoreSettings, _ run: Run, temporaryFolder: String, communicator: any Communicator
+    ) throws -> (store: AnchorStore?, fact: AnchorStoreFact) {
+        guard settings.mode == .on else { return (nil, .none("off")) }
         communicator.phase = "anchor store"
         let folder = settings.folder.isEmpty ? temporaryFolder : settings.folder
         let slots = run.images * max(flips(run).count, 1)
@@ -89,10 +93,12 @@ package final class AnchorStore: Sendable {
         let without = attached.indices.filter { rank in
             attached[rank] == [0] && all[nodes.firstIndex(of: nodes[rank]) ?? 0].fault.isEmpty
         }
+        let words =
+            line(all, nodes, communicator, slots: slots)
+            + (without.isEmpty ? "" : "; ranks \(without) cannot open their node's")
         return (
             store,
-            line(all, nodes, communicator, slots: slots)
-                + (without.isEmpty ? "" : "; ranks \(without) cannot open their node's")
+            AnchorStoreFact(capacity: all[0].limit, wanted: slots, found: all[0].found, description: words)
         )
     }
 
@@ -104,7 +110,7 @@ package final class AnchorStore: Sendable {
         let texts = firsts.map { decisions[$0].text(slots: slots) }
         let others = zip(firsts, texts).dropFirst().filter { $0.1 != texts[0] }
             .map { "; on \(communicator.hostNames[$0.0]) \($0.1)" }
-        return "anchor store: " + texts[0] + others.joined()
+        return texts[0] + others.joined()
     }
 
     /// The key of a weak view. // [S, S, 3]

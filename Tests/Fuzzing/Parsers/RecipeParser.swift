@@ -1,9 +1,10 @@
-import Training
+import Recipes
+import Runs
 
 extension FuzzedParser {
     static let recipe = FuzzedParser(
         "recipe",
-        words: RecipeReference.fields.map { $0.key.split(separator: ".").last.map { $0 + ": " } ?? "" } + [
+        words: Recipe().entries.map { $0.key.row.name + ": " } + [
             "&a", "*a", "<<: ", "---\n", "...\n", "!!binary ", "? ", "\t", "\u{feff}", "\u{85}", "\u{2028}", "- ", "[",
             "]", "{", "}",
             "|\n", ">-\n", "\"\\x00\"", "%YAML 1.1\n", "#",

@@ -1,0 +1,163 @@
+import ModelLoading
+import Runs
+import DataTools
+import AdaptationMethods
+import Adapters
+import Collectives
+import Datasets
+import Foundation
+import Layers
+import SegmentAnything
+import Runs
+
+/// Measures how the speed of adaptation grows with ranks, by real runs that it starts.
+///
+/// The process that runs this must not be part of an MPI run: it starts processes, and MPI forbids that.
+public struct ScalingBenchmark {
+    /// What is to be run.
+    public var plan: ScalingPlan
+    /// What starts the ranks.
+    public var launcher: RankLauncher
+    /// The program that a rank runs, by its absolute path.
+    public var executable: String
+    /// A folder that all nodes see, for data, runs and logs of the measurement.
+    public var scratch: String
+    /// Microseconds of a message in the network of the predictions; nil for the measured one.
+    public var latencyMicroseconds: Double?
+    /// 10^9 bits per second in the network of the predictions; nil for the measured ones.
+    public var gigabits: Double?
+
+    /// Describes a measurement.
+    public init(plan: ScalingPlan, launcher: RankLauncher, executable: String, scratch: String) {
+        (self.plan, self.launcher, self.executable, self.scratch) = (plan, launcher, executable, scratch)
+    }
+
+    /// Exchanges of each size that are measured.
+    public static let repetitions = 40
+
+    /// Runs all cases, fits the model and predicts.
+    ///
+    /// - Parameters:
+    ///   - progress: Is told a line before every run.
+    ///   - isStopRequested: True once somebody asked for the end.
+    ///
+    /// Whatever happens, no process and no file is left. Throws `ScalingError`, and `DatasetError` if the images cannot
+    /// be written.
+    public func run(progress: (String) -> Void, isStopRequested: () -> Bool) throws -> ScalingReport {
+        try plan.validate()
+        if Launch.detect().launcher != .none {
+            throw ScalingError(
+                .usage, "this process is a rank that a launcher started, and is to start ranks itself",
+                remedy: "start `kedge bench scaling` alone, without mpirun or srun")
+        }
+        _ = try launcher.executable()
+        let load = Self.load()
+        let parameters = try trainableNumbers()
+        let folder = try makeFolder()
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        // Severity 0: speed does not depend on what the images look like.
+        try SyntheticCells.write(to: folder + "/data", count: plan.images, side: 256, seed: 1, severity: 0)
+
+        var exchanges: [ExchangeReport] = []
+        for count in plan.ranks {
+            progress("exchange on \(Self.told(count))")
+            exchanges.append(try measureExchange(ranks: count, parameters: parameters, folder, isStopRequested))
+        }
+        var logs = plan.cases.map { _ in [AdaptationLog]() }
+        var residences = plan.cases.map { _ in [Int?]() }
+        for round in 1...plan.rounds {
+            for (index, work) in plan.cases.enumerated() {
+                progress(
+                    "round \(round) of \(plan.rounds): \(Self.told(work.ranks)), "
+                        + "\(work.globalBatch) image\(work.globalBatch == 1 ? "" : "s") a step")
+                let name = "scaling-\(round)-\(index)"
+                let (log, bytes) = try adapt(work, name: name, folder, isStopRequested)
+                logs[index].append(log)
+                residences[index].append(bytes)
+            }
+        }
+        let points = plan.cases.indices.map { index in
+            let machines = exchanges[plan.ranks.firstIndex(of: plan.cases[index].ranks) ?? 0].machines
+            return ScalingPoint(
+                plan.cases[index], logs: logs[index], warmUp: plan.warmUp, bytesPerNode: residences[index],
+                coreBound: machines.map { $0.bound(threads: plan.threads) }.min() ?? 1)
+        }
+        return ScalingReport(
+            plan: plan, launcher: launcher.words.joined(separator: " "), points: points,
+            exchanges: exchanges.flatMap(\.samples), parameters: parameters, loadBefore: load,
+            latencyMicroseconds: latencyMicroseconds, gigabits: gigabits)
+    }
+
+    private static func told(_ ranks: Int) -> String { "\(ranks) rank\(ranks == 1 ? "" : "s")" }
+
+    /// Processes of this machine that were running or about to, on average over the last minute; nil where the system
+    /// does not tell.
+    private static func load() -> Double? {
+        let text = try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)
+        return text?.split(separator: " ").first.flatMap { Double($0) }
+    }
+
+    /// Numbers that the method of the default recipe trains in the model.
+    private func trainableNumbers() throws -> Int {
+        let recipe = Recipe()
+        let description = ModelDescription(try LoadedModel.configuration(plan.model))
+        return try Trainables(recipe.method.method.trainables, in: description, AdapterOptions(rank: recipe.lora.rank))
+            .layout.count
+    }
+
+    /// Parts of the loss of the method that the runs have: the recipe's default.
+    private func lossParts() -> Int { Recipe().method.method.lossNames.count }
+
+    private func makeFolder() throws -> String {
+        var name = Array((scratch + "/kedge-scaling-XXXXXX").utf8CString)
+        guard mkdtemp(&name) != nil else {
+            throw ScalingError(
+                .cannotWrite, "no folder can be made in \(scratch): \(String(cString: strerror(errno)))",
+                remedy: "name a folder that all nodes see with --scratch")
+        }
+        return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    private func measureExchange(
+        ranks: Int, parameters: Int, _ folder: String, _ isStopRequested: () -> Bool
+    ) throws -> ExchangeReport {
+        // Nearly nothing tells the time of messages, the largest that of bytes; the model's own size lies between.
+        let sizes = [16, parameters, max(8 * parameters, 1_000_000)]
+        let output = try launcher.run(
+            [
+                executable, "bench", "exchange", "--images-per-rank", "\(plan.imagesPerRank)",
+                "--loss-parts", "\(lossParts())",
+            ] + sizes.flatMap { ["--parameters", "\($0)"] },
+            ranks: ranks, what: "the exchange on \(Self.told(ranks))", folder: folder, isStopRequested: isStopRequested)
+        guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }),
+            let report = try? JSONDecoder().decode(ExchangeReport.self, from: Data(line.utf8)),
+            report.samples.allSatisfy({ $0.ranks == ranks })
+        else {
+            throw ScalingError(
+                .malformedLog, "the exchange on \(Self.told(ranks)) did not tell what it measured among so many",
+                remedy: "let --launcher name the mpirun of the Open MPI that kedge was built with")
+        }
+        return report
+    }
+
+    private func adapt(
+        _ work: ScalingPlan.Case, name: String, _ folder: String, _ isStopRequested: () -> Bool
+    ) throws -> (log: AdaptationLog, bytes: Int?) {
+        let runs = folder + "/runs"
+        var residence = NodeResidence(mark: "run.folder=\(runs)")
+        _ = try launcher.run(
+            [executable] + plan.arguments(of: work, data: folder + "/data", runs: runs, name: name),
+            ranks: work.ranks, what: "the adaptation on \(Self.told(work.ranks))",
+            folder: folder, whileRunning: { residence.sample() }, isStopRequested: isStopRequested)
+        let path = "\(runs)/\(name)/log.jsonl"
+        let text = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) }
+        let log = try AdaptationLog(text: text ?? "", path: path)
+        guard log.ranks == work.ranks, log.steps.count == plan.warmUp + plan.steps else {
+            throw ScalingError(
+                .malformedLog,
+                "\(path) tells of \(log.ranks) ranks and \(log.steps.count) steps, not of what was started",
+                remedy: "let --launcher name the mpirun of the Open MPI that kedge was built with")
+        }
+        return (log, residence.largest)
+    }
+}

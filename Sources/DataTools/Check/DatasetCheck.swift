@@ -1,0 +1,246 @@
+public import Datasets
+public import Imaging
+import Tensors
+
+/// A check of a whole data set before a run: reads every image with its labels once and names everything that is wrong.
+///
+/// Memory is that of one image and a few bytes for each image and instance. Files are not tried again: what cannot be read is
+/// told at once.
+public struct DatasetCheck {
+    private let format: String
+    private let options: DatasetOptions
+    private let limit: Int?
+    private var sheet: ContactSheet?
+    private var findings: DatasetFindings
+    /// The first image of each content.
+    private var owners: [UInt64: String] = [:]
+    /// What the check of annotations has named already.
+    private var named: Set<String> = []
+    /// Whether it has found more than it lists.
+    private var hasUnlistedFaults = false
+
+    /// Prepares a check.
+    ///
+    /// - Parameters:
+    ///   - format: The data set's name in the registry.
+    ///   - limit: Look at the first so many images only; nil is all.
+    ///   - sheet: Draws some of the images.
+    public init(format: String, _ options: DatasetOptions, limit: Int? = nil, sheet: ContactSheet? = nil) {
+        (self.format, self.options, self.limit, self.sheet) = (format, options, limit, sheet)
+        findings = DatasetFindings(format: format, root: options.root)
+    }
+
+    /// Checks the data set.
+    ///
+    /// - Returns: What was found, and the picture if one was asked for and an image could be read.
+    /// - Throws: `DatasetError` if there is nothing to check: the format or the folder does not exist, or an option makes
+    ///   no sense.
+    public mutating func run() throws -> (findings: DatasetFindings, sheet: Image?) {
+        try ReadRetry.$current.withValue(ReadRetry(delays: [])) {
+            try checkAnnotations()
+            if let dataset = try open() {
+                try read(dataset)
+                try findUnlistedImages(dataset)
+            } else {
+                try readImageFiles()
+            }
+        }
+        return (findings, sheet?.picture())
+    }
+
+    // MARK: Annotations and names
+
+    private mutating func checkAnnotations() throws(DatasetError) {
+        let found: AnnotationReport?
+        do throws(DatasetError) {
+            found = try AnnotationCheck.run(format: format, options, limit: DatasetFindings.lineLimit)
+        } catch {
+            // Opening the data set will say the same.
+            if Self.forbidsOpening(error) { return }
+            throw error
+        }
+        guard let report = found else { return }
+        for fault in report.faults {
+            findings.add(fault.rule.severity == .error ? .annotation : .annotationWarning, fault.description)
+            named.insert(fault.location)
+            switch fault.rule {
+            case .imageFile: named.insert(Self.head(of: fault.found, before: ": "))
+            case .imageSize: named.insert(Self.head(of: fault.found, before: " is "))
+            default: break
+            }
+        }
+        // Faults over the limit are not listed, but they count.
+        let listed = (findings.count(.annotation), findings.count(.annotationWarning))
+        for (kind, dropped) in [
+            (DatasetFindings.Kind.annotation, report.errors - listed.0),
+            (.annotationWarning, report.warnings - listed.1),
+        ] where dropped > 0 {
+            findings.add(kind, "\(dropped) more that are not listed", count: dropped)
+        }
+        hasUnlistedFaults = report.errors > listed.0
+    }
+
+    /// Whether an error is a finding about the data set and no mistake of the call.
+    private static func forbidsOpening(_ error: DatasetError) -> Bool {
+        [.invalidAnnotation, .ambiguousName, .unreadableFile, .emptyDataset].contains(error.code)
+    }
+
+    /// Notes an error unless the check of annotations has named it, or has more of its kind than it lists.
+    private mutating func noteIfNew(_ error: DatasetError) {
+        if named.contains(error.location) || hasUnlistedFaults && error.code == .invalidAnnotation { return }
+        note(error)
+    }
+
+    private static func head(of text: String, before separator: String) -> String {
+        text.firstRange(of: separator).map { String(text[..<$0.lowerBound]) } ?? text
+    }
+
+    /// Opens the data set; nil if faults that are noted forbid it.
+    private mutating func open() throws -> (any SegmentationDataset)? {
+        do {
+            var faults: [DatasetError] = []
+            let dataset = try DatasetRegistry.open(format, options) { faults.append($0) }
+            for fault in faults { noteIfNew(fault) }
+            for label in (dataset as? FolderDataset)?.unusedLabels ?? [] { findings.add(.unusedLabel, label) }
+            return dataset
+        } catch let error as DatasetError {
+            // With findings of its own the report is worth more than the error alone.
+            guard Self.forbidsOpening(error) || error.code == .missingFolder && findings.errors > 0 else { throw error }
+            if !named.contains(error.location), findings.errors == 0 || error.code != .invalidAnnotation {
+                findings.add(.unusable, error.description)
+            }
+            return nil
+        }
+    }
+
+    private mutating func note(_ error: DatasetError) {
+        let kind: DatasetFindings.Kind =
+            switch error.code {
+            case .ambiguousName: .ambiguousName
+            case .missingLabel: .missingLabel
+            case .sizeMismatch: .sizeMismatch
+            case .outsideRoot: .outsideRoot
+            case .invalidAnnotation: .annotation
+            default: .unreadable
+            }
+        findings.add(kind, error.description)
+    }
+
+    // MARK: Images
+
+    private mutating func read(_ dataset: any SegmentationDataset) throws {
+        let count = min(limit ?? dataset.count, dataset.count)
+        findings.hasReadLabels = true
+        (findings.images, findings.imagesLeftOut) = (count, dataset.count - count)
+        for index in 0..<count {
+            do {
+                let sample = try dataset.sample(index)
+                judge(sample)
+                sheet?.add(sample, number: index, of: count)
+            } catch let error as DatasetError {
+                let faults = try dataset.faults(index)
+                for fault in faults.isEmpty ? [error] : faults { noteIfNew(fault) }
+                sheet?.addUnreadable(dataset.id(index), number: index, of: count)
+            }
+        }
+    }
+
+    /// Decodes every image file where the data set cannot be opened, so that broken ones are named in the same pass.
+    private mutating func readImageFiles() throws {
+        let folder = format == "coco" || format == "folder" ? options.root + "/" + options.imagesFolder : options.root
+        guard let files = try? ImageListing.imageFiles(in: folder) else { return }
+        findings.images = min(limit ?? files.count, files.count)
+        findings.imagesLeftOut = files.count - findings.images
+        for file in files.prefix(findings.images) {
+            let path = folder + "/" + file
+            do {
+                let image = try ImageFile.decode(
+                    path: path, exif: options.exif, followingLinks: options.followsSymlinks)
+                findings.sizes.append([Int32(image.width), Int32(image.height)])
+            } catch let error as ImagingError where error.code != .outOfMemory {
+                if !named.contains(path) { findings.add(.unreadable, "\(path): \(error.cause); \(error.remedy)") }
+            }
+        }
+    }
+
+    /// Image files of a COCO data set that its annotations do not name.
+    private mutating func findUnlistedImages(_ dataset: any SegmentationDataset) throws {
+        guard format == "coco" else { return }
+        let folder = options.root + "/" + options.imagesFolder
+        let listed = Set((0..<dataset.count).map(dataset.id))
+        for file in (try? ImageListing.imageFiles(in: folder)) ?? []
+        where !listed.contains(RelativePath.withoutExtension(file)) {
+            findings.add(.unlistedImage, folder + "/" + file)
+        }
+    }
+
+    // MARK: Labels
+
+    /// Instances of fewer pixels are doubtful.
+    static let tinyArea = 10
+    /// An instance over this share of its image is doubtful.
+    static let wholeShare = 0.95
+    /// Of so many instances, half of them tiny, a label looks smoothed.
+    static let smoothedCount = 8
+
+    private mutating func judge(_ sample: Sample) {
+        let (width, height) = (sample.image.width, sample.image.height)
+        findings.usableImages += 1
+        findings.sizes.append([Int32(width), Int32(height)])
+        findings.instances.append(Int32(clamping: sample.instanceCount))
+        if sample.instances != nil { findings.imagesWith.masks += 1 }
+        if sample.boxes != nil { findings.imagesWith.boxes += 1 }
+        if sample.points != nil { findings.imagesWith.points += 1 }
+        let digest = Self.digest(sample.image)
+        if let owner = owners[digest] {
+            findings.add(.duplicateImage, "\(sample.id) is as \(owner)")
+        } else {
+            owners[digest] = sample.id
+        }
+        judgeAreas(sample, pixels: Double(width * height))
+        findings.pixels.all += width * height
+        guard !AnnotationCheck.formats.contains(format) else { return }
+        for (index, box) in (sample.boxes ?? []).enumerated() {
+            guard let problem = box.problem(width: width, height: height) else { continue }
+            findings.add(.boxOutside, "\(sample.id): instance \(index + 1): \(problem.found)")
+        }
+    }
+
+    private mutating func judgeAreas(_ sample: Sample, pixels: Double) {
+        var tiny = 0
+        for instance in 0..<sample.instanceCount {
+            let area: Double
+            if let masks = sample.instances {
+                let pixelCount = masks.pixelCount(of: instance)
+                findings.pixels.labelled += pixelCount
+                area = Double(pixelCount)
+            } else if let box = sample.boxes?[instance] {
+                area = max(box.x1 - box.x0, 0) * max(box.y1 - box.y0, 0)
+            } else {
+                continue
+            }
+            findings.areas.append(Float(area / pixels))
+            if area < Double(Self.tinyArea) { tiny += 1 }
+            if area > Self.wholeShare * pixels {
+                let share = Int((100 * area / pixels).rounded())
+                findings.add(.wholeImage, "\(sample.id): instance \(instance + 1) covers \(share) %")
+            }
+        }
+        guard tiny > 0 else { return }
+        if sample.instances != nil, sample.instanceCount >= Self.smoothedCount, 2 * tiny >= sample.instanceCount {
+            findings.add(
+                .antiAliased,
+                "\(sample.id): \(tiny) of \(sample.instanceCount) instances have fewer than \(Self.tinyArea) pixels")
+        } else {
+            findings.add(.tinyInstance, "\(sample.id): \(tiny) of \(sample.instanceCount)", count: tiny)
+        }
+    }
+
+    /// FNV-1a over the size and the values of an image.
+    private static func digest(_ image: Image) -> UInt64 {
+        let start = (0xcbf2_9ce4_8422_2325 ^ UInt64(image.width)) &* 0x0000_0100_0000_01b3
+        return image.pixels.withUnsafeBufferPointer { pixels in
+            pixels.reduce(start) { ($0 ^ UInt64($1)) &* 0x0000_0100_0000_01b3 }
+        }
+    }
+}

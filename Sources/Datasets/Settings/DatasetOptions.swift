@@ -1,0 +1,92 @@
+public import Imaging
+public import Recipes
+
+/// Where a data set lies and how its files are read: the keys of a recipe that loaders see.
+public struct DatasetOptions: Equatable, Sendable {
+    /// The data set's folder.
+    public var root: String
+    /// The folder of images inside `root`.
+    public var imagesFolder: String
+    /// The folder of label files inside `root`.
+    public var labelsFolder: String
+    /// If set, label files are images and every pixel above this value belongs to one single instance.
+    public var binariseThreshold: UInt8?
+    /// Whether the orientation that a camera noted in a JPEG file is applied to images.
+    public var exif: ImageFile.ExifOrientation
+    /// Whether symbolic links may lead out of `root`.
+    public var followsSymlinks: Bool
+    /// The annotation file inside `root`, for formats that have one; nil for the format's default location.
+    public var annotations: String?
+    /// How doubtful annotations are read.
+    public var labelRules: LabelRules
+
+    /// How doubtful annotations are read, where WeSAM's released code reads them in its own way.
+    public enum LabelRules: String, CaseIterable, Sendable {
+        /// As the annotations mean them.
+        case corrected
+        /// As the released code reads them, to repeat its results.
+        case released
+    }
+
+    /// Creates options.
+    public init(
+        root: String = "", imagesFolder: String = "images", labelsFolder: String = "labels",
+        binariseThreshold: UInt8? = nil, exif: ImageFile.ExifOrientation = .ignore, followsSymlinks: Bool = false,
+        annotations: String? = nil, labelRules: LabelRules = .corrected
+    ) {
+        self.root = root
+        self.imagesFolder = imagesFolder
+        self.exif = exif
+        self.labelsFolder = labelsFolder
+        self.binariseThreshold = binariseThreshold
+        self.followsSymlinks = followsSymlinks
+        self.annotations = annotations
+        self.labelRules = labelRules
+    }
+}
+
+extension DatasetOptions: RecipeSection {
+    public init() { self.init(root: "") }
+
+    public static let fields: [RecipeField<DatasetOptions>] = [
+        .text("root", \.root, effect: .experiment, "Folder of the data set"),
+        .text("images", \.imagesFolder, effect: .experiment, "Folder of the images, below the root"),
+        .text("labels", \.labelsFolder, effect: .experiment, "Folder of the label images, below the root"),
+        .optionalInteger(
+            "binarise", \.binarise, 0...254,
+            "Label values above this become one instance, all others background; "
+                + "none reads values as instance numbers"),
+        .choice("exif", \.exif, "What to do with the orientation stated in an image file"),
+        .flag(
+            "followSymlinks", \.followsSymlinks, effect: .experiment,
+            "Follow symbolic links out of the data set's folder"),
+        .optionalText(
+            "annotations", \.annotations, effect: .experiment,
+            "Annotation file or folder below the root, for formats that have one; none: the format's default location"),
+        .choice(
+            "labelRules", \.labelRules,
+            "Doubtful annotations as they are meant, or as the released WeSAM code reads them"),
+    ]
+
+    public var faults: [SettingFault] {
+        var faults: [SettingFault] = []
+        if imagesFolder.isEmpty {
+            faults.append(SettingFault(key: "images", rule: "must name the folder of the images below the root"))
+        }
+        if labelsFolder.isEmpty {
+            faults.append(SettingFault(key: "labels", rule: "must name the folder of the labels below the root"))
+        }
+        if annotations?.isEmpty == true {
+            faults.append(
+                SettingFault(
+                    key: "annotations",
+                    rule: "must name a file or folder below the root; write none for the format's default location"))
+        }
+        return faults
+    }
+
+    private var binarise: Int? {
+        get { binariseThreshold.map { Int($0) } }
+        set { binariseThreshold = newValue.flatMap { UInt8(exactly: $0) } }
+    }
+}

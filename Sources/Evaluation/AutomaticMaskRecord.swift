@@ -1,0 +1,95 @@
+public import Telemetry
+import Datasets
+import Foundation
+public import Imaging
+public import SegmentAnything
+
+/// The masks of one image as a JSON file that is an SA-1B record and a COCO instances file at once.
+///
+/// SA-1B has one `image` and says of each annotation how it was made; COCO has `images`, `categories` and in each
+/// annotation the numbers of both.
+public struct AutomaticMaskRecord: Encodable {
+    struct ImageEntry: Encodable {
+        let id: Int
+        let image_id: Int
+        let width: Int
+        let height: Int
+        let file_name: String
+    }
+    struct Category: Encodable {
+        let id: Int
+        let name: String
+    }
+    struct Segmentation: Encodable {
+        let size: [Int]
+        let counts: String
+    }
+    struct Annotation: Encodable {
+        let id: Int
+        let image_id: Int
+        let category_id: Int
+        let iscrowd: Int
+        let bbox: [Int]
+        let area: Int
+        let segmentation: Segmentation
+        let predicted_iou: Float
+        let stability_score: Float
+        let crop_box: [Int]
+        let point_coords: [[Double]]
+    }
+
+    let image: ImageEntry
+    let images: [ImageEntry]
+    let categories: [Category]
+    let annotations: [Annotation]
+
+    /// Describes the masks of an image; annotation k is mask k - 1. As SAM writes them, boxes are x, y, width and height of
+    /// the rectangle from the first to the last column and row, so they are one pixel smaller than the mask.
+    ///
+    /// Throws `ShapeFault` for an image of more pixels than an encoding may have.
+    public init(_ masks: [AutomaticMask], fileName: String, width: Int, height: Int) throws {
+        image = ImageEntry(id: 1, image_id: 1, width: width, height: height, file_name: fileName)
+        images = [image]
+        categories = [Category(id: 1, name: "object")]
+        annotations = try masks.enumerated().map { index, mask in
+            Annotation(
+                id: index + 1, image_id: 1, category_id: 1, iscrowd: 0, bbox: mask.extents.numbers,
+                area: mask.mask.area,
+                segmentation: Segmentation(size: [height, width], counts: try mask.mask.encoding().compressed),
+                predicted_iou: mask.predictedIoU, stability_score: mask.stabilityScore, crop_box: mask.crop.numbers,
+                point_coords: [[mask.point.x, mask.point.y]])
+        }
+    }
+
+    /// The masks as numbers from 1, those of the annotations; smaller masks lie over larger ones, of equal ones the later
+    /// over the earlier.
+    ///
+    /// Throws `RunError` for more masks than there are numbers.
+    public static func labels(_ masks: [AutomaticMask], width: Int, height: Int) throws(RunError) -> LabelImage {
+        guard masks.count <= Int(UInt16.max) else {
+            throw RunError(
+                .configuration, "\(masks.count) masks are more than a label image holds, \(UInt16.max)",
+                remedy: "raise the thresholds or ask for fewer points")
+        }
+        var image = LabelImage(width: width, height: height, labels: [UInt16](repeating: 0, count: width * height))
+        let areas = masks.map(\.mask.area)
+        for index in masks.indices.sorted(by: { areas[$0] != areas[$1] ? areas[$0] > areas[$1] : $0 < $1 }) {
+            masks[index].mask.forEachColumnSpan { column, rows in
+                for row in rows { image.labels[row * width + column] = UInt16(index + 1) }
+            }
+        }
+        return image
+    }
+
+    /// Writes the file, appearing under `path` only when complete. Throws `ImagingError`.
+    public func write(to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        try ImageFile.write(Array(try encoder.encode(self)), to: path)
+    }
+}
+
+extension PixelBox {
+    /// x, y, width and height.
+    fileprivate var numbers: [Int] { [x0, y0, width, height] }
+}

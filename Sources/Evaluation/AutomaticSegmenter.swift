@@ -1,0 +1,65 @@
+public import ModelLoading
+public import Adapters
+public import Datasets
+public import Imaging
+public import Kernels
+public import SegmentAnything
+
+/// Segments whole images without prompts.
+public struct AutomaticSegmenter {
+    /// An object that was found, in pixels of the image, as a label for training.
+    public struct Label: Sendable, Equatable {
+        /// The tight box of its mask.
+        public let box: Box
+        /// Its mask.
+        public let mask: RunLengthEncoding
+    }
+
+    private let generator: AutomaticMaskGenerator
+    private let adapted: AdaptedModel
+    private let preprocessing: Preprocessing
+    private let workspace: Workspace
+
+    /// Segments with a model as it is, or adapted.
+    ///
+    /// Throws `SegmentAnythingError` for settings that mean nothing.
+    public init(
+        _ loaded: LoadedModel, adapted: AdaptedModel? = nil, settings: AutomaticMaskConfiguration = .init(),
+        workspace: Workspace
+    ) throws(SegmentAnythingError) {
+        self.adapted = adapted ?? loaded.base
+        generator = try AutomaticMaskGenerator(self.adapted.model, configuration: settings)
+        (preprocessing, self.workspace) = (loaded.preprocessing, workspace)
+    }
+
+    /// The masks of an image, in the order of `AutomaticMaskGenerator`; the same for any number of threads.
+    ///
+    /// Throws `SegmentAnythingError`.
+    public func masks(of image: Image) throws -> [AutomaticMask] {
+        let picture = image.rgb()
+        let context = adapted.context(in: workspace)
+        return try generator.masks(width: picture.width, height: picture.height, in: context) { crop in
+            let part = picture.cropped(x: crop.x0, y: crop.y0, width: crop.width, height: crop.height)
+            return .init(
+                input: preprocessing.apply(to: part),
+                frame: preprocessing.frame(width: part.width, height: part.height).maskFrame)
+        }
+    }
+
+    /// The masks of an image as labels, in the same order, without those that are empty.
+    ///
+    /// Throws `SegmentAnythingError`, and `ShapeFault` for an image of more pixels than an encoding may have.
+    public func labels(of image: Image) throws -> [Label] {
+        try masks(of: image).compactMap { found in
+            let mask = try found.mask.encoding()
+            return mask.box.map { Label(box: $0, mask: mask) }
+        }
+    }
+}
+
+extension MaskRuns {
+    /// The same runs as data sets hold them. Throws `ShapeFault` for more pixels than an encoding may have.
+    public func encoding() throws(ShapeFault) -> RunLengthEncoding {
+        try RunLengthEncoding(counts: counts.map { Int($0) }, width: width, height: height)
+    }
+}

@@ -1,0 +1,29 @@
+public import Datasets
+public import Recipes
+
+/// What is measured before, during and after adaptation.
+public struct EvaluationSettings: RecipeSection {
+    public var prompts = [PromptKind.box, .point]
+    public var threshold = 0.0
+    public var limit = 0
+    public var before = true
+    public var boundary = true
+
+    /// Boxes and points.
+    public init() {}
+
+    public static let fields: [RecipeField<EvaluationSettings>] = [
+        .choices(
+            "prompts", \.prompts, effect: .experiment, "Kinds of prompt to evaluate with; [] evaluates nothing"),
+        .number(
+            "threshold", \.threshold, -20...20, effect: .experiment,
+            "Logit above which a pixel belongs to the mask; the released WeSAM code uses 0.5"),
+        .integer(
+            "limit", \.limit, 0...1_000_000_000, effect: .experiment,
+            "Largest number of evaluation images of a source; 0: all"),
+        .flag("before", \.before, effect: .machine, "Evaluate the unadapted model before the first step"),
+        .flag(
+            "boundary", \.boundary, effect: .experiment,
+            "Measure the boundary IoU too, at the images' own resolution"),
+    ]
+}

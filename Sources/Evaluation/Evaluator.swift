@@ -1,0 +1,118 @@
+public import Adapters
+public import Collectives
+public import Datasets
+public import Kernels
+import SegmentAnything
+public import Telemetry
+import Tensors
+
+/// Scores a model on the evaluation images, sharded over the ranks.
+///
+/// Each rank takes a run of consecutive images; the per-image scores are gathered and averaged in the order of the
+/// images, so the figures do not depend on the number of ranks. An image is encoded once for all kinds of prompt.
+public struct Evaluator {
+    /// The score of one image under one kind of prompt.
+    public struct ImageScore: Sendable, Equatable {
+        /// The image's name.
+        public var id: String
+        /// Instances scored.
+        public var instances: Int
+        /// Means over the image's instances.
+        public var scores: EvaluationScores
+    }
+
+    /// All images under one kind of prompt.
+    public struct Outcome: Sendable, Equatable {
+        /// The kind of prompt.
+        public var prompt: PromptKind
+        /// One score per image that has an instance, in the order of the data set.
+        public var images: [ImageScore]
+
+        /// Means over images of per-image means (the released WeSAM's metric), each over the images that have it.
+        public var scores: EvaluationScores { .mean(of: images.map(\.scores)) }
+        /// Instances in all images.
+        public var instances: Int { images.reduce(0) { $0 + $1.instances } }
+    }
+
+    /// How images are made ready.
+    public let preparation: ExamplePreparation
+    /// The kinds of prompt to score with.
+    public let kinds: [PromptKind]
+    /// The names of the evaluation images, in order.
+    public let ids: [String]
+    /// What the run calls them.
+    public let images: [ImageID]
+    /// A pixel is mask when its logit is above 0 or, for any other threshold, at least that.
+    public let threshold: Double
+    /// Prompts that the decoder processes at once.
+    public let decoderChunk: Int
+    /// Whether the boundary IoU is measured too.
+    public let measuresBoundaries: Bool
+    /// Images that are prepared ahead, and by how many threads.
+    public let prefetch: (depth: Int, threads: Int)
+
+    /// Creates an evaluator.
+    public init(
+        _ settings: EvaluationSettings, preparation: ExamplePreparation, ids: [String], images: [ImageID],
+        decoderChunk: Int, prefetch: (depth: Int, threads: Int)
+    ) {
+        precondition(ids.count == images.count, "\(ids.count) names for \(images.count) images")
+        (kinds, threshold, measuresBoundaries) = (settings.prompts, settings.threshold, settings.boundary)
+        (self.preparation, self.ids, self.images) = (preparation, ids, images)
+        (self.decoderChunk, self.prefetch) = (decoderChunk, prefetch)
+    }
+
+    /// Scores all images that can be read, and names the others; the same on every rank.
+    ///
+    /// Throws `CollectivesError`, and `DatasetError` for what is not the fault of one image.
+    public func evaluate(
+        _ adapted: AdaptedModel, communicator: any Communicator, in workspace: Workspace
+    ) throws -> (outcomes: [Outcome], unreadable: [UnreadableSample]) {
+        communicator.phase = "evaluation"
+        let share = ShardedSampler.share(
+            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
+        let (preparation, kinds) = (preparation, kinds)
+        let prefetcher = SamplePrefetcher(share.makeIterator(), depth: prefetch.depth, threads: prefetch.threads) {
+            index -> Result<EvaluationExample, DatasetError> in
+            do {
+                return .success(try preparation.evaluationExample(index, kinds: kinds))
+            } catch let error as DatasetError where error.concernsOneImage {
+                return .failure(error)
+            }
+        }
+        let scoring = ImageScoring(
+            adapted: adapted, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
+            measuresBoundaries: measuresBoundaries)
+        var records: [SampleRecord] = []
+        var found: [UnreadableSample] = []
+        for index in share {
+            guard let read = try prefetcher.next() else { break }
+            var values = [Double](repeating: 0, count: ImageScoring.width * kinds.count)
+            var isUnreadable = false
+            switch read {
+            case .success(let example): values = try scoring.values(example, in: workspace)
+            case .failure(let error):
+                isUnreadable = true
+                found.append(
+                    UnreadableSample(
+                        images[index], id: ids[index], error, rank: communicator.rank, host: communicator.hostName))
+            }
+            records.append(
+                SampleRecord(position: index, values: values, hasGradient: false, isUnreadable: isUnreadable))
+        }
+        let gathered = try SampleOrderedSum(
+            parameterCount: 1, globalBatch: max(ids.count, 1), communicator: communicator
+        ).gatherRecords(records)
+        let unreadable =
+            gathered.unreadablePositions.isEmpty ? [] : try UnreadableSample.gather(found, communicator)
+        let outcomes = kinds.indices.map { kind in
+            let images = ids.indices.compactMap { index -> ImageScore? in
+                guard let values = gathered.values[index] else { return nil }
+                let own = Array(values[(ImageScoring.width * kind)..<(ImageScoring.width * (kind + 1))])
+                return ImageScoring.score(own, id: ids[index])
+            }
+            return Outcome(prompt: kinds[kind], images: images)
+        }
+        return (outcomes, unreadable)
+    }
+}

@@ -1,0 +1,95 @@
+import Adapters
+import Datasets
+import Imaging
+import Kernels
+import Layers
+import SegmentAnything
+import Telemetry
+import Tensors
+
+/// Scores a model on one image for every kind of prompt: against masks where there are some, otherwise against boxes and
+/// points as they were annotated.
+struct ImageScoring {
+    let adapted: AdaptedModel
+    let kinds: [PromptKind]
+    /// A pixel is mask when its logit is above 0 or, for any other threshold, at least that.
+    let threshold: Float
+    let decoderChunk: Int
+    let measuresBoundaries: Bool
+
+    /// Numbers per kind of prompt: instances, then for every measure how many of them it was taken of and its sum.
+    static let width = 1 + 2 * EvaluationScores.Measure.allCases.count
+
+    /// The score that an image's numbers for one kind of prompt stand for; nil without an instance.
+    static func score(_ values: [Double], id: String) -> Evaluator.ImageScore? {
+        guard values[0] > 0 else { return nil }
+        var scores = EvaluationScores()
+        for (place, measure) in EvaluationScores.Measure.allCases.enumerated() where values[1 + 2 * place] > 0 {
+            scores[measure] = values[2 + 2 * place] / values[1 + 2 * place]
+        }
+        return Evaluator.ImageScore(id: id, instances: Int(values[0]), scores: scores)
+    }
+
+    /// Counts and sums of an image.
+    private struct Sums {
+        var values: [Double]
+
+        init(instances: Int) {
+            values = [Double](repeating: 0, count: ImageScoring.width)
+            values[0] = Double(instances)
+        }
+
+        mutating func add(_ measure: EvaluationScores.Measure, _ scores: [Double]) {
+            guard let place = EvaluationScores.Measure.allCases.firstIndex(of: measure) else { return }
+            values[1 + 2 * place] += Double(scores.count)
+            values[2 + 2 * place] = scores.reduce(values[2 + 2 * place], +)
+        }
+    }
+
+    /// The numbers of one image, one kind of prompt after the other. The image is encoded once.
+    func values(_ example: EvaluationExample, in workspace: Workspace) throws -> [Double] {
+        guard example.count > 0 else { return [Double](repeating: 0, count: Self.width * kinds.count) }
+        let context = adapted.context(in: workspace)
+        let features = adapted.model.encoder.encode(example.input, in: context)
+        return try example.prompts.flatMap { prompts -> [Double] in
+            var sums = Sums(instances: prompts.count)
+            for start in stride(from: 0, to: prompts.count, by: decoderChunk) {
+                let chunk = start..<min(start + decoderChunk, prompts.count)
+                let logits = try adapted.model.logits(features, PromptBatch(prompts, chunk), in: context)
+                try add(logits, chunk, example, to: &sums, in: workspace)
+            }
+            return sums.values
+        }
+    }
+
+    /// Adds the scores of some instances of an image. // logits [chunk, 4 h, 4 w]
+    private func add(
+        _ logits: Tensor, _ chunk: Range<Int>, _ example: EvaluationExample, to sums: inout Sums,
+        in workspace: Workspace
+    ) throws {
+        if let masks = example.masks {
+            let scores = MaskMetrics(
+                logits: logits, truth: masks.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,
+                threshold: threshold, in: workspace)
+            sums.add(.iou, scores.iou)
+            sums.add(.f1, scores.f1)
+            guard measuresBoundaries else { return }
+        }
+        let side = logits.shape[1]
+        let (width, height) = (example.image.width, example.image.height)
+        for (place, instance) in chunk.enumerated() {
+            let plane = logits.rows(place..<place + 1).reshaped([1, 1, side, side])
+            let pixels = MaskPostprocessing.resize(plane, to: example.frame.maskFrame, in: workspace).elements.map {
+                threshold == 0 ? $0 > 0 : $0 >= threshold
+            }
+            if let masks = example.originalMasks {
+                let truth = masks.bitmap(of: instance).map { $0 != 0 }
+                sums.add(.boundaryIoU, [BoundaryIoU.value(pixels, truth, width: width, height: height)])
+            } else {
+                let prediction = WeakLabelMetrics(prediction: pixels, width: width, height: height)
+                if let box = example.boxes?[instance] { sums.add(.boxIoU, [prediction.boxIoU(with: box)]) }
+                if let points = example.points?[instance] { sums.add(.pointHits, prediction.hits(points)) }
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+public import ModelLoading
+public import Adapters
+public import Datasets
+public import Imaging
+public import Kernels
+import SegmentAnything
+import Tensors
+
+/// Segments one image with a user's own prompts and draws the result.
+public struct ImageSegmenter {
+    /// One object to segment, in pixels of the original image.
+    public struct ObjectPrompt: Sendable {
+        /// Its box, if there is one.
+        public var box: Box?
+        /// Points on and off it.
+        public var points: [LabelledPoint]
+        /// A rough mask of the original image's size, 1 inside.
+        public var mask: [UInt8]?
+
+        /// Creates a prompt.
+        public init(box: Box? = nil, points: [LabelledPoint] = [], mask: [UInt8]? = nil) {
+            (self.box, self.points, self.mask) = (box, points, mask)
+        }
+    }
+
+    /// One mask.
+    public struct Mask: Sendable {
+        /// True inside. // [H, W]
+        public var pixels: [Bool]
+        /// The model's own estimate of its IoU.
+        public var predictedIoU: Float
+    }
+
+    private let loaded: LoadedModel
+    private let adapted: AdaptedModel
+    private let workspace: Workspace
+
+    /// Segments with a model as it is, or adapted.
+    public init(_ loaded: LoadedModel, adapted: AdaptedModel? = nil, workspace: Workspace) {
+        (self.loaded, self.adapted, self.workspace) = (loaded, adapted ?? loaded.base, workspace)
+    }
+
+    /// One mask per object, in their order; of SAM's three candidates the one with the best predicted IoU when
+    /// `multimask`.
+    ///
+    /// Throws `SegmentAnythingError` for prompts the model cannot take.
+    public func segment(_ image: Image, _ objects: [ObjectPrompt], multimask: Bool) throws -> [Mask] {
+        let frame = loaded.preprocessing.frame(width: image.width, height: image.height)
+        let context = adapted.context(in: workspace)
+        let features = adapted.model.encoder.encode(loaded.preprocessing.apply(to: image), in: context)
+        return try objects.map { object in
+            let decoded = try adapted.model.predict(
+                features, try batch(object, frame), masks: multimask ? .multiple : .single, in: context)
+            let (logits, scores) = (decoded.logits, decoded.iou.elements)
+            let best = scores.indices.max { scores[$0] < scores[$1] } ?? 0
+            let side = logits.shape[2]
+            let plane = logits.reshaped([scores.count, side, side]).rows(best..<best + 1)
+            let original = MaskPostprocessing.resize(
+                plane.reshaped([1, 1, side, side]), to: frame.maskFrame, in: workspace)
+            return Mask(pixels: original.elements.map { $0 > 0 }, predictedIoU: scores[best])
+        }
+    }
+
+    /// The image with its masks, boxes and points drawn in.
+    public static func overlay(_ image: Image, _ masks: [Mask], _ objects: [ObjectPrompt]) -> Image {
+        var picture = image.rgb()
+        for (index, mask) in masks.enumerated() {
+            picture.overlay(mask: mask.pixels, colour: .instance(index + 1))
+        }
+        for (index, object) in objects.enumerated() {
+            if let box = object.box {
+                picture.drawBox(
+                    left: Int(box.x0), top: Int(box.y0), right: Int(box.x1) - 1, bottom: Int(box.y1) - 1,
+                    colour: .instance(index + 1))
+            }
+            for point in object.points {
+                picture.drawPoint(x: Int(point.x), y: Int(point.y), isForeground: point.isForeground)
+            }
+        }
+        return picture
+    }
+
+    private func batch(_ object: ObjectPrompt, _ frame: ModelFrame) throws -> PromptBatch {
+        let boxes = object.box.map { box -> Tensor in
+            let scaled = frame.toModel(box)
+            return Tensor([scaled.x0, scaled.y0, scaled.x1, scaled.y1].map { Float($0) }, [1, 4])
+        }
+        var points: Tensor?
+        var labels: [PointLabel] = []
+        if !object.points.isEmpty {
+            let scaled = object.points.map { frame.toModel($0) }
+            points = Tensor(scaled.flatMap { [Float($0.x), Float($0.y)] }, [1, scaled.count, 2])
+            labels = scaled.map { $0.isForeground ? .foreground : .background }
+        }
+        return try PromptBatch(
+            boxes: boxes, points: points, labels: labels, masks: object.mask.map { maskPrompt($0, frame) })
+    }
+
+    /// The mask on SAM's low-resolution grid.
+    private func maskPrompt(_ mask: [UInt8], _ frame: ModelFrame) -> Tensor {
+        let side = 4 * loaded.model.encoder.embeddingSide
+        let values = frame.maskPrompt(side: side) { x, y in mask[Int(y) * frame.originalWidth + Int(x)] != 0 }
+        return Tensor(values, [1, side, side])
+    }
+}

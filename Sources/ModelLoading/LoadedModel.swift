@@ -1,0 +1,167 @@
+public import Adapters
+public import Collectives
+public import Datasets
+import Foundation
+public import Layers
+public import SegmentAnything
+public import Telemetry
+import Tensors
+package import WeightFiles
+
+/// A model with its weights, and what must be known about both to use an adapter on them.
+public struct LoadedModel: Sendable {
+    /// The model.
+    public let model: SegmentAnythingModel
+    /// The kind, as in recipes.
+    public let kind: BaseModel
+    /// How images are made ready for it.
+    public let preprocessing: Preprocessing
+    /// SHA-256 over names, shapes and values of the weights; the same for every container and dialect.
+    public let baseDigest: String
+    /// Where the weights lie, for the log; nil for a model of this process alone.
+    public let placement: WeightsFact?
+    /// Gives the frozen weights under their official names; building a model from it again reads and computes nothing that
+    /// the node shares.
+    private let weights: @Sendable () -> any ParameterSource
+
+    /// Loads what a recipe names; rank 0 alone reads the weight file. Collective.
+    ///
+    /// Throws `WeightFileError`, `RunError` and `CollectivesError`.
+    public init(_ settings: ModelSettings, _ node: NodeSettings, communicator: any Communicator) throws {
+        let configuration = try Self.configuration(settings.kind, imageSize: settings.imageSize)
+        let base = try FrozenBase(configuration, node, communicator: communicator) {
+            let (parameters, digest) = try Self.read(settings.kind, configuration, settings.weights)
+            return (parameters, digest)
+        }
+        self.init(
+            base.model, settings, digest: base.digest, placement: base.placement, weights: base.parameters)
+    }
+
+    /// Loads a model for this process alone. Throws `WeightFileError` and `RunError`.
+    public init(_ settings: ModelSettings) throws {
+        let configuration = try Self.configuration(settings.kind, imageSize: settings.imageSize)
+        let (parameters, digest) = try Self.read(settings.kind, configuration, settings.weights)
+        self.init(
+            SegmentAnythingModel(configuration, parameters), settings, digest: digest, placement: nil,
+            weights: { parameters })
+    }
+
+    /// What stands before the seed in place of a weight file.
+    private static let randomPrefix = "random:"
+
+    /// The tensors of a weight file under the official names, and their digest. Throws `WeightFileError` and
+    /// `RunError`.
+    private static func read(
+        _ kind: BaseModel, _ configuration: SegmentAnythingConfiguration, _ weights: String
+    ) throws -> (parameters: any ParameterSource & Sendable, digest: String) {
+        guard let published = kind.weights else { return (SeededParameters(seed: 1), "\(kind.name)-seed-1") }
+        if weights.hasPrefix(randomPrefix) {
+            guard let seed = UInt64(weights.dropFirst(randomPrefix.count)) else {
+                throw RunError(
+                    .configuration, "model.weights=\(weights): random weights need a seed",
+                    remedy: "write \(randomPrefix)1")
+            }
+            return (SeededParameters(seed: seed), "\(kind.name)-\(weights)")
+        }
+        let table = try weightTable(kind, path: weights.isEmpty ? published.path : weights)
+        let contract = WeightContract(
+            Dictionary(
+                SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
+                uniquingKeysWith: { first, _ in first }),
+            ignorableNames: SegmentAnythingModel.unusedTensors,
+            ignorableSuffixes: [".num_batches_tracked", ".attention_bias_idxs"])
+        return (ParameterStore(try contract.tensors(of: table)), table.contentDigest())
+    }
+
+    private init(
+        _ model: SegmentAnythingModel, _ settings: ModelSettings, digest: String, placement: WeightsFact?,
+        weights: @escaping @Sendable () -> any ParameterSource
+    ) {
+        (self.model, kind, baseDigest, self.placement) = (model, settings.kind, digest, placement)
+        self.weights = weights
+        preprocessing = Preprocessing(kind: settings.resolvedPreprocessing, side: model.encoder.imageSize)
+    }
+
+    /// Seeded random weights of a model, for benchmarks: same sizes and speed as the real ones, no file needed.
+    ///
+    /// Throws `RunError` for an input size the architecture does not allow.
+    public static func randomWeights(
+        _ kind: BaseModel, seed: UInt64
+    ) throws -> (SegmentAnythingConfiguration, any ParameterSource) {
+        (try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
+    }
+
+    /// The frozen weights under their official names.
+    public var parameters: any ParameterSource { weights() }
+
+    /// The sizes of a kind, at another input size where the architecture allows one. Throws `RunError`.
+    public static func configuration(
+        _ kind: BaseModel, imageSize: Int = 0
+    ) throws(RunError) -> SegmentAnythingConfiguration {
+        let own = kind.configuration.imageSize
+        guard imageSize == 0 || imageSize == own else {
+            throw RunError(
+                .configuration,
+                "model.imageSize=\(imageSize): the position tables of \(kind.name) are for \(own) pixels",
+                remedy: "leave model.imageSize at 0")
+        }
+        return kind.configuration
+    }
+
+    /// The weight file that a recipe names, or where `scripts/fetch-weights` puts it; nil when none is needed.
+    package static func weightPath(_ model: ModelSettings) -> String? {
+        guard let published = model.kind.weights, !model.weights.hasPrefix(randomPrefix) else { return nil }
+        return model.weights.isEmpty ? published.path : model.weights
+    }
+
+    /// The tensors of a weight file under their official names. Throws `WeightFileError`, and `RunError` when there
+    /// is no such file.
+    package static func weightTable(_ kind: BaseModel, path: String) throws -> TensorTable {
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw RunError(
+                .missingInput, "there is no weight file \(path)",
+                remedy: "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, or name the file in "
+                    + "model.weights")
+        }
+        let table = try WeightDialect.officialNames(try WeightFile.open(path))
+        let identity = try WeightDialect.detect(table)
+        guard kind.fits(identity.encoder) else {
+            let owner = ModelCatalog.published(identity.encoder).first?.title ?? "\(identity.encoder)"
+            throw WeightFileError(
+                .dialect, path: path, found: "the weights of \(owner), not of \(kind.name)",
+                remedy: "name the right file in model.weights or the right model in model.kind")
+        }
+        return table
+    }
+
+    /// What an adapter of this model states about itself.
+    public func description(recipeDigest: String, step: Int) -> AdapterFile.Description {
+        AdapterFile.Description(
+            model: kind.name, imageSize: model.encoder.imageSize, baseDigest: baseDigest,
+            preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipeDigest)
+    }
+
+    /// The model with fresh trainables over the same frozen weights.
+    public func adapted(by trainables: Trainables) -> AdaptedModel {
+        AdaptedModel(model.configuration, weights(), trainables)
+    }
+
+    /// The model without anything that adapts it.
+    public var base: AdaptedModel { AdaptedModel(model) }
+
+    /// The model as an adapter file adapts it. Throws `WeightFileError`, or `RunError` when the file was trained with
+    /// another preprocessing.
+    public func adapted(opening path: String) throws -> AdaptedModel {
+        let file = try AdapterFile(opening: path)
+        guard file.description.preprocessing == preprocessing.kind.rawValue else {
+            throw RunError(
+                .configuration,
+                "\(path) was trained with preprocessing \(file.description.preprocessing), not \(preprocessing.kind.rawValue)",
+                remedy: "set model.preprocessing=\(file.description.preprocessing)")
+        }
+        let trainables = try file.trainables(in: ModelDescription(model.configuration))
+        var adapted = adapted(by: trainables)
+        adapted.trained?.values = try file.values(of: trainables.layout, baseDigest: baseDigest)
+        return adapted
+    }
+}

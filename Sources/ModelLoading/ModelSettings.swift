@@ -1,0 +1,73 @@
+public import Datasets
+public import Recipes
+public import SegmentAnything
+
+/// The base model.
+public struct ModelSettings: RecipeSection {
+    public var kind = ModelCatalog.standard
+    public var weights = ""
+    public var imageSize = 0
+    public var preprocessing = PreprocessingChoice.automatic
+
+    /// MobileSAM.
+    public init() {}
+
+    public static let fields: [RecipeField<ModelSettings>] = [
+        .choice("kind", \.kind, "Architecture of the base model; tiny is a small seeded random model for tests"),
+        .text(
+            "weights", \.weights, effect: .experiment,
+            "Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it; "
+                + "random:SEED is noise of the real sizes, for trying out memory and speed"),
+        .integer(
+            "imageSize", \.imageSize, 0...4096,
+            "Side of the square the image is resized and padded to, in pixels; 0 is the model's own"),
+        .choice(
+            "preprocessing", \.preprocessing,
+            "Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with"),
+    ]
+
+    public var faults: [SettingFault] {
+        imageSize % 16 == 0
+            ? []
+            : [SettingFault(key: "imageSize", rule: "must be 0 or a multiple of 16, the side of an image patch")]
+    }
+
+    /// The preprocessing: the one asked for, else what the model was trained with.
+    public var resolvedPreprocessing: Preprocessing.Kind {
+        if case .kind(let kind) = preprocessing { return kind }
+        return switch kind.preprocessing {
+        case .sam: .sam
+        case .medsam: .medsam
+        }
+    }
+}
+
+/// A preprocessing, or the model's own.
+public enum PreprocessingChoice: Sendable, Equatable, RawRepresentable, CaseIterable {
+    /// What the model was trained with.
+    case automatic
+    /// This one, whatever the model.
+    case kind(Preprocessing.Kind)
+
+    /// `auto` and the kinds.
+    public static let allCases = [automatic] + Preprocessing.Kind.allCases.map(kind)
+
+    /// Reads `auto` or the name of a kind.
+    public init?(rawValue text: String) {
+        if text == "auto" {
+            self = .automatic
+        } else if let kind = Preprocessing.Kind(rawValue: text) {
+            self = .kind(kind)
+        } else {
+            return nil
+        }
+    }
+
+    /// The word of the recipe.
+    public var rawValue: String {
+        switch self {
+        case .automatic: "auto"
+        case .kind(let kind): kind.rawValue
+        }
+    }
+}

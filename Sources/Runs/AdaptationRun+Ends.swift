@@ -1,0 +1,128 @@
+import Evaluation
+import CheckpointStore
+import Collectives
+import Datasets
+import Foundation
+import Kernels
+import ModelLoading
+import Recipes
+import Telemetry
+import Training
+
+// The beginning and the end of a run: the hold on its folder, its data and log, its last files.
+
+extension AdaptationRun {
+    /// Rank 0's hold on the run's folder.
+    struct Claim {
+        let lock: RunLock?
+    }
+
+    /// Holds the folder against other runs; on rank 0. Throws `RunError` and `CheckpointError`.
+    func claim(_ start: Start) throws -> Claim {
+        guard communicator.isRoot else { return Claim(lock: nil) }
+        // Reported before hours may go into finding labels.
+        if folder.holdsRun, start.choice == nil, !start.overwriting { throw folder.heldAlready }
+        try folder.make()
+        return Claim(lock: try RunLock(folder: folder.path) { notice($0) })
+    }
+
+    /// The images of the run, labels found for them where the recipe asks for it; nil if the run was asked to stop meanwhile.
+    ///
+    /// - Parameter claim: Set where labels were found: they are kept with the run, which nobody else may write meanwhile.
+    func openData(_ loaded: LoadedModel, _ start: Start, _ claim: inout Claim?) throws -> TrainingData? {
+        guard recipe.recipe.prompts.source == .automatic else {
+            return try TrainingData(recipe.recipe, communicator: communicator)
+        }
+        claim = try self.claim(start)
+        let labelling = AutomaticLabelling(
+            recipe: recipe.recipe, folder: folder, loaded: loaded, communicator: communicator, workspace: workspace,
+            isStopRequested: isStopRequested, notice: notice)
+        do {
+            return try TrainingData(
+                recipe.recipe, communicator: communicator, labelling: { try labelling.label($0, $1, $2) })
+        } catch is AutomaticLabelling.StopRequested {
+            return nil
+        }
+    }
+
+    /// The run's log; the folder is created for a new run. Collective.
+    func openLog(_ start: Start, _ resumed: CheckpointStore.Resumed?) throws -> RunLog {
+        if communicator.isRoot {
+            try folder.create(
+                recipe: recipe.fileText, overwriting: start.overwriting,
+                // A run that was killed before its first checkpoint has not begun.
+                resuming: resumed != nil || start.choice == .auto && !folder.holdsAdapter)
+        }
+        try communicator.barrier()
+        let known = resumed?.state.scores ?? []
+        let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path) { step in
+            guard let first = resumed?.state.step else { return true }
+            return step < first || step == first && known.contains { $0.step == step }
+        }
+        watchdog?.attach(log)
+        return log
+    }
+
+    /// The lines that follow the first: data, checkpoint, kernels.
+    func announce(
+        _ data: TrainingData, _ kernels: KernelAgreement, _ resumed: CheckpointStore.Resumed?, to log: RunLog
+    ) {
+        log.message(
+            .info,
+            "data: \(data.training.count) images to adapt to, \(data.evaluationCount) to score"
+                + (data.withoutInstances > 0 ? ", \(data.withoutInstances) left out without a labelled instance" : ""))
+        if !recipe.recipe.data.sources.isEmpty {
+            for part in data.training.parts {
+                let scored = data.evaluation.first { $0.source == part.source }?.images.count ?? 0
+                log.fact(
+                    SourceFact(
+                        source: part.source, domain: part.domain, trainingImages: part.images.count,
+                        evaluationImages: scored))
+            }
+        }
+        for image in data.unreadable where communicator.isRoot {
+            log.warning("image \(image.id) is left out: \(image.line)")
+        }
+        for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
+        if let resumed { log.fact(ResumeFact(path: resumed.path, step: resumed.state.step)) }
+        for line in [kernels.warning, kernels.difference(from: resumed?.kernels)] where communicator.isRoot {
+            if let line { log.warning(line) }
+        }
+    }
+
+    /// The end of a run that was asked to stop before its first step: nothing is saved, nothing is lost.
+    func stopped(_ loop: TrainingLoop) -> Outcome {
+        loop.log.message(.info, "asked to stop before the first step")
+        loop.log.record(
+            .end(
+                EndRecord(
+                    exitCode: .resumable, step: loop.done.steps, imagesSeen: loop.done.images, seconds: 0)))
+        return Outcome(exitCode: .resumable)
+    }
+
+    /// The last adapter, the table and the closing record.
+    func finish(_ loop: inout TrainingLoop, _ code: ExitCode, since begin: ContinuousClock.Instant) throws -> Outcome {
+        let (steps, log) = (loop.done.steps, loop.log)
+        // A method without steps leaves the model as it was.
+        if loop.trainer.schedule.totalSteps == 0 { loop.scores.last = loop.scores.before }
+        // A run that was stopped has no final adapter, only that of its last step.
+        let file = code == .done ? folder.adapter : folder.adapter(step: steps)
+        let digest = communicator.isRoot ? try loop.writeAdapter(to: file) : nil
+        if let digest {
+            let scores = loop.scores
+            if !scores.before.isEmpty, !scores.last.isEmpty, scores.last.allSatisfy({ $0.step == steps }) {
+                let table = EvaluationTable(before: scores.before, after: scores.last).text
+                try folder.writeSummary(table)
+                for line in table.split(separator: "\n") { log.message(.info, String(line)) }
+            }
+            log.fact(AdapterFact(path: file, digest: digest, step: steps))
+        }
+        log.record(
+            .end(
+                EndRecord(
+                    exitCode: code, step: steps, imagesSeen: loop.done.images, badImages: loop.trainer.leftOut.count,
+                    seconds: (ContinuousClock.now - begin) / .seconds(1))))
+        return Outcome(
+            exitCode: code, before: loop.scores.before, after: loop.scores.last, adapterDigest: digest)
+    }
+}

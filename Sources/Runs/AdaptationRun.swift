@@ -1,0 +1,145 @@
+import Datasets
+import Layers
+import Adapters
+import CheckpointStore
+public import Collectives
+import Evaluation
+import Foundation
+public import Kernels
+import ModelLoading
+public import Recipes
+public import Telemetry
+import Training
+
+/// A whole run on one rank: load, evaluate, train, evaluate, save. All ranks call it with the same recipe.
+public struct AdaptationRun {
+    /// The recipe with the sources of its values.
+    public let recipe: ResolvedRecipe
+    /// The ranks.
+    public let communicator: any Communicator
+    /// This rank's threads and scratch.
+    public let workspace: Workspace
+    /// Where rank 0 writes.
+    public let folder: RunFolder
+    /// True once somebody asked for the run to end, for example by a signal.
+    public let isStopRequested: @Sendable () -> Bool
+    /// What watches over this rank, if anything does; it gets the run's log.
+    public let watchdog: Watchdog?
+    /// Called with what a person should know before there is a log.
+    public let notice: @Sendable (String) -> Void
+
+    let assembly: RunAssembly
+
+    /// How to treat an existing run in the same folder.
+    public struct Start: Sendable {
+        /// `auto`, `none`, or the path of a checkpoint.
+        public var resume: String
+        /// True to replace a run of the same name.
+        public var overwriting: Bool
+        /// Keys that may differ from those of the checkpoint.
+        public var allowedChanges: [String]
+
+        /// Resumes where there is a checkpoint, by default.
+        public init(resume: String = "auto", overwriting: Bool = false, allowedChanges: [String] = []) {
+            (self.resume, self.overwriting, self.allowedChanges) = (resume, overwriting, allowedChanges)
+        }
+
+        /// What to resume from; nil for nothing.
+        var choice: CheckpointStore.Choice? {
+            if overwriting || resume == "none" { return nil }
+            return resume == "auto" ? .auto : .path(resume)
+        }
+    }
+
+    /// How a run ended.
+    public struct Outcome: Sendable {
+        /// The status for the shell.
+        public var exitCode: ExitCode
+        /// Scores before adaptation, one per source and kind of prompt; empty when they were not asked for.
+        public var before: [EvaluationRecord] = []
+        /// Scores at the end.
+        public var after: [EvaluationRecord] = []
+        /// SHA-256 of the adapter file; nil on other ranks than 0.
+        public var adapterDigest: String?
+    }
+
+    /// Describes a run.
+    public init(
+        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace, watchdog: Watchdog? = nil,
+        isStopRequested: @escaping @Sendable () -> Bool, notice: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        (self.notice, self.recipe, self.communicator, self.workspace) = (notice, recipe, communicator, workspace)
+        (self.watchdog, self.isStopRequested) = (watchdog, isStopRequested)
+        folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
+        assembly = RunAssembly(recipe: recipe.recipe, communicator: communicator, workspace: workspace)
+    }
+
+    /// Runs to the end, from the last checkpoint if there is one.
+    ///
+    /// Throws the typed errors of every module; the command line turns them into one line and a status.
+    public func run(_ start: Start = Start()) throws -> Outcome {
+        try assembly.checkRecipes()
+        let kernels = try KernelAgreement(
+            mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
+        let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
+        let trainables = try assembly.trainables(loaded)
+        if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
+        var claim: Claim?
+        guard let data = try openData(loaded, start, &claim) else { return Outcome(exitCode: .resumable) }
+        let memory = try assembly.memoryCheck(loaded, data).run(communicator)
+        if claim == nil { claim = try self.claim(start) }
+        defer { withExtendedLifetime(claim) {} }
+
+        var checkpoints = RunCheckpoints(
+            recipe.recipe, folder: folder,
+            identity: .init(
+                assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record),
+            communicator: communicator)
+        let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges)
+        let log = try openLog(start, resumed)
+        log.record(.start(try assembly.startRecord(recipe.entries, loaded, firstStep: resumed?.state.step ?? 0)))
+        announce(data, kernels, resumed, to: log)
+        loaded.placement.map { log.fact($0) }
+        log.fact(memory.fact)
+        try checkpoints.open(log: log)
+        let anchors = try assembly.openAnchors(loaded, data, reservedBytes: memory.bytesToCome)
+        log.fact(anchors.fact)
+
+        let trainer = try assembly.makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
+        defer { trainer.stop() }
+        let evaluation = RunEvaluation(
+            assembly: assembly, evaluators: assembly.makeEvaluators(loaded, data), data: data, folder: folder, log: log)
+        var loop = TrainingLoop(
+            assembly: assembly, loaded: loaded, data: data, folder: folder, log: log, trainer: trainer,
+            anchors: anchors.store, evaluation: evaluation, stages: assembly.stages(data),
+            isStopRequested: isStopRequested, checkpoints: checkpoints,
+            scores: .init(evaluation.records(resumed?.state.scores ?? [])),
+            done: (resumed?.state.step ?? 0, resumed?.state.images ?? 0))
+        return try train(&loop, resumed)
+    }
+
+    /// From the first checkpoint to the summary.
+    private func train(_ loop: inout TrainingLoop, _ resumed: CheckpointStore.Resumed?) throws -> Outcome {
+        let total = loop.trainer.schedule.totalSteps
+        if let resumed, resumed.state.step > total {
+            throw RunError(
+                .configuration, "\(resumed.path) has done \(resumed.state.step) steps, this recipe ends after \(total)",
+                remedy: "raise training.steps or training.epochs, or choose another run.name")
+        }
+        // Asked to stop before there is anything to save.
+        if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }
+        // The first one shows that the folder can be written before any work is done.
+        if resumed == nil { try loop.checkpoints.save(loop.state, isNeeded: true, log: loop.log) }
+        let begin = ContinuousClock.now
+        if recipe.recipe.evaluation.before || total == 0, loop.done.steps == 0, loop.scores.before.isEmpty {
+            loop.scores.before = try loop.evaluation.run(loop.loaded.base, .init(step: 0), loop.trainer)
+        }
+        let stop = try loop.run()
+        guard total == 0 || stop != .finished || loop.trainer.updates > 0 else {
+            throw RunError(
+                .badData, "none of \(loop.done.steps) steps made an update: no image gave anything to learn from",
+                remedy: "see the warnings about images, and kedge data check")
+        }
+        return try finish(&loop, stop == .requested ? .resumable : .done, since: begin)
+    }
+}

@@ -1,0 +1,70 @@
+import Collectives
+import Datasets
+import Evaluation
+import Foundation
+import Kernels
+import Machine
+import ModelLoading
+import Recipes
+import SegmentAnything
+import Telemetry
+import WeightFiles
+
+// What is checked and said before a run begins.
+
+extension RunAssembly {
+    /// Stops all ranks when one has another program or recipe than rank 0; before anything depends on it.
+    func checkRecipes() throws {
+        let program = [(name: "program", value: (try? FileDigest.sha256(of: "/proc/self/exe")) ?? "unknown")]
+        // Threads may differ: the result does not depend on them.
+        let settings = recipe.entries.filter { $0.key.key != "execution.threads" }.map {
+            (name: $0.key.key, value: "\($0.value)")
+        }
+        try RankAgreement.check(program + settings, communicator: communicator)
+    }
+
+    /// True on all ranks if one of them was asked to stop.
+    func isStopAgreed(_ isStopRequested: Bool) throws -> Bool {
+        communicator.phase = "start"
+        return try communicator.allMaximum([isStopRequested ? 1 : 0])[0] != 0
+    }
+
+    /// What is doubtful about the recipe's prompts for its model; nil if nothing is.
+    package var promptWarning: String? {
+        let (model, prompts) = (recipe.model, recipe.prompts)
+        let asked =
+            prompts.source == .automatic ? "prompts.source=automatic" : prompts.usesPoints ? "points" : nil
+        guard !model.kind.prompts.contains(.point), let asked else { return nil }
+        let read = model.kind.prompts.map(\.plural).joined(separator: " and ")
+        return "warning: \(model.kind.name) was trained on \(read) alone and does little with \(asked); "
+            + "other models read points"
+    }
+
+    /// The record that opens a log. Collective.
+    func startRecord(
+        _ entries: [(key: String, value: String)], _ loaded: LoadedModel, firstStep: Int
+    ) throws -> StartRecord {
+        let placements = try communicator.allGather(
+            floats: [Float(ProcessInfo.processInfo.activeProcessorCount), Float(workspace.pool.threads)])
+        let hosts = communicator.hostNames
+        return StartRecord(
+            recipe: entries, versions: Versions.all,
+            placement: placements.enumerated().map { rank, numbers in
+                .init(host: hosts[rank], cores: Int(numbers[0]), threads: Int(numbers[1]))
+            },
+            openBLASCore: BLASEnvironment.coreName, weightsDigest: loaded.baseDigest, recipeDigest: recipe.digest,
+            firstStep: firstStep)
+    }
+
+    /// The error of a run that would have to leave out more images than it may.
+    ///
+    /// - Parameter leftOut: The images that were left out before.
+    func tooManyBad(
+        _ samples: [UnreadableSample], _ leftOut: [ImageID], _ data: TrainingData, while doing: String
+    ) -> RunError {
+        let now = Set(samples.map(\.image))
+        return RunError.unreadable(
+            samples, others: leftOut.filter { !now.contains($0) }.map(data.name(of:)),
+            limit: recipe.data.badSampleLimit, ranks: communicator.worldSize, while: doing)
+    }
+}

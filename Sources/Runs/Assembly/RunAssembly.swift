@@ -1,0 +1,140 @@
+import AdaptationMethods
+package import Adapters
+package import CheckpointStore
+package import Collectives
+package import Datasets
+package import Evaluation
+import Foundation
+package import Kernels
+package import ModelLoading
+import Recipes
+import SegmentAnything
+import Telemetry
+import Tensors
+package import Training
+import WeightFiles
+
+/// The one place where the keys of a recipe become the types of the modules below.
+package struct RunAssembly {
+    let recipe: Recipe
+    let communicator: any Communicator
+    let workspace: Workspace
+
+    package init(recipe: Recipe, communicator: any Communicator, workspace: Workspace) {
+        (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
+    }
+
+    /// What the recipe's method trains in the loaded model. Throws `AdaptationMethodError` and `AdapterError`.
+    package func trainables(_ loaded: LoadedModel) throws -> Trainables {
+        let description = ModelDescription(loaded.model.configuration)
+        let method = recipe.adaptationMethod
+        try method.check(for: description)
+        return try Trainables(method.trainables, in: description, recipe.adapterOptions)
+    }
+
+    /// The stages of the run.
+    func stages(_ data: TrainingData) -> [Stage] {
+        recipe.adaptationMethod.stages(over: data.training.domains, order: recipe.training.domains)
+    }
+
+    /// The order of the run: each stage over the images of its domains.
+    package func schedule(_ data: TrainingData) -> SamplingSchedule {
+        let training = recipe.training
+        let legs = stages(data).map { stage in
+            let sampler = ShardedSampler(
+                data.training.pools(of: stage.domains), globalBatch: training.globalBatch,
+                seed: training.generatorSeed)
+            return SamplingSchedule.Leg(
+                sampler, steps: training.steps > 0 ? training.steps : training.epochs * sampler.stepsPerEpoch)
+        }
+        return SamplingSchedule(legs, globalBatch: training.globalBatch)
+    }
+
+    /// What rank 0's controller does when.
+    package func plan(_ schedule: SamplingSchedule) -> TrainingController.Plan {
+        let training = recipe.training
+        return TrainingController.Plan(
+            totalSteps: schedule.totalSteps, logEvery: training.logEvery, evaluateEvery: training.evaluateEvery,
+            maximumSkips: training.nonFinite == .skip ? training.maximumSkips : 0,
+            saveEvery: recipe.checkpoint.everySteps, maximumBadSamples: recipe.data.badSampleLimit,
+            stageEnds: schedule.stageEnds)
+    }
+
+    /// This node's store of anchor embeddings, and what the log says about it. Collective.
+    func openAnchors(
+        _ loaded: LoadedModel, _ data: TrainingData, reservedBytes: Int
+    ) throws -> (store: AnchorStore?, fact: AnchorStoreFact) {
+        let encoder = loaded.model.encoder
+        guard recipe.adaptationMethod.needs.anchor else {
+            return (nil, .none("method.name = \(recipe.method.name) has no anchor"))
+        }
+        return try AnchorStore.open(
+            recipe.anchorStore,
+            AnchorStore.Run(
+                images: data.training.count, mirrorings: recipe.data.flips,
+                embedding: [encoder.embeddingSide * encoder.embeddingSide, encoder.embeddingWidth],
+                baseDigest: loaded.baseDigest, program: (try? FileDigest.sha256(of: "/proc/self/exe")) ?? "",
+                reservedBytes: reservedBytes),
+            temporaryFolder: recipe.node.folderForTemporaryFiles, communicator: communicator)
+    }
+
+    /// The trainer of this rank, from the first step or from a checkpoint's state.
+    package func makeTrainer(
+        _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil,
+        resuming state: CheckpointState? = nil
+    ) throws -> Trainer {
+        let method = recipe.adaptationMethod
+        let schedule = schedule(data)
+        let preparation = ExamplePreparation(
+            dataset: data.training, preprocessing: loaded.preprocessing,
+            prompts: promptOptions(recipe.prompts.kind, loaded), teacherKind: recipe.prompts.teacherKind.kind,
+            flips: recipe.data.flips, keepsMasks: method.needs.masks, seed: recipe.training.generatorSeed)
+        var settings = TrainerSettings(plan: plan(schedule))
+        settings.passes = PassSettings(
+            decoderChunk: recipe.execution.decoderChunk, recompute: recipe.execution.recompute)
+        settings.optimizer = recipe.optimizer
+        settings.prefetch = prefetch
+        var source = TrainerData(
+            preparation, schedule: schedule, images: data.training.ids,
+            nodeOfRank: recipe.sampler.locality == .node
+                ? communicator.nodeOfRank : [Int](repeating: 0, count: communicator.worldSize))
+        (source.leftOut, source.anchors) = (data.unreadable.map(\.image), anchors)
+        return Trainer(
+            loaded.adapted(by: try trainables(loaded)), method: method, settings: settings, data: source,
+            communicator: communicator, resuming: state, workspace: workspace)
+    }
+
+    /// An evaluator for each source that has images to score; none without a kind of prompt.
+    package func makeEvaluators(_ loaded: LoadedModel, _ data: TrainingData) -> [SourceEvaluator] {
+        guard let kind = recipe.evaluation.prompts.first else { return [] }
+        return data.evaluation.map { set in
+            let preparation = ExamplePreparation(
+                dataset: set.images, preprocessing: loaded.preprocessing, prompts: promptOptions(kind, loaded),
+                seed: recipe.training.generatorSeed)
+            return SourceEvaluator(
+                source: set.source, domain: set.domain,
+                evaluator: Evaluator(
+                    recipe.evaluation, preparation: preparation,
+                    ids: (0..<set.images.count).map { set.images.id($0) }, images: set.ids,
+                    decoderChunk: recipe.execution.decoderChunk, prefetch: prefetch))
+        }
+    }
+
+    private var prefetch: (depth: Int, threads: Int) {
+        (recipe.execution.prefetchDepth, recipe.execution.prefetchThreads)
+    }
+
+    private func promptOptions(_ kind: PromptKind, _ loaded: LoadedModel) -> PromptOptions {
+        recipe.prompts.options(kind: kind, maskSide: 4 * loaded.model.encoder.embeddingSide)
+    }
+}
+
+/// The evaluator of one source's images.
+package struct SourceEvaluator {
+    /// The source's name.
+    package let source: String
+    /// The domain its images belong to.
+    package let domain: String
+    /// Scores its images.
+    package let evaluator: Evaluator
+}

@@ -1,0 +1,95 @@
+import Evaluation
+import Datasets
+import Foundation
+import Imaging
+
+/// What the anchor found in one image, as a file of the run.
+struct AutomaticLabels: Codable, Equatable {
+    /// What the labels depend on: base weights, preprocessing, settings and the image. Others are made anew.
+    var identity: String
+    /// Width of the image.
+    var width: Int
+    /// Height of the image.
+    var height: Int
+    /// Tight boxes, as x0, y0, x1 and y1. // n x 4
+    var boxes: [[Double]]
+    /// Masks in COCO's text form. // n
+    var masks: [String]
+
+    /// Notes labels.
+    init(_ labels: [AutomaticSegmenter.Label], identity: String, width: Int, height: Int) {
+        (self.identity, self.width, self.height) = (identity, width, height)
+        boxes = labels.map { [$0.box.x0, $0.box.y0, $0.box.x1, $0.box.y1] }
+        masks = labels.map(\.mask.compressed)
+    }
+
+    /// Reads a file; nil where there is none, or one of other labels, or one that is damaged.
+    init?(path: String, identity: String) {
+        guard let data = FileManager.default.contents(atPath: path),
+            let labels = try? JSONDecoder().decode(Self.self, from: data), labels.identity == identity,
+            labels.boxes.count == labels.masks.count, labels.boxes.allSatisfy({ $0.count == 4 }),
+            labels.width > 0, labels.height > 0
+        else { return nil }
+        self = labels
+    }
+
+    /// Writes the file, which appears only when complete. Throws `ImagingError`.
+    func write(to path: String) throws {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys]
+        try ImageFile.write(Array(try encoder.encode(self)), to: path)
+    }
+
+    /// The image with these labels instead of its own. Throws `ShapeFault` for masks that are none.
+    func sample(_ id: String, _ image: Image) throws -> Sample {
+        let encodings = try masks.map { try RunLengthEncoding(compressed: $0, width: width, height: height) }
+        return Sample(
+            id: id, image: image, instances: try InstanceMasks(encodings, width: width, height: height),
+            boxes: boxes.map { Box(x0: $0[0], y0: $0[1], x1: $0[2], y1: $0[3]) })
+    }
+}
+
+/// A data set whose labels are those that the anchor found, kept in files of the run.
+struct AutomaticDataset: SegmentationDataset {
+    let base: any SegmentationDataset
+    /// The folder of the files.
+    let folder: String
+    /// What labels depend on besides the image.
+    let identity: String
+
+    var count: Int { base.count }
+    func id(_ index: Int) -> String { base.id(index) }
+    func image(_ index: Int) throws -> Image { try base.image(index) }
+    func fingerprint(_ index: Int) -> String { base.fingerprint(index) }
+
+    /// What the labels of an image depend on.
+    func identity(_ index: Int) -> String { identity + " " + base.fingerprint(index) }
+
+    /// The file of an image.
+    func path(_ index: Int) -> String { folder + "/" + String(format: "%06d", index + 1) + ".json" }
+
+    func sample(_ index: Int) throws -> Sample {
+        let image = try base.image(index)
+        let labels = try labels(index)
+        guard labels.width == image.width, labels.height == image.height else {
+            throw gone(index, "is for another image")
+        }
+        try InstanceMasks.checkMemory(
+            count: labels.masks.count, width: image.width, height: image.height, of: path(index))
+        do { return try labels.sample(base.id(index), image) } catch is ShapeFault { throw gone(index, "is damaged") }
+    }
+
+    func instanceCount(_ index: Int) throws -> Int { try labels(index).masks.count }
+
+    private func labels(_ index: Int) throws -> AutomaticLabels {
+        if let labels = AutomaticLabels(path: path(index), identity: identity(index)) { return labels }
+        // An image that cannot be read has no labels; its own error says more.
+        _ = try base.image(index)
+        throw gone(index, "is missing or damaged")
+    }
+
+    private func gone(_ index: Int, _ what: String) -> DatasetError {
+        DatasetError(
+            .unreadableFile, at: path(index), what, remedy: "start the same command again, which makes it anew")
+    }
+}

@@ -1,0 +1,127 @@
+import Training
+import Adapters
+public import Collectives
+import Datasets
+public import Evaluation
+import Foundation
+import Imaging
+public import Kernels
+import ModelLoading
+public import Recipes
+import Telemetry
+
+/// Scores a model on the evaluation images of a recipe, without training. All ranks call it.
+public struct EvaluationRun {
+    /// The recipe.
+    public let recipe: ResolvedRecipe
+    /// The ranks.
+    public let communicator: any Communicator
+    /// This rank's threads and scratch.
+    public let workspace: Workspace
+    /// Called on rank 0 with what a person should know about the scores.
+    public let notice: @Sendable (String) -> Void
+
+    /// Describes an evaluation.
+    public init(
+        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace,
+        notice: @escaping @Sendable (String) -> Void = { _ in }
+    ) {
+        (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
+        self.notice = notice
+    }
+
+    /// The scores of one source's images with one kind of prompt.
+    public struct Score: Sendable {
+        /// The source's name; nil where the recipe names none.
+        public let source: String?
+        /// The scores.
+        public let outcome: Evaluator.Outcome
+
+        /// The figures in one line.
+        public var line: String {
+            (source.map { "\($0) " } ?? "") + "\(outcome.prompt.rawValue): "
+                + outcome.scores.measured.map { "mean \($0.measure.title) " + String(format: "%.4f, ", $0.value) }
+                .joined()
+                + "\(outcome.images.count) images, \(outcome.instances) instances"
+        }
+    }
+
+    /// Scores all images; the same scores on every rank.
+    ///
+    /// - Parameters:
+    ///   - path: An adapter file; nil for the base model.
+    ///   - output: A folder that gets `images-PROMPT.csv`, or `images-SOURCE-PROMPT.csv` where sources have names; created
+    ///     if it is missing.
+    ///   - pictures: How many images per source and kind of prompt are drawn into `output` by rank 0.
+    ///
+    /// Throws the typed errors of every module.
+    public func run(adapter path: String?, output: String?, pictures: Int) throws -> [Score] {
+        let settings = recipe.recipe
+        let assembly = RunAssembly(recipe: settings, communicator: communicator, workspace: workspace)
+        try assembly.checkRecipes()
+        let kernels = try KernelAgreement(mixing: settings.execution.mixedKernels, communicator: communicator)
+        if communicator.isRoot, let warning = kernels.warning { notice("warning: \(warning)") }
+        let loaded = try LoadedModel(settings.model, settings.node, communicator: communicator)
+        let data = try TrainingData(settings, communicator: communicator, needsTraining: false)
+        let sources = assembly.makeEvaluators(loaded, data)
+        guard !sources.isEmpty else {
+            throw RunError(
+                .configuration, "there is no image to score",
+                remedy: "set data.split to k:1, name data.evaluationRoot, or give evaluation.prompts")
+        }
+        let adapted = try path.map { try loaded.adapted(opening: $0) }
+        var scores: [Score] = []
+        var unreadable: [UnreadableSample] = []
+        for source in sources {
+            let result = try source.evaluator.evaluate(
+                adapted ?? loaded.base, communicator: communicator, in: workspace)
+            let name = settings.data.sources.isEmpty ? nil : source.source
+            scores += result.outcomes.map { Score(source: name, outcome: $0) }
+            unreadable += result.unreadable
+        }
+        let leftOut = data.unreadable.map(\.image)
+        guard Set(leftOut + unreadable.map(\.image)).count <= settings.data.badSampleLimit else {
+            throw assembly.tooManyBad(unreadable, leftOut, data, while: "")
+        }
+        guard let output, communicator.isRoot else { return scores }
+        try makeFolder(output)
+        for score in scores {
+            let name = (score.source.map { $0 + "-" } ?? "") + score.outcome.prompt.rawValue
+            try RunFolder.write(score.outcome, to: "\(output)/images-\(name).csv")
+        }
+        let missing = Set(unreadable.map(\.image))
+        for source in sources {
+            try draw(pictures, source, loaded, adapted, without: missing, into: output)
+        }
+        return scores
+    }
+
+    private func makeFolder(_ output: String) throws(RunError) {
+        do {
+            try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
+        } catch {
+            throw RunError(
+                .cannotWrite, "\(output) cannot be created: \((error as NSError).localizedDescription)",
+                remedy: "choose a writable folder")
+        }
+    }
+
+    private func draw(
+        _ count: Int, _ source: SourceEvaluator, _ loaded: LoadedModel, _ adapted: AdaptedModel?,
+        without unreadable: Set<ImageID>, into output: String
+    ) throws {
+        let evaluator = source.evaluator
+        let prefix = recipe.recipe.data.sources.isEmpty ? "" : source.source + "-"
+        let pictures = EvaluationPictures(
+            loaded: loaded, adapted: adapted, threshold: Float(evaluator.threshold),
+            decoderChunk: evaluator.decoderChunk, workspace: workspace)
+        let readable = evaluator.ids.indices.filter { !unreadable.contains(evaluator.images[$0]) }
+        for index in readable.prefix(count) {
+            let example = try evaluator.preparation.evaluationExample(index, kinds: evaluator.kinds)
+            for prompts in example.prompts {
+                try pictures.picture(example, prompts).writePNG(
+                    to: "\(output)/\(prefix)\(index + 1)-\(prompts.kind.rawValue).png")
+            }
+        }
+    }
+}

@@ -1,0 +1,123 @@
+import Kernels
+import Training
+import Datasets
+import AdaptationMethods
+import Adapters
+package import Collectives
+import Foundation
+import Layers
+import ModelLoading
+package import Machine
+package import Planning
+package import SegmentAnything
+package import Telemetry
+
+/// Compares what a run will need with what its nodes can give, before the first step. Collective.
+///
+/// The first rank of each node rehearses a step with the recipe's largest number of instances and reads the node's free
+/// memory; all ranks come to the same verdict. Weights are loaded by then and not counted again.
+package struct MemoryCheck {
+    let recipe: Recipe
+    let configuration: SegmentAnythingConfiguration
+    let threads: Int
+    /// Instances of the image that has most.
+    let mostInstances: Int
+    /// How a node's free memory is found out.
+    let free: @Sendable () -> NodeMemory?
+
+    package init(
+        recipe: Recipe, configuration: SegmentAnythingConfiguration, threads: Int,
+        mostInstances: Int,
+        free: @escaping @Sendable () -> NodeMemory? = { NodeMemory.now() }
+    ) {
+        (self.recipe, self.configuration, self.threads) = (recipe, configuration, threads)
+        (self.mostInstances, self.free) = (mostInstances, free)
+    }
+
+    /// What the check has found.
+    package struct Outcome: Sendable {
+        /// The plan, for the log.
+        package let fact: MemoryFact
+        /// On the first rank of a node, bytes that its ranks have yet to take; 0 on others.
+        package let bytesToCome: Int
+    }
+
+    /// Throws `RunError` of kind `resources` on all ranks when a node cannot hold its ranks.
+    package func run(_ communicator: any Communicator) throws -> Outcome {
+        communicator.phase = "memory check"
+        var mine = Report()
+        if communicator.nodeRank == 0 {
+            let plan = try plan(worldSize: communicator.worldSize)
+            mine = Report(plan, free(), ranks: communicator.ranksOnNode, host: communicator.hostName)
+        }
+        let reports = try communicator.allGather(bytes: Array(try JSONEncoder().encode(mine))).map {
+            try JSONDecoder().decode(Report.self, from: Data($0))
+        }
+        if let refusal = reports.compactMap(\.refusal).first {
+            throw RunError(.resources, refusal, remedy: remedy)
+        }
+        return Outcome(
+            fact: MemoryFact(
+                plannedBytesPerRank: reports[0].bytesPerRank, freeBytes: reports[0].freeBytes, host: reports[0].host),
+            bytesToCome: mine.bytesToCome)
+    }
+
+    /// One node's verdict.
+    private struct Report: Codable {
+        var bytesPerRank = 0
+        var bytesToCome = 0
+        var freeBytes: Int?
+        var host = ""
+        /// Why the node cannot hold its ranks.
+        var refusal: String?
+
+        init() {}
+
+        init(_ plan: StepPlan, _ free: NodeMemory?, ranks: Int, host: String) {
+            (bytesPerRank, bytesToCome) = (plan.bytesPerRank, plan.bytesToCome * ranks)
+            (freeBytes, self.host) = (free?.available, host)
+            guard let free, bytesToCome > free.available else { return }
+            refusal =
+                "\(ranks) rank\(ranks == 1 ? "" : "s") on \(host) need \(bytesToCome >> 20) MiB more, "
+                + "\(free.available >> 20) MiB are free by \(free.source)"
+        }
+    }
+
+    /// A rank's part of a step, planned. Throws what a step throws.
+    package func plan(worldSize: Int) throws -> StepPlan {
+        try StepPlan(request(recipe.adaptationMethod, worldSize: worldSize))
+    }
+
+    private func request(_ method: any AdaptationMethod, worldSize: Int) -> StepPlan.Request {
+        var request = StepPlan.Request(configuration, method)
+        request.step.recompute = recipe.execution.recompute
+        request.step.decoderChunk = recipe.execution.decoderChunk
+        request.step.adapters = recipe.adapterOptions
+        request.step.instances = max(1, min(recipe.prompts.maximumInstances, mostInstances))
+        request.threads = threads
+        request.isBaseShared = recipe.node.baseMemory == .window
+        request.imagesPerRank = (recipe.training.globalBatch + worldSize - 1) / worldSize
+        request.prefetchDepth = recipe.execution.prefetchDepth
+        if recipe.prompts.usesPoints {
+            request.step.points = recipe.prompts.positivePoints + recipe.prompts.negativePoints
+        }
+        return request
+    }
+
+    /// What to do when a node cannot hold its ranks.
+    package var remedy: String {
+        recipe.execution.recompute == .blocks
+            ? "start fewer ranks on a node or lower prompts.maximumInstances, training.globalBatch or execution.prefetchDepth; "
+                + "see kedge plan"
+            : "set execution.recompute=blocks or start fewer ranks on a node; see kedge plan"
+    }
+}
+
+extension RunAssembly {
+    /// The comparison of this run's plan with its nodes' memory.
+    func memoryCheck(_ loaded: LoadedModel, _ data: TrainingData) -> MemoryCheck {
+        MemoryCheck(
+            recipe: recipe, configuration: loaded.model.configuration, threads: workspace.pool.threads,
+            mostInstances: data.mostInstances)
+    }
+}

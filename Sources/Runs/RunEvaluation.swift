@@ -1,0 +1,125 @@
+import AdaptationMethods
+import Adapters
+import CheckpointStore
+import Collectives
+import Datasets
+import Evaluation
+import FaultInjection
+import Foundation
+import Kernels
+import Telemetry
+import Training
+
+/// The evaluations of a run: scores, their files and records, and the images that cannot be read.
+struct RunEvaluation {
+    /// What evaluations gave: of the unadapted model, and the last time.
+    struct Scores {
+        var before: [EvaluationRecord] = []
+        var last: [EvaluationRecord] = []
+
+        /// Scores that a checkpoint kept.
+        init(_ records: [EvaluationRecord]) {
+            before = records.filter { $0.step == 0 }
+            last = records.filter { $0.step > 0 }
+        }
+
+        var forCheckpoint: [CheckpointScore] { (before + last).map { CheckpointScore($0) } }
+    }
+
+    /// What is evaluated: the weights after a step.
+    struct Occasion {
+        var step: Int
+        /// The stage the step belongs to, which names the domains to score; nil scores all.
+        var stage: Stage?
+        /// The mean training loss of the last interval.
+        var loss: Double?
+    }
+
+    let assembly: RunAssembly
+    let evaluators: [SourceEvaluator]
+    let data: TrainingData
+    let folder: RunFolder
+    let log: RunLog
+
+    /// Whether there is anything to evaluate.
+    var isEmpty: Bool { evaluators.isEmpty }
+
+    /// Scores a model on the images of all sources. Collective.
+    ///
+    /// - Parameter trainer: Counts the images that cannot be read.
+    ///
+    /// Throws `RunError` of kind `badData` on all ranks when there are more of them than the recipe allows.
+    func run(_ model: AdaptedModel, _ occasion: Occasion, _ trainer: Trainer) throws -> [EvaluationRecord] {
+        try FaultInjector.$step.withValue(occasion.step) { try FaultInjector.check(.evaluation) }
+        let asked = evaluators.filter { occasion.stage?.evaluated.contains($0.domain) ?? true }
+        return try asked.flatMap { try run($0, model, occasion, trainer) }
+    }
+
+    private func run(
+        _ source: SourceEvaluator, _ model: AdaptedModel, _ occasion: Occasion, _ trainer: Trainer
+    ) throws -> [EvaluationRecord] {
+        let begin = ContinuousClock.now
+        let (outcomes, unreadable) = try source.evaluator.evaluate(
+            model, communicator: assembly.communicator, in: assembly.workspace)
+        let leftOut = trainer.leftOut
+        let doing = "evaluation after step \(occasion.step): "
+        guard try trainer.leaveOut(unreadable) else {
+            throw assembly.tooManyBad(unreadable, leftOut, data, while: doing)
+        }
+        let isRoot = assembly.communicator.isRoot
+        for image in unreadable where isRoot && !leftOut.contains(image.image) {
+            log.warning("\(doing)image \(image.id) is left out: \(image.line)")
+        }
+        let seconds = (ContinuousClock.now - begin) / .seconds(1)
+        let recipe = assembly.recipe
+        return outcomes.map { outcome in
+            var record = EvaluationRecord(
+                run: recipe.run.name, prompt: outcome.prompt.rawValue, scores: outcome.scores, step: occasion.step,
+                images: outcome.images.count, instances: outcome.instances, threshold: recipe.evaluation.threshold,
+                seconds: seconds)
+            (record.source, record.domain) = (source.source, source.domain)
+            (record.stage, record.loss) = (occasion.stage?.name, occasion.loss)
+            if isRoot {
+                do throws(RunError) {
+                    try folder.write(outcome, step: occasion.step, source: isOfOneSource ? nil : source.source)
+                } catch {
+                    log.warning("the scores per image after step \(occasion.step) are not written: \(error)")
+                }
+            }
+            log.record(.evaluation(record))
+            return record
+        }
+    }
+
+    private var isOfOneSource: Bool { assembly.recipe.data.sources.isEmpty }
+
+    /// The scores that a checkpoint kept, as the log has them, without the loss of their interval.
+    func records(_ scores: [CheckpointScore]) -> [EvaluationRecord] {
+        scores.map { kept in
+            var scores = EvaluationScores()
+            for measure in kept.measures {
+                guard let kind = EvaluationScores.Measure(rawValue: measure.name) else { continue }
+                scores[kind] = Double(measure.value)
+            }
+            var record = EvaluationRecord(
+                run: assembly.recipe.run.name, prompt: kept.prompt, scores: scores, step: kept.step,
+                images: kept.images, instances: kept.instances, threshold: assembly.recipe.evaluation.threshold,
+                seconds: Double(kept.seconds) ?? .nan)
+            record.source = kept.source ?? record.source
+            record.domain = kept.domain ?? record.domain
+            record.stage = kept.stage
+            return record
+        }
+    }
+}
+
+extension CheckpointScore {
+    /// A result of an evaluation as a checkpoint keeps it.
+    fileprivate init(_ record: EvaluationRecord) {
+        self.init(
+            step: record.step, prompt: record.prompt, images: record.images, instances: record.instances,
+            measures: record.scores.measured.map { ($0.measure.rawValue, $0.value) }, seconds: record.seconds)
+        guard record.source != DataSettings.defaultName else { return }
+        (source, domain, stage) = (record.source, record.domain, record.stage)
+    }
+}

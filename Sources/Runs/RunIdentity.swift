@@ -1,0 +1,58 @@
+import Recipes
+import AdaptationMethods
+import CheckpointStore
+import Datasets
+import ModelLoading
+import WeightFiles
+
+// What makes a run the same run: the recipe's keys that shape the result, weights, images, and the stages before a step.
+
+extension CheckpointStore.Identity {
+    /// The identity of a run.
+    init(
+        _ assembly: RunAssembly, _ loaded: LoadedModel, _ data: TrainingData, parameterCount: Int,
+        kernels: [CheckpointManifest.Kernels]
+    ) {
+        let recipe = assembly.recipe
+        let shaping = recipe.shapingEntries.map { CheckpointManifest.Setting(key: $0.key, value: $0.value) }
+        let images = data.training.parts.map { part in
+            CheckpointManifest.Setting(
+                key: recipe.data.sources.isEmpty ? "images" : "images of \(part.source)",
+                value: Self.digest(part.images))
+        }
+        // With one stage a longer run is the same run; with several, their lengths decide what was learnt before.
+        let stages = zip(assembly.stages(data), assembly.schedule(data).legs).map {
+            "\($0.name) \($0.domains) \($1.steps)"
+        }
+        let order =
+            stages.count > 1
+            ? [CheckpointManifest.Setting(key: "stages", value: stages.joined(separator: ", "))] : []
+        self.init(
+            settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + order,
+            parameterCount: parameterCount, kernels: kernels, predecessors: recipe.predecessors)
+    }
+
+    private static func digest(_ images: any SegmentationDataset) -> String {
+        let digest = SHA256Digest()
+        for index in 0..<images.count { digest.update(Array((images.fingerprint(index) + "\n").utf8)) }
+        return digest.hexadecimal()
+    }
+}
+
+extension Recipe {
+    /// What the keys of earlier versions mean, so that their checkpoints can be resumed.
+    var predecessors: CheckpointStore.Predecessors {
+        let own = Set(entries.map(\.key.key))
+        let ofOtherMethods = method.variants.flatMap { $0.rows.map { "method.\($0.name)" } }.filter {
+            !own.contains($0)
+        }
+        var plain = Recipe()
+        plain.model.kind = model.kind
+        let chosen = method.variants.first { $0.name == method.chosen }
+        let ofMethod = zip(chosen?.rows ?? [], chosen?.defaults ?? []).map { ("method.\($0.name)", $1.description) }
+        let defaults = plain.shapingEntries.filter { !$0.key.hasPrefix("method.") } + ofMethod
+        return CheckpointStore.Predecessors(
+            renamed: Self.schema.moved.map { (old: $0.old, new: $0.new) }, ignored: ofOtherMethods,
+            defaults: defaults.map { (key: $0.0, value: $0.1) })
+    }
+}

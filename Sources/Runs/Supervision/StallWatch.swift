@@ -1,0 +1,241 @@
+package import Collectives
+public import Recipes
+
+/// Decides from what a rank does, and from the heartbeats of the others, whether a run has stalled, who is missing, and
+/// whether to end it.
+///
+/// It has no clock: every observation says how much time has passed since the last. A rank that has met the others in an
+/// operation is well. One that has not for a while leaves heartbeats; the lowest rank that does so reads those of all and
+/// speaks for the run. A rank that computes and advances is slow, not missing, however long it takes; a rank without
+/// heartbeats, or one that neither waits nor advances, is missing.
+public struct StallWatch: Sendable {
+    /// The limits in seconds; 0 is none.
+    public struct Limits: RecipeSection {
+        public var warnAfter = 60.0
+        public var load = 600.0
+        public var firstStep = 300.0
+        public var step = 180.0
+        public var save = 420.0
+
+        /// The defaults of a run.
+        public init() {}
+
+        package init(warnAfter: Double, load: Double, firstStep: Double, step: Double, save: Double) {
+            (self.warnAfter, self.load, self.firstStep) = (warnAfter, load, firstStep)
+            (self.step, self.save) = (step, save)
+        }
+
+        public static let fields: [RecipeField<Limits>] = [
+            .number(
+                "warnAfterSeconds", \.warnAfter, 0...1e6, effect: .machine,
+                "Seconds without progress after which the missing ranks are named; 0 never"),
+            .number(
+                "loadLimitSeconds", \.load, 0...1e6, effect: .machine,
+                "Seconds without a sign of life of a rank after which a start ends with status 72; 0 never"),
+            .number(
+                "firstStepLimitSeconds", \.firstStep, 0...1e6, effect: .machine,
+                "The same for the first step, and for evaluations"),
+            .number(
+                "stepLimitSeconds", \.step, 0...1e6, effect: .machine, "The same for all other steps"),
+            .number(
+                "saveLimitSeconds", \.save, 0...1e6, effect: .machine,
+                "The same for writing and reading checkpoints"),
+        ]
+
+        /// The shortest that is set; nil without any.
+        var shortest: Double? { [warnAfter, load, firstStep, step, save].filter { $0 > 0 }.min() }
+    }
+
+    /// What to tell.
+    package enum Notice: Equatable, Sendable {
+        /// The run stalls.
+        case warning(String)
+        /// It goes on.
+        case resumed(String)
+        /// It has to end.
+        case hang(String)
+    }
+
+    let rank: Int
+    let hosts: [String]
+    let limits: Limits
+    let process: Int
+    var pace = StepPace()
+    /// Heartbeats of the others as last seen.
+    var sightings: [Sighting?]
+    /// Seconds since this rank met the others.
+    var quiet = 0.0
+    /// Seconds since it advanced.
+    var idle = 0.0
+    var activity = ActivityRecord.Activity()
+    /// True if no heartbeat can be left, so that nobody can be asked.
+    var isBlind = false
+    private var workCount = 0
+    private var beats = 0
+    private var sinceBeat = 0.0
+    private var sinceWarning: Double?
+    private var isPosted = false
+
+    /// A heartbeat, and this rank's `quiet` when it last moved.
+    struct Sighting {
+        var heartbeat: Heartbeat
+        var movedAt: Double
+    }
+
+    /// Watches as one of `hosts.count` ranks.
+    package init(rank: Int, hosts: [String], limits: Limits, process: Int = 0) {
+        (self.rank, self.hosts, self.limits, self.process) = (rank, hosts, limits, process)
+        sightings = [Sighting?](repeating: nil, count: hosts.count)
+    }
+
+    /// Seconds between heartbeats: six before the first warning.
+    package var beatInterval: Double { min((limits.shortest ?? 60) / 6, 10) }
+
+    /// Takes in what this rank does now.
+    ///
+    /// - Parameters:
+    ///   - workCount: Grows while the rank computes.
+    ///   - elapsed: Seconds since the last observation.
+    package mutating func observe(
+        _ now: ActivityRecord.Activity, workCount: Int, elapsed: Double, board: any HeartbeatBoard
+    ) -> [Notice] {
+        // A process that was itself stopped has not seen the others being silent.
+        let elapsed = min(elapsed, 2 * beatInterval)
+        if now.isOver {
+            if isPosted { board.withdraw() }
+            isPosted = false
+            return []
+        }
+        pace.pass(elapsed, phase: now.phase)
+        if now.transfers != activity.transfers {
+            activity = now
+            return goOn(board)
+        }
+        let advances = now.stamps != activity.stamps || workCount != self.workCount
+        (activity, self.workCount) = (now, workCount)
+        quiet += elapsed
+        idle = advances && !now.isWaiting ? 0 : idle + elapsed
+        guard let attention = [limits.warnAfter, limit].filter({ $0 > 0 }).min() else { return [] }
+        guard quiet >= attention / 2 else { return [] }
+        sinceBeat += elapsed
+        if let since = sinceWarning { sinceWarning = since + elapsed }
+        guard sinceBeat >= beatInterval else { return [] }
+        sinceBeat = 0
+        if hosts.count > 1 { meet(board) }
+        return verdict()
+    }
+
+    /// The rank has met the others.
+    private mutating func goOn(_ board: any HeartbeatBoard) -> [Notice] {
+        let notice = sinceWarning.map { _ in Notice.resumed("goes on after \(Self.rounded(quiet)) s") }
+        if isPosted { board.withdraw() }
+        (quiet, idle, sinceBeat, sinceWarning, isPosted, isBlind) = (0, 0, beatInterval, nil, false, false)
+        if sightings.contains(where: { $0 != nil }) { sightings = sightings.map { _ in nil } }
+        return notice.map { [$0] } ?? []
+    }
+
+    /// Leaves a heartbeat and looks at those of the others, as far as that is this rank's business.
+    private mutating func meet(_ board: any HeartbeatBoard) {
+        beats += 1
+        var own = Heartbeat()
+        (own.beat, own.process, own.isWaiting) = (beats, process, activity.isWaiting)
+        (own.sequence, own.phase, own.quiet, own.idle) = (activity.sequence, activity.phase, quiet, idle)
+        own.doing = activity.isWaiting ? activity.operationName : activity.work
+        isBlind = !board.post(own)
+        isPosted = isPosted || !isBlind
+        sightings[rank] = Sighting(heartbeat: own, movedAt: quiet)
+        for other in hosts.indices where other != rank {
+            look(at: other, board)
+            // A living rank below this one speaks for it, unless it fails to.
+            if other < rank, isFresh(other), !isOverdue { return }
+        }
+    }
+
+    private mutating func look(at other: Int, _ board: any HeartbeatBoard) {
+        // One that is taken away ages like one that stands still: its rank goes on, or has ended the run.
+        guard let heartbeat = board.heartbeat(of: other) else { return }
+        if let seen = sightings[other], seen.heartbeat.beat == heartbeat.beat { return }
+        sightings[other] = Sighting(heartbeat: heartbeat, movedAt: quiet)
+    }
+
+    /// True if the rank's process has shown that it runs.
+    func isFresh(_ other: Int) -> Bool {
+        guard let seen = sightings[other] else { return false }
+        return quiet - seen.movedAt < 3.5 * beatInterval
+    }
+
+    /// True if the rank that speaks should long have ended the run.
+    private var isOverdue: Bool { limit > 0 && quiet >= 1.25 * limit + 6 * beatInterval }
+
+    private var speaks: Bool { isOverdue || !(0..<rank).contains { isFresh($0) } }
+
+    /// The limit of the present phase; 0 is none.
+    var limit: Double {
+        switch true {
+        case pace.isStepping && !pace.isFirst: limits.step
+        case pace.isStepping || activity.phase == "evaluation": limits.firstStep
+        case activity.phase.hasPrefix("report "): limits.step
+        case activity.phase.hasPrefix("checkpoint") || activity.phase == "resume": limits.save
+        default: limits.load
+        }
+    }
+
+    private mutating func verdict() -> [Notice] {
+        guard hosts.count > 1 else { return verdictAlone() }
+        guard speaks else { return [] }
+        let stall = Stall(self)
+        if limit > 0, stall.longestWait >= limit,
+            stall.longestSilence >= (isBlind ? max(limit, 10 * pace.median) : limit)
+        {
+            return [.hang(stall.description + "; " + stall.remedy)]
+        }
+        guard limits.warnAfter > 0, isTimeToWarn else { return [] }
+        // Where steps take long, waiting for one that advances is nothing special.
+        let patience = max(limits.warnAfter, 2 * pace.median)
+        guard stall.longestWait >= patience || stall.longestSilence >= limits.warnAfter else { return [] }
+        sinceWarning = 0
+        return [.warning(stall.description)]
+    }
+
+    /// A lone rank waits for nobody: it is told about, never ended.
+    private mutating func verdictAlone() -> [Notice] {
+        let patience = max(limits.warnAfter, 2 * pace.median)
+        guard limits.warnAfter > 0, idle >= patience, isTimeToWarn else { return [] }
+        sinceWarning = 0
+        return [.warning("no progress for \(Self.rounded(idle)) s: \(activity.work), phase \"\(activity.phase)\"")]
+    }
+
+    private var isTimeToWarn: Bool { (sinceWarning ?? .infinity) >= limits.warnAfter * 0.99 }
+
+    static func rounded(_ seconds: Double) -> String {
+        seconds < 10 ? "\((seconds * 10).rounded() / 10)" : "\(Int(seconds.rounded()))"
+    }
+}
+
+/// How long steps take, told from when the phase changes.
+struct StepPace {
+    private var first: Int?
+    private var step: Int?
+    private var elapsed = 0.0
+    private var durations: [Double] = []
+    private(set) var isStepping = false
+
+    /// True in the first step that was seen.
+    var isFirst: Bool { step == first }
+
+    /// Seconds of the median of the last steps; 0 before the second step has ended.
+    var median: Double { durations.isEmpty ? 0 : durations.sorted()[durations.count / 2] }
+
+    mutating func pass(_ seconds: Double, phase: String) {
+        elapsed += seconds
+        isStepping = phase.hasPrefix("step ")
+        guard isStepping, let number = Int(phase.dropFirst(5)), number != step else { return }
+        // The first one also makes what all others find ready.
+        if let step, step != first, number > step {
+            durations.append(elapsed / Double(number - step))
+            if durations.count > 21 { durations.removeFirst() }
+        }
+        if first == nil { first = number }
+        (step, elapsed) = (number, 0)
+    }
+}

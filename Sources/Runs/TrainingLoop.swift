@@ -1,0 +1,183 @@
+import Kernels
+import Machine
+import AdaptationMethods
+import Adapters
+import CheckpointStore
+import Collectives
+import Datasets
+import Evaluation
+import FaultInjection
+import Foundation
+import ModelLoading
+import Telemetry
+import Training
+
+/// The loop over the steps of a run: computing, reporting, evaluating, saving, ending.
+struct TrainingLoop {
+    let assembly: RunAssembly
+    let loaded: LoadedModel
+    let data: TrainingData
+    let folder: RunFolder
+    let log: RunLog
+    let trainer: Trainer
+    let anchors: AnchorStore?
+    let evaluation: RunEvaluation
+    let stages: [Stage]
+    let isStopRequested: @Sendable () -> Bool
+    var checkpoints: RunCheckpoints
+    /// What evaluations gave until now.
+    var scores: RunEvaluation.Scores
+    /// Steps done, and images trained on.
+    var done: (steps: Int, images: Int)
+
+    /// Trains from the steps done until the run's end, or until something ends it before. Collective.
+    ///
+    /// Throws what ends a run that cannot continue; what was learnt until then is saved.
+    mutating func run() throws -> TrainingController.ControlMessage.Stop {
+        let first = done
+        let total = trainer.schedule.totalSteps
+        var reporter = StepReporter(
+            totalSteps: total, firstStep: done.steps, images: done.images, lossNames: trainer.lossNames,
+            threads: assembly.workspace.pool.threads, log: log)
+        if done.steps >= total { log.message(.info, "all \(total) steps are done already") }
+        while done.steps < total {
+            announceStage()
+            let leftOut = trainer.leftOut
+            let outcome = try step()
+            try refuseBadData(outcome, leftOut, isNew: done.steps > first.steps)
+            report(outcome, leftOut)
+            done.steps += 1
+            done.images += outcome.images
+            reporter.add(outcome)
+            if outcome.endsEpoch || outcome.message.stop != nil { reportEpoch(outcome, &reporter) }
+            if outcome.message.logs {
+                try reporter.report(
+                    outcome, stage: stages.count > 1 ? stages[outcome.stage].name : nil,
+                    communicator: assembly.communicator)
+            }
+            if outcome.message.evaluates { try evaluate(outcome, &reporter) }
+            try checkpoints.proceed(areShardsWritten: outcome.areShardsWritten, log: log)
+            if outcome.message.saves { try save(outcome.message.stop) }
+            if let stop = outcome.message.stop { return try end(stop, outcome) }
+        }
+        return .finished
+    }
+
+    /// One step of all ranks.
+    private func step() throws -> StepOutcome {
+        do {
+            return try trainer.runStep(done.steps, isStopRequested: isStopRequested(), saving: checkpoints.signals)
+        } catch {
+            // What was learnt until here is worth more than a second error.
+            if done.steps > 0 { try? saveAdapter() }
+            throw error
+        }
+    }
+
+    /// Ends a run that met more images that cannot be read than it may leave out.
+    ///
+    /// The step is not done: what was learnt before it is saved, and the same command does it again. A checkpoint of this
+    /// very step is there already where nothing was learnt since.
+    private mutating func refuseBadData(_ outcome: StepOutcome, _ leftOut: [ImageID], isNew: Bool) throws {
+        guard outcome.message.stop == .badData else { return }
+        if isNew { try checkpoints.save(state, waits: true, log: log) }
+        throw assembly.tooManyBad(outcome.unreadable, leftOut, data, while: "step \(outcome.step): ")
+    }
+
+    /// Names a step's images that are left out from now on, and numbers that are not finite. Rank 0 alone logs.
+    private func report(_ outcome: StepOutcome, _ leftOut: [ImageID]) {
+        guard assembly.communicator.isRoot else { return }
+        for image in outcome.unreadable where !leftOut.contains(image.image) {
+            log.warning("step \(outcome.step): image \(image.id) is left out: \(image.line)")
+        }
+        for sample in outcome.nonFinite {
+            log.warning("step \(outcome.step): its batch is not used: \(sample.line)")
+        }
+    }
+
+    private func reportEpoch(_ outcome: StepOutcome, _ reporter: inout StepReporter) {
+        reporter.reportAnchors(epoch: outcome.epoch)
+        if let fault = anchors?.takeFault() {
+            log.warning("the anchor store is full or failing on \(assembly.communicator.hostName): \(fault)")
+        }
+    }
+
+    private mutating func evaluate(_ outcome: StepOutcome, _ reporter: inout StepReporter) throws {
+        reporter.pause()
+        defer { reporter.resume() }
+        do { try saveAdapter() } catch {
+            // The last one is what the run is for; an earlier one is a convenience.
+            if outcome.message.stop != nil { throw error }
+            log.warning("adapter after step \(done.steps) is not saved: \(error)")
+        }
+        guard !evaluation.isEmpty else { return }
+        do {
+            scores.last = try evaluation.run(
+                trainer.adapted,
+                .init(step: done.steps, stage: stages[outcome.stage], loss: reporter.lastLoss), trainer)
+        } catch let error as RunError where error.kind == .badData {
+            // All ranks are here: too many images cannot be read. What was learnt is kept.
+            try checkpoints.save(state, waits: true, log: log)
+            throw error
+        }
+    }
+
+    private mutating func save(_ stop: TrainingController.ControlMessage.Stop?) throws {
+        try checkpoints.save(state, waits: stop != nil, isNeeded: stop == .requested, log: log)
+    }
+
+    /// What a message that says stop means for the run.
+    private mutating func end(
+        _ stop: TrainingController.ControlMessage.Stop, _ outcome: StepOutcome
+    ) throws -> TrainingController.ControlMessage.Stop {
+        switch stop {
+        case .nonFinite:
+            try checkpoints.settle(log: log)
+            try saveAdapter()
+            throw RunError(
+                .nonFinite, "step \(outcome.step): " + outcome.nonFinite.map(\.line).joined(separator: "; "),
+                remedy: "look at these images, lower optimizer.learningRate, or set training.nonFinite=skip")
+        case .cannotSave: throw checkpoints.failure
+        case .finished, .requested, .badData: return stop
+        }
+    }
+
+    /// What this rank contributes to a checkpoint now.
+    var state: CheckpointState {
+        var state = trainer.state(step: done.steps, images: done.images)
+        state.scores = scores.forCheckpoint
+        return state
+    }
+
+    private func saveAdapter() throws {
+        guard assembly.communicator.isRoot else { return }
+        try FaultInjector.$step.withValue(done.steps) {
+            _ = try FaultInjector.$file.withValue(.adapter) {
+                try writeAdapter(to: folder.adapter(step: done.steps))
+            }
+        }
+    }
+
+    /// Writes the adapter as it is now; its SHA-256. Rank 0 alone calls it.
+    func writeAdapter(to file: String) throws -> String {
+        try AdapterFile.write(
+            trainer.adapted, assembly.recipe.adapterOptions,
+            loaded.description(recipeDigest: assembly.recipe.digest, step: done.steps), to: file)
+    }
+}
+
+// MARK: - Stages
+
+extension TrainingLoop {
+    /// Says that a stage begins, where a run has several.
+    private func announceStage() {
+        let schedule = trainer.schedule
+        guard stages.count > 1, let place = schedule.place(of: done.steps) else { return }
+        let firstStep = place.stage == 0 ? 0 : schedule.stageEnds[place.stage - 1]
+        guard done.steps == firstStep else { return }
+        log.fact(
+            StageFact(
+                stage: stages[place.stage].name, number: place.stage + 1, count: stages.count,
+                domains: stages[place.stage].domains, firstStep: firstStep, steps: schedule.legs[place.stage].steps))
+    }
+}

@@ -1,0 +1,39 @@
+public import Layers
+public import Recipes
+
+/// How the ranks compute: how fast and in how much memory, not what.
+public struct ExecutionSettings: RecipeSection {
+    public var threads = 0
+    public var recompute = RecomputeLevel.none
+    public var decoderChunk = 8
+    public var prefetchDepth = 4
+    public var prefetchThreads = 1
+    public var mixedKernels = MixedKernelsRule.refuse
+
+    /// The defaults suit a cluster of equal nodes.
+    public init() {}
+
+    /// What a run does about ranks with different kernels.
+    public enum MixedKernelsRule: String, CaseIterable, Sendable {
+        case refuse, allow
+    }
+
+    public static let fields: [RecipeField<ExecutionSettings>] = [
+        .integer(
+            "threads", \.threads, 0...1024, effect: .machine,
+            "Compute threads per rank; 0 is the node's available cores divided by its ranks"),
+        .choice(
+            "recompute", \.recompute, effect: .machine,
+            "What the encoder computes again in backward to save memory: nothing, its MLPs, or whole blocks"),
+        .integer(
+            "decoderChunk", \.decoderChunk, 1...1024,
+            "Instances the mask decoder processes at once; fewer need less memory"),
+        .integer("prefetchDepth", \.prefetchDepth, 1...1024, effect: .machine, "Samples each rank prepares ahead"),
+        .integer(
+            "prefetchThreads", \.prefetchThreads, 1...64, effect: .machine, "Threads per rank that prepare samples"),
+        .choice(
+            "mixedKernels", \.mixedKernels, effect: .experiment,
+            "Ranks with different kernels (OpenBLAS's core or version): refuse them, or allow them and give up equal bits"
+        ),
+    ]
+}

@@ -1,0 +1,163 @@
+/// Rank 0's decisions, as a pure state machine: reports in, messages out; no clock, no file, no MPI.
+///
+/// The protocol, once per step:
+/// 1. Every rank computes its samples of the global batch and tells all others its loss parts, which samples it could
+///    not read, whether all its numbers are finite, and whether it was asked to stop (one exchange).
+/// 2. Rank 0 gives the sum of that to `decide` as a `StepReport` and broadcasts the `ControlMessage` it gets.
+/// 3. All ranks do what the message says, in this order: update or skip the parameters, log, evaluate (which saves the
+///    adapter), save a checkpoint, stop. A message that says stop with a failure is acted on before the update.
+///
+/// As only rank 0 decides, ranks can never disagree about a collective operation that follows.
+public struct TrainingController: Sendable {
+    /// What the run is to be.
+    public struct Plan: Sendable, Equatable {
+        /// Steps of the whole run.
+        public var totalSteps: Int
+        /// Steps between log lines.
+        public var logEvery: Int
+        /// Steps between evaluations; 0 for one at the end only.
+        public var evaluateEvery: Int
+        /// Batches in a row that may be skipped because a number is not finite; 0 stops at the first.
+        public var maximumSkips: Int
+        /// Steps between checkpoints; 0 leaves it to the clock.
+        public var saveEvery: Int
+        /// Images that may be left out in the whole run because they cannot be read; 0 stops at the first.
+        public var maximumBadSamples: Int
+        /// Steps after which stages end, which evaluates and saves; the last one is the run's end.
+        public var stageEnds: [Int]
+
+        /// Creates a plan.
+        public init(
+            totalSteps: Int, logEvery: Int, evaluateEvery: Int, maximumSkips: Int, saveEvery: Int = 0,
+            maximumBadSamples: Int = 0, stageEnds: [Int] = []
+        ) {
+            self.stageEnds = stageEnds
+            (self.totalSteps, self.logEvery) = (totalSteps, logEvery)
+            (self.evaluateEvery, self.maximumSkips) = (evaluateEvery, maximumSkips)
+            (self.saveEvery, self.maximumBadSamples) = (saveEvery, maximumBadSamples)
+        }
+    }
+
+    /// What all ranks together did in a step.
+    public struct StepReport: Sendable, Equatable {
+        /// The step, from 0.
+        public var step: Int
+        /// Samples with a gradient.
+        public var contributingSamples: Int
+        /// Ranks that met a number which is not finite.
+        public var nonFiniteRanks: [Int]
+        /// Numbers of the batch's images that could not be read; they have weight 0.
+        public var badSamples: [Int]
+        /// True if any rank was asked to stop.
+        public var isStopRequested: Bool
+        /// How saving goes; rank 0's words.
+        public var saving: SavingSignals
+
+        /// Creates a report.
+        public init(
+            step: Int, contributingSamples: Int, nonFiniteRanks: [Int], badSamples: [Int] = [], isStopRequested: Bool,
+            saving: SavingSignals = SavingSignals()
+        ) {
+            (self.step, self.contributingSamples) = (step, contributingSamples)
+            (self.nonFiniteRanks, self.badSamples) = (nonFiniteRanks, badSamples)
+            (self.isStopRequested, self.saving) = (isStopRequested, saving)
+        }
+    }
+
+    /// What all ranks do next.
+    public struct ControlMessage: Sendable, Equatable {
+        /// Why a run ends.
+        public enum Stop: UInt8, Sendable {
+            /// All steps are done.
+            case finished = 1
+            /// Somebody asked, for example by a signal.
+            case requested = 2
+            /// Too many batches had numbers that are not finite.
+            case nonFinite = 3
+            /// Too many checkpoints in a row could not be saved.
+            case cannotSave = 4
+            /// More images cannot be read than may be left out. The step counts as not done.
+            case badData = 5
+        }
+        /// True to apply the batch's gradient, false to leave the parameters as they are.
+        public var appliesUpdate: Bool
+        /// True to write a log line.
+        public var logs: Bool
+        /// True to evaluate and save the adapter.
+        public var evaluates: Bool
+        /// True to save a checkpoint.
+        public var saves: Bool
+        /// Set when the run ends after this.
+        public var stop: Stop?
+
+        /// Five bytes, for the broadcast.
+        public var bytes: [UInt8] {
+            [appliesUpdate, logs, evaluates, saves].map { $0 ? 1 : 0 } + [stop?.rawValue ?? 0]
+        }
+
+        /// Reads what `bytes` wrote; nil if that cannot be.
+        public init?(bytes: [UInt8]) {
+            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 5 else { return nil }
+            (appliesUpdate, logs, evaluates, saves) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1, bytes[3] == 1)
+            stop = Stop(rawValue: bytes[4])
+        }
+
+        /// Creates a message.
+        public init(appliesUpdate: Bool, logs: Bool, evaluates: Bool, saves: Bool = false, stop: Stop?) {
+            (self.appliesUpdate, self.logs, self.evaluates) = (appliesUpdate, logs, evaluates)
+            (self.saves, self.stop) = (saves, stop)
+        }
+    }
+
+    /// What the run is to be.
+    public let plan: Plan
+    /// Batches skipped in a row until now.
+    public private(set) var skipsInARow = 0
+    /// Batches skipped in all.
+    public private(set) var skips = 0
+    /// Numbers of the images that could not be read, ascending.
+    public private(set) var badSamples: [Int]
+    /// True if a checkpoint was due while another one was being written.
+    private var owesSave = false
+
+    /// Starts with nothing skipped, or with what an earlier run has skipped.
+    public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0, badSamples: [Int] = []) {
+        (self.plan, self.skipsInARow, self.skips) = (plan, skipsInARow, skips)
+        self.badSamples = Set(badSamples).sorted()
+    }
+
+    /// Counts images as left out, each once; false, and nothing is counted, when they are too many.
+    public mutating func leaveOut(_ numbers: [Int]) -> Bool {
+        guard !numbers.isEmpty else { return true }
+        let all = Set(badSamples).union(numbers)
+        guard all.count <= plan.maximumBadSamples else { return false }
+        badSamples = all.sorted()
+        return true
+    }
+
+    /// What to do after a step's report.
+    public mutating func decide(_ report: StepReport) -> ControlMessage {
+        guard leaveOut(report.badSamples) else {
+            return ControlMessage(appliesUpdate: false, logs: false, evaluates: false, saves: true, stop: .badData)
+        }
+        let isFinite = report.nonFiniteRanks.isEmpty
+        if isFinite { skipsInARow = 0 } else { (skipsInARow, skips) = (skipsInARow + 1, skips + 1) }
+        if skipsInARow > plan.maximumSkips {
+            return ControlMessage(appliesUpdate: false, logs: true, evaluates: false, stop: .nonFinite)
+        }
+        let done = report.step + 1
+        let isLast = done >= plan.totalSteps
+        let stop: ControlMessage.Stop? =
+            isLast
+            ? .finished : report.saving.isFailing ? .cannotSave : report.isStopRequested ? .requested : nil
+        let isDue = plan.evaluateEvery > 0 && done % plan.evaluateEvery == 0 || plan.stageEnds.contains(done)
+        let evaluates = isLast || (stop == nil && isDue)
+        owesSave = owesSave || report.saving.isDue || (plan.saveEvery > 0 && done % plan.saveEvery == 0)
+        // Scores go into the checkpoint of their step, and the last one is needed: these do not wait for their turn.
+        let saves = evaluates || stop == .requested || (stop == nil && owesSave && !report.saving.isBusy)
+        if saves { owesSave = false }
+        return ControlMessage(
+            appliesUpdate: isFinite && report.contributingSamples > 0,
+            logs: stop != nil || done % plan.logEvery == 0, evaluates: evaluates, saves: saves, stop: stop)
+    }
+}

@@ -1,0 +1,60 @@
+import Recipes
+import Runs
+import Datasets
+import Foundation
+import Imaging
+import Testing
+import Training
+
+/// Images of which a data set publishes the split: three to train on, two to score.
+final class ShadowFolder: Sendable {
+    let path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-shadows-\(UUID().uuidString)").path
+
+    init() throws {
+        for (part, count) in [("train", 3), ("test", 2)] {
+            for (folder, value) in [("A", UInt8(9)), ("B", UInt8(255))] {
+                let place = "\(path)/\(part)/\(part)_\(folder)"
+                try FileManager.default.createDirectory(atPath: place, withIntermediateDirectories: true)
+                for number in 0..<count {
+                    try Image(width: 8, height: 8, channels: 3, filledWith: value)
+                        .writePNG(to: "\(place)/\(number).png")
+                }
+            }
+        }
+    }
+
+    deinit { try? FileManager.default.removeItem(atPath: path) }
+}
+
+/// Which images are trained on and which are scored.
+@Suite struct DataSplitTests {
+    private func split(_ root: String, _ settings: [String]) throws -> [[Int]] {
+        let recipe = try ResolvedRecipe(settings: ["model.kind=tiny", "data.root=\(root)"] + settings)
+        let data = try TrainingData(recipe.recipe)
+        return [data.training.ids.map(\.index), data.evaluation.first?.ids.map(\.index) ?? []]
+    }
+
+    @Test func publishedSplitsAreTheDefault() throws {
+        let folder = try ShadowFolder()
+        func split(_ settings: String...) throws -> [[Int]] {
+            try self.split(folder.path, ["data.format=istd"] + settings)
+        }
+        #expect(try split() == [[0, 1, 2], [3, 4]])
+        #expect(try split("data.limit=2") == [[0], [3]])
+        #expect(try split("data.limit=4") == [[0, 1, 2], [3]])
+        #expect(try split("data.split=2:1") == [[0, 1, 3, 4], [2]])
+        #expect(try split("data.split=none") == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 4]])
+        let error = #expect(throws: DatasetError.self) { try split("data.splitSeed=3") }
+        #expect(error?.code == .invalidOption && error?.location == "data.splitSeed")
+        let drawn = try split("data.splitSeed=3", "data.split=2:1")
+        #expect(drawn[0].count == 4 && drawn[1].count == 1)
+    }
+
+    @Test func fiveToOneWhereNothingIsPublished() throws {
+        let folder = try CellFolder(count: 7)
+        #expect(try split(folder.path, []) == [[0, 1, 2, 3, 4, 6], [5]])
+        #expect(try split(folder.path, []) == split(folder.path, ["data.split=5:1"]))
+        let seeded = try split(folder.path, ["data.splitSeed=3"])
+        #expect(try seeded == split(folder.path, ["data.split=5:1", "data.splitSeed=3"]))
+    }
+}

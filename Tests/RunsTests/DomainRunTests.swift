@@ -1,0 +1,134 @@
+import CheckpointStore
+import Collectives
+import DataTools
+import Datasets
+import Foundation
+import Kernels
+import Machine
+import Runs
+import Telemetry
+import TestSupport
+import Testing
+import Training
+
+/// Runs over several sources: stages over domains, evaluation of all of them after each, batches with shares, resuming.
+@Suite struct DomainRunTests {
+    private let place: TemporaryFolder
+
+    init() throws {
+        BLASEnvironment.useSingleThread()
+        place = try TemporaryFolder("domains")
+        try SyntheticCells.write(to: place.path + "/cells", count: 6, side: 96, seed: 5, severity: 1)
+        try SyntheticCells.write(to: place.path + "/fibres", count: 4, side: 96, seed: 9, severity: 4)
+    }
+
+    private func settings(_ name: String, _ more: [String] = []) -> [String] {
+        [
+            "model.kind=tiny", "data.sources.cells.root=\(place.path)/cells",
+            "data.sources.fibres.root=\(place.path)/fibres", "data.split=1:1", "training.domains=sequential",
+            "training.globalBatch=2", "training.steps=3", "optimizer.warmUpSteps=1", "optimizer.learningRate=1e-2",
+            "prompts.maximumInstances=4", "evaluation.prompts=box", "run.folder=\(place.path)/runs", "run.name=\(name)",
+        ] + more
+    }
+
+    private func run(
+        _ settings: [String], ranks: Int = 1, stopAfter checks: Int = .max
+    ) throws -> AdaptationRun.Outcome {
+        let recipe = try ResolvedRecipe(settings: settings)
+        return try InProcessCommunicator.run(ranks: ranks) { communicator in
+            let asked = Countdown(checks)
+            return try AdaptationRun(
+                recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1),
+                isStopRequested: { asked.isOver() }
+            ).run()
+        }[0]
+    }
+
+    /// True from the n-th question on.
+    private final class Countdown: @unchecked Sendable {
+        private var left: Int
+        init(_ left: Int) { self.left = left }
+        func isOver() -> Bool {
+            left -= 1
+            return left < 0
+        }
+    }
+
+    private func events(_ name: String) throws -> [[String: Any]] {
+        try String(contentsOfFile: place.path + "/runs/\(name)/log.jsonl", encoding: .utf8).split(separator: "\n").map {
+            try #require(try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any])
+        }
+    }
+
+    private func values(_ events: [[String: Any]], _ event: String, _ key: String) -> [String] {
+        events.filter { $0["event"] as? String == event }.map { $0[key].map { "\($0)" } ?? "" }
+    }
+
+    private func digest(of name: String) throws -> [UInt8] {
+        Array(try Data(contentsOf: URL(fileURLWithPath: place.path + "/runs/\(name)/adapter.safetensors")))
+    }
+
+    /// Two domains one after the other, both evaluated before and after each stage, with the same bits on any number of ranks.
+    @Test func stagesFollowTheDomainsAndBothAreEvaluatedAfterEach() throws {
+        let outcome = try run(settings("one"))
+        #expect(outcome.exitCode == .done)
+        #expect(outcome.before.map(\.source) == ["cells", "fibres"])
+        #expect(outcome.after.map(\.stage) == ["fibres", "fibres"] && outcome.after.map(\.step) == [6, 6])
+        let log = try events("one")
+        #expect(values(log, "stage", "stage") == ["cells", "fibres"])
+        #expect(values(log, "stage", "first_step") == ["0", "3"])
+        #expect(values(log, "evaluation", "domain") == ["cells", "fibres", "cells", "fibres", "cells", "fibres"])
+        #expect(values(log, "evaluation", "step") == ["0", "0", "3", "3", "6", "6"])
+        #expect(values(log, "step", "stage") == ["cells", "cells", "cells", "fibres", "fibres", "fibres"])
+        #expect(values(log, "source", "training_images") == ["3", "2"])
+        let rows = try RunScores(folder: place.path + "/runs/one").rows
+        #expect(rows.map(\.kind.source) == ["cells", "fibres"] && rows.map(\.step) == [6, 6])
+        let files = try FileManager.default.contentsOfDirectory(atPath: place.path + "/runs/one")
+        #expect(files.contains("images-000003-fibres-box.csv"))
+        #expect(try run(settings("three"), ranks: 3).adapterDigest == outcome.adapterDigest)
+    }
+
+    /// Asked to stop at every step in turn, within both stages and between them, and continued on other ranks.
+    @Test func aRunEndedAnywhereContinuesToTheSameBits() throws {
+        let whole = try run(settings("whole"))
+        for stop in 1...5 {
+            let name = "stopped-\(stop)"
+            // The first question is asked before the first step.
+            let first = try run(settings(name), ranks: 2, stopAfter: stop)
+            #expect(first.exitCode == .resumable)
+            let second = try run(settings(name), ranks: 3)
+            #expect(second.adapterDigest == whole.adapterDigest, "stopped after step \(stop)")
+            #expect(second.after.map(\.scores) == whole.after.map(\.scores))
+            #expect(values(try events(name), "resume", "step") == ["\(stop)"])
+        }
+    }
+
+    /// With several stages their lengths decide what was learnt before a checkpoint, so they may not change.
+    @Test func theStagesArePartOfACheckpointsIdentity() throws {
+        _ = try run(settings("stages"), stopAfter: 4)
+        let error = #expect(throws: CheckpointError.self) { _ = try run(settings("stages", ["training.steps=4"])) }
+        #expect(error?.kind == .changed && error?.description.contains("stages was") == true, "\(error as Any)")
+        let images = #expect(throws: CheckpointError.self) {
+            _ = try run(settings("stages", ["data.sources.fibres.limit=2"]))
+        }
+        #expect(images?.description.contains("images of fibres") == true, "\(images as Any)")
+    }
+
+    /// Sources of one domain make one stage; in one stage over all sources their shares decide a batch.
+    @Test func sourcesOfADomainAreMixed() throws {
+        let shares = ["data.sources.cells.share=1", "data.sources.fibres.share=1"]
+        let mixed = try run(settings("mixed", ["training.domains=joint", "training.steps=0"] + shares))
+        let log = try events("mixed")
+        // Three images of cells, one in each batch.
+        #expect(mixed.after.map(\.step) == [3, 3] && values(log, "stage", "stage").isEmpty)
+        #expect(try digest(of: "mixed") != [])
+        let twice = try run(settings("twice", ["training.domains=joint", "training.steps=0"] + shares), ranks: 2)
+        #expect(twice.adapterDigest == mixed.adapterDigest)
+        let named = try run(settings("named", ["data.sources.cells.domain=all", "data.sources.fibres.domain=all"]))
+        #expect(named.after.map(\.domain) == ["all", "all"] && named.after.map(\.step) == [3, 3])
+        let one = #expect(throws: (any Error).self) {
+            _ = try run(settings("bad", ["data.sources.cells.share=1"]))
+        }
+        #expect(one.map { "\($0)" }?.contains("must be 0 unless every source has a share") == true, "\(one as Any)")
+    }
+}

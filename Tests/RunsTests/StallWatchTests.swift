@@ -1,0 +1,244 @@
+import Runs
+import Collectives
+import Synchronization
+import Testing
+import Training
+
+/// What the watchdog decides, with ranks that are made of numbers and a clock that the test turns.
+@Suite struct StallWatchTests {
+    /// Heartbeats in memory, seen by all.
+    private final class Board: Sendable {
+        let heartbeats = Mutex<[Int: Heartbeat]>([:])
+        let isWritable = Atomic<Bool>(true)
+    }
+
+    /// One rank's access to it.
+    private struct Place: HeartbeatBoard {
+        let board: Board
+        let rank: Int
+
+        func post(_ heartbeat: Heartbeat) -> Bool {
+            guard board.isWritable.load(ordering: .relaxed) else { return false }
+            board.heartbeats.withLock { $0[rank] = heartbeat }
+            return true
+        }
+        func heartbeat(of rank: Int) -> Heartbeat? { board.heartbeats.withLock { $0[rank] } }
+        func withdraw() { board.heartbeats.withLock { $0[rank] = nil } }
+    }
+
+    /// Some ranks under one clock.
+    private struct Ranks {
+        var watches: [StallWatch]
+        var activities: [ActivityRecord]
+        var work: [Int]
+        /// Ranks whose process does nothing at all.
+        var stopped: Set<Int> = []
+        let board = Board()
+        var seconds = 0.0
+
+        init(_ count: Int, limits: StallWatch.Limits = StallWatchTests.limits) {
+            let hosts = (0..<count).map { "node\($0 / 2)" }
+            watches = (0..<count).map { StallWatch(rank: $0, hosts: hosts, limits: limits, process: 100 + $0) }
+            activities = (0..<count).map { _ in ActivityRecord() }
+            work = [Int](repeating: 0, count: count)
+        }
+
+        func enter(_ phase: String) { for activity in activities { activity.enter(phase: phase) } }
+
+        /// All ranks take part in an operation that ends at once.
+        func meet() { for activity in activities { activity.transfer(.barrier, sequence: 7) {} } }
+
+        /// Lets time pass second by second; `working` ranks advance. Returns what was told, by whom and when.
+        mutating func pass(
+            _ duration: Int, working: Set<Int> = [], step: Double = 1
+        ) -> [(rank: Int, seconds: Double, notice: StallWatch.Notice)] {
+            var told: [(Int, Double, StallWatch.Notice)] = []
+            for _ in 0..<duration {
+                seconds += step
+                for rank in watches.indices where !stopped.contains(rank) {
+                    if working.contains(rank) { work[rank] += 1 }
+                    let notices = watches[rank].observe(
+                        activities[rank].current, workCount: work[rank], elapsed: step,
+                        board: Place(board: board, rank: rank))
+                    told += notices.map { (rank, seconds, $0) }
+                }
+            }
+            return told
+        }
+
+        /// Lets time pass while `waiting` ranks wait in an operation.
+        mutating func pass(
+            _ duration: Int, waiting: [Int], working: Set<Int> = []
+        ) -> [(rank: Int, seconds: Double, notice: StallWatch.Notice)] {
+            guard let first = waiting.first else { return pass(duration, working: working) }
+            let activity = activities[first]
+            return activity.transfer(.allToAll, sequence: 9) {
+                pass(duration, waiting: Array(waiting.dropFirst()), working: working)
+            }
+        }
+    }
+
+    private static let limits = StallWatch.Limits(warnAfter: 60, load: 600, firstStep: 300, step: 180, save: 420)
+
+    /// Ranks that have begun their third step.
+    private static func ranks(_ count: Int, limits: StallWatch.Limits = limits) -> Ranks {
+        var ranks = Ranks(count, limits: limits)
+        for step in 0..<3 {
+            ranks.enter("step \(step)")
+            ranks.meet()
+            #expect(ranks.pass(2).isEmpty)
+        }
+        ranks.meet()
+        _ = ranks.pass(1)
+        ranks.seconds = 0
+        return ranks
+    }
+
+    private func text(_ notice: StallWatch.Notice) -> String {
+        switch notice {
+        case .warning(let text), .resumed(let text), .hang(let text): text
+        }
+    }
+
+    @Test func aStoppedRankIsNamedAndEndsTheRun() {
+        var ranks = Self.ranks(4)
+        ranks.stopped = [2]
+        let told = ranks.pass(200, waiting: [0, 1, 3])
+        let warnings = told.filter { if case .warning = $0.notice { true } else { false } }
+        #expect(warnings.allSatisfy { $0.rank == 0 }, "one rank speaks for all")
+        #expect(warnings.first.map { (55...72).contains($0.seconds) } == true)
+        #expect(warnings.count == 2, "once a minute until the limit")
+        let line = warnings.first.map { text($0.notice) } ?? ""
+        #expect(line.contains("no sign of life from rank 2 (node1)"), "\(line)")
+        #expect(line.contains("ranks 0-1, 3 wait in allToAll (operation 9)"), "\(line)")
+        #expect(line.contains("phase \"step 2\""), "\(line)")
+        let hang = told.first { if case .hang = $0.notice { true } else { false } }
+        #expect(hang?.rank == 0 && hang.map { (175...195).contains($0.seconds) } == true)
+    }
+
+    @Test func theLowestLivingRankSpeaks() {
+        var ranks = Self.ranks(4)
+        ranks.stopped = [0, 1]
+        let told = ranks.pass(185, waiting: [2, 3])
+        #expect(!told.isEmpty && told.allSatisfy { $0.rank == 2 }, "\(told)")
+        #expect(text(told[0].notice).contains("no sign of life from ranks 0-1"))
+    }
+
+    @Test func aRankThatAdvancesIsWaitedForWithoutEnd() {
+        var ranks = Self.ranks(3)
+        let told = ranks.pass(3000, waiting: [0, 2], working: [1])
+        #expect(told.allSatisfy { if case .warning = $0.notice { true } else { false } }, "\(told)")
+        #expect(text(told[0].notice).contains("rank 1 (node0) is computing, and advances"))
+    }
+
+    @Test func aRankThatNeitherWaitsNorAdvancesEndsTheRun() {
+        var ranks = Self.ranks(3)
+        ranks.activities[1].work(at: "reading images")
+        _ = ranks.pass(1)
+        let told = ranks.pass(200, waiting: [0, 2])
+        #expect(text(told[0].notice).contains("rank 1 (node0) is reading images, without progress for"))
+        let hang = told.first { if case .hang = $0.notice { true } else { false } }
+        #expect(hang.map { (175...195).contains($0.seconds) } == true)
+    }
+
+    @Test func theLimitCountsFromTheLastSignOfLife() {
+        var ranks = Self.ranks(2)
+        let told = ranks.activities[0].transfer(.barrier, sequence: 9) {
+            _ = ranks.pass(300, working: [1])
+            ranks.stopped = [1]
+            return ranks.pass(300)
+        }
+        let hang = told.first { if case .hang = $0.notice { true } else { false } }
+        #expect(hang.map { (470...500).contains($0.seconds) } == true, "\(told.map(\.seconds))")
+        #expect(hang.map { text($0.notice).contains("process 101 on node0") } == true)
+    }
+
+    @Test func allRanksThatWaitBlameTheNetwork() {
+        var ranks = Self.ranks(3)
+        let told = ranks.pass(200, waiting: [0, 1, 2])
+        #expect(text(told[0].notice).contains("all ranks wait in allToAll (operation 9): the network does not deliver"))
+        #expect(told.contains { if case .hang = $0.notice { true } else { false } })
+    }
+
+    @Test func phasesHaveLimitsOfTheirOwn() {
+        for (phase, limit) in [
+            ("weights", 600.0), ("step 0", 300), ("checkpoint 3", 420), ("resume", 420), ("evaluation", 300),
+        ] {
+            var ranks = Ranks(2)
+            ranks.enter(phase)
+            ranks.meet()
+            _ = ranks.pass(1)
+            ranks.seconds = 0
+            ranks.stopped = [1]
+            let told = ranks.pass(700, waiting: [0])
+            let hang = told.first { if case .hang = $0.notice { true } else { false } }
+            #expect(hang.map { (limit - 5...limit + 20).contains($0.seconds) } == true, "\(phase)")
+        }
+    }
+
+    @Test func itSaysWhenItGoesOn() {
+        var ranks = Self.ranks(3)
+        ranks.stopped = [1]
+        #expect(ranks.pass(80, waiting: [0, 2]).count == 1)
+        #expect(ranks.board.heartbeats.withLock { $0.count } == 2)
+        ranks.stopped = []
+        ranks.meet()
+        let told = ranks.pass(2)
+        #expect(told.count == 1 && told.first.map { text($0.notice) } == "goes on after 79 s", "\(told)")
+        #expect(ranks.board.heartbeats.withLock { $0.isEmpty }, "heartbeats are taken away")
+    }
+
+    @Test func withoutABoardItWarnsWithoutNamesAndIsPatient() {
+        var ranks = Self.ranks(2)
+        ranks.board.isWritable.store(false, ordering: .relaxed)
+        ranks.stopped = [1]
+        let told = ranks.pass(200, waiting: [0])
+        #expect(text(told[0].notice).contains("the other ranks cannot be asked"))
+        #expect(told.contains { if case .hang = $0.notice { true } else { false } })
+    }
+
+    @Test func aProcessThatWasItselfStoppedBlamesNobody() {
+        var ranks = Self.ranks(2)
+        // Ten seconds count of an hour between two looks.
+        #expect(ranks.pass(1, working: [0, 1], step: 3600).isEmpty)
+    }
+
+    @Test func aLoneRankIsWarnedAndNeverEnded() {
+        var ranks = Self.ranks(1)
+        let told = ranks.pass(1000)
+        #expect(told.count >= 10)
+        #expect(told.allSatisfy { if case .warning = $0.notice { true } else { false } })
+        #expect(text(told[0].notice) == "no progress for 60 s: computing, phase \"step 2\"")
+        var busy = Self.ranks(1)
+        #expect(busy.pass(1000, working: [0]).isEmpty)
+    }
+
+    @Test func offMeansOff() {
+        let none = StallWatch.Limits(warnAfter: 0, load: 0, firstStep: 0, step: 0, save: 0)
+        var ranks = Self.ranks(2, limits: none)
+        ranks.stopped = [1]
+        #expect(ranks.pass(5000, waiting: [0]).isEmpty)
+    }
+
+    @Test func longStepsDelayWarningsAboutRanksThatAdvance() {
+        var ranks = Ranks(2)
+        for step in 0..<5 {
+            ranks.enter("step \(step)")
+            ranks.meet()
+            #expect(ranks.pass(200, working: [0, 1]).isEmpty)
+        }
+        ranks.meet()
+        let told = ranks.pass(300, waiting: [0], working: [1])
+        #expect(told.isEmpty, "\(told)")
+    }
+
+    @Test func heartbeatsSurviveTheirLineAndOtherLinesAreRefused() {
+        var heartbeat = Heartbeat()
+        (heartbeat.beat, heartbeat.process, heartbeat.isWaiting, heartbeat.sequence) = (3, 42, true, 17)
+        (heartbeat.doing, heartbeat.phase, heartbeat.quiet, heartbeat.idle) = ("barrier", "step 2", 61.5, 2)
+        let line = heartbeat.line(nonce: "n")
+        #expect(Heartbeat(line: line, nonce: "n") == heartbeat)
+        #expect(Heartbeat(line: line, nonce: "other") == nil)
+        for end in 0..<line.count - 1 { #expect(Heartbeat(line: String(line.prefix(end)), nonce: "n") == nil) }
+    }
+}
