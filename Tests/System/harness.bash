@@ -28,22 +28,22 @@ usage_error() {
 }
 no_arguments() { [ $# = 0 ] || usage_error "unknown argument $1"; }
 
+for variable in KEDGE_BINARY MPI_CONFORMANCE_BINARY; do
+    [ -z "${!variable:-}" ] || export "$variable=$(realpath -m "${!variable}")"
+done
 caller_folder=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")/../.." || exit
 case ${1:-} in -h | --help) print_help; exit 0 ;; esac
 
-# argument_path PATH: a path of the command line or environment, which is relative to the caller's folder, as absolute.
-argument_path() { (cd "$caller_folder" && realpath "$1"); }
+# argument_path PATH: the absolute form of a path of the command line, which is relative to the caller's folder.
+argument_path() { (cd "$caller_folder" && realpath -m "$1"); }
 
 # built PRODUCT: the path of a program of the release build.
 built() {
     local variable=${1^^}_BINARY path
     variable=${variable//-/_}
-    if [ -n "${!variable:-}" ]; then
-        path=$(argument_path "${!variable}")
-    else
-        path=$(swift build -c release --show-bin-path)/$1
-    fi
+    path=${!variable:-}
+    [ -n "$path" ] || path=$(swift build -c release --show-bin-path)/$1
     [ -x "$path" ] || stop 66 "there is no program $path; run swift build -c release, or name one with $variable"
     realpath "$path"
 }
@@ -86,7 +86,7 @@ fail() {
     local file
     failed=$((failed + 1))
     echo "FAILED: $1" >&2
-    for file in "${@:2}"; do tail -n 12 "$file" >&2; done
+    for file in "${@:2}"; do tail -n 12 "$file" >&2 || true; done
 }
 # check NAME COMMAND...: COMMAND must succeed. On failure the end of $log is shown, if that is set.
 log=""
@@ -99,7 +99,7 @@ quietly() { "$@" >"$log" 2>&1; }
 equal() { [ "$1" = "$2" ] || { echo "expected '$2', got '$1'" >&2; return 1; }; }
 no() { ! "$@"; }
 
-# Checks of one command: its status, and one line that says what is the matter.
+# Checks of one command: its status and what it prints.
 call() { # COMMAND...: leaves $status, $work/out and $work/err
     status=0
     "$@" >"$work/out" 2>"$work/err" || status=$?
@@ -151,7 +151,7 @@ finish() {
     fi
 }
 
-# Data and runs of seconds. Options of kedge adapt; a later --set of the same key counts.
+# Data, and options of kedge adapt for runs of seconds; of two --set with the same key the later one counts.
 make_data() { "$kedge" synthesize --output "$work/data" --count 10 --size 96 --seed 7 >/dev/null; }
 tiny=(--set model.kind=tiny --set "data.root=$work/data" --set "run.folder=$work/runs")
 training=(--set training.globalBatch=4 --set training.threads=1 --set optimizer.warmUpSteps=2
@@ -170,8 +170,8 @@ start() {
 digest() { sha256sum "$work/runs/$1/adapter.safetensors" 2>/dev/null | cut -d' ' -f1; }
 # Whether a run's adapter has a SHA-256, which must not be empty.
 has_digest() { [ -n "$2" ] && equal "$(digest "$1")" "$2"; } # RUN DIGEST
-# Whether a run, by its output or log, continued from a checkpoint.
-continued() { grep -q 'goes on from' "$1"; }
+# Whether a run continued from a checkpoint, by its output or log: the line names the checkpoint.
+continued() { grep -qE ' from [^ ]+step-[0-9]+' "$1"; }
 # A PNG whose header asks for 50,000 x 50,000 pixels.
 huge_png() {
     base64 -d <<<iVBORw0KGgoAAAANSUhEUgAAw1AAAMNQCAIAAADEzaqdAAAAC0lEQVR4nGNggAEAAAoAAX+AdF4AAAAASUVORK5CYII=
@@ -189,7 +189,7 @@ wait_for() {
     done
 }
 reached_step() { [ -e "$work/runs/$1/checkpoints/$(printf 'step-%06d' "$2")" ]; } # RUN STEP
-# kill_run PROCESS: kill -9 of mpirun and its ranks. Ranks first: those of a killed mpirun end in an orderly way.
+# kill_run PROCESS: kill -9 of mpirun and its ranks, ranks first: without mpirun they would end by themselves.
 kill_run() {
     pkill -KILL -P "$1" || true
     kill -KILL "$1" 2>/dev/null || true
