@@ -1,38 +1,22 @@
-#!/usr/bin/env python3
-"""Shows that a checkpoint which was published survives a loss of power at any instant.
+"""Builds what a disk may hold after each call of a recorded run, for Tests/System/power-loss.
 
-Records what a run asks of the file system (strace), and for every prefix of that builds what the disk may hold when the
-power goes: everything (a killed process), names without the bytes that were not flushed, and neither names nor bytes that
-were not flushed. In each state the newest published checkpoint must be whole, and nothing newer may be believed that is not.
-Run it after a release build. usage: scripts/check-power-loss
+usage: disk_states.py KEDGE WORK      WORK/trace: the calls as strace records them; WORK/runs: the folder of the run
+
+For every prefix of the calls there are three states: everything (a killed process), names without the bytes that were not
+flushed, and neither names nor bytes that were not flushed. In each of them the newest published checkpoint must be usable, and
+no checkpoint that is newer may be damaged. Prints a line for each state: "held", or what is wrong.
 """
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
-
-os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-KEDGE = os.path.join(
-    subprocess.run(["swift", "build", "-c", "release", "--show-bin-path"], capture_output=True, text=True).stdout.strip(),
-    "kedge")
-CALLS = "openat,open,creat,mkdir,mkdirat,write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,rmdir,ftruncate"
 
 
-def record(work):
-    """The calls of a run with a checkpoint after each of its four steps, in order: (name, arguments, result)."""
-    subprocess.run([KEDGE, "synthesize", "--output", f"{work}/data", "--count", "6", "--size", "96"], check=True,
-                   stdout=subprocess.DEVNULL)
-    settings = ["run.name=run", f"run.folder={work}/runs", "model.kind=tiny", f"data.root={work}/data",
-                "training.steps=4", "training.globalBatch=2", "training.evaluateEvery=2", "evaluation.limit=1",
-                "evaluation.before=false", "checkpoint.everySteps=1", "checkpoint.background=false"]
-    command = ["strace", "-f", "-y", "-xx", "-s", "4000000", "-o", f"{work}/trace", "-e", "trace=" + CALLS, KEDGE, "adapt"]
-    for setting in settings:
-        command += ["--set", setting]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+def read_calls(trace):
+    """The calls that succeeded, in order: (name, arguments, result)."""
     unfinished, calls = {}, []
-    with open(f"{work}/trace", encoding="ascii") as lines:
+    with open(trace, encoding="ascii") as lines:
         for line in lines:
             process, _, text = line.rstrip("\n").partition(" ")
             text = text.strip()
@@ -42,9 +26,9 @@ def record(work):
             resumed = re.match(r"<\.\.\. \w+ resumed>(.*)", text)
             if resumed:
                 text = unfinished.pop(process) + resumed.group(1)
-            call = re.match(r"(\w+)\((.*)\)\s+= (-?\d+)(.*)$", text)
+            call = re.match(r"(\w+)\((.*)\)\s+= (-?\d+)", text)
             if call and int(call.group(3)) >= 0:
-                calls.append((call.group(1), call.group(2), int(call.group(3)), call.group(4)))
+                calls.append((call.group(1), call.group(2), int(call.group(3))))
     return calls
 
 
@@ -54,7 +38,7 @@ def decode(text):
 
 
 class Disk:
-    """Names and bytes as the running system sees them, and as they are on the disk for sure."""
+    """Names and bytes as the running system sees them, and those that are certainly on the disk."""
 
     def __init__(self, root):
         self.root = root
@@ -68,10 +52,10 @@ class Disk:
             return ""
         return path[len(self.root) + 1:] if path.startswith(self.root + "/") else None
 
-    def apply(self, name, arguments, result, annotation):
-        texts = [decode(text).decode(errors="replace") for text in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', arguments)] \
-            if name not in ("write", "pwrite64") else []
-        folders = [decode(f).decode() if f.startswith("\\x") else f for f in re.findall(r"<([^>]*)>", arguments)]
+    def apply(self, name, arguments, result):
+        """Whether the call changes the folder; if so, it is done."""
+        texts = strings(arguments) if name not in ("write", "pwrite64") else []
+        folders = open_files(arguments)
         if name in ("openat", "mkdirat", "unlinkat", "renameat", "renameat2") and folders:
             # Relative to an open folder.
             texts = [t if t.startswith("/") else os.path.join(folders[min(i, len(folders) - 1)], t)
@@ -128,7 +112,7 @@ class Disk:
         if self.tree[path] != "folder":
             self.durable_bytes[self.tree[path]] = self.bytes[self.tree[path]]
             return
-        # The names in the folder; what lies below a name goes with it, if it is on the disk under its former name.
+        # The names in the folder. What lies below a name moves with it if the disk has it under its former name.
         def within(entry):
             return os.path.dirname(entry) == path if path else "/" not in entry
         for entry in [e for e in self.durable_tree if e and within(e) and e not in self.tree]:
@@ -162,51 +146,48 @@ def build(folder, tree, contents):
                 file.write(contents[tree[path]])
 
 
+def strings(arguments):
+    """The quoted strings among a call's arguments."""
+    return [decode(text).decode(errors="replace") for text in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', arguments)]
+
+
+def open_files(arguments):
+    """The paths that strace -y shows for file descriptors."""
+    return [decode(path).decode() if path.startswith("\\x") else path for path in re.findall(r"<([^>]*)>", arguments)]
+
+
+def fault_of(kedge, folder, published):
+    """What is wrong with the checkpoints that kedge finds in a folder; None if the published one is usable."""
+    answer = subprocess.run([kedge, "checkpoint", "list", folder], capture_output=True, text=True)
+    lines = [line for line in answer.stdout.splitlines() if "/step-" in line]
+    steps = [(int(re.search(r"/step-(\d+)", line).group(1)), "UNUSABLE" not in line) for line in lines]
+    newest = max((step for step, usable in steps if usable), default=-1)
+    damaged = [step for step, usable in steps if not usable and step >= published and step != -1]
+    return f"step {published} was published, found {lines}" if newest < published or damaged else None
+
+
 def main():
-    if subprocess.run(["strace", "-o", "/dev/null", "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        print("check-power-loss: no right to trace processes: NOT RUN")
-        return 0
-    work = tempfile.mkdtemp(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
-    failures = 0
-    try:
-        calls = record(work)
-        disk, published, states, seen = Disk(f"{work}/runs"), -1, 0, set()
-        waiting = None
-        for number, (name, arguments, result, annotation) in enumerate(calls):
-            if not disk.apply(name, arguments, result, annotation):
+    kedge, work = sys.argv[1:]
+    disk, published, seen = Disk(f"{work}/runs"), -1, set()
+    renamed = None  # the step whose folder has its final name but is not flushed yet
+    for number, (name, arguments, result) in enumerate(read_calls(f"{work}/trace")):
+        if not disk.apply(name, arguments, result):
+            continue
+        if name.startswith("rename"):
+            target = re.fullmatch(r".*/checkpoints/step-(\d+)", strings(arguments)[1])
+            renamed = int(target.group(1)) if target else renamed
+        if name == "fsync" and renamed is not None and disk.below(open_files(arguments)[0]) == "run/checkpoints":
+            published, renamed = renamed, None
+        for title, tree, contents in disk.states():
+            kept = {p: v for p, v in tree.items() if p.startswith("run/checkpoints")}
+            key = repr([(p, v if v == "folder" else hash(contents[v])) for p, v in sorted(kept.items())])
+            if (key, published) in seen:
                 continue
-            texts = [decode(t).decode() for t in re.findall(r'"((?:\\x[0-9a-f]{2})*)"', arguments)] \
-                if name.startswith("rename") else []
-            if texts and re.fullmatch(r".*/checkpoints/step-\d+", texts[1]):
-                waiting = int(texts[1].rsplit("-", 1)[1])
-            if name == "fsync" and waiting is not None and disk.below(
-                    decode(re.search(r"<([^>]*)>", arguments).group(1)).decode()
-                    if "\\x" in arguments else re.search(r"<([^>]*)>", arguments).group(1)) == "run/checkpoints":
-                published, waiting = waiting, None
-            for title, tree, contents in disk.states():
-                kept = {p: v for p, v in tree.items() if p.startswith("run/checkpoints")}
-                key = repr([(p, v if v == "folder" else hash(contents[v])) for p, v in sorted(kept.items())])
-                if (key, published) in seen:
-                    continue
-                seen.add((key, published))
-                states += 1
-                build(f"{work}/disk", kept, contents)
-                answer = subprocess.run([KEDGE, "checkpoint", "list", f"{work}/disk/run"], capture_output=True, text=True)
-                lines = [l for l in answer.stdout.splitlines() if "/step-" in l]
-                steps = [(int(re.search(r"/step-(\d+)", l).group(1)), "UNUSABLE" not in l) for l in lines]
-                newest = max((step for step, usable in steps if usable), default=-1)
-                damaged = [step for step, usable in steps if not usable and step >= published and step != -1]
-                if newest < published or damaged:
-                    failures += 1
-                    print(f"FAILED: power lost after call {number} ({name}), {title}: step {published} was published, "
-                          f"found {lines}", file=sys.stderr)
-        if published != 4:
-            failures += 1
-            print(f"FAILED: the record of the run shows step {published} as its last checkpoint, not 4", file=sys.stderr)
-        print(f"check-power-loss: {len(calls)} calls, {states} states of the disk, {failures} failed")
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-    return 1 if failures else 0
+            seen.add((key, published))
+            build(f"{work}/disk", kept, contents)
+            fault = fault_of(kedge, f"{work}/disk/run", published)
+            print(f"power lost after call {number} ({name}), {title}: {fault}" if fault else "held")
+    print("held" if published == 4 else f"the last published checkpoint is of step {published}, not 4")
 
 
-sys.exit(main())
+main()
