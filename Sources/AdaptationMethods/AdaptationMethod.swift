@@ -3,27 +3,27 @@ public import SegmentAnything
 
 /// A way to adapt a model to unlabelled or weakly labelled images: losses and gradients of one image at a time.
 ///
-/// A method owns its settings and says what trains and what it needs of an example. It never sees ranks, optimisers or
-/// files: its result depends on the example, the parameters and its settings alone.
+/// A method owns its settings and declares what it trains and what it needs of an example. It never sees ranks,
+/// optimisers or files: its result depends on the example, the parameters and its settings alone.
 public protocol AdaptationMethod: Sendable {
     /// Names of the loss parts, in the order of `StepLosses.parts`.
     var lossNames: [String] { get }
-    /// Which adapters and parameters train.
+    /// The adapters and parameters that train.
     var trainables: TrainablePlan { get }
-    /// What it needs of an example beside the weak view and the prompts.
+    /// The parts of an example it needs beside the weak view and the prompts.
     var needs: ExampleNeeds { get }
-    /// Settings that mean nothing together; empty for those that are in order.
+    /// Settings that are inconsistent; empty if they are valid.
     var settingFaults: [SettingFault] { get }
 
-    /// The stages of a run of so many steps, in order; a method that only evaluates the model has none.
+    /// The stages of a run of `totalSteps` steps, in order; none for a method that only evaluates the model.
     func stages(totalSteps: Int) -> [Stage]
 
-    /// Refuses settings that do not fit a model. Throws `AdaptationMethodError` of kind `settings`.
+    /// Rejects settings that do not fit a model. Throws `AdaptationMethodError` of kind `settings`.
     func check(for model: ModelDescription) throws(AdaptationMethodError)
 
-    /// The losses of one image; their gradient is added to the context's.
+    /// Computes the losses of one image and adds their gradient to the context's.
     ///
-    /// Throws `SegmentAnythingError` for prompts the model cannot take and `AdaptationMethodError`.
+    /// Throws `SegmentAnythingError` for prompts the model cannot process, and `AdaptationMethodError`.
     func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses
 }
 
@@ -34,18 +34,18 @@ extension AdaptationMethod {
     public func stages(totalSteps: Int) -> [Stage] { [Stage("adapt", steps: totalSteps)] }
     public func check(for model: ModelDescription) throws(AdaptationMethodError) {}
 
-    /// Whether a run of it has steps.
+    /// Whether a run of the method has steps.
     public var trains: Bool { !stages(totalSteps: 1).isEmpty }
 }
 
-/// What a method needs of an example beside the weak view and the prompts.
+/// The parts of an example a method needs beside the weak view and the prompts.
 public struct ExampleNeeds: Sendable, Equatable {
-    /// The frozen model's features of the weak view, which a node may keep from epoch to epoch.
+    /// The frozen model's features of the weak view, which a node may cache from epoch to epoch.
     public var anchor = false
     /// True masks of the prompted objects.
     public var masks = false
 
-    /// Nothing, unless said otherwise.
+    /// Creates needs; by default none.
     public init(anchor: Bool = false, masks: Bool = false) { (self.anchor, self.masks) = (anchor, masks) }
 }
 
@@ -53,20 +53,20 @@ public struct ExampleNeeds: Sendable, Equatable {
 public struct Stage: Sendable, Equatable {
     /// The name, for logs.
     public let name: String
-    /// Its steps.
+    /// Its number of steps.
     public let steps: Int
 
-    /// Names a stage.
+    /// Creates a stage.
     public init(_ name: String, steps: Int) { (self.name, self.steps) = (name, steps) }
 }
 
-/// A setting of a method that cannot be used together with the others.
+/// A setting of a method that is inconsistent with the others.
 public struct SettingFault: Sendable, Equatable {
-    /// The setting, as recipes name it below `method`.
+    /// The setting's key below `method` in recipes.
     public let key: String
     /// The rule it breaks.
     public let rule: String
 
-    /// Describes a fault.
+    /// Creates a fault.
     public init(key: String, rule: String) { (self.key, self.rule) = (key, rule) }
 }

@@ -1,4 +1,4 @@
-/// Gives a method its own settings by the names that recipes have for them; nil where nothing is said.
+/// The source of a method's own settings, by their names in recipes; nil for those that are not set.
 public protocol MethodSettingsSource {
     /// A number, as in `focalWeight`.
     func number(_ key: String) -> Double?
@@ -8,7 +8,7 @@ public protocol MethodSettingsSource {
     func text(_ key: String) -> String?
 }
 
-/// Nothing is said: every method has its defaults.
+/// A source without settings: every method uses its defaults.
 public struct DefaultMethodSettings: MethodSettingsSource {
     /// Creates the source.
     public init() {}
@@ -22,12 +22,12 @@ public struct DefaultMethodSettings: MethodSettingsSource {
 
 /// Methods by name: one line each.
 public struct MethodRegistry: Sendable {
-    /// Makes a method of what a source says of its settings.
+    /// Creates a method with the settings of a source.
     public typealias Make = @Sendable (any MethodSettingsSource) -> any AdaptationMethod
 
     private let methods: [(name: String, make: Make)]
 
-    /// The methods that Kedge knows.
+    /// The methods Kedge provides.
     public static let known = MethodRegistry([
         ("direct", { _ in Direct() }),
         ("self-training", { SelfTraining(.init($0)) }),
@@ -36,17 +36,17 @@ public struct MethodRegistry: Sendable {
         ("wesam", { WeSAM(.init($0)) }),
     ])
 
-    /// A registry of some methods.
+    /// Creates a registry of methods.
     public init(_ methods: [(name: String, make: Make)]) { self.methods = methods }
 
     /// The known names, in order.
     public var names: [String] { methods.map(\.name) }
-    /// What is taken where no method is named.
+    /// The method of a recipe that does not name one.
     public static let defaultName = "wesam"
 
-    /// Makes a method, which takes its own settings from the source and no others.
+    /// Creates a method, which reads its own settings from the source and no others.
     ///
-    /// Throws `AdaptationMethodError`, which names the known methods.
+    /// Throws `AdaptationMethodError`, which lists the known methods.
     public func make(
         _ name: String, _ settings: any MethodSettingsSource = DefaultMethodSettings()
     ) throws(AdaptationMethodError) -> any AdaptationMethod {

@@ -2,7 +2,7 @@ import AdaptationMethods
 import Testing
 
 @Suite struct MethodRegistryTests {
-    /// Settings by key, as a recipe gives them; remembers what was asked for.
+    /// Settings by key, as in a recipe; records which were requested.
     private final class Settings: MethodSettingsSource {
         let numbers: [String: Double]
         private(set) var asked: Set<String> = []
@@ -33,7 +33,7 @@ import Testing
         }
     }
 
-    /// A method takes its own settings and nobody else's.
+    /// A method reads its own settings and no others.
     @Test func settingsReachTheirMethodAlone() throws {
         let losses: Set = ["lossForm", "focalWeight", "diceWeight", "iouWeight"]
         let masking: Set = ["maskRatio", "maskBlock"]

@@ -1,6 +1,6 @@
 import SegmentAnything
 
-/// No adaptation: the base model is evaluated as it is ("Direct" in WeSAM's tables).
+/// No adaptation: evaluates the base model ("Direct" in WeSAM's tables).
 public struct Direct: AdaptationMethod {
     /// None.
     public let lossNames: [String] = []
@@ -11,7 +11,7 @@ public struct Direct: AdaptationMethod {
     /// None.
     public func stages(totalSteps: Int) -> [Stage] { [] }
 
-    /// Learns nothing: no loss, no gradient.
+    /// Has no loss and no gradient.
     public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {
         StepLosses(parts: [], instances: example.prompts.count)
     }

@@ -1,6 +1,6 @@
 /// The weights and the form of the losses of masks against binary targets.
 public struct MaskLossSettings: Sendable, Equatable {
-    /// Which reading of the losses.
+    /// The variant of the losses.
     public var form = LossForm.paper
     /// Weight of the focal loss.
     public var focalWeight = 20.0
@@ -12,7 +12,7 @@ public struct MaskLossSettings: Sendable, Equatable {
     /// The weights of WeSAM's released code with the losses of the paper.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
+    /// The settings of a source, with the defaults for missing ones.
     public init(_ source: any MethodSettingsSource) {
         form = source.text("lossForm").flatMap(LossForm.init) ?? form
         focalWeight = source.number("focalWeight") ?? focalWeight
@@ -23,7 +23,7 @@ public struct MaskLossSettings: Sendable, Equatable {
     /// The names of the losses, in order.
     public static let lossNames = ["focal", "dice", "iou"]
 
-    /// The fault of weights that are all 0, these and others.
+    /// The fault if all weights are 0, these and `others`.
     func faults(others: [Double]) -> [SettingFault] {
         ([focalWeight, diceWeight, iouWeight] + others).contains { $0 > 0 }
             ? [] : [SettingFault(key: "focalWeight", rule: "all loss weights are 0; nothing would be learnt")]

@@ -6,17 +6,17 @@ public struct WeSAMSettings: Sendable, Equatable {
     public var anchorWeight = 1.0
     /// Weight of the contrast between teacher and anchor features.
     public var contrastWeight = 1.0
-    /// What the contrast holds against each other.
+    /// The regions being contrasted.
     public var contrast = ContrastForm.instances
     /// tau of the contrast.
     public var temperature = 0.3
-    /// What is hidden from the student.
+    /// The hidden part of the student's view.
     public var masking = MaskingSettings()
 
-    /// The defaults.
+    /// Creates the defaults.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
+    /// The settings of a source, with the defaults for missing ones.
     public init(_ source: any MethodSettingsSource) {
         losses = MaskLossSettings(source)
         anchorWeight = source.number("anchorWeight") ?? anchorWeight
@@ -35,29 +35,29 @@ public struct WeSAMSettings: Sendable, Equatable {
 public struct SelfTrainingSettings: Sendable, Equatable {
     /// The losses of the student against the teacher's masks.
     public var losses = MaskLossSettings()
-    /// What is hidden from the student.
+    /// The hidden part of the student's view.
     public var masking = MaskingSettings()
 
-    /// The defaults.
+    /// Creates the defaults.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
+    /// The settings of a source, with the defaults for missing ones.
     public init(_ source: any MethodSettingsSource) {
         (losses, masking) = (MaskLossSettings(source), MaskingSettings(source))
     }
 }
 
-/// What is hidden from the student's view.
+/// The hidden part of the student's view.
 public struct MaskingSettings: Sendable, Equatable {
-    /// Share of the view that is hidden; 0 hides nothing.
+    /// Hidden fraction of the view; 0 hides nothing.
     public var ratio = 0.0
     /// Side of a hidden block, cells of the embedding's grid.
     public var block = 4
 
-    /// Nothing is hidden.
+    /// Creates settings that hide nothing.
     public init() {}
 
-    /// What a source says, the defaults elsewhere.
+    /// The settings of a source, with the defaults for missing ones.
     public init(_ source: any MethodSettingsSource) {
         ratio = source.number("maskRatio") ?? ratio
         block = source.integer("maskBlock") ?? block
