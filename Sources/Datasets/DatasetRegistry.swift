@@ -1,6 +1,6 @@
 public import Imaging
 
-/// Where a data set lies and how its labels are to be read.
+/// The location of a data set and the way its labels are read.
 public struct DatasetOptions: Equatable, Sendable {
     /// The data set's folder.
     public var root: String
@@ -10,20 +10,20 @@ public struct DatasetOptions: Equatable, Sendable {
     public var labelsFolder: String
     /// If set, label files are images and every pixel above this value belongs to one single instance.
     public var binariseThreshold: UInt8?
-    /// Whether the orientation that a camera noted in a JPEG file is applied to images.
+    /// Whether the orientation that a camera recorded in a JPEG file is applied to images.
     public var exif: ImageFile.ExifOrientation
     /// Whether symbolic links may lead out of `root`.
     public var followsSymlinks: Bool
-    /// The annotation file inside `root`, for formats that have one; nil is where the format has it by custom.
+    /// The annotation file inside `root`, for formats that have one; nil is the format's default location.
     public var annotations: String?
-    /// How doubtful annotations are taken.
+    /// The treatment of doubtful annotations.
     public var labelRules: LabelRules
 
-    /// How doubtful annotations are taken, where WeSAM's released code takes them in a way of its own.
+    /// The treatment of doubtful annotations where WeSAM's released code deviates from their meaning.
     public enum LabelRules: String, Sendable {
-        /// As the annotations mean them.
+        /// According to the annotations' meaning.
         case corrected
-        /// As the released code takes them, to repeat its results.
+        /// As in the released code, to reproduce its results.
         case released
     }
 
@@ -44,7 +44,7 @@ public struct DatasetOptions: Equatable, Sendable {
     }
 }
 
-/// Is told of a fault of a data set that is being opened; if it returns, what is at fault is left out and the reading goes on.
+/// Receives a fault of a data set being opened; if it returns, the faulty part is left out and opening continues.
 package typealias DatasetNote = (DatasetError) throws(DatasetError) -> Void
 
 /// The data sets Kedge knows by name.
@@ -78,12 +78,12 @@ public enum DatasetRegistry {
     /// The known names, in order.
     public static var names: [String] { constructors.map(\.name).sorted() }
 
-    /// Opens a data set by its name. Throws `DatasetError`, which names the known data sets if this one is not.
+    /// Opens a data set by its name. Throws `DatasetError`, which lists the known data sets for an unknown name.
     public static func open(_ name: String, _ options: DatasetOptions) throws -> any SegmentationDataset {
         try open(name, options, noting: refuse)
     }
 
-    /// Opens a data set by its name, leaving out what `note` lets pass. Throws `DatasetError`.
+    /// Opens a data set by its name, without the parts whose faults `note` accepts. Throws `DatasetError`.
     static func open(
         _ name: String, _ options: DatasetOptions, noting note: DatasetNote
     ) throws -> any SegmentationDataset {
@@ -95,6 +95,6 @@ public enum DatasetRegistry {
         return try entry.open(options, note)
     }
 
-    /// The note that lets nothing pass.
+    /// A note that accepts no fault.
     package static func refuse(_ error: DatasetError) throws(DatasetError) { throw error }
 }

@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension TemporaryFolder {
-    /// Writes a text below the folder.
+    /// Writes a text file below the folder.
     func addText(_ name: String, _ text: String) throws {
         let url = URL(fileURLWithPath: path + "/" + name)
         try FileManager.default.createDirectory(
@@ -26,14 +26,14 @@ extension TemporaryFolder {
         DatasetOptions(root: path, binariseThreshold: binarise, annotations: annotations, labelRules: rules)
     }
 
-    /// Records and rules that a check of the data set finds.
+    /// Records and rules found by a check of the data set.
     func check(_ format: String, annotations: String? = nil) throws -> [String] {
         let report = try #require(try AnnotationCheck.run(format: format, options(annotations: annotations)))
         return report.faults.map { "\($0.record ?? "-") \($0.rule.rawValue)" }
     }
 }
 
-/// The code of the error that something throws.
+/// The code of the error thrown by `body`.
 func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
     do {
         try body()
@@ -49,7 +49,7 @@ func errorCode(_ body: () throws -> Void) -> DatasetError.Code? {
         #expect(error.description == "a\\u{a}b\\u{7f}.png: is\\u{9}gone; add it")
     }
 
-    /// Its magnitude is no Int.
+    /// Its magnitude does not fit an Int.
     @Test func theLeastWholeNumberIsAFault() throws {
         let folder = try TemporaryFolder()
         try folder.addText(

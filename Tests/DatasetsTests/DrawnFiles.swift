@@ -78,7 +78,7 @@ extension TemporaryFolder {
         return [0x78, 1, 1, low, high, ~low, ~high] + data + bytes(b << 16 | a)
     }
 
-    /// Opens a data set in a folder of this one.
+    /// Opens a data set in a subfolder.
     func open(
         _ format: String, in place: String, rules: DatasetOptions.LabelRules = .corrected, binarise: UInt8? = nil,
         annotations: String? = nil
@@ -89,7 +89,7 @@ extension TemporaryFolder {
                 root: path + "/" + place, binariseThreshold: binarise, annotations: annotations, labelRules: rules))
     }
 
-    /// Cuts the end off a file, so that its header can be read but not its pixels.
+    /// Truncates a file, so that its header can be read but not its pixels.
     func cut(_ name: String, by count: Int) throws {
         let url = URL(fileURLWithPath: path + "/" + name)
         try Data(contentsOf: url).dropLast(count).write(to: url)

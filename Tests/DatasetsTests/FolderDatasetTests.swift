@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 extension TemporaryFolder {
-    /// A folder with empty folders for images and labels.
+    /// Creates a folder with empty folders for images and labels.
     convenience init() throws { try self.init("datasets", folders: ["images", "labels"]) }
 
     func addImage(_ name: String, width: Int = 4, height: Int = 3, value: UInt8 = 9) throws {

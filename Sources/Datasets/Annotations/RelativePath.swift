@@ -1,6 +1,6 @@
-/// Paths that annotations give: relative, and inside the data set's folder wherever they turn.
+/// Paths in annotations: relative, and inside the data set's folder at every component.
 enum RelativePath {
-    /// The parts of `path` seen from `folder`, both below the root, without dots; nil if it leads out of the root.
+    /// The components of `path` relative to `folder`, both below the root, without dots; nil if it leads outside.
     static func resolve(_ path: String, from folder: String = "") -> String? {
         guard !path.hasPrefix("/") else { return nil }
         var parts: [Substring] = []
@@ -15,7 +15,7 @@ enum RelativePath {
         return parts.joined(separator: "/")
     }
 
-    /// What is wrong with a path; nil if it may be opened.
+    /// The fault of a path; nil if it may be opened.
     static func problem(_ path: String, from folder: String = "") -> String? {
         guard !path.isEmpty else { return "an empty path" }
         guard !path.utf8.contains(0) else { return "a path with a zero byte" }

@@ -7,9 +7,9 @@ package import Tensors
 /// horizontal flip, a vertical flip. Together they make the four flip states equally likely (albumentations' `Flip`,
 /// `HorizontalFlip`, `VerticalFlip`).
 public enum WeakAugmentation {
-    /// When a sample's flip is drawn.
+    /// How often a sample's flip is drawn.
     public enum Schedule: Sendable {
-        /// Anew in every epoch, as WeSAM does.
+        /// In every epoch, as in WeSAM.
         case everyEpoch
         /// Once: every epoch sees the same weak view, and one anchor embedding serves all of them.
         case oncePerImage
