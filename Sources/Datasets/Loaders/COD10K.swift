@@ -1,5 +1,5 @@
 extension LabelledImages {
-    /// COD10K, camouflaged animals: `Test/Image/NAME.jpg`, `Test/GT_Object/NAME.png`; the test part, split 4:1 as WeSAM.
+    /// COD10K, camouflaged animals: `Test/Image/NAME.jpg`, `Test/GT_Object/NAME.png`; test part, split 4:1 as in WeSAM.
     ///
     /// Mask values above 127, or above `data.binarise`, are one instance. Images without a camouflaged object,
     /// recognised by their names (`COD10K-NonCAM-`), are left out before the split; the released code does so after it.

@@ -1,7 +1,7 @@
 import Imaging
 
 extension LabelledImages {
-    /// OSD, table-top objects: `image_color/NAME.png`, instance numbers in `annotation/NAME.png`; split 6:1 as in WeSAM.
+    /// OSD, objects on a table: `image_color/NAME.png`, labels in `annotation/NAME.png`; split 6:1 as in WeSAM.
     ///
     /// The released rules drop instance 1, which is the supporting surface in OCID but the first object here.
     static func osd(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
