@@ -24,7 +24,7 @@ public enum PyTorchFile {
         let archive = try ZipArchive(file)
         if let order = archive.entry("byteorder"), !file.bytes(order.range).elementsEqual("little".utf8) {
             throw WeightFileError(
-                .byteOrder, path: file.path, offset: order.range.lowerBound, found: "big-endian byte order",
+                .byteOrder, path: file.path, offset: order.range.lowerBound, found: "byte order not little-endian",
                 remedy: "save it again on a little-endian machine or convert it to safetensors")
         }
         guard let pickle = archive.entry("data.pkl") else {

@@ -167,7 +167,7 @@ private struct Directory {
         if end >= 20, file.number(UInt32.self, at: end - 20) == 0x0706_4b50 {
             let record = file.number(UInt64.self, at: end - 12)
             guard end >= 76, record <= UInt64(end - 76), file.number(UInt32.self, at: Int(record)) == 0x0606_4b50 else {
-                throw failure(.archiveDirectory, end - 20, "the ZIP64 locator points outside the file")
+                throw failure(.archiveDirectory, end - 20, "the ZIP64 locator points to no record")
             }
             let wide = Int(record)
             func agree(_ narrow: inout UInt64, _ sentinel: UInt64, _ offset: Int) throws(WeightFileError) {

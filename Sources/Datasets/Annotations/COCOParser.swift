@@ -24,7 +24,7 @@ struct COCOParser: ~Copyable {
         try readSections(&reader, &sections)
         try reader.finish()
         for section in ["images", "annotations"] where !sections.contains(section) {
-            try report.add(AnnotationFault(file: reader.file.path, .missingKey, "there is not a list '\(section)'"))
+            try report.add(AnnotationFault(file: reader.file.path, .missingKey, "the list '\(section)' is missing"))
         }
     }
 
