@@ -20,7 +20,7 @@ public struct AdapterFile: Sendable {
         public var imageSize: Int
         /// SHA-256 over names, shapes and values of the base weights.
         public var baseDigest: String
-        /// Preprocessing of the adapter's training; it must be the same at use.
+        /// Preprocessing of the adapter's training; any other gives other results.
         public var preprocessing: String
         /// Training steps.
         public var step: Int

@@ -39,7 +39,7 @@ struct PoissonDistribution {
     /// P(count <= k), until it is 1 in double precision.
     private let cumulative: [Double]
 
-    /// Prepares the distribution; the mean is at most a few hundred, as the probability of 0 must be normal.
+    /// Prepares the distribution; the mean is at most a few hundred, so that P(0) is a normal number.
     init(mean: Double) {
         var probability = exp(-mean)
         var sum = probability
