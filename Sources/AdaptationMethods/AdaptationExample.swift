@@ -3,7 +3,7 @@ import Layers
 public import SegmentAnything
 public import Tensors
 
-/// One image as a method sees it.
+/// One image prepared for a method.
 public struct AdaptationExample: Sendable {
     /// Model input of the weakly augmented view. // [S, S, 3]
     public let weak: Tensor
@@ -11,18 +11,18 @@ public struct AdaptationExample: Sendable {
     public let strong: Tensor
     /// The weak labels, in the model frame.
     public let prompts: PromptBatch
-    /// The prompts of the branches that give the targets, one for each of `prompts`; nil where they take the same.
+    /// The prompts of the branches that provide targets, one for each of `prompts`; nil if they are the same.
     public let teacherPrompts: PromptBatch?
-    /// N in the released losses: the masks of the batch that is processed at once, by default the image's own.
+    /// N in the released losses: the masks of the jointly processed batch, by default the image's own.
     public let maskCount: Int
-    /// The true masks of the prompted objects, bytes that are 0 or 1, where the method asks for them. // [n, S, S]
+    /// The true masks of the prompted objects, bytes that are 0 or 1, if the method needs them. // [n, S, S]
     public let masks: [UInt8]?
-    /// What each pixel of the masks counts for in the losses against them; nil counts all alike. // [n, S, S]
+    /// The weight of each pixel in the losses against `masks`; nil weights all equally. // [n, S, S]
     public let weights: PixelWeights?
-    /// What a method draws from, keyed by seed, epoch and image.
+    /// The method's source of random numbers, keyed by seed, epoch and image.
     public let random: SeededGenerator
 
-    /// Puts an example together.
+    /// Creates an example.
     public init(
         weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
         masks: [UInt8]? = nil, weights: PixelWeights? = nil,
@@ -35,18 +35,18 @@ public struct AdaptationExample: Sendable {
 }
 
 extension AdaptationExample {
-    /// Refuses an example, or kept features of it, that were made for another model.
+    /// Rejects an example, or cached features of it, that were prepared for another model.
     func check(for context: StepContext) throws(AdaptationMethodError) {
         let model = context.model
         let input: Shape = [model.encoder.imageSize, model.encoder.imageSize, 3]
         for (name, view) in [("weak", weak), ("strong", strong)] where view.shape != input {
             throw AdaptationMethodError(
-                .example, "the \(name) view has shape \(view.shape), the model takes \(input); resize it")
+                .example, "the \(name) view has shape \(view.shape), the model's input is \(input); resize it")
         }
         if let targets = teacherPrompts, targets.count != prompts.count {
             throw AdaptationMethodError(
                 .example,
-                "\(targets.count) prompts for the teacher and \(prompts.count) for the student; give each object one"
+                "\(targets.count) prompts for the teacher and \(prompts.count) for the student; each object needs both"
             )
         }
         let embedding: Shape = [
@@ -55,14 +55,14 @@ extension AdaptationExample {
         if let kept = context.anchors.kept?.embedding, kept.shape != embedding {
             throw AdaptationMethodError(
                 .example,
-                "the kept anchor embedding has shape \(kept.shape), the model's is \(embedding); make it again")
+                "the cached anchor embedding has shape \(kept.shape), the model's is \(embedding); recompute it")
         }
         let canvas = model.encoder.imageSize
         if let weights, weights.values.count != prompts.count * canvas * canvas {
             throw AdaptationMethodError(
                 .example,
                 "pixel weights of shape \(weights.values.shape) for \(prompts.count) masks of \(canvas)x\(canvas) pixels; "
-                    + "give each pixel one")
+                    + "each pixel needs one")
         }
         guard maskCount >= prompts.count else {
             throw AdaptationMethodError(

@@ -4,8 +4,8 @@ public import SegmentAnything
 
 /// A way to adapt a model to unlabelled or weakly labelled images: losses and gradients of one image at a time.
 ///
-/// A method owns its settings and says what trains and what it needs of an example. It never sees ranks, optimisers or
-/// files: its result depends on the example, the parameters and its settings alone.
+/// A method owns its settings and declares what it trains and what it needs of an example. It never sees ranks,
+/// optimisers or files: its result depends on the example, the parameters and its settings alone.
 public protocol AdaptationMethod: Sendable {
     /// Its own recipe keys, below `method`.
     associatedtype Settings: RecipeSection = NoSettings
@@ -18,9 +18,9 @@ public protocol AdaptationMethod: Sendable {
 
     /// Names of the loss parts, in the order of `StepLosses.parts`.
     var lossNames: [String] { get }
-    /// Which adapters and parameters train.
+    /// The adapters and parameters that train.
     var trainables: TrainablePlan { get }
-    /// What it needs of an example beside the weak view and the prompts.
+    /// The parts of an example it needs beside the weak view and the prompts.
     var needs: ExampleNeeds { get }
 
     /// The stages of a run over some domains, in order; a method that only evaluates the model has none.
@@ -30,12 +30,12 @@ public protocol AdaptationMethod: Sendable {
     ///   - order: What the recipe asks for, where the method has no order of its own.
     func stages(over domains: [String], order: DomainOrder) -> [Stage]
 
-    /// Refuses settings that do not fit a model. Throws `AdaptationMethodError` of kind `settings`.
+    /// Rejects settings that do not fit a model. Throws `AdaptationMethodError` of kind `settings`.
     func check(for model: ModelDescription) throws(AdaptationMethodError)
 
-    /// The losses of one image; their gradient is added to the context's.
+    /// Computes the losses of one image and adds their gradient to the context's.
     ///
-    /// Throws `SegmentAnythingError` for prompts the model cannot take and `AdaptationMethodError`.
+    /// Throws `SegmentAnythingError` for prompts the model cannot process, and `AdaptationMethodError`.
     func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses
 }
 
@@ -51,13 +51,13 @@ extension AdaptationMethod {
     public var trains: Bool { !stages(over: ["any"], order: .joint).isEmpty }
 }
 
-/// What a method needs of an example beside the weak view and the prompts.
+/// The parts of an example a method needs beside the weak view and the prompts.
 public struct ExampleNeeds: Sendable, Equatable {
-    /// The frozen model's features of the weak view, which a node may keep from epoch to epoch.
+    /// The frozen model's features of the weak view, which a node may cache from epoch to epoch.
     public var anchor = false
     /// True masks of the prompted objects.
     public var masks = false
 
-    /// Nothing, unless said otherwise.
+    /// Creates needs; by default none.
     public init(anchor: Bool = false, masks: Bool = false) { (self.anchor, self.masks) = (anchor, masks) }
 }

@@ -1,8 +1,8 @@
-/// A method, setting or example that adaptation cannot take.
+/// An unknown method, or an invalid setting or example.
 public struct AdaptationMethodError: Error, CustomStringConvertible, Equatable {
-    /// What is wrong.
+    /// The kind of error.
     public enum Kind: Sendable, Equatable {
-        /// No method of that name.
+        /// No method has this name.
         case unknownMethod
         /// Settings that do not fit the model.
         case settings
@@ -10,9 +10,9 @@ public struct AdaptationMethodError: Error, CustomStringConvertible, Equatable {
         case example
     }
 
-    /// What is wrong.
+    /// The kind of error.
     public let kind: Kind
-    /// What, where, and the remedy, in one line.
+    /// The fault, where it is, and the remedy, in one line.
     public let description: String
 
     /// Creates an error.

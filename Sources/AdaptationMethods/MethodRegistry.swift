@@ -5,7 +5,7 @@ public struct MethodRegistry: Sendable {
     /// The methods, by name.
     let methods: [any AdaptationMethod.Type]
 
-    /// The methods that Kedge knows.
+    /// The methods Kedge provides.
     public static let known = MethodRegistry([
         Direct.self,
         SelfTraining.self,

@@ -3,25 +3,25 @@ public import Kernels
 public import Layers
 public import SegmentAnything
 
-/// What a step runs with: the model, what adapts it, and where gradients go.
+/// The environment of a step: the model, its adaptation, and the gradient to add to.
 public struct StepContext {
     /// The model.
     public let model: SegmentAnythingModel
-    /// Passes of the model that is adapted.
+    /// The context for passes of the adapted model.
     public let pass: PassContext
-    /// Prompts that the decoder takes at once; bounds its memory and shapes its products.
+    /// Prompts per call of the decoder; bounds its memory and determines the shapes of its products.
     public let decoderChunk: Int
-    /// The frozen model's features of the example's weak view, where somebody keeps them.
+    /// The frozen model's features of the example's weak view, if they are cached.
     public let anchors: AnchorFeatures
-    /// False makes the decoder's pass again for backward where it could have been kept, which changes no bit.
+    /// False repeats the decoder's pass for backward even if it could have been kept, which changes no bit.
     package var keepsDecoderPass = true
-    /// The gradient of what trains.
+    /// The gradient of the trained values.
     public var gradients: GradientBuffer
 
-    /// Prompts that the decoder takes at once, unless a recipe says otherwise.
+    /// Prompts per call of the decoder, unless a recipe sets it.
     public static let defaultDecoderChunk = 8
 
-    /// A step of an adapted model, its gradient at zero.
+    /// Creates the context of a step, with a gradient of zeros.
     public init(
         _ adapted: AdaptedModel, decoderChunk: Int = Self.defaultDecoderChunk, recompute: RecomputeLevel = .none,
         anchors: AnchorFeatures = AnchorFeatures(), counter: PassCounter? = nil, in workspace: Workspace
@@ -33,26 +33,26 @@ public struct StepContext {
         gradients = GradientBuffer(adapted.layout)
     }
 
-    /// Passes of the frozen model.
+    /// The context for passes of the frozen model.
     public var frozen: PassContext { pass.frozen }
     /// The threads and their scratch.
     public var workspace: Workspace { pass.workspace }
 }
 
-/// The frozen model's features of one view, which a node may keep from epoch to epoch.
+/// The frozen model's features of one view, which a node may cache from epoch to epoch.
 public struct AnchorFeatures: Sendable {
-    /// What was kept, if it was.
+    /// The cached features, if any.
     public let kept: ImageFeatures?
     private let keep: (@Sendable (ImageFeatures) -> Void)?
 
-    /// Nothing is kept, unless said otherwise.
+    /// Creates an entry; by default nothing is cached.
     ///
-    /// - Parameter keep: Called with features that a step had to compute.
+    /// - Parameter keep: Called with features that a step computed.
     public init(kept: ImageFeatures? = nil, keep: (@Sendable (ImageFeatures) -> Void)? = nil) {
         (self.kept, self.keep) = (kept, keep)
     }
 
-    /// What was kept, or what `compute` gives, which is kept then.
+    /// The cached features, or the result of `compute`, which is then cached.
     public func features(_ compute: () -> ImageFeatures) -> ImageFeatures {
         if let kept { return kept }
         let features = compute()

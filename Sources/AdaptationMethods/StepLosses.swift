@@ -17,17 +17,17 @@ public struct StepLosses: Sendable, Equatable {
 
     /// The terms.
     public let parts: [Part]
-    /// Instances that took part; 0 for an image without prompts.
+    /// Instances in the loss; 0 for an image without prompts.
     public let instances: Int
 
-    /// Collects the losses of an image.
+    /// Creates the losses of an image.
     public init(parts: [Part], instances: Int) { (self.parts, self.instances) = (parts, instances) }
 
     /// The sum of weight times value.
     public var total: Double { parts.reduce(0) { $0 + $1.weight * $1.value } }
-    /// Whether every term is a finite number (the gradient is not looked at).
+    /// Whether every term is a finite number (the gradient is not checked).
     public var isFinite: Bool { parts.allSatisfy { $0.value.isFinite } }
 
-    /// The value of a term, or nil where the method has none of that name.
+    /// The value of a term, or nil if the method has none of that name.
     public subscript(name: String) -> Double? { parts.first { $0.name == name }?.value }
 }

@@ -3,13 +3,13 @@ public import Layers
 public import SegmentAnything
 public import Tensors
 
-/// A model with what adapts it: adapter sets, and the numbers that train or were trained.
+/// A model with its adaptation: adapter sets, and the trained values.
 public struct AdaptedModel: Sendable {
-    /// The model, whose trainable parameters know their places.
+    /// The model, whose trainable parameters have their places.
     public let model: SegmentAnythingModel
     /// The adapter sets, in the order in which they act.
     public let adapters: ActiveAdapters
-    /// The numbers that train or were trained; nil for the base model.
+    /// The trained values; nil for the base model.
     public var trained: TrainableParameters?
 
     /// The base model.
@@ -19,7 +19,7 @@ public struct AdaptedModel: Sendable {
     ///
     /// - Parameters:
     ///   - model: Built through a `TrainableSource` with the trainables' layout.
-    ///   - values: The numbers, in that layout. // [P]
+    ///   - values: The trained values, in that layout. // [P]
     public init(_ model: SegmentAnythingModel, _ trainables: Trainables, values: Tensor) {
         (self.model, adapters) = (model, ActiveAdapters(trainables.adapters))
         trained = TrainableParameters(layout: trainables.layout, values: values)
@@ -34,7 +34,7 @@ public struct AdaptedModel: Sendable {
         self.init(model, trainables, values: trainables.initialValues(weights: source.initialValues))
     }
 
-    /// What trains.
+    /// The layout of the trained values.
     public var layout: ParameterLayout { trained?.layout ?? ParameterLayout() }
 
     /// The context of a pass of the adapted model.

@@ -1,6 +1,6 @@
-/// Adapters or parameters that a model does not have.
+/// An adapter or parameters that do not exist, or an adapter that cannot be merged.
 public struct AdapterError: Error, CustomStringConvertible, Equatable {
-    /// What, where, and the remedy, in one line.
+    /// The fault, where it is, and the remedy, in one line.
     public let description: String
 
     /// Creates an error.

@@ -3,16 +3,16 @@ public import SegmentAnything
 public import Tensors
 public import WeightFiles
 
-/// An adaptation on disk: adapters and trained parameters as safetensors, and what they belong to as metadata.
+/// An adaptation on disk: adapters and trained parameters as safetensors, with metadata on the model they belong to.
 ///
-/// LoRA's matrices have the names of WeSAM's released code, parameters of the model those of the weight file.
+/// LoRA's matrices have the names of WeSAM's released code, model parameters those of the weight file.
 public struct AdapterFile: Sendable {
-    /// Key of the metadata that marks a file as an adapter of this form.
+    /// Metadata key that marks a file as a Kedge adapter.
     static let marker = "kedge_adapter"
-    /// The form that is written and read.
+    /// The format version that is written and read.
     static let version = "1"
 
-    /// What an adapter was trained on and how.
+    /// The origin of an adapter.
     public struct Description: Sendable, Equatable {
         /// Model kind as in recipes, for example `mobilesam`.
         public var model: String
@@ -20,11 +20,11 @@ public struct AdapterFile: Sendable {
         public var imageSize: Int
         /// SHA-256 over names, shapes and values of the base weights.
         public var baseDigest: String
-        /// Preprocessing the adapter was trained with; other preprocessing gives other results.
+        /// Preprocessing of the adapter's training; any other gives other results.
         public var preprocessing: String
         /// Training steps.
         public var step: Int
-        /// Digest of the recipe's keys that shape the result.
+        /// Digest of the recipe keys that affect the result.
         public var recipeDigest: String
 
         /// Creates a description.
@@ -36,7 +36,7 @@ public struct AdapterFile: Sendable {
         }
     }
 
-    /// What the adaptation belongs to.
+    /// The origin of the adaptation.
     public let description: Description
     /// The kinds of its adapters, in the order in which they act.
     public let kinds: [String]
@@ -44,18 +44,18 @@ public struct AdapterFile: Sendable {
     public let options: AdapterOptions
     private let table: TensorTable
 
-    /// What it holds, in a few words.
+    /// A short description of the contents.
     public var title: String {
         if kinds == [LoRA.kind] { return "LoRA adapter of rank \(options.rank)" }
         return kinds.isEmpty ? "trained parameters" : "adapters \(kinds.joined(separator: ", "))"
     }
 
-    /// Key of the metadata that names the kinds of adapter; a file without it holds LoRA alone.
+    /// Metadata key of the kinds of adapter; a file without it holds LoRA alone.
     private static let kindsKey = "adapters"
 
-    /// Writes an adaptation; the former file stands until the new one is whole. Gives the file's SHA-256.
+    /// Writes an adaptation; an earlier file remains until the new one is complete. Returns the file's SHA-256.
     ///
-    /// Throws `WeightFileError` when it cannot be written.
+    /// Throws `WeightFileError` if it cannot be written.
     @discardableResult
     public static func write(
         _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: Description, to path: String
@@ -74,7 +74,7 @@ public struct AdapterFile: Sendable {
         return try SafetensorsFile.write(tensors, metadata: metadata, to: path).digest
     }
 
-    /// Opens an adapter. Throws `WeightFileError` for a file that is none.
+    /// Opens an adapter. Throws `WeightFileError` for any other file.
     public init(opening path: String) throws(WeightFileError) {
         table = try SafetensorsFile.read(path)
         let metadata = table.metadata
@@ -95,9 +95,9 @@ public struct AdapterFile: Sendable {
             recipeDigest: metadata["recipe_digest"] ?? "")
     }
 
-    /// What the file trains in a model: its adapters, and the model's parameters that it holds.
+    /// The trainables of the file in a model: its adapters, and the model's parameters that it holds.
     ///
-    /// Throws `WeightFileError` of kind `dialect` for a kind of adapter that is not known.
+    /// Throws `WeightFileError` of kind `dialect` for an unknown kind of adapter.
     public func trainables(
         in model: ModelDescription, registry: AdapterRegistry = .known
     ) throws(WeightFileError) -> Trainables {
@@ -109,14 +109,14 @@ public struct AdapterFile: Sendable {
             return try Trainables(plan, in: model, options, registry: registry)
         } catch {
             throw WeightFileError(
-                .dialect, path: table.path, found: error.description, remedy: "use the Kedge that wrote the file")
+                .dialect, path: table.path, found: error.description, remedy: "use the version of Kedge that wrote it")
         }
     }
 
-    /// The numbers of the file in a layout from `trainables`. // [P]
+    /// The values of the file in a layout from `trainables`. // [P]
     ///
-    /// Throws `WeightFileError` of kind `contract`, listing every tensor that does not fit, or when the base weights are
-    /// others than those it was trained on.
+    /// Throws `WeightFileError` of kind `contract`, listing every tensor that does not fit, or if the base weights
+    /// differ from those it was trained on.
     public func values(of layout: ParameterLayout, baseDigest: String) throws(WeightFileError) -> Tensor {
         guard baseDigest == description.baseDigest else {
             throw WeightFileError(

@@ -27,9 +27,9 @@ public struct AdapterOptions: Sendable, Equatable {
 }
 
 extension AdapterOptions {
-    /// The settings of the adapters whose tensors a table holds.
+    /// The settings of the adapters in a table of tensors.
     ///
-    /// Throws `WeightFileError` when there is no low-rank pair for the model in it.
+    /// Throws `WeightFileError` if the table has no low-rank pair for the model.
     public init(of table: TensorTable, in model: ModelDescription) throws(WeightFileError) {
         let name = model.projectionSites.first.map { "\($0.name).linear_a_q.weight" } ?? ""
         guard let rank = table[name]?.shape.first, rank > 0 else {
@@ -43,23 +43,23 @@ extension AdapterOptions {
 
 /// The kinds of adapter by name: one line each.
 public struct AdapterRegistry: Sendable {
-    /// Makes a fresh adapter that acts on a model as if it were not there, its parameters at the given places.
+    /// Creates a fresh adapter, which leaves the model's results unchanged, with its parameters at the given places.
     public typealias Make = @Sendable (ModelDescription, AdapterOptions, inout ParameterPlaces) -> any AdapterSet
 
     private let kinds: [(name: String, make: Make)]
 
-    /// The kinds that Kedge knows.
+    /// The kinds Kedge provides.
     public static let known = AdapterRegistry([
         (LoRA.kind, { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) })
     ])
 
-    /// A registry of some kinds.
+    /// Creates a registry of kinds.
     public init(_ kinds: [(name: String, make: Make)]) { self.kinds = kinds }
 
     /// The known names, in order.
     public var names: [String] { kinds.map(\.name) }
 
-    /// Makes a fresh adapter. Throws `AdapterError`, which names the known kinds.
+    /// Creates a fresh adapter. Throws `AdapterError`, which lists the known kinds.
     public func make(
         _ kind: String, for model: ModelDescription, _ options: AdapterOptions, _ places: inout ParameterPlaces
     ) throws(AdapterError) -> any AdapterSet {

@@ -4,8 +4,8 @@ public import Tensors
 
 // At a fused projection y = x W^T + b with columns [q | k | v]:
 //   q += B_q A_q x,   v += B_v A_v x                                   A [r, D], B [N, r]
-// There is no scaling factor, no bias and no dropout. B starts at zero, so a fresh adapter computes what the base model
-// computes. Gradients are those of LowRankKernel.
+// There is no scaling factor, no bias and no dropout. B starts at zero, so a fresh adapter leaves the base model's
+// results unchanged. Gradients are those of LowRankKernel.
 
 /// Low-rank updates of q and v in every attention of the encoder (Hu et al. 2021; WeSAM section 3.4).
 public struct LoRA: AdapterSet, ProjectionAdapter {
@@ -20,14 +20,14 @@ public struct LoRA: AdapterSet, ProjectionAdapter {
     public let parameters: [Parameter]
     /// The projections, from the input upwards.
     private let sites: [ProjectionSite]
-    /// Of each site, by its index, the first of its four matrices.
+    /// The index of the first of a site's four matrices, by site index.
     private let firstMatrix: [Int: Int]
 
     /// Fresh pairs: A uniform in +-1/sqrt(D) (Kaiming-uniform with a = sqrt 5), B zero; a function of the seed alone.
     ///
     /// - Parameters:
     ///   - sites: The projections to change, from the input upwards.
-    ///   - places: Where the matrices stand, under names as in `image_encoder.blocks.0.attn.qkv.linear_a_q.weight`.
+    ///   - places: Assigns the matrices' places, under names as in `image_encoder.blocks.0.attn.qkv.linear_a_q.weight`.
     public init(_ sites: [ProjectionSite], rank: Int, seed: UInt64, _ places: inout ParameterPlaces) {
         precondition(rank > 0, "LoRA needs a positive rank")
         (self.sites, self.rank) = (sites, rank)
@@ -45,7 +45,7 @@ public struct LoRA: AdapterSet, ProjectionAdapter {
         (self.parameters, self.firstMatrix) = (parameters, firstMatrix)
     }
 
-    /// The same pairs, in the same places, with other values to begin with.
+    /// The same pairs, in the same places, with other initial values.
     package func mappingValues(_ transform: (_ index: Int, _ values: Tensor) -> Tensor) -> LoRA {
         LoRA(self, parameters: parameters.enumerated().map { Parameter(transform($0, $1.frozen), slot: $1.slot) })
     }
@@ -81,7 +81,7 @@ public struct LoRA: AdapterSet, ProjectionAdapter {
         }
     }
 
-    /// Whether it has pairs there.
+    /// Whether there are pairs at a site.
     public func acts(at site: ProjectionSite) -> Bool { firstMatrix[site.index] != nil }
 
     /// Adds both updates; keeps A_q x and A_v x. // 2 x [T, r]

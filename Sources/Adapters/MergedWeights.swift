@@ -1,13 +1,13 @@
 public import Layers
 public import Tensors
 
-/// An adapter whose effect can be put into the weights it acts on.
+/// An adapter that can be merged into the weights it acts on.
 public protocol MergeableAdapter: AdapterSet {
-    /// A weight of the file with the adapter's update in it; nil for a weight it does not change.
+    /// A weight of the file with the adapter's update added; nil for a weight it does not change.
     ///
     /// - Parameters:
     ///   - name: The official name, as in `image_encoder.blocks.0.attn.qkv.weight`.
-    ///   - values: Gives the adapter's numbers their values.
+    ///   - values: The pass that supplies the adapter's values.
     func mergedWeight(_ name: String, _ weight: Tensor, in values: PassContext) -> Tensor?
 }
 
@@ -23,12 +23,12 @@ public struct MergedWeights: ParameterSource {
 
     /// Merges an adapted model's adapters and trained parameters into the weights it was adapted from.
     ///
-    /// Throws `AdapterError` for an adapter that acts in a way no weight can.
+    /// Throws `AdapterError` for an adapter that cannot be expressed in weights.
     public init(_ adapted: AdaptedModel, into base: any ParameterSource, in values: PassContext) throws(AdapterError) {
         var adapters: [any MergeableAdapter] = []
         for set in adapted.adapters.sets {
             guard let mergeable = set as? any MergeableAdapter else {
-                throw AdapterError("an adapter \(set.kind) cannot be merged into the weights; keep it as an adapter")
+                throw AdapterError("adapter \(set.kind) cannot be merged into the weights; keep it separate")
             }
             adapters.append(mergeable)
         }

@@ -2,7 +2,7 @@ public import Layers
 public import SegmentAnything
 public import Tensors
 
-/// What a method trains: adapters by kind, and parameters of the model's own by the beginning of their names.
+/// The selection a method trains: adapters by kind, and the model's own parameters by name prefix.
 public struct TrainablePlan: Sendable, Equatable {
     /// An adapter to add.
     public struct Adapter: Sendable, Equatable {
@@ -11,59 +11,59 @@ public struct TrainablePlan: Sendable, Equatable {
         /// How the optimiser treats its parameters.
         public let group: ParameterGroup
 
-        /// Asks for an adapter.
+        /// Requests an adapter.
         public init(_ kind: String, group: ParameterGroup? = nil) {
             (self.kind, self.group) = (kind, group ?? ParameterGroup(kind))
         }
     }
 
-    /// Parameters of the model.
+    /// A selection of the model's parameters.
     public struct Selection: Sendable, Equatable {
-        /// How their names begin, as in `mask_decoder.`.
+        /// Prefix of their names, as in `mask_decoder.`.
         public let prefix: String
         /// How the optimiser treats them.
         public let group: ParameterGroup
 
-        /// Asks for all parameters whose names begin so.
+        /// Selects all parameters with a prefix.
         public init(_ prefix: String, group: ParameterGroup) { (self.prefix, self.group) = (prefix, group) }
     }
 
     /// The adapters, in the order in which they act.
     public let adapters: [Adapter]
-    /// Parameters of the model.
+    /// The selected parameters of the model.
     public let parameters: [Selection]
 
-    /// A plan.
+    /// Creates a plan.
     public init(adapters: [Adapter], parameters: [Selection] = []) {
         (self.adapters, self.parameters) = (adapters, parameters)
     }
 
-    /// Low-rank pairs on every attention of the encoder, which is what WeSAM trains.
+    /// Low-rank pairs on every attention of the encoder: WeSAM's plan.
     public static let lowRankPairs = TrainablePlan(adapters: [Adapter(LoRA.kind)])
-    /// Nothing.
+    /// Trains nothing.
     public static let nothing = TrainablePlan(adapters: [])
 }
 
-/// The parameters of a plan in one model: fresh adapters, and a place for every number that trains.
+/// The parameters of a plan in one model: fresh adapters, and a place for every trained value.
 ///
 /// Adapters come first, in their order, then the model's own parameters.
 public struct Trainables: Sendable {
     /// Names, shapes and places.
     public let layout: ParameterLayout
-    /// The adapters, with the values they begin with.
+    /// The adapters, with their initial values.
     public let adapters: [any AdapterSet]
 
-    /// Nothing: the base model.
+    /// No trainables: the base model.
     public init() { (layout, adapters) = (ParameterLayout(), []) }
 
-    /// Takes adapters whose parameters have places in a layout.
+    /// Creates trainables from adapters whose parameters have places in a layout.
     package init(layout: ParameterLayout, adapters: [any AdapterSet]) {
         (self.layout, self.adapters) = (layout, adapters)
     }
 
-    /// Lays a plan out.
+    /// Lays out a plan.
     ///
-    /// Throws `AdapterError` for a kind of adapter or a prefix that nothing answers to.
+    /// Throws `AdapterError` for an unknown kind of adapter, or for a prefix without trainable parameters.
     public init(
         _ plan: TrainablePlan, in model: ModelDescription, _ options: AdapterOptions = AdapterOptions(),
         registry: AdapterRegistry = .known
@@ -79,15 +79,15 @@ public struct Trainables: Sendable {
             let declarations = model.trainable.filter { $0.name.hasPrefix(selection.prefix) }
             guard !declarations.isEmpty else {
                 throw AdapterError(
-                    "no parameter of the model whose name begins with \(selection.prefix) can train; mask_decoder. and "
-                        + "prompt_encoder. can, and in the encoder adapters do")
+                    "no parameter with the prefix \(selection.prefix) can train; mask_decoder. and "
+                        + "prompt_encoder. can, and the encoder trains through adapters")
             }
             layout.append(declarations, group: selection.group)
         }
         (self.layout, self.adapters) = (layout, adapters)
     }
 
-    /// The numbers that training begins with: those of the model's weights, and each adapter's own. // [P]
+    /// The initial values of training: those of the model's weights, and each adapter's own. // [P]
     ///
     /// - Parameter weights: From `TrainableSource.initialValues`. // [P]
     public func initialValues(weights: Tensor) -> Tensor {

@@ -1,18 +1,18 @@
 import WeightFiles
 
-/// Why a checkpoint cannot be written, read or used: what happened, where, and what to do about it.
+/// The reason a checkpoint cannot be written, read or used: what happened, where, and the remedy.
 public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatable {
-    /// The kinds of failure a caller may want to tell apart.
+    /// The kinds of failure a caller may want to distinguish.
     public enum Kind: String, Codable, Sendable {
-        /// A checkpoint that was named does not exist.
+        /// The named checkpoint does not exist.
         case missing
-        /// A file is missing, damaged or not what the manifest says.
+        /// A file is missing, damaged or not as the manifest states.
         case damaged
-        /// There are checkpoints and none of them can be used.
+        /// There are checkpoints, but none can be used.
         case noneUsable
-        /// The checkpoint is of a run with other settings, weights or data.
+        /// The checkpoint belongs to a run with other settings, weights or data.
         case changed
-        /// Another process has the run.
+        /// Another process holds the run's lock.
         case locked
         /// A folder or file cannot be written.
         case cannotWrite
@@ -24,7 +24,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatab
     public let path: String
     /// What happened.
     public let reason: String
-    /// What the reader can do about it.
+    /// The remedy.
     public let remedy: String
 
     package init(_ kind: Kind, at path: String, _ reason: String, remedy: String) {
@@ -41,7 +41,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatab
     static func cannotWrite(_ path: String, _ reason: String) -> CheckpointError {
         CheckpointError(
             .cannotWrite, at: path, "cannot be written: \(reason)",
-            remedy: "free disk space or give a folder that can be written")
+            remedy: "free disk space or choose a writable folder")
     }
 }
 

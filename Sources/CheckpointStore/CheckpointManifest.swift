@@ -1,26 +1,26 @@
 package import Foundation
 import WeightFiles
 
-/// What a checkpoint holds and of which run; `manifest.json`, written last.
+/// The contents and origin of a checkpoint; `manifest.json`, written last.
 ///
-/// Its own digest is the SHA-256 of its text with an empty digest, and its text is the only one that its contents have
-/// (sorted keys, no floats), so a changed byte anywhere shows.
+/// Its own digest is the SHA-256 of its text with an empty digest, and its contents have exactly one text
+/// (sorted keys, no floats), so a changed byte anywhere is detected.
 public struct CheckpointManifest: Codable, Sendable, Equatable {
-    /// The version of this form.
+    /// The version of this format.
     public static let currentSchema = 4
-    /// The oldest form that is read; the forms before 4 do not name kernels.
+    /// The oldest version that is read; versions before 4 do not name kernels.
     static let oldestSchema = 3
     /// Far above any manifest; a larger file is not read.
     static let byteLimit = 16 << 20
 
-    /// A setting that shapes the result.
+    /// A setting that affects the result.
     public struct Setting: Codable, Sendable, Equatable {
-        /// The recipe's key, or a name such as `weights` for what is not in the recipe.
+        /// The recipe's key, or a name such as `weights` for anything outside the recipe.
         public var key: String
         /// Its value as text.
         public var value: String
 
-        /// Names a setting.
+        /// Creates a setting.
         public init(key: String, value: String) { (self.key, self.value) = (key, value) }
     }
 
@@ -32,9 +32,9 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         public var bytes: Int
         /// SHA-256 of the file in hexadecimal digits.
         public var sha256: String
-        /// The first of the numbers it holds.
+        /// Index of the first value it holds.
         public var first: Int
-        /// How many it holds of parameters and of each moment.
+        /// The number of values it holds of parameters and of each moment.
         public var count: Int
 
         /// The name of a rank's file.
@@ -44,13 +44,13 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         }
     }
 
-    /// The version of the form.
+    /// The version of the format.
     public var schema: Int
     /// Steps done.
     public var step: Int
-    /// Images seen.
+    /// Images processed.
     public var images: Int
-    /// Updates the optimiser has made.
+    /// Updates of the optimiser.
     public var updates: Int
     /// Batches skipped in a row.
     public var skipsInARow: Int
@@ -58,29 +58,29 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var skips: Int
     /// Images that could not be read, by their numbers in the data, ascending.
     public var badSamples: [Int]
-    /// Ranks that wrote it.
+    /// Number of ranks that wrote it.
     public var worldSize: Int
-    /// Trainable numbers.
+    /// Number of trainable values.
     public var parameterCount: Int
     /// Scores of the unadapted model and of the last evaluation.
     public var scores: [CheckpointScore]
-    /// What shapes the result, in a fixed order.
+    /// The settings that affect the result, in a fixed order.
     public var settings: [Setting]
-    /// What its steps were computed with, in their order; nil in a form that does not say.
+    /// The kernels its steps were computed with, in order; nil in versions that do not record them.
     public var kernels: [Kernels]?
     /// The files, in the order of ranks.
     public var shards: [Shard]
     /// SHA-256 of this text with an empty digest.
     public var digest: String
 
-    /// The mean over prompts of the first measure that this checkpoint's own weights were given; nil without an evaluation.
+    /// The mean over prompts of the first measure for this checkpoint's own weights; nil without an evaluation.
     public var score: Double? {
         let own = scores.filter { $0.step == step }.compactMap { $0.measures.first.flatMap { Double($0.value) } }
             .filter { (0...1).contains($0) }
         return own.isEmpty ? nil : own.reduce(0, +) / Double(own.count)
     }
 
-    /// The manifest of a state whose shards are written.
+    /// Creates the manifest of a state whose shards are written.
     init(
         of state: CheckpointState, _ identity: CheckpointStore.Identity, shards: [Shard]
     ) {
@@ -101,11 +101,11 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         return try sealed.text()
     }
 
-    /// Reads a manifest. Throws `CheckpointError` of kind `damaged`, or `changed` for a newer form.
+    /// Parses a manifest. Throws `CheckpointError` of kind `damaged`, or `changed` for a newer version.
     package init(reading data: Data, at path: String) throws(CheckpointError) {
         func damaged(_ reason: String) -> CheckpointError { .damaged(path, reason) }
         struct Form: Decodable { var schema: Int }
-        // A flipped bit in the number of the form must not pass for another form, so the digest is looked at first.
+        // A flipped bit in the version must not pass for another version, so the digest is checked first.
         let readable = Self.oldestSchema...Self.currentSchema
         if let form = try? JSONDecoder().decode(Form.self, from: data), !readable.contains(form.schema),
             Self.matchesOwnDigest(data)
@@ -113,9 +113,9 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
             throw CheckpointError(
                 .changed, at: path,
                 "has form \(form.schema), this program reads \(readable.lowerBound) to \(readable.upperBound)",
-                remedy: "go on with the program that wrote it")
+                remedy: "continue with the program that wrote it")
         }
-        do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is no manifest") }
+        do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is not a manifest") }
         guard (try? sealed()) == data else { throw damaged("does not match its own digest") }
         let counts = [step, images, updates, skipsInARow, skips]
         guard counts.allSatisfy({ (0..<1 << 52).contains($0) }), (0..<1 << 40).contains(parameterCount),
@@ -136,7 +136,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         guard next == parameterCount else { throw damaged("lists files that do not cover the parameters once") }
     }
 
-    /// Whether a text of any form, but of this way of writing, has the digest it states.
+    /// Whether a text of any version in this encoding has the digest it states.
     private static func matchesOwnDigest(_ data: Data) -> Bool {
         let mark = Data("\"digest\" : \"".utf8)
         guard let place = data.range(of: mark), data.count >= place.upperBound + 64 else { return false }

@@ -1,10 +1,10 @@
 import Foundation
 
-/// What there is to tell people about checkpoints.
+/// Reports on checkpoints for users.
 public enum CheckpointReport {
-    /// One line per checkpoint of a store, newest first: its steps and images, or what is wrong with it.
+    /// One line per checkpoint of a store, newest first: its steps and images, or its fault.
     ///
-    /// Throws `CheckpointError` when the store cannot be read.
+    /// Throws `CheckpointError` if the store cannot be read.
     public static func list(_ store: CheckpointStore) throws(CheckpointError) -> (lines: [String], usable: Int) {
         var usable = 0
         let found = try store.list()
@@ -24,7 +24,7 @@ public enum CheckpointReport {
         return (lines, usable)
     }
 
-    /// A checkpoint's manifest in lines. Throws `CheckpointError`.
+    /// A checkpoint's manifest as lines. Throws `CheckpointError`.
     public static func show(_ path: String) throws(CheckpointError) -> [String] {
         let manifest = try CheckpointStore.verify(path)
         let counts = [
@@ -46,7 +46,7 @@ public enum CheckpointReport {
 
     private static func fixed(_ value: Double) -> String { String(format: "%.4f", value) }
 
-    /// In what two checkpoints differ: settings, counts, and how far their numbers lie apart. Throws `CheckpointError`.
+    /// Compares two checkpoints: settings, counts, and the distances of their values. Throws `CheckpointError`.
     public static func difference(_ first: String, _ second: String) throws(CheckpointError) -> [String] {
         let (old, oldState) = try CheckpointStore.load(first)
         let (new, newState) = try CheckpointStore.load(second)

@@ -1,10 +1,10 @@
-/// What a run has learnt and counted at the end of a step.
+/// The learnt values and counters of a run at the end of a step.
 public struct CheckpointState: Sendable, Equatable {
     /// Steps done.
     public var step: Int
-    /// Images seen.
+    /// Images processed.
     public var images: Int
-    /// Updates the optimiser has made.
+    /// Updates of the optimiser.
     public var updates: Int
     /// Batches skipped in a row.
     public var skipsInARow: Int
@@ -14,7 +14,7 @@ public struct CheckpointState: Sendable, Equatable {
     public var badSamples: [Int]
     /// Scores of the unadapted model and of the last evaluation.
     public var scores: [CheckpointScore]
-    /// The numbers from `first` on: all of them after loading, a rank's slice for saving.
+    /// Index of the first value below: 0 with all values after loading, the start of a rank's slice for saving.
     public var first: Int
     /// The trained numbers.
     public var parameters: [Float]
@@ -23,7 +23,7 @@ public struct CheckpointState: Sendable, Equatable {
     /// Adam's running mean of its square.
     public var secondMoment: [Float]
 
-    /// Puts a state together.
+    /// Creates a state.
     public init(
         step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, badSamples: [Int] = [],
         scores: [CheckpointScore] = [], first: Int, parameters: [Float], firstMoment: [Float], secondMoment: [Float]
@@ -33,13 +33,13 @@ public struct CheckpointState: Sendable, Equatable {
         (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
     }
 
-    /// True if no parameter or moment is infinite or not a number.
+    /// True if all parameters and moments are finite.
     var isFinite: Bool { [parameters, firstMoment, secondMoment].allSatisfy { $0.allSatisfy(\.isFinite) } }
 }
 
-/// One result of an evaluation; its numbers are texts that give the same bits when read, because a manifest has one form.
+/// One result of an evaluation; its numbers are texts that parse to the same bits, because a manifest has one text.
 public struct CheckpointScore: Codable, Sendable, Equatable {
-    /// Steps the evaluated weights have had; 0 is the unadapted model.
+    /// Steps before the evaluation; 0 is the unadapted model.
     public var step: Int
     /// The kind of prompt.
     public var prompt: String
@@ -47,14 +47,14 @@ public struct CheckpointScore: Codable, Sendable, Equatable {
     public var images: Int
     /// Instances evaluated.
     public var instances: Int
-    /// One thing that was measured.
+    /// One measured quantity.
     public struct Measure: Codable, Sendable, Equatable {
         /// Its name.
         public var name: String
         /// Its value.
         public var value: String
     }
-    /// What was measured; the first one is what checkpoints are compared by.
+    /// The measured quantities; checkpoints are compared by the first.
     public var measures: [Measure]
     /// Duration, in seconds.
     public var seconds: String
@@ -64,7 +64,7 @@ public struct CheckpointScore: Codable, Sendable, Equatable {
     /// The stage after which it was made; nil for the unadapted model, and in checkpoints of runs over one source.
     public var stage: String?
 
-    /// Notes a result.
+    /// Creates a result.
     public init(
         step: Int, prompt: String, images: Int, instances: Int, measures: [(name: String, value: Double)],
         seconds: Double

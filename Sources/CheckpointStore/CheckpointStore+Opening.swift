@@ -5,19 +5,19 @@ import Glibc
 extension CheckpointStore {
     static let probePrefix = ".probe-"
 
-    /// Makes the store's folder and makes sure that every rank can write into the same one. Collective, once per run, with
-    /// the run's lock held by rank 0.
+    /// Creates the store's folder and verifies that every rank can write into the same one. Collective, once per run,
+    /// with the run's lock held by rank 0.
     ///
     /// - Parameter patience: Seconds that a rank waits for rank 0's file; network file systems show new names late.
-    /// - Returns: What killed runs had left, which is gone now.
+    /// - Returns: The leftovers of killed runs, which have been removed.
     ///
-    /// Throws `CheckpointError` of kind `cannotWrite` on all ranks, which names the odd rank.
+    /// Throws `CheckpointError` of kind `cannotWrite` on all ranks, which names the rank at fault.
     public func open(communicator: any Communicator, patience: Double = 30) throws -> [String] {
         communicator.phase = "open checkpoints"
         var leftovers: [String] = []
         var probe = ""
         if communicator.isRoot {
-            // The first file shows the folder to the others, so it is made after what is old has gone.
+            // The first file reveals the folder to the others, so it is created after old leftovers are removed.
             leftovers = removeLeftovers()
             probe = Self.probePrefix + String(UInt64.random(in: 0...UInt64.max), radix: 16)
         }
@@ -31,14 +31,14 @@ extension CheckpointStore {
         throw CheckpointError(
             .cannotWrite, at: folder,
             "rank \(rank) on \(communicator.hostNames[rank]) \(String(decoding: faults[rank], as: UTF8.self))",
-            remedy: "put run.folder where all nodes see it and may write")
+            remedy: "set run.folder to a folder that all nodes share and can write")
     }
 
     private func makeProbe(_ probe: String) -> String {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         } catch {
-            return "cannot make it: \((error as NSError).localizedDescription)"
+            return "cannot create it: \((error as NSError).localizedDescription)"
         }
         return touch(probe)
     }
@@ -46,7 +46,7 @@ extension CheckpointStore {
     private func findProbe(_ probe: String, rank: Int, patience: Double) -> String {
         let deadline = ContinuousClock.now + .seconds(patience)
         while access(folder + "/" + probe, F_OK) != 0 {
-            guard ContinuousClock.now < deadline else { return "does not see what rank 0 writes there" }
+            guard ContinuousClock.now < deadline else { return "does not see the files of rank 0 there" }
             usleep(100_000)
         }
         let own = "\(probe)-\(rank)"
@@ -55,7 +55,7 @@ extension CheckpointStore {
         return fault
     }
 
-    /// Makes an empty file; why not, or an empty text.
+    /// Creates an empty file; returns the reason for a failure, or an empty text.
     private func touch(_ name: String) -> String {
         let descriptor = Glibc.open(folder + "/" + name, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
         guard descriptor >= 0 else { return "cannot write there: \(String(cString: strerror(errno)))" }

@@ -4,22 +4,22 @@ import Glibc
 import Tensors
 import WeightFiles
 
-// What one process does with the disk; nothing here talks to other ranks.
+// One process's disk operations; nothing here communicates with other ranks.
 
 extension CheckpointStore {
-    /// What a rank has to say about its file.
+    /// A rank's report on its file.
     struct ShardReport: Codable, Sendable {
         var shard: CheckpointManifest.Shard
-        /// Why there is no file; empty if there is one.
+        /// The reason why there is no file; empty if there is one.
         var fault: String
     }
 
-    /// The folder in which a checkpoint is written before it has its name.
+    /// The folder in which a checkpoint is written before it is renamed.
     func temporaryFolder(step: Int, nonce: String) -> String {
         "\(folder)/\(Self.temporaryPrefix)\(Self.name(step: step).dropFirst(Self.prefix.count))-\(nonce)"
     }
 
-    /// Writes and flushes a rank's file; the folder is made by whoever comes first.
+    /// Writes and flushes a rank's file; the first rank to arrive creates the folder.
     func writeShard(_ slice: CheckpointState, rank: Int, of worldSize: Int, into temporary: String) -> ShardReport {
         let name = CheckpointManifest.Shard.name(rank: rank, of: worldSize)
         var report = ShardReport(
@@ -46,7 +46,7 @@ extension CheckpointStore {
         return report
     }
 
-    /// Writes the manifest, flushes the folder and gives it its name; on any failure what stood stands. Rank 0 alone.
+    /// Writes the manifest, flushes the folder and renames it; on failure nothing else changes. Rank 0 alone.
     func publish(
         _ slice: CheckpointState, _ identity: Identity, _ shards: [CheckpointManifest.Shard], from temporary: String
     ) throws(CheckpointError) -> String {
@@ -69,14 +69,14 @@ extension CheckpointStore {
             throw error as? CheckpointError ?? .cannotWrite(temporary, "\(error)")
         }
         _ = FaultInjector.reach(.published)
-        // A hint for people; nothing reads it.
+        // A hint for users; no code reads it.
         try? Data((Self.name(step: slice.step) + "\n").utf8).write(
             to: URL(fileURLWithPath: folder + "/LATEST"), options: .atomic)
         return path
     }
 
     private func rename(_ temporary: String, to path: String, step: Int) throws(CheckpointError) {
-        // The same step again, after a resume from an older one: the same bits, or what stands there is damaged.
+        // The same step again, after a resume from an older one: the same bits, or the existing one is damaged.
         let former = "\(folder)/\(Self.trashPrefix)\(Self.name(step: step))-\(getpid())"
         let replaces = Glibc.rename(path, former) == 0
         guard Glibc.rename(temporary, path) == 0 else {
@@ -88,10 +88,10 @@ extension CheckpointStore {
         if replaces { Self.remove(former) }
     }
 
-    /// Removes what is older than the newest `keep` and not the best. Failures cost disk space alone.
+    /// Removes checkpoints other than the newest `keep` and the best. Failures cost only disk space.
     ///
-    /// Only checkpoints up to the one just published count, and of those only such with a manifest that can be believed:
-    /// what is newer belongs to a past that this run has left, and is set aside under another name.
+    /// Only checkpoints up to the one just published count, and of those only ones with a valid manifest:
+    /// newer ones belong to a past that this run has left, and are renamed out of the way.
     func retain(after step: Int) {
         let all = (try? list()) ?? []
         for newer in all where newer.step > step {
@@ -112,14 +112,14 @@ extension CheckpointStore {
         }
     }
 
-    /// The step with the highest score, the newest of equals; nil where nothing has one.
+    /// The step with the highest score, the newest of equals; nil if none has a score.
     static func best(of scored: [(Found, Double?)]) -> Int? {
         scored.compactMap { found, score in score.map { (step: found.step, score: $0) } }
             .max { ($0.score, $0.step) < ($1.score, $1.step) }?.step
     }
 
-    /// Removes what killed runs have left half written or half deleted; gives the names. For the holder of the run's
-    /// lock alone.
+    /// Removes the half-written or half-deleted leftovers of killed runs and returns their names. For the holder of the
+    /// run's lock alone.
     func removeLeftovers() -> [String] {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted().filter {
             $0.hasPrefix(Self.trashPrefix) || $0.hasPrefix(Self.temporaryPrefix) || $0.hasPrefix(Self.probePrefix)
@@ -130,7 +130,7 @@ extension CheckpointStore {
 
     static func remove(_ path: String) { try? FileManager.default.removeItem(atPath: path) }
 
-    /// Makes names durable; some file systems cannot flush a folder, and there is nothing to do about it.
+    /// Makes names durable; some file systems cannot flush a folder, for which there is no remedy.
     private func flush() {
         let descriptor = Glibc.open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard descriptor >= 0 else { return }

@@ -4,9 +4,9 @@ import Foundation
 import Glibc
 
 extension CheckpointStore {
-    /// Where a run is to go on.
+    /// Where a run continues from.
     public enum Choice: Sendable, Equatable {
-        /// The newest checkpoint that is whole; nothing if there is none at all.
+        /// The newest valid checkpoint; nothing if there is none at all.
         case auto
         /// This checkpoint and no other.
         case path(String)
@@ -16,21 +16,21 @@ extension CheckpointStore {
     public struct Resumed: Sendable {
         /// Its folder.
         public let path: String
-        /// All of the run's numbers.
+        /// All values and counters of the run.
         public let state: CheckpointState
         /// Newer checkpoints that cannot be used, each with its reason.
         public let skipped: [String]
-        /// What it was computed with; nil in a form that does not say.
+        /// The kernels it was computed with; nil in versions that do not record them.
         public let kernels: [CheckpointManifest.Kernels]?
     }
 
-    /// Chooses a checkpoint and gives it to all ranks; nil if the store is empty. Collective: rank 0 alone reads.
+    /// Chooses a checkpoint and sends it to all ranks; nil if the store is empty. Collective: rank 0 alone reads.
     ///
-    /// - Parameter identity: What this run is; another one's checkpoint is refused with the list of differences.
+    /// - Parameter identity: The identity of this run; another run's checkpoint is rejected with a list of differences.
     /// - Parameter allowed: Keys that may differ.
     ///
-    /// Throws `CheckpointError` on all ranks: `noneUsable` when all candidates are damaged, `damaged` for a path that is,
-    /// `changed`; and `CollectivesError`.
+    /// Throws `CheckpointError` on all ranks: `noneUsable` if all candidates are damaged, `damaged` for a damaged
+    /// `path`, `changed`; and `CollectivesError`.
     public func resume(
         _ choice: Choice, identity: Identity, allowing allowed: [String], communicator: any Communicator
     ) throws -> Resumed? {
@@ -60,10 +60,10 @@ extension CheckpointStore {
         return Resumed(path: verdict.path, state: told, skipped: verdict.skipped, kernels: manifest.kernels)
     }
 
-    /// What rank 0 tells the others; the numbers follow.
+    /// Rank 0's message to the others; the values follow.
     private struct Verdict: Codable {
         var path = ""
-        /// Without its numbers.
+        /// Without its values.
         var manifest: CheckpointManifest?
         var skipped: [String] = []
         var failure: CheckpointError?
@@ -93,7 +93,8 @@ extension CheckpointStore {
                 (verdict.path, verdict.manifest) = (path, manifest)
                 return (verdict, state)
             } catch {
-                // One of another run or of a newer program is not damaged: falling back behind it would lose its work.
+                // A checkpoint of another run or a newer program is not damaged: falling back to an older one would
+                // lose its work.
                 if case .path = choice { throw error }
                 if error.kind == .changed { throw error }
                 verdict.skipped.append("\(error.path): \(error.reason)")
@@ -103,7 +104,7 @@ extension CheckpointStore {
             throw CheckpointError(
                 .noneUsable, at: folder,
                 "none of \(candidates.count) checkpoints can be used: " + verdict.skipped.joined(separator: "; "),
-                remedy: "bring one back from a copy, or begin anew with --resume none --overwrite")
+                remedy: "restore one from a backup, or start over with --resume none --overwrite")
         }
         return (verdict, nil)
     }
@@ -113,7 +114,7 @@ extension CheckpointStore {
         return nil
     }
 
-    /// Refuses a checkpoint of a run that differs in what shapes the result.
+    /// Rejects a checkpoint of a run that differs in what affects the result.
     private func compare(
         _ manifest: CheckpointManifest, _ identity: Identity, _ allowed: [String], at path: String
     ) throws(CheckpointError) {
@@ -129,13 +130,13 @@ extension CheckpointStore {
         guard differences.isEmpty else {
             throw CheckpointError(
                 .changed, at: path, "is of a run with other settings: " + differences.joined(separator: "; "),
-                remedy: "restore them, allow a key with --allow-change KEY, or take another run.name")
+                remedy: "restore them, allow a key with --allow-change KEY, or choose another run.name")
         }
         guard manifest.parameterCount == identity.parameterCount else {
             throw CheckpointError(
                 .changed, at: path,
                 "holds \(manifest.parameterCount) trainable numbers, this run has \(identity.parameterCount)",
-                remedy: "take another run.name")
+                remedy: "choose another run.name")
         }
     }
 }

@@ -5,37 +5,38 @@ import WeightFiles
 
 // checkpoints/
 //   step-000012/state-00-of-04.safetensors ...   a rank's slice: parameters, first_moment, second_moment
-//   step-000012/manifest.json                    written last; a folder without it is no checkpoint
+//   step-000012/manifest.json                    written last; a folder without it is not a checkpoint
 //   .tmp-000016-4f3a.../                         being written, or left by a run that was killed
-//   .trash-step-000004-17/                       being deleted, or left so
-//   stale-step-000020                            newer than what a run went on from; left for a person to look at
-//   LATEST                                       the newest one's name, a hint for people
+//   .trash-step-000004-17/                       being deleted, or left by a run that was killed
+//   stale-step-000020                            newer than the checkpoint a run resumed from; kept for inspection
+//   LATEST                                       the newest one's name, a hint for users
 //
-// A checkpoint comes into being by renaming its finished, flushed folder. Nothing is deleted before something newer
-// stands, and what is deleted is renamed first, so a kill at any instant leaves only whole checkpoints under step-*.
+// A checkpoint is created by renaming its finished, flushed folder. Nothing is deleted before something newer
+// exists, and folders are renamed before deletion, so a kill at any instant leaves only whole checkpoints under step-*.
 
 /// The checkpoints of one run.
 public struct CheckpointStore: Sendable {
     /// The folder that holds them.
     public let folder: String
-    /// How many of the newest stay, beside the best.
+    /// How many of the newest are kept, beside the best.
     public let keep: Int
 
-    /// Names the store of a run without touching the disk.
+    /// Creates the store of a run without touching the disk.
     ///
-    /// - Parameter keep: How many of the newest checkpoints stay; two or more, so that a damaged one is not the last.
+    /// - Parameter keep: How many of the newest checkpoints are kept; at least two, so that a damaged one is not the
+    ///   last.
     public init(folder: String, keep: Int = 2) {
         precondition(keep >= 2, "at least two checkpoints are kept")
         (self.folder, self.keep) = (folder, keep)
     }
 
-    /// What of a run's identity goes into the manifest.
+    /// The part of a run's identity that the manifest records.
     public struct Identity: Sendable {
-        /// What shapes the result.
+        /// The settings that affect the result.
         public var settings: [CheckpointManifest.Setting]
-        /// Trainable numbers of all ranks.
+        /// Number of trainable values of all ranks.
         public var parameterCount: Int
-        /// What the steps are computed with; no reason to refuse a checkpoint.
+        /// The kernels of the steps; other kernels are no reason to reject a checkpoint.
         public var kernels: [CheckpointManifest.Kernels]
 
         /// How the settings of earlier versions are read.
@@ -97,16 +98,16 @@ public struct CheckpointStore: Sendable {
         return prefix + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
     }
 
-    /// All folders of checkpoints, newest first; whether they are whole is for `verify` to say.
+    /// All checkpoint folders, newest first; `verify` checks whether they are valid.
     ///
-    /// Throws `CheckpointError` when the folder is there and cannot be read: that is not the same as empty.
+    /// Throws `CheckpointError` if the folder exists but cannot be read: that is not the same as empty.
     public func list() throws(CheckpointError) -> [Found] {
         guard access(folder, F_OK) == 0 || errno != ENOENT else { return [] }
         let names: [String]
         do { names = try FileManager.default.contentsOfDirectory(atPath: folder) } catch {
             throw CheckpointError(
                 .damaged, at: folder, "cannot be read: \((error as NSError).localizedDescription)",
-                remedy: "mend its rights or its disk")
+                remedy: "fix its permissions or its disk")
         }
         return names.compactMap { name -> Found? in
             guard name.hasPrefix(Self.prefix), let step = Int(name.dropFirst(Self.prefix.count)), step >= 0,
@@ -131,9 +132,9 @@ public struct CheckpointStore: Sendable {
 
     /// Reads a whole checkpoint and compares every file with the manifest.
     ///
-    /// - Parameter accepting: Looks at the manifest before any shard is read; throws to refuse it.
+    /// - Parameter accepting: Checks the manifest before any shard is read; throws to reject it.
     ///
-    /// Throws `CheckpointError` of kind `damaged` or `changed`, and what `accepting` throws.
+    /// Throws `CheckpointError` of kind `damaged` or `changed`, and the errors of `accepting`.
     public static func load(
         _ path: String, accepting: (CheckpointManifest) throws(CheckpointError) -> Void = { _ in }
     ) throws(CheckpointError) -> (CheckpointManifest, CheckpointState) {
@@ -153,7 +154,7 @@ public struct CheckpointStore: Sendable {
         return (manifest, state)
     }
 
-    /// The numbers of a shard, in the order of `ShardTensor`.
+    /// The values of a shard, in the order of `ShardTensor`.
     private static func tensors(
         of shard: CheckpointManifest.Shard, at file: String
     ) throws(CheckpointError) -> [[Float]] {
@@ -183,7 +184,7 @@ public struct CheckpointStore: Sendable {
         return parts
     }
 
-    /// Throws what is wrong with a checkpoint; returns its manifest when nothing is.
+    /// Verifies a checkpoint and returns its manifest; throws its fault.
     public static func verify(_ path: String) throws(CheckpointError) -> CheckpointManifest { try load(path).0 }
 }
 

@@ -5,22 +5,22 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// Writes checkpoints beside the training.
+/// Writes checkpoints concurrently with training.
 ///
 /// A save has three stages, so that no rank waits for a disk:
-/// 1. `begin` hands a copy of the rank's slice to a thread of its own, which writes and flushes the rank's file.
-/// 2. Once all ranks' files are there, `seal` gathers sizes and digests, and rank 0's thread writes the manifest and gives
-///    the folder its name. `seal(within:)` does so at once where the disk is quick; where it is not, ranks tell each other
-///    in the exchange of every step whether their file is there.
-/// 3. Rank 0 takes the outcome whenever it is there.
+/// 1. `begin` passes a copy of the rank's slice to a separate thread, which writes and flushes the rank's file.
+/// 2. Once all ranks' files are written, `seal` gathers sizes and digests, and rank 0's thread writes the manifest and
+///    renames the folder. `seal(within:)` does so immediately if the disk is fast; otherwise ranks report in the
+///    exchange of every step whether their file is written.
+/// 3. Rank 0 collects the outcome as soon as it is available.
 ///
-/// `finish` does what is left of it at once, where a run may not go on without.
+/// `finish` completes the remaining stages immediately, for a run that may not continue without them.
 public final class CheckpointWriter {
-    /// How a save ended.
+    /// The outcome of a save.
     public enum Saved: Codable, Sendable, Equatable {
-        /// The checkpoint stands under this path, so many seconds after it was begun.
+        /// The checkpoint was published under this path, so many seconds after `begin`.
         case published(path: String, seconds: Double)
-        /// Nothing new stands, nothing older was touched.
+        /// Nothing new was published, nothing older was touched.
         case failed(reason: String)
     }
 
@@ -28,11 +28,11 @@ public final class CheckpointWriter {
         case idle
         /// From `begin` to `seal`, on all ranks.
         case writing
-        /// From `seal` until the outcome is taken, on rank 0.
+        /// From `seal` until the outcome is collected, on rank 0.
         case publishing
     }
 
-    /// Seen by the training and the writing thread.
+    /// State shared by the training and the writing thread.
     private final class Board: Sendable {
         let report = Mutex<CheckpointStore.ShardReport?>(nil)
         let outcome = Mutex<Saved?>(nil)
@@ -48,26 +48,26 @@ public final class CheckpointWriter {
     private var slice: CheckpointState?
     private var begun = ContinuousClock.now
 
-    /// Makes ready to write into a store that was opened. Collective.
+    /// Creates a writer for a store that was opened. Collective.
     ///
     /// Throws `CollectivesError`.
     public init(
         _ store: CheckpointStore, identity: CheckpointStore.Identity, communicator: any Communicator
     ) throws {
         (self.store, self.identity, self.communicator) = (store, identity, communicator)
-        // No two runs write into one folder, not even one that was believed dead.
+        // No two runs write into one folder, not even if one was believed dead.
         let mine = communicator.isRoot ? String(UInt64.random(in: 0...UInt64.max), radix: 16) : ""
         nonce = String(decoding: try communicator.broadcast(bytes: Array(mine.utf8), from: 0), as: UTF8.self)
     }
 
     /// True from `begin` to `seal`; the same on all ranks.
     public var isWriting: Bool { stage == .writing }
-    /// True while a save is under way, as far as this rank knows; rank 0 knows best.
+    /// True while a save is in progress, as far as this rank knows; only rank 0 knows for certain.
     public var isBusy: Bool { stage != .idle }
-    /// True if this rank's file is there, or has failed.
+    /// True if this rank's file is written, or has failed.
     public var isShardWritten: Bool { stage == .writing && board.report.withLock { $0 != nil } }
 
-    /// Starts a save of this rank's slice. Every rank calls it after the same step, with none under way.
+    /// Starts a save of this rank's slice. Every rank calls it after the same step, while no save is in progress.
     public func begin(_ slice: CheckpointState) {
         precondition(stage != .writing, "a save is under way")
         board.report.withLock { $0 = nil }
@@ -83,7 +83,7 @@ public final class CheckpointWriter {
         }
     }
 
-    /// Seals at once if the files of all ranks are there in time. Collective.
+    /// Seals immediately if the files of all ranks are written in time. Collective.
     ///
     /// - Parameter patience: Seconds a rank waits for its own file.
     ///
@@ -96,7 +96,7 @@ public final class CheckpointWriter {
         if try communicator.allMinimum([isShardWritten ? 1 : 0]) == [1] { try seal() }
     }
 
-    /// Gathers what the ranks have written and lets rank 0 publish it. Collective; waits for this rank's file.
+    /// Gathers the ranks' reports and lets rank 0 publish the checkpoint. Collective; waits for this rank's file.
     ///
     /// Throws `CollectivesError`.
     public func seal() throws {
@@ -134,14 +134,14 @@ public final class CheckpointWriter {
         }
     }
 
-    /// The outcome of a sealed save, once, as soon as it is there; nil on other ranks than 0.
+    /// The outcome of a sealed save, once, as soon as it is available; nil on ranks other than 0.
     public func takeOutcome() -> Saved? {
         guard stage == .publishing, let outcome = board.outcome.withLock({ $0 }) else { return nil }
         stage = .idle
         return outcome
     }
 
-    /// Waits for the save under way; its outcome on all ranks, nil if there was none left to tell. Collective.
+    /// Waits for the save in progress; returns its outcome on all ranks, nil if there was none to report. Collective.
     ///
     /// Throws `CollectivesError`.
     public func finish() throws -> Saved? {

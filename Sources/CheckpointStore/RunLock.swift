@@ -4,9 +4,9 @@ import Glibc
 
 /// The right to write into a run's folder, held by one process at a time.
 ///
-/// A lock of the system on `LOCK` in the folder: it ends with the process that holds it, however that ends, so there is
-/// nothing to clean up and nothing to force. The file says who holds it. Only a network file system may keep the lock of
-/// a node that has died until its server gives up on that node, so a lock held from another host is waited for.
+/// A file lock on `LOCK` in the folder: it ends with the process that holds it, however that ends, so there is
+/// nothing to clean up and nothing to force. The file names the holder. Only a network file system may keep the lock of
+/// a dead node until its server expires that node's lease, so a lock held from another host is waited for.
 public final class RunLock {
     private let descriptor: Int32
 
@@ -14,7 +14,7 @@ public final class RunLock {
     ///
     /// - Parameters:
     ///   - patience: Seconds to wait while another host holds it; the lease of an NFS server is 90.
-    ///   - waiting: Called once if there is something to wait for, with a sentence about it.
+    ///   - waiting: Called once, with a message, if the lock must be waited for.
     ///
     /// Throws `CheckpointError`: `locked` with the holder's name, or `cannotWrite`.
     public init(
@@ -25,7 +25,7 @@ public final class RunLock {
         guard descriptor >= 0 else {
             throw CheckpointError(
                 .cannotWrite, at: path, "cannot be opened: \(String(cString: strerror(errno)))",
-                remedy: "give a folder that can be written with --set run.folder=PATH")
+                remedy: "choose a writable folder with --set run.folder=PATH")
         }
         do throws(CheckpointError) {
             try Self.lock(descriptor, folder, path, patience, waiting)
@@ -51,7 +51,7 @@ public final class RunLock {
             guard errno == EWOULDBLOCK else {
                 throw CheckpointError(
                     .cannotWrite, at: path, "cannot be locked: \(String(cString: strerror(errno)))",
-                    remedy: "mount its file system with locks (Lustre: flock), or take another run.folder")
+                    remedy: "mount its file system with locks (Lustre: flock), or choose another run.folder")
             }
             let text = String(
                 decoding: (FileManager.default.contents(atPath: path) ?? Data()).prefix(200), as: UTF8.self)

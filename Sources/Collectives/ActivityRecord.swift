@@ -1,29 +1,29 @@
 import Synchronization
 
-/// What a rank is doing, written by the thread that does it and read by one that watches over it.
+/// The current activity of a rank, written by the thread that performs it and read by a watchdog thread.
 ///
-/// It holds counters and no times: who looks at it regularly sees whether they move, by its own clock.
+/// It holds counters and no times: a regular reader sees by its own clock whether they move.
 public final class ActivityRecord: Sendable {
     /// The state at one moment.
     public struct Activity: Sendable, Equatable {
         /// The communicator's phase.
         public var phase = ""
-        /// What the rank works at between operations, such as `computing`.
+        /// The rank's work between operations, such as `computing`.
         public var work = "computing"
-        /// The number of the last operation that was begun.
+        /// The number of the last operation begun.
         public var sequence = 0
         /// Its kind; nil before the first.
         package var operation: CollectiveOperation?
-        /// True while the rank moves bytes or waits for others to do so.
+        /// True while the rank transfers bytes or waits for others to do so.
         public var isWaiting = false
-        /// How often a movement of bytes has begun or ended.
+        /// The number of times a transfer has begun or ended.
         public var transfers = 0
-        /// How often anything here was written.
+        /// The number of changes to this record.
         public var stamps = 0
         /// True when the rank has nothing more to do.
         public var isOver = false
 
-        /// Nothing done yet.
+        /// Creates the initial state.
         package init() {}
 
         /// The operation in words, for example `barrier`.
@@ -32,21 +32,21 @@ public final class ActivityRecord: Sendable {
 
     private let state = Mutex(Activity())
 
-    /// A record of a rank that has done nothing yet.
+    /// Creates the record of a rank that has done nothing yet.
     package init() {}
 
-    /// The present state.
+    /// The current state.
     public var current: Activity { state.withLock { $0 } }
 
-    /// Says what the rank now works at; also a sign that it advances.
+    /// Records the rank's current work; this also counts as progress.
     public func work(at work: String) { write { $0.work = work } }
 
-    /// Says that nothing more will come, so that nobody waits for it.
+    /// Records that the rank is done, so that nobody waits for it.
     public func end() { write { $0.isOver = true } }
 
     package func enter(phase: String) { write { $0.phase = phase } }
 
-    /// Moves bytes, marked as waiting while it lasts.
+    /// Transfers bytes, marked as waiting until `body` returns.
     package func transfer<Result>(
         _ operation: CollectiveOperation? = nil, sequence: Int? = nil, _ body: () throws -> Result
     ) rethrows -> Result {

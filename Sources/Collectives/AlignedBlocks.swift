@@ -4,24 +4,24 @@
 struct AlignedBlock: Equatable {
     var start: Int
     var size: Int
-    /// The rank that holds all positions of the block that exist.
+    /// The rank that holds all existing positions of the block.
     var holder: Int
-    /// Where the sum over the block is; nil if none of its positions has a gradient.
+    /// Index of the vector with the block's sum; nil if none of its positions has a gradient.
     var vector: Int?
 }
 
-/// The largest whole blocks of the summation tree among the positions that came in, in whatever order.
+/// The largest whole blocks of the summation tree among the added positions, in any order.
 ///
 /// Two siblings become one block as soon as one rank holds both, so each addition is one of the tree's. Positions from
-/// `batchSize` on do not exist: a block is whole if the others of its positions are held. A rank uses it for the positions
-/// it computes, an owner of a slice for those of all ranks, and both find the same blocks.
+/// `batchSize` on do not exist: a block is whole if its other positions are held. A rank applies it to the positions
+/// it computes, an owner of a slice to those of all ranks, and both find the same blocks.
 struct AlignedBlocks {
     /// Positions of the batch.
     let batchSize: Int
-    /// The blocks by their first position; nil where none starts.
+    /// The blocks by their first position; nil at positions where none starts.
     private var blocks: [AlignedBlock?]
 
-    /// No position yet of a batch of `batchSize`.
+    /// Creates an empty set of positions of a batch of `batchSize`.
     init(batchSize: Int) {
         self.batchSize = batchSize
         blocks = [AlignedBlock?](repeating: nil, count: batchSize)
@@ -30,11 +30,11 @@ struct AlignedBlocks {
     /// The blocks that hold a sum, ascending.
     var sums: [AlignedBlock] { blocks.compactMap { $0?.vector == nil ? nil : $0 } }
 
-    /// Takes in a position, which must not have come before; returns the largest whole block that it is in now.
+    /// Adds a position, which must be new; returns the largest whole block that now contains it.
     ///
     /// - Parameters:
-    ///   - vector: Where its gradient is; nil for a position of weight 0.
-    ///   - add: Adds the sums of two siblings, the left one first, and returns where the result is.
+    ///   - vector: Index of its gradient; nil for a position of weight 0.
+    ///   - add: Adds the sums of two siblings, the left one first, and returns the index of the result.
     @discardableResult
     mutating func insert(
         _ position: Int, holder: Int, vector: Int?, adding add: (_ left: Int, _ right: Int) -> Int
@@ -62,6 +62,6 @@ struct AlignedBlocks {
         return block
     }
 
-    /// Notes where the sum of a block is from now on.
+    /// Records the new vector index of a block's sum.
     mutating func move(_ block: AlignedBlock, to vector: Int) { blocks[block.start]?.vector = vector }
 }

@@ -1,4 +1,4 @@
-/// What a rank tells all others about one of its samples: loss parts, counts, or whatever the caller puts in.
+/// A rank's report on one of its samples to all others: loss parts, counts, or other values of the caller.
 public struct SampleRecord: Sendable, Equatable {
     /// The sample's position in the global batch.
     public var position: Int
@@ -9,7 +9,7 @@ public struct SampleRecord: Sendable, Equatable {
     /// True for a sample of weight 0 that its rank could not read.
     public var isUnreadable: Bool
 
-    /// Describes a sample.
+    /// Creates a record.
     public init(position: Int, values: [Double], hasGradient: Bool = true, isUnreadable: Bool = false) {
         self.position = position
         self.values = values
@@ -18,11 +18,11 @@ public struct SampleRecord: Sendable, Equatable {
     }
 }
 
-/// What all ranks know about a global batch after `SampleOrderedSum.gatherRecords`; the same on every rank.
+/// The records of a global batch after `SampleOrderedSum.gatherRecords`; the same on every rank.
 public struct BatchRecords: Sendable, Equatable {
-    /// The number of positions that exist: the global batch, or what is left of an epoch for its last one.
+    /// The number of existing positions: the global batch, or the rest of an epoch for its last one.
     public let batchSize: Int
-    /// The values of each sample, by position in the global batch; nil where no rank holds a sample.
+    /// The values of each sample, by position in the global batch; nil if no rank holds the sample.
     public let values: [[Double]?]
     /// The positions each rank holds, in that rank's own order.
     public let positions: [[Int]]
@@ -30,11 +30,11 @@ public struct BatchRecords: Sendable, Equatable {
     public let gradientPositions: [[Int]]
     /// The positions of samples that could not be read, ascending.
     public let unreadablePositions: [Int]
-    /// The ranks that met a number which is not finite.
+    /// The ranks that found a number which is not finite.
     public let nonFiniteRanks: [Int]
     /// The ranks that were asked to stop.
     public let stoppingRanks: [Int]
-    /// The ranks whose file of a checkpoint under way is written.
+    /// The ranks that have written their file of the current checkpoint.
     public let writtenRanks: [Int]
 
     /// True if all ranks' numbers are finite (the minimum over ranks).
@@ -68,9 +68,9 @@ extension BatchRecords {
         return starts
     }
 
-    /// What a sample's flag word can hold.
+    /// The bits of a sample's flag word.
     private static let (gradientBit, unreadableBit): (UInt64, UInt64) = (1, 2)
-    /// Where the batch's size stands in the second word.
+    /// The position of the batch's size in the second word.
     private static let sizeShift: UInt64 = 32
 
     /// One rank's part: flags and the batch's size, then position, flags, value count and values of each sample, as
@@ -90,7 +90,7 @@ extension BatchRecords {
         return words.withUnsafeBytes { [UInt8]($0) }
     }
 
-    /// Puts all ranks' parts in order; returns the reason if they do not form a batch.
+    /// Merges all ranks' parts; returns the reason if they do not form a batch.
     static func decode(_ parts: [[UInt8]], globalBatch: Int) -> Result<BatchRecords, Defect> {
         var values = [[Double]?](repeating: nil, count: globalBatch)
         var holders = [Int?](repeating: nil, count: globalBatch)
@@ -144,7 +144,7 @@ extension BatchRecords {
                 stoppingRanks: stoppingRanks, writtenRanks: writtenRanks))
     }
 
-    /// Why records do not form a batch.
+    /// The reason why records do not form a batch.
     struct Defect: Error {
         let reason: String
         init(_ reason: String) { self.reason = reason }

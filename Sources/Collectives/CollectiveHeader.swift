@@ -11,11 +11,11 @@ package enum CollectiveOperation: Int32, Sendable {
     case allMaximum
     case nodeMemory
     case publish
-    /// The end of MPI; it has no header, only a place in the activity record.
+    /// The end of MPI; it has no header and appears only in the activity record.
     case finalize
 }
 
-/// What each rank announces before an operation: 64 bytes, the same form for all operations, so that ranks in different
+/// A rank's announcement before an operation: 64 bytes in the same form for all operations, so that ranks in different
 /// operations still meet in one all-gather.
 package struct CollectiveHeader: Equatable, Sendable {
     package static let byteCount = 64
@@ -49,7 +49,7 @@ package struct CollectiveHeader: Equatable, Sendable {
         return "\(name)\(origin) (operation \(sequence)\(during))"
     }
 
-    /// The bytes that travel; a missing part of the phase is zero.
+    /// The transmitted bytes; the phase is padded with zeros.
     package var encoded: [UInt8] {
         var bytes = [UInt8](repeating: 0, count: Self.byteCount)
         bytes.withUnsafeMutableBytes { raw in

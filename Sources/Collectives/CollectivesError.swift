@@ -1,10 +1,10 @@
-/// Why a collective operation could not be completed: what happened, on which rank and host, and what to do about it.
+/// The reason a collective operation could not complete: what happened, on which rank and host, and the remedy.
 public struct CollectivesError: Error, CustomStringConvertible, Sendable, Equatable {
-    /// The kinds of failure a caller may want to tell apart.
+    /// The kinds of failure a caller may want to distinguish.
     public enum Kind: String, Sendable {
         /// Ranks met in different operations, phases or roots.
         case operationMismatch
-        /// Ranks disagree about how many elements travel.
+        /// Ranks disagree on the number of elements.
         case countMismatch
         /// MPI returned an error code.
         case mpiFailure
@@ -12,11 +12,11 @@ public struct CollectivesError: Error, CustomStringConvertible, Sendable, Equata
         case messageTooLarge
         /// Another rank has failed or has finished, so this operation can never complete.
         case peerFailed
-        /// Two samples claim one position of the global batch, or a position lies outside it.
+        /// Two samples claim one position of the global batch, or a position is outside it.
         case invalidBatch
         /// The process was started in a way that hides the other ranks (exit code 64).
         case wrongLauncher
-        /// A node has no room for memory that its ranks share.
+        /// A node has no space for memory shared by its ranks.
         case nodeMemory
         /// MPI was not initialised, was initialised twice, or has been finalised.
         case notInitialised
@@ -32,7 +32,7 @@ public struct CollectivesError: Error, CustomStringConvertible, Sendable, Equata
     public let host: String
     /// What happened.
     public let reason: String
-    /// What the reader can do about it.
+    /// The remedy.
     public let remedy: String
 
     package init(_ kind: Kind, operation: String, rank: Int, host: String, reason: String, remedy: String) {

@@ -4,9 +4,9 @@
 /// header per rank (sequence number, operation, root, count, phase), so ranks that meet in different operations all get
 /// an error that names both sides instead of a hang or a wrong sum. The header also carries the sizes that
 /// variable-length operations need. It costs one latency per operation: a few microseconds inside a node, which is
-/// nothing beside a training step of seconds.
+/// negligible beside a training step of seconds.
 ///
-/// A communicator belongs to the thread that made it. All operations throw `CollectivesError`.
+/// A communicator belongs to the thread that created it. All operations throw `CollectivesError`.
 public protocol Communicator: AnyObject {
     /// This process's number, in `0 ..< worldSize`.
     var rank: Int { get }
@@ -20,15 +20,15 @@ public protocol Communicator: AnyObject {
     var ranksOnNode: Int { get }
     /// The number of every rank's node, in rank order; nodes are numbered by their first ranks.
     var nodeOfRank: [Int] { get }
-    /// What the run is doing, for example `step 12`; ranks that meet in different phases get an error.
+    /// The run's current phase, for example `step 12`; ranks that meet in different phases get an error.
     ///
     /// The first 40 bytes of its UTF-8 form are compared.
     var phase: String { get set }
-    /// What this rank is doing, for a thread that watches over it.
+    /// This rank's current activity, for a watchdog thread.
     var activity: ActivityRecord { get }
 
-    /// Bytes this rank has sent to others, as an exchange without detours needs them: its part to every other rank in a
-    /// gather, what is meant for each in an all-to-all, headers included; broadcasts and reductions are not counted.
+    /// Bytes this rank has sent to others, counted as if sent directly: its part to every other rank in a
+    /// gather, each rank's part in an all-to-all, headers included; broadcasts and reductions are not counted.
     var bytesSent: Int { get }
 
     /// Returns when every rank has called it.
@@ -39,42 +39,42 @@ public protocol Communicator: AnyObject {
     func broadcast(buffer: UnsafeMutableRawBufferPointer, from root: Int) throws
     /// Every rank's bytes, in rank order; lengths may differ.
     func allGather(bytes: [UInt8]) throws -> [[UInt8]]
-    /// Puts every rank's floats together in rank order; rank `r` contributes `counts[r]` floats.
+    /// Concatenates every rank's floats in rank order; rank `r` contributes `counts[r]` floats.
     func allGather(
         floats: UnsafeBufferPointer<Float>, counts: [Int], into all: UnsafeMutableBufferPointer<Float>) throws
-    /// Sends consecutive parts of `floats`, `counts[d]` floats to rank `d`, and receives one part of every rank, in rank
-    /// order, at the beginning of `received`, which grows as needed.
+    /// Sends consecutive parts of `floats`, `counts[d]` floats to rank `d`, and receives one part from every rank, in
+    /// rank order, at the beginning of `received`, which grows as needed.
     ///
     /// - Parameters:
-    ///   - announcement: A number that travels in the operation's header, ahead of the data.
-    ///   - receiveCounts: How many floats each rank sends here, from the announcements of all ranks.
+    ///   - announcement: A number sent in the operation's header, ahead of the data.
+    ///   - receiveCounts: Computes the number of floats from each rank, given the announcements of all ranks.
     func allToAll(
         floats: UnsafeBufferPointer<Float>, counts: [Int], announcing announcement: Int, into received: inout [Float],
         receiveCounts: (_ announcements: [Int]) -> [Int]) throws
     /// The element-wise sum over ranks, added in rank order on every rank, so all ranks hold the same bits.
     ///
-    /// The bits depend on the number of ranks; sums that must not are made by `SampleOrderedSum`.
+    /// The bits depend on the number of ranks; `SampleOrderedSum` computes sums that must not.
     func reduceSum(_ values: [Double]) throws -> [Double]
     /// The element-wise minimum over ranks.
     func allMinimum(_ values: [Int]) throws -> [Int]
     /// The element-wise maximum over ranks.
     func allMaximum(_ values: [Int]) throws -> [Int]
-    /// Memory for what rank 0 will write and every rank will read.
+    /// Memory that rank 0 will write and every rank will read.
     ///
     /// - Parameters:
     ///   - kind: `window` for one copy on each node, `private` for one in each rank.
-    ///   - temporaryFolder: Where a node keeps its copy when /dev/shm has no room for it.
+    ///   - temporaryFolder: The folder of a node's copy if /dev/shm has no space for it.
     ///
-    /// Throws an error of kind `nodeMemory` on all ranks if a node has no room at all.
+    /// Throws an error of kind `nodeMemory` on all ranks if a node has no space at all.
     func makeNodeMemory(
         byteCount: Int, kind: NodeSharedMemory.Kind, temporaryFolder: String
     ) throws -> NodeSharedMemory
-    /// Brings what rank 0 wrote to all copies and makes them read-only.
+    /// Copies what rank 0 wrote to all nodes and makes all copies read-only.
     func publish(_ memory: NodeSharedMemory) throws
     /// Stops all ranks after an error on this one: under MPI it ends every process with `code` and does not return.
     ///
-    /// Other communicators make the other ranks' operations throw and return; the caller then exits by itself. The
-    /// message is printed by the caller before.
+    /// Other communicators make the other ranks' operations throw, and return; the caller must then exit. The
+    /// caller prints the message before.
     func abort(code: Int32)
 }
 

@@ -1,26 +1,26 @@
-/// The gradients of a rank's samples, added up as far as the order of the sum allows.
+/// The gradients of a rank's samples, summed as far as the order of the sum allows.
 ///
-/// A sample's gradient is added as soon as its sibling in the summation tree is there (see `SampleOrderedSum`), so what is
-/// held is one vector per whole block: for `k` consecutive positions in ascending order at most `floor(log2 k) + 1`,
-/// where the gradients themselves would be `k`. For other positions and orders there are more vectors, never other bits.
+/// A sample's gradient is added as soon as its sibling in the summation tree is available (see `SampleOrderedSum`), so
+/// the slab holds one vector per whole block: for `k` consecutive positions in ascending order at most `floor(log2 k) +
+/// 1`, instead of `k` gradients. Other positions and orders take more vectors, never other bits.
 public final class GradientSlab {
     /// The length `P` of a vector.
     public let parameterCount: Int
-    /// Positions of the present batch.
+    /// Positions of the current batch.
     public var batchSize: Int { blocks.batchSize }
-    /// Vectors of `P` floats that memory is taken for.
+    /// Allocated vectors of `P` floats.
     public var vectorCount: Int { vectors.count }
 
     private var blocks = AlignedBlocks(batchSize: 0)
     /// Whether a position that was added has a gradient; nil for the positions of other ranks.
     private var hasGradient: [Bool?] = []
     private var vectors: [UnsafeMutablePointer<Float>] = []  // [P] each
-    /// The vectors that hold nothing.
+    /// Indices of unused vectors.
     private var free: [Int] = []
-    /// Stands for the gradient that is being added, which lies elsewhere.
+    /// Stands for the gradient being added, which is stored elsewhere.
     private static let incoming = -1
 
-    /// A slab for vectors of `parameterCount` floats.
+    /// Creates a slab for vectors of `parameterCount` floats.
     public init(parameterCount: Int) {
         precondition(parameterCount >= 0, "a vector of \(parameterCount) floats")
         self.parameterCount = parameterCount
@@ -28,7 +28,7 @@ public final class GradientSlab {
 
     deinit { releaseVectors() }
 
-    /// Forgets what it holds and waits for samples of a batch of `batchSize`.
+    /// Discards its contents and starts a batch of `batchSize` samples.
     public func begin(batchSize: Int) {
         precondition(batchSize >= 0, "a batch of \(batchSize) samples")
         blocks = AlignedBlocks(batchSize: batchSize)
@@ -36,7 +36,7 @@ public final class GradientSlab {
         free = Array(vectors.indices.reversed())
     }
 
-    /// Takes in the gradient of the sample at a position, which must be new. // [P]
+    /// Adds the gradient of the sample at a position, which must be new. // [P]
     public func add(_ gradient: UnsafeBufferPointer<Float>, at position: Int) {
         precondition(gradient.count == parameterCount, "\(gradient.count) numbers, not \(parameterCount)")
         note(position, hasGradient: true)
@@ -47,7 +47,7 @@ public final class GradientSlab {
         blocks.move(block, to: vector)
     }
 
-    /// Takes in a sample of weight 0, which keeps its position in the batch but adds nothing.
+    /// Adds a sample of weight 0, which keeps its position in the batch but contributes nothing.
     public func addEmpty(at position: Int) {
         note(position, hasGradient: false)
         blocks.insert(position, holder: 0, vector: nil) { add($0, $1, UnsafeBufferPointer(start: nil, count: 0)) }
@@ -58,7 +58,7 @@ extension GradientSlab {
     /// One vector per block with a gradient, in ascending order of the blocks; valid until the slab changes. `[P]` each
     var sums: [UnsafePointer<Float>] { blocks.sums.compactMap(\.vector).map { UnsafePointer(vectors[$0]) } }
 
-    /// True if the records are those of the samples that were added.
+    /// True if the records match the samples that were added.
     func agrees(with records: [SampleRecord]) -> Bool {
         hasGradient.count { $0 != nil } == records.count
             && records.allSatisfy {
@@ -66,7 +66,7 @@ extension GradientSlab {
             }
     }
 
-    /// Forgets what it holds and gives its memory back.
+    /// Discards its contents and releases its memory.
     func removeAll() {
         begin(batchSize: batchSize)
         releaseVectors()
@@ -79,7 +79,7 @@ extension GradientSlab {
         hasGradient[position] = isContributing
     }
 
-    /// Adds two siblings, one of which may be the gradient that has just come; returns the vector with their sum.
+    /// Adds two siblings, one of which may be the incoming gradient; returns the index of their sum.
     private func add(_ left: Int, _ right: Int, _ gradient: UnsafeBufferPointer<Float>) -> Int {
         let (target, count) = (left == Self.incoming ? right : left, parameterCount)
         let sum = vectors[target]

@@ -1,7 +1,7 @@
 import Foundation
 import Synchronization
 
-/// Ranks that are threads of one process, for tests: the same semantics as MPI, without `mpirun`.
+/// Ranks that are threads of one process, for tests: the semantics of MPI without `mpirun`.
 public final class InProcessCommunicator: SequencedCommunicator {
     /// The stack of a rank's thread, in bytes.
     private static let stackSize = 16 << 20
@@ -18,7 +18,7 @@ public final class InProcessCommunicator: SequencedCommunicator {
     /// If a rank throws, the other ranks' pending and later operations throw too, and the first error is thrown here
     /// when all threads have ended. The same holds when a rank returns while others still wait for it.
     ///
-    /// - Parameter ranksPerNode: How many consecutive ranks pass for a node; all of them if it is not given.
+    /// - Parameter ranksPerNode: The number of consecutive ranks that simulate a node; by default all.
     @discardableResult
     public static func run<Result: Sendable>(
         ranks: Int, ranksPerNode: Int? = nil, _ body: @escaping @Sendable (InProcessCommunicator) throws -> Result
@@ -57,7 +57,7 @@ private final class Collected<Value: Sendable>: Sendable {
     init(count: Int) { values = Mutex([Value?](repeating: nil, count: count)) }
 }
 
-/// Moves bytes between threads: every operation is a meeting at which all post copies of what they send.
+/// Transfers bytes between threads: every operation is a rendezvous at which all post copies of what they send.
 private final class InProcessTransport: Transport {
     let rank: Int
     let worldSize: Int
@@ -110,11 +110,11 @@ private final class InProcessTransport: Transport {
     func abort(code: Int32) { rendezvous.leave(rank: rank, error: InProcessAbort(rank: rank, code: code)) }
 }
 
-/// The error a group of threads ends with after `abort(code:)`.
+/// The error with which a group of threads ends after `abort(code:)`.
 public struct InProcessAbort: Error, CustomStringConvertible, Sendable, Equatable {
     /// The rank that aborted.
     public let rank: Int
-    /// The exit code it asked for.
+    /// The requested exit code.
     public let code: Int32
 
     package init(rank: Int, code: Int32) {
@@ -123,5 +123,5 @@ public struct InProcessAbort: Error, CustomStringConvertible, Sendable, Equatabl
     }
 
     /// One line.
-    public var description: String { "rank \(rank) aborted the run with code \(code); look at its message before" }
+    public var description: String { "rank \(rank) aborted the run with code \(code); see its earlier message" }
 }

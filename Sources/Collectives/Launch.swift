@@ -1,10 +1,10 @@
 import Foundation
 
-/// How this process was started, read from the environment the launchers set.
+/// The way this process was started, read from the environment that launchers set.
 ///
 /// - Open MPI's `mpirun` sets `OMPI_COMM_WORLD_SIZE`, a PMIx launcher (`srun --mpi=pmix`) `PMIX_RANK`, older ones `PMI_SIZE`.
 /// - Without any of them the process is alone and MPI is not initialised.
-/// - `SLURM_STEP_NUM_TASKS` above 1 without several ranks means that `srun` started tasks which do not see each other.
+/// - `SLURM_STEP_NUM_TASKS` above 1 without several ranks means that `srun` started tasks that do not see each other.
 public struct Launch: Sendable, Equatable {
     /// The program that started this process.
     public enum Launcher: String, Sendable {
@@ -20,17 +20,18 @@ public struct Launch: Sendable, Equatable {
 
     /// The program that started this process.
     public let launcher: Launcher
-    /// The number of ranks the environment speaks of, if it does.
+    /// The number of ranks according to the environment, if it states one.
     public let expectedRanks: Int?
-    /// Where that number comes from, for example `SLURM_STEP_NUM_TASKS=4`.
+    /// The source of that number, for example `SLURM_STEP_NUM_TASKS=4`.
     public let evidence: String
-    /// This process's number by the environment, if it gives one; the ranks' own numbers come from MPI.
+    /// This process's number according to the environment, if it states one; the ranks' own numbers come from MPI.
     public let environmentRank: Int?
 
     /// Reads the launcher from environment variables.
     ///
-    /// `mpirun`'s own count wins over Slurm's, so one rank inside a larger allocation is a legitimate run. Of Slurm only a
-    /// step of `srun` counts: `SLURM_NTASKS` is set in every batch script, where a lone process is legitimate too.
+    /// `mpirun`'s own count takes precedence over Slurm's, so one rank inside a larger allocation is a legitimate run.
+    /// Of Slurm only a step of `srun` counts: `SLURM_NTASKS` is set in every batch script, where a lone process is
+    /// legitimate too.
     public static func detect(_ environment: [String: String]) -> Launch {
         func number(_ name: String) -> Int? { environment[name].flatMap { Int($0) } }
         let launcher: Launcher =
@@ -51,12 +52,12 @@ public struct Launch: Sendable, Equatable {
     /// Reads the launcher from this process's environment.
     public static func detect() -> Launch { detect(ProcessInfo.processInfo.environment) }
 
-    /// Makes the communicator of this process: MPI under a launcher, otherwise a lone process without MPI.
+    /// Creates the communicator of this process: MPI under a launcher, otherwise a lone process without MPI.
     ///
     /// Call it on the main thread. Throws `CollectivesError`, of kind `wrongLauncher` if the environment promises ranks
     /// that MPI does not see; the program then exits with code 64.
     ///
-    /// - Parameter verifying: False to be given a lone rank where several were promised, for a command that reports it.
+    /// - Parameter verifying: False to accept a lone rank where several were promised, for a command that reports it.
     public func start(verifying: Bool = true) throws -> any Communicator {
         guard launcher != .none else {
             if verifying { try verify(worldSize: 1) }
@@ -72,9 +73,9 @@ public struct Launch: Sendable, Equatable {
         return communicator
     }
 
-    /// Throws if this process believes to be alone although the environment speaks of several ranks.
+    /// Throws if this process sees itself alone although the environment states several ranks.
     ///
-    /// Without this check each of them would train by itself and write over the others' results.
+    /// Without this check each of them would train separately and overwrite the others' results.
     public func verify(worldSize: Int) throws {
         guard worldSize == 1, let expectedRanks, expectedRanks > 1 else { return }
         throw CollectivesError(

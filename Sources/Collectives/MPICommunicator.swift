@@ -34,7 +34,7 @@ public final class MPICommunicator: SequencedCommunicator {
     }
 }
 
-/// Moves bytes with MPI and turns its return codes into errors.
+/// Transfers bytes with MPI and converts its return codes to errors.
 private final class MPITransport: Transport {
     let rank: Int
     let worldSize: Int
@@ -48,7 +48,7 @@ private final class MPITransport: Transport {
     /// The first ranks of all nodes, in rank order; nil on other ranks.
     private var firstRanks: MPI_Comm?
     private var windows: [MPI_Win?] = []
-    /// Files of Open MPI whose names are taken away.
+    /// Open MPI's files that have been unlinked.
     private var transportFiles: [String] = []
     private let thread = pthread_self()
 
@@ -163,7 +163,7 @@ private final class MPITransport: Transport {
         _ = try communicator("MPI_Win_allocate_shared")
         var window: MPI_Win?
         var start: UnsafeMutableRawPointer?
-        // A page more, because the library promises no page boundary. The first rank gives all the memory.
+        // One more page, because the library guarantees no page boundary. The first rank allocates all the memory.
         let page = Int(sysconf(Int32(_SC_PAGESIZE)))
         let size = MPI_Aint(nodeRank == 0 ? byteCount + page : 0)
         let code = withUnsafeMutablePointer(to: &start) {
@@ -171,7 +171,7 @@ private final class MPITransport: Transport {
         }
         try check(code, "MPI_Win_allocate_shared")
         windows.append(window)
-        // Windows do not take over the communicator's handler.
+        // Windows do not inherit the communicator's handler.
         try check(MPI_Win_set_errhandler(window, kedge_mpi_errors_return()), "MPI_Win_set_errhandler")
         var (extent, unit) = (MPI_Aint(0), Int32(0))
         let query = withUnsafeMutablePointer(to: &start) { MPI_Win_shared_query(window, 0, &extent, &unit, $0) }
@@ -222,7 +222,7 @@ private final class MPITransport: Transport {
         return narrow
     }
 
-    /// Byte counts and the offsets of consecutive parts, refused if their end is beyond 32 bits.
+    /// Byte counts and the offsets of consecutive parts; throws if their end exceeds 32 bits.
     private func layout(_ counts: [Int], _ operation: String) throws -> (counts: [Int32], offsets: [Int32]) {
         _ = try narrow(counts.reduce(0, +), operation)
         var offset = 0

@@ -1,19 +1,19 @@
 import Glibc
 
-// One copy of what every rank of a node reads: rank 0 writes it, `publish` brings it to one rank of every node, and from
-// then on nobody can write. Where the copy lies is decided on each node by its first rank:
+// One copy of the data every rank of a node reads: rank 0 writes it, `publish` copies it to one rank of every node, and
+// from then on nobody can write. The first rank of each node decides on its location:
 //   window  an MPI-3 shared window (MPI_Win_allocate_shared), which lives in /dev/shm; the first rank has all its pages
-//           made before anybody writes, because a page that is not there any more would be a SIGBUS
-//   file    a file of the temporary folder, where /dev/shm is too small (64 MiB in a default container; writing beyond
-//           its end would be a SIGBUS). It loses its name before it gets its size, and the others open it through
+//           allocated before anybody writes, because a page that is no longer available would be a SIGBUS
+//   file    a file of the temporary folder, if /dev/shm is too small (64 MiB in a default container; writing beyond
+//           its end would be a SIGBUS). It is unlinked before it gets its size, and the others open it through
 //           /proc/PID/fd, so nothing is left of it whenever a rank may die
-//   own     memory of the process: the only rank of its node, threads, a lone process, or `private` asked for
+//   own     memory of the process: the only rank of its node, threads, a lone process, or `private` requested
 
-/// Memory that the ranks of a node hold once; writable until it is published.
+/// Memory with one copy for the ranks of a node; writable until it is published.
 ///
-/// Made by `Communicator.makeNodeMemory`. Memory in a window is valid until the communicator is finalised.
+/// Created by `Communicator.makeNodeMemory`. Memory in a window is valid until the communicator is finalised.
 public final class NodeSharedMemory: @unchecked Sendable {
-    /// What is asked for.
+    /// The requested kind.
     public enum Kind: String, Sendable, CaseIterable {
         /// One copy on each node.
         case window
@@ -21,7 +21,7 @@ public final class NodeSharedMemory: @unchecked Sendable {
         case `private`
     }
 
-    /// Where it lies on this node.
+    /// Its location on this node.
     public enum Placement: Sendable, Equatable {
         /// In an MPI shared window.
         case window
@@ -35,11 +35,11 @@ public final class NodeSharedMemory: @unchecked Sendable {
     public let start: UnsafeMutableRawPointer
     /// The size.
     public let byteCount: Int
-    /// What was asked for.
+    /// The requested kind.
     public let kind: Kind
-    /// Where it lies on this node.
+    /// Its location on this node.
     public let placement: Placement
-    /// True after `publish`: a write is a fault of the program and ends it.
+    /// True after `publish`: a write is then a programming error and ends the process.
     public private(set) var isSealed = false
     private let isMapped: Bool
 
@@ -49,7 +49,7 @@ public final class NodeSharedMemory: @unchecked Sendable {
         (self.byteCount, self.kind, placement, isMapped) = (byteCount, kind, .own, true)
     }
 
-    /// Memory of a file that is open.
+    /// Memory of an open file.
     package init(file descriptor: Int32, in folder: String, byteCount: Int) throws(NodeMemoryFault) {
         start = try Self.map(byteCount, file: descriptor)
         (self.byteCount, kind, placement, isMapped) = (byteCount, .window, .file(folder: folder), true)
@@ -63,14 +63,14 @@ public final class NodeSharedMemory: @unchecked Sendable {
 
     deinit { if isMapped { munmap(start, max(byteCount, 1)) } }
 
-    /// Refuses all writing from now on; false if the system does not.
+    /// Makes the memory read-only; false if the system refuses.
     func seal() -> Bool {
         isSealed = mprotect(start, byteCount, PROT_READ) == 0
         return isSealed
     }
 
-    /// Has all pages made, for writing; false when there are not enough. Systems that cannot do so on demand (Linux before
-    /// 5.14) make them when they are written.
+    /// Allocates all pages for writing; false if there are not enough. Systems that cannot do so on demand (Linux
+    /// before 5.14) allocate them when they are written.
     func populate() -> Bool {
         let populateForWriting: Int32 = 23  // MADV_POPULATE_WRITE, which older headers lack
         while madvise(start, byteCount, populateForWriting) != 0 {
@@ -89,24 +89,24 @@ public final class NodeSharedMemory: @unchecked Sendable {
     }
 
     private static func adviseHugePages(_ start: UnsafeMutableRawPointer, _ byteCount: Int) {
-        // Only advice: systems without huge pages for this kind of memory refuse it, which changes nothing.
+        // Only advice: systems without huge pages for this kind of memory reject it, which changes nothing.
         if byteCount >= 2 << 20 { madvise(start, byteCount, MADV_HUGEPAGE) }
     }
 }
 
-/// Why a node cannot hold its copy.
+/// The reason a node cannot hold its copy.
 package struct NodeMemoryFault: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
 }
 
-/// What the first rank of a node decides, told to all ranks as one line.
+/// The decision of a node's first rank, sent to all ranks as one line.
 package enum NodeMemoryDecision: Equatable {
     case window
     case file(OpenFile, folder: String)
     case fault(String)
 
-    /// Window where /dev/shm has room, else a new file that has all its bytes, else the reason why neither is possible.
+    /// Window if /dev/shm has space, else a new file with all its bytes allocated, else why neither is possible.
     ///
     /// - Returns: The decision, and the descriptor of the file, to be closed when all ranks have opened it.
     package static func make(
@@ -126,26 +126,26 @@ package enum NodeMemoryDecision: Equatable {
         }
     }
 
-    /// What /dev/shm must have free for a window: Open MPI wants a twentieth more than its size, and has files of 4 MiB
-    /// there for each rank.
+    /// The free space a window needs in /dev/shm: Open MPI requires a twentieth more than its size, and keeps files of
+    /// 4 MiB there for each rank.
     package static func windowBytes(_ byteCount: Int, ranks: Int) -> Int {
         byteCount + byteCount / 16 + (16 + 4 * ranks) << 20
     }
 
-    /// Bytes this user may still write below a folder; 0 where there is no such folder.
+    /// Bytes this user may still write below a folder; 0 if there is no such folder.
     static func freeBytes(_ folder: String) -> Int {
         var figures = statvfs()
         guard statvfs(folder, &figures) == 0 else { return 0 }
         return Int(figures.f_bavail) * Int(figures.f_frsize)
     }
 
-    /// A file without a name whose blocks are all there: one that is only long would end a rank by SIGBUS when the disk is
+    /// An unlinked file with all its blocks allocated: a sparse one would end a rank by SIGBUS when the disk is
     /// full.
     private static func makeFile(_ byteCount: Int, in folder: String) throws(NodeMemoryFault) -> Int32 {
         var name = Array((folder + "/kedge-base-XXXXXX").utf8CString)
         let descriptor = mkstemp(&name)
         guard descriptor >= 0 else {
-            throw NodeMemoryFault("no file can be made in \(folder): \(String(cString: strerror(errno)))")
+            throw NodeMemoryFault("cannot create a file in \(folder): \(String(cString: strerror(errno)))")
         }
         _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
         unlink(name)
@@ -153,7 +153,7 @@ package enum NodeMemoryDecision: Equatable {
         while code == EINTR { code = posix_fallocate(descriptor, 0, byteCount) }
         guard code == 0 else {
             close(descriptor)
-            throw NodeMemoryFault("\(folder) has no \(byteCount >> 20) MiB: \(String(cString: strerror(code)))")
+            throw NodeMemoryFault("\(folder) cannot hold \(byteCount >> 20) MiB: \(String(cString: strerror(code)))")
         }
         return descriptor
     }

@@ -1,7 +1,7 @@
 import Glibc
 
-/// A file that a process of this node has open and that may have no name: how another process opens it, and what it must
-/// be, because a number of a process may mean another one there.
+/// A possibly unlinked file that a process of this node has open: how another process opens it, and its identity,
+/// because a process number may refer to another process there.
 public struct OpenFile: Sendable, Equatable {
     private let path: String
     private let device: UInt64
@@ -15,7 +15,7 @@ public struct OpenFile: Sendable, Equatable {
         (device, inode) = (UInt64(status.st_dev), UInt64(status.st_ino))
     }
 
-    /// A descriptor of the file for reading and writing, to be closed by the caller; nil if it cannot be had.
+    /// A descriptor of the file for reading and writing, to be closed by the caller; nil if it cannot be opened.
     public func open() -> Int32? {
         let descriptor = Glibc.open(path, O_RDWR | O_CLOEXEC)
         guard descriptor >= 0 else { return nil }
@@ -27,10 +27,10 @@ public struct OpenFile: Sendable, Equatable {
         return nil
     }
 
-    /// One line for other processes.
+    /// A one-line form for other processes.
     public var line: String { "\(path) \(device) \(inode)" }
 
-    /// Reads a line.
+    /// Parses a line.
     public init?(line: String) {
         let words = line.split(separator: " ")
         guard words.count == 3, let device = UInt64(words[1]), let inode = UInt64(words[2]) else { return nil }

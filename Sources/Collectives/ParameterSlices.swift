@@ -1,4 +1,4 @@
-/// The cut of a parameter vector into one contiguous slice per rank; slice `r` belongs to rank `r`.
+/// The division of a parameter vector into one contiguous slice per rank; slice `r` belongs to rank `r`.
 ///
 /// The first `count % ranks` slices hold one element more than the others; with more ranks than elements some are empty.
 public struct ParameterSlices: Equatable, Sendable {

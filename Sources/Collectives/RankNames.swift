@@ -1,8 +1,8 @@
-/// Names of ranks as a reader wants them.
+/// Names of ranks for messages.
 package enum RankNames {
     /// Ascending numbers as ranges: `0-3, 6`.
     ///
-    /// - Parameter most: How many ranges are written; of further ones only that there are some.
+    /// - Parameter most: Maximum number of ranges; further ones are only mentioned.
     package static func spans(_ numbers: [Int], most: Int = .max) -> String {
         var parts: [ClosedRange<Int>] = []
         for number in numbers {
@@ -16,7 +16,7 @@ package enum RankNames {
             .joined(separator: ", ") + (parts.count > most ? " and more" : "")
     }
 
-    /// A list that stays on a line: `a`, `a and b`, `a, b, c and 5 more`.
+    /// A list that fits on a line: `a`, `a and b`, `a, b, c and 5 more`.
     package static func list(_ words: [String]) -> String {
         switch words.count {
         case 0: "none"

@@ -1,4 +1,4 @@
-/// A transport that notes in an `ActivityRecord` when it moves bytes.
+/// A transport that records its transfers in an `ActivityRecord`.
 final class RecordedTransport: Transport {
     private let transport: any Transport
     private let record: ActivityRecord

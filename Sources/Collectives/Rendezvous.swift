@@ -1,17 +1,17 @@
 import Foundation
 
-/// What one rank brings to a meeting of threads.
+/// One rank's contribution to a rendezvous of threads.
 struct Posting: Sendable {
     var header: CollectiveHeader?
     var bytes: [UInt8] = []
     var counts: [Int] = []
 }
 
-/// The place where the threads of an `InProcessCommunicator` meet.
+/// The rendezvous of the threads of an `InProcessCommunicator`.
 ///
-/// A meeting is complete when every rank has posted; each then takes the same list of postings. The next meeting can
-/// only complete after all ranks have taken this one's list, because each must post again first. When a rank fails or
-/// finishes, nobody can complete a meeting any more, and all that wait or come later get an error.
+/// A rendezvous is complete when every rank has posted; each then takes the same list of postings. The next one can
+/// only complete after all ranks have taken this list, because each must post again first. After a rank fails or
+/// finishes, no rendezvous can complete, and all that wait or come later get an error.
 final class Rendezvous: @unchecked Sendable {
     private let condition = NSCondition()
     private let ranks: Int
@@ -26,10 +26,10 @@ final class Rendezvous: @unchecked Sendable {
         posted = [Posting?](repeating: nil, count: ranks)
     }
 
-    /// The error that ended the group first.
+    /// The first error that ended the group.
     var error: (any Error)? { condition.withLock { firstError } }
 
-    /// Brings a posting and returns everybody's, in rank order.
+    /// Adds a posting and returns those of all ranks, in rank order.
     func meet(_ posting: Posting, rank: Int, operation: String) throws -> [Posting] {
         try condition.withLock {
             if let departure { throw departed(departure, rank: rank, operation: operation) }

@@ -1,31 +1,31 @@
 /// Sums one vector per sample of a global batch so that the number of ranks does not change a bit of the result.
 ///
 /// The sum is a fixed binary tree over the position in the global batch: in round `k = 0, 1, 2, ...` position `i` (a
-/// multiple of `2^(k+1)`) takes in position `i + 2^k`. A position without a gradient passes its neighbour's sum on
+/// multiple of `2^(k+1)`) adds position `i + 2^k`. A position without a gradient passes its neighbour's sum on
 /// unchanged, so the tree is the same for a batch of any size.
 ///
-/// A step has four parts, the second and the last on all ranks together:
-/// 1. a `GradientSlab` adds up the blocks of the tree that its rank holds whole;
+/// A step has four parts; the second and the last involve all ranks:
+/// 1. a `GradientSlab` sums the blocks of the tree that its rank holds completely;
 /// 2. `exchange` sends every rank's records (which samples it holds, their loss parts, its flags) to all ranks and slice
-///    `s` of the sum of every block to rank `s`, in one all-to-all; the records say which blocks a rank holds;
+///    `s` of the sum of every block to rank `s`, in one all-to-all; the records determine which blocks a rank holds;
 /// 3. `sum` adds the rest of the tree for this rank's slice;
-/// 4. `gather` puts the owners' updated slices together again.
+/// 4. `gather` joins the owners' updated slices.
 ///
 /// Bytes sent per rank for `P` floats, `b` local blocks and `N` ranks: `4 b P (N-1)/N` for the sum and `4 P (N-1)/N` for
-/// the parameters, beside some hundred bytes of records to each rank. With one block on every rank that is an all-reduce.
-/// The latency is that of two data exchanges and two of 64 bytes.
+/// the parameters, beside a few hundred bytes of records to each rank. With one block on every rank that is an
+/// all-reduce. The latency is that of two data exchanges and two of 64 bytes.
 public final class SampleOrderedSum {
     /// The number of positions in the global batch.
     public let globalBatch: Int
-    /// Which rank owns which elements.
+    /// The elements owned by each rank.
     public let slices: ParameterSlices
 
     private let communicator: any Communicator
-    /// Floats that are summed while they stay in the first-level cache.
+    /// Floats summed at a time, while they stay in the first-level cache.
     private static let block = 2048
-    /// What the last exchange brought; given back by `sum`. // [source][records, then its blocks][own slice]
+    /// The data of the last exchange; released by `sum`. // [source][records, then its blocks][own slice]
     private var incoming: [Float] = []
-    /// Where the vectors of the last exchange start in `incoming`, in the order of `BatchRecords.blockStarts`.
+    /// The start of each vector of the last exchange in `incoming`, in the order of `BatchRecords.blockStarts`.
     private var vectors: [Int] = []
 
     /// Prepares sums of vectors of `parameterCount` floats over batches of `globalBatch` samples.
@@ -39,11 +39,11 @@ public final class SampleOrderedSum {
     /// The elements this rank owns.
     public var ownSlice: Range<Int> { slices.range(of: communicator.rank) }
 
-    /// Tells all ranks about the samples of each, for batches without gradients (an evaluation).
+    /// Sends each rank's records to all ranks, for batches without gradients (an evaluation).
     ///
     /// - Parameters:
     ///   - records: This rank's samples.
-    ///   - isFinite: False if this rank met a loss or gradient that is not finite.
+    ///   - isFinite: False if this rank found a loss or gradient that is not finite.
     ///   - wantsStop: True if this rank was asked to stop, for example by a signal.
     ///
     /// Throws `CollectivesError` of kind `invalidBatch` on all ranks if a position is held twice or does not exist.
@@ -55,14 +55,14 @@ public final class SampleOrderedSum {
         return try decode(try communicator.allGather(bytes: mine))
     }
 
-    /// Tells all ranks about the samples of each, and brings the sums of blocks to the owners of their slices.
+    /// Sends each rank's records to all ranks, and the sums of blocks to the owners of their slices.
     ///
     /// - Parameters:
     ///   - records: This rank's samples.
     ///   - slab: The gradients of those samples; empty and without memory afterwards.
-    ///   - isFinite: False if this rank met a loss or gradient that is not finite.
+    ///   - isFinite: False if this rank found a loss or gradient that is not finite.
     ///   - wantsStop: True if this rank was asked to stop, for example by a signal.
-    ///   - hasWritten: True if this rank's file of the checkpoint under way is written.
+    ///   - hasWritten: True if this rank has written its file of the current checkpoint.
     ///
     /// Throws `CollectivesError` of kind `invalidBatch` on all ranks if a position is held twice or does not exist, or if
     /// ranks have batches of different sizes.
@@ -77,7 +77,7 @@ public final class SampleOrderedSum {
         let headFloats = head.count / MemoryLayout<Float>.stride
         let blocks = slab.sums.count
         let outgoing = pack(head, slab.sums)
-        // The gradients are packed: their memory is free for what the others send.
+        // The gradients are packed: their memory can be reused for received data.
         slab.removeAll()
         let own = ownSlice.count
         var parts: [(head: Int, blocks: Int)] = []
@@ -92,15 +92,15 @@ public final class SampleOrderedSum {
         }
         let batch = try decode(unpack(parts))
         guard zip(batch.blockStarts, parts).allSatisfy({ $0.count == $1.blocks }) else {
-            throw invalid("a rank sends another number of vectors than its records have blocks")
+            throw invalid("the number of vectors from a rank differs from the number of blocks in its records")
         }
         return batch
     }
 
-    /// The batch's sum over this rank's slice, of the last exchange, whose memory is given back. `[ownSlice.count]`
+    /// The batch's sum over this rank's slice from the last exchange, whose memory is released. `[ownSlice.count]`
     ///
     /// - Parameters:
-    ///   - batch: What the exchange gave.
+    ///   - batch: The result of the exchange.
     ///   - result: Receives the sum; zero if no rank has a gradient. `[ownSlice.count]`
     public func sum(of batch: BatchRecords, into result: UnsafeMutableBufferPointer<Float>) {
         precondition(result.count == ownSlice.count, "the result holds this rank's \(ownSlice.count) floats")
@@ -108,7 +108,7 @@ public final class SampleOrderedSum {
         (incoming, vectors) = ([], [])
     }
 
-    /// Puts all ranks' slices together; every rank receives the whole vector. `[P]`
+    /// Concatenates all ranks' slices; every rank receives the whole vector. `[P]`
     public func gather(
         slice: UnsafeBufferPointer<Float>, into parameters: UnsafeMutableBufferPointer<Float>
     ) throws {
@@ -146,7 +146,7 @@ extension SampleOrderedSum {
         }
     }
 
-    /// Notes where the received vectors start; returns each rank's records as bytes.
+    /// Records the start of each received vector; returns each rank's records as bytes.
     private func unpack(_ parts: [(head: Int, blocks: Int)]) -> [[UInt8]] {
         vectors = []
         var next = 0
@@ -200,9 +200,9 @@ extension SampleOrderedSum {
         }
     }
 
-    /// The additions of the tree in order, as indices of vectors, and the vector that holds the sum in the end.
+    /// The additions of the tree in order, as indices of vectors, and the index of the vector with the final sum.
     ///
-    /// A block's other positions have no vector, so its sum stays as it is until the round that adds its sibling.
+    /// A block's other positions have no vector, so its sum is unchanged until the round that adds its sibling.
     private static func schedule(
         starts: [Int], globalBatch: Int
     ) -> (additions: [(target: Int, source: Int)], root: Int?) {

@@ -12,10 +12,10 @@ extension SequencedCommunicator {
     ) throws -> NodeSharedMemory {
         try agreeOnMemory(.nodeMemory, byteCount: byteCount, kind: kind)
         let isShared = transport.sharesMemory && kind == .window
-        // A window whose pages cannot all be had is given up for a file, on its node alone.
+        // A window whose pages cannot all be allocated is replaced by a file, on its node alone.
         var memory: NodeSharedMemory?
         for allowsWindow in [true, false] where try allMinimum([memory == nil ? 0 : 1])[0] == 0 {
-            // Alone on its node a rank needs no shared memory, and no room in /dev/shm.
+            // A rank alone on its node needs no shared memory, and no space in /dev/shm.
             let decides = memory == nil && isShared && ranksOnNode > 1 && nodeRank == 0
             let mine =
                 decides
@@ -27,7 +27,7 @@ extension SequencedCommunicator {
             if memory == nil {
                 memory = try attach(decision, byteCount: byteCount, isShared: isShared)
             }
-            // Everybody waits here, so a file can be closed; ranks of a node give up together.
+            // Everybody waits here, so a file can be closed; ranks of a node fail together.
             let misses = try allGather(bytes: [memory == nil ? 1 : 0])
             if firstRanks.indices.contains(where: { firstRanks[$0] == firstRanks[rank] && misses[$0] == [1] }) {
                 memory = nil
@@ -54,7 +54,7 @@ extension SequencedCommunicator {
         guard memory.seal() else { throw nodeMemoryError("it cannot be made read-only", rank: rank) }
     }
 
-    /// All ranks want the same amount of the same kind; the kind is the count's last bit.
+    /// Checks that all ranks want the same amount of the same kind; the kind is the count's last bit.
     private func agreeOnMemory(
         _ operation: CollectiveOperation, byteCount: Int, kind: NodeSharedMemory.Kind
     ) throws {
@@ -62,7 +62,7 @@ extension SequencedCommunicator {
         try requireEqualCounts(headers, operation: "\(operation)")
     }
 
-    /// What the first rank of this rank's node has decided; throws on all ranks if any first rank has found no room.
+    /// The decision of this node's first rank; throws on all ranks if any first rank found no space.
     private func decisionOfNode(_ mine: NodeMemoryDecision?) throws -> NodeMemoryDecision? {
         let lines = try allGather(bytes: Array((mine?.line ?? "").utf8)).map { String(decoding: $0, as: UTF8.self) }
         let decisions = lines.map { $0.isEmpty ? nil : NodeMemoryDecision(line: $0) }
@@ -72,7 +72,7 @@ extension SequencedCommunicator {
         return decisions[firstRanks[rank]]
     }
 
-    /// This rank's view of its node's memory; nil where it cannot be had.
+    /// This rank's view of its node's memory; nil if it cannot be mapped.
     private func attach(
         _ decision: NodeMemoryDecision?, byteCount: Int, isShared: Bool
     ) throws -> NodeSharedMemory? {
@@ -81,7 +81,7 @@ extension SequencedCommunicator {
         case .window where isShared:
             let start = try transport.makeWindow(byteCount: byteCount)
             let memory = NodeSharedMemory(window: start, byteCount: byteCount)
-            // The library only sizes its file: pages that are not there when they are written end the process.
+            // The library only sizes its file: pages that are unavailable when written end the process.
             return nodeRank == 0 && !memory.populate() ? nil : memory
         case .file(let place, let folder) where isShared:
             guard let descriptor = place.open() else { return nil }

@@ -1,9 +1,9 @@
-/// The communicator all others inherit from: it numbers the operations, compares the headers of all ranks and agrees on
-/// sizes; the transport below only moves bytes.
+/// The base class of all communicators: it numbers the operations, compares the headers of all ranks and agrees on
+/// sizes; the transport below only transfers bytes.
 public class SequencedCommunicator: Communicator {
     let transport: any Transport
     private var sequence = 0
-    /// The largest piece of a buffer broadcast; far below MPI's 32-bit limit.
+    /// The largest chunk of a buffer broadcast; far below MPI's 32-bit limit.
     private static let broadcastChunk = 1 << 28
 
     public private(set) var hostNames: [String]
@@ -18,7 +18,7 @@ public class SequencedCommunicator: Communicator {
     public var nodeRank: Int { transport.nodeRank }
     public var ranksOnNode: Int { transport.ranksOnNode }
 
-    /// Makes a communicator of a transport; with `sharesHostNames` the ranks tell each other their hosts.
+    /// Creates a communicator over a transport; with `sharesHostNames` the ranks exchange their host names.
     package init(transport: any Transport, hostName: String, sharesHostNames: Bool) throws {
         self.transport = RecordedTransport(transport, in: activity)
         hostNames = [String](repeating: hostName, count: transport.worldSize)
@@ -105,7 +105,7 @@ public class SequencedCommunicator: Communicator {
 }
 
 extension SequencedCommunicator {
-    /// An error of this rank.
+    /// Creates an error of this rank.
     func error(
         _ kind: CollectivesError.Kind, _ operation: String, _ reason: String, _ remedy: String
     ) -> CollectivesError {
@@ -141,7 +141,7 @@ extension SequencedCommunicator {
             "check that all ranks run the same configuration and the same build")
     }
 
-    /// Moves a large buffer piece by piece.
+    /// Transfers a large buffer in chunks.
     func inChunks(
         _ buffer: UnsafeMutableRawBufferPointer, _ move: (UnsafeMutableRawBufferPointer) throws -> Void
     ) throws {

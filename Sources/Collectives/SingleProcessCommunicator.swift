@@ -2,7 +2,7 @@ import Glibc
 
 /// The communicator of a run without `mpirun`: one rank, no MPI.
 public final class SingleProcessCommunicator: SequencedCommunicator {
-    /// Makes the communicator of a lone process.
+    /// Creates the communicator of a lone process.
     public init() throws {
         try super.init(transport: SingleProcessTransport(), hostName: localHostName(), sharesHostNames: false)
     }

@@ -1,4 +1,4 @@
-/// What a communicator needs from the layer that moves bytes between ranks; sizes are agreed before these are called.
+/// The layer that transfers bytes between ranks; sizes are agreed on before its functions are called.
 package protocol Transport: AnyObject {
     var rank: Int { get }
     var worldSize: Int { get }
@@ -6,14 +6,14 @@ package protocol Transport: AnyObject {
     var ranksOnNode: Int { get }
     /// The first of the ranks that share this node's memory.
     var firstRankOfNode: Int { get }
-    /// True if ranks of one node can share memory; then the three functions at the end work.
+    /// True if ranks of one node can share memory; only then do the three functions at the end work.
     var sharesMemory: Bool { get }
 
     /// Every rank's header, in rank order.
     func exchange(header: CollectiveHeader) throws -> [CollectiveHeader]
     /// Copies the root's buffer to all ranks.
     func broadcast(_ buffer: UnsafeMutableRawBufferPointer, from root: Int) throws
-    /// Puts the ranks' bytes together in rank order, `counts[r]` bytes from rank `r`.
+    /// Concatenates the ranks' bytes in rank order, `counts[r]` bytes from rank `r`.
     func allGather(_ bytes: UnsafeRawBufferPointer, into all: UnsafeMutableRawBufferPointer, counts: [Int]) throws
     /// Consecutive parts of `bytes`, `counts[d]` bytes to rank `d`; `receiveCounts[s]` bytes from rank `s`.
     func allToAll(
@@ -22,7 +22,7 @@ package protocol Transport: AnyObject {
     /// Stops all ranks.
     func abort(code: Int32)
 
-    /// Memory that all ranks of this node see, valid until the end of the transport; called by all of them.
+    /// Memory visible to all ranks of this node, valid until the end of the transport; called by all of them.
     func makeWindow(byteCount: Int) throws -> UnsafeMutableRawPointer
     /// Makes what ranks wrote into windows visible to the others of the node.
     func synchroniseWindow() throws

@@ -1,16 +1,16 @@
 import Foundation
 import Glibc
 
-/// The files in /dev/shm over which Open MPI moves messages between the ranks of a node.
+/// The files in /dev/shm through which Open MPI sends messages between the ranks of a node.
 ///
-/// It removes them when a run ends in order, and leaves them (4 MiB a rank) when a rank or `mpirun` is killed. Once all
-/// ranks of the node have mapped them, which MPI_Init does, their names are needed no more.
+/// It removes them when a run ends normally, and leaves them (4 MiB a rank) when a rank or `mpirun` is killed. Once all
+/// ranks of the node have mapped them, which MPI_Init does, their names are no longer needed.
 package enum TransportFiles {
     private static let prefixes = ["/dev/shm/vader_segment.", "/dev/shm/sm_segment."]
 
-    /// Takes the names away of those this process has mapped; call it when every rank of the node has left MPI_Init.
+    /// Unlinks those this process has mapped; call it when every rank of the node has left MPI_Init.
     ///
-    /// - Returns: Their paths, also of those that another rank was first to take away.
+    /// - Returns: Their paths, including those that another rank unlinked first.
     package static func unlinkMapped() -> [String] {
         guard let maps = FileManager.default.contents(atPath: "/proc/self/maps") else { return [] }
         let paths = paths(maps: String(decoding: maps, as: UTF8.self))
@@ -18,7 +18,7 @@ package enum TransportFiles {
         return paths
     }
 
-    /// Puts an empty file in the place of a rank's own one, which MPI_Finalize is going to remove and complains without.
+    /// Puts an empty file in the place of a rank's own one, which MPI_Finalize removes, complaining if it is missing.
     ///
     /// - Parameter rank: The rank among those of its node, by which Open MPI names the file.
     package static func restore(_ paths: [String], rank: Int) {

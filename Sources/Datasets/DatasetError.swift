@@ -1,10 +1,10 @@
-/// A fault of a data set: which file or option, what rule it breaks, what to do about it.
+/// A fault of a data set: the file or option, the rule it breaks, and the remedy.
 public struct DatasetError: Error, Equatable, CustomStringConvertible {
     /// The rule that was broken.
     public enum Code: Equatable, Sendable {
         /// No data set of that name is registered.
         case unknownDataset
-        /// A folder the layout demands does not exist or cannot be listed.
+        /// A folder required by the layout does not exist or cannot be listed.
         case missingFolder
         /// The data set holds no image.
         case emptyDataset
@@ -14,17 +14,17 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         case ambiguousName
         /// A label image is not as large as its image.
         case sizeMismatch
-        /// A file cannot be read or decoded, or is none.
+        /// A file cannot be read or decoded, or is missing.
         case unreadableFile
         /// An annotation breaks a rule of its format.
         case invalidAnnotation
         /// A symbolic link leads out of the data set.
         case outsideRoot
-        /// An option has a value that makes no sense.
+        /// An option has an invalid value.
         case invalidOption
-        /// A prompt was asked for that the labels at hand cannot give.
+        /// The available labels cannot provide the requested prompt.
         case unavailablePrompt
-        /// A method that learns from masks met an image without any.
+        /// A method that learns from masks was given an image without any.
         case missingMasks
         /// A file could not be written.
         case writeFailed
@@ -36,7 +36,7 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
     public let location: String
     /// What is wrong with it.
     public let problem: String
-    /// What the user can do about it.
+    /// The remedy for the user.
     public let remedy: String
 
     /// Creates an error from its parts.
@@ -53,7 +53,7 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
             code)
     }
 
-    /// The error on one line: where, what, remedy. Names come from files: what is no plain character is written as a number.
+    /// The error on one line: where, what, remedy. Names come from files, so unprintable characters are escaped.
     public var description: String {
         var line = ""
         for scalar in "\(location): \(problem); \(remedy)".unicodeScalars {

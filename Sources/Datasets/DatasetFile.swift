@@ -1,18 +1,18 @@
 import Glibc
 import Imaging
 
-/// Opens the files of a data set, and only those: what a folder lists may be a link, a pipe or gone by now.
+/// Opens the files of a data set, and only those: a listed entry may be a link or a pipe, or no longer exist.
 struct DatasetFile: Sendable {
     /// The data set's folder without symbolic links in its path.
     let realRoot: String
     /// Whether symbolic links may lead out of the root.
     let followsSymlinks: Bool
-    /// What is done about errors that may pass.
+    /// The treatment of errors that may be transient.
     var retry = ReadRetry.current
 
-    /// Reads a file with a decoder, which is told the path to open; its last part is no link.
+    /// Reads a file with a decoder, which receives the path to open; its last component is not a link.
     ///
-    /// Throws `DatasetError` that names the file, and `ImagingError` of kind `outOfMemory`, which is no fault of it.
+    /// Throws `DatasetError` that names the file, and `ImagingError` of kind `outOfMemory`, no fault of the file.
     func reading<Result>(_ path: String, _ decode: (String) throws -> Result) throws -> Result {
         do {
             return try retry.run { try decode(resolve(path)) }
@@ -22,13 +22,13 @@ struct DatasetFile: Sendable {
         }
     }
 
-    /// The size of a file in bytes; nil if it cannot be told.
+    /// The size of a file in bytes; nil if unknown.
     static func byteCount(_ path: String) -> Int? {
         var status = stat()
         return stat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
-    /// The path without symbolic links; nil if there is nothing there.
+    /// The path without symbolic links; nil if nothing exists there.
     static func realPath(_ path: String) -> String? {
         guard let resolved = realpath(path, nil) else { return nil }
         defer { free(resolved) }
@@ -40,7 +40,7 @@ struct DatasetFile: Sendable {
         path.hasPrefix(folder == "/" ? folder : folder + "/")
     }
 
-    /// The path to open: what is no regular file is never opened.
+    /// The path to open: only regular files are ever opened.
     private func resolve(_ path: String) throws -> String {
         var status = stat()
         guard lstat(path, &status) == 0 else {
@@ -48,11 +48,11 @@ struct DatasetFile: Sendable {
         }
         switch status.st_mode & S_IFMT {
         case S_IFREG, S_IFLNK:
-            // A folder on the way may be a link too.
+            // A folder in the path may be a link too.
             let isLink = status.st_mode & S_IFMT == S_IFLNK
             guard let target = Self.realPath(path) else {
                 let number = errno
-                if isLink { throw Self.wrongKind(path, "is a link that leads nowhere") }
+                if isLink { throw Self.wrongKind(path, "is a broken link") }
                 throw Self.unexamined(path, number)
             }
             guard followsSymlinks || Self.isInside(target, realRoot) else {
@@ -63,7 +63,7 @@ struct DatasetFile: Sendable {
             return isLink ? target : path
         case S_IFDIR: throw Self.wrongKind(path, "is a folder, not an image")
         case S_IFIFO: throw Self.wrongKind(path, "is a pipe, not an image")
-        default: throw Self.wrongKind(path, "is no regular file")
+        default: throw Self.wrongKind(path, "is not a regular file")
         }
     }
 
@@ -78,18 +78,18 @@ struct DatasetFile: Sendable {
     }
 }
 
-/// How often and after how long a read is tried again when a network file system says what may pass.
+/// How often and after how long to retry a read when a network file system returns a possibly transient error.
 package struct ReadRetry: Sendable {
     /// Seconds before each further try.
     package var delays: [Double]
-    /// Waits so many seconds.
+    /// Waits for a number of seconds.
     package var wait: @Sendable (Double) -> Void
 
     /// Creates a rule.
     package init(
         delays: [Double],
         wait: @escaping @Sendable (Double) -> Void = { seconds in
-            // The interval is short, and a signal may end it early: the next try comes the sooner.
+            // The interval is short, and a signal may end it early: the next try is then earlier.
             usleep(UInt32(seconds * 1e6))
         }
     ) {
@@ -99,14 +99,13 @@ package struct ReadRetry: Sendable {
     /// Three more tries within 2.6 seconds.
     package static let standard = ReadRetry(delays: [0.1, 0.5, 2])
 
-    /// What data sets that are opened now do; a check of all files names what cannot be read at once.
+    /// The rule for data sets opened in the current task; a check of all files does not retry.
     @TaskLocal package static var current = standard
 
-    /// Errors that servers of files give for a while. A file that was listed and is not there counts: directories are
-    /// cached on clients of NFS.
+    /// Transient errors of file servers. A listed file that does not exist counts: NFS clients cache directories.
     private static let passing: Set<Int32> = [EIO, ESTALE, EINTR, EAGAIN, ETIMEDOUT, ENOENT]
 
-    /// Runs a read until it succeeds, fails for good, or has been tried often enough.
+    /// Repeats a read until it succeeds, fails permanently, or the tries are used up.
     package func run<Result>(_ read: () throws -> Result) throws -> Result {
         for delay in delays {
             do {

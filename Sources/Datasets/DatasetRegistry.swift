@@ -32,7 +32,7 @@ public enum DatasetRegistry {
     /// The known names, in order.
     public static var names: [String] { constructors.map(\.name).sorted() }
 
-    /// Opens a data set by its name. Throws `DatasetError`, which names the known data sets if this one is not.
+    /// Opens a data set by its name. Throws `DatasetError`, which lists the known data sets for an unknown name.
     public static func open(_ name: String, _ options: DatasetOptions) throws -> any SegmentationDataset {
         try open(name, options, noting: refuse)
     }
@@ -49,6 +49,6 @@ public enum DatasetRegistry {
         return try entry.open(options, note)
     }
 
-    /// The note that lets nothing pass.
+    /// A note that accepts no fault.
     package static func refuse(_ error: DatasetError) throws(DatasetError) { throw error }
 }

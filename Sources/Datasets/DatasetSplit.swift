@@ -1,8 +1,8 @@
 import Tensors
 
-/// A split of an ordered list into training and evaluation: k items for training, one for evaluation, and again.
+/// A split of an ordered list into training and evaluation: k items for training, one for evaluation, repeatedly.
 ///
-/// What is left over at the end goes to training. Without a seed the list keeps its order, so the split of a data set is
+/// The remainder at the end goes to training. Without a seed the list keeps its order, so the split of a data set is
 /// the same everywhere; with a seed the list is permuted first, for repeated experiments.
 public struct KToOneSplit: Equatable, Sendable {
     /// Training items per evaluation item.
@@ -20,7 +20,7 @@ public struct KToOneSplit: Equatable, Sendable {
         self.seed = seed
     }
 
-    /// The numbers of the training and of the evaluation items of a list of `count` items.
+    /// The indices of the training and of the evaluation items of a list of `count` items.
     public func apply(count: Int) -> (training: [Int], evaluation: [Int]) {
         var order = Array(0..<count)
         if let seed {

@@ -3,22 +3,22 @@ public import Imaging
 /// The plain layout: `images/` with PNG or JPEG files and a folder of label files with the same stems.
 ///
 /// Images are ordered by file name, compared by Unicode scalars. Label files without an image are ignored. Symbolic links
-/// are followed as long as they stay below the root, and out of it where the options say so.
+/// are followed if they stay below the root, and out of it only if the options allow it.
 public struct FolderDataset: SegmentationDataset {
-    /// What label files hold.
+    /// The contents of label files.
     public enum Labels: Sendable {
         /// `labels/STEM.png` of instance numbers (8 or 16 bits, grey or palette indices, 0 is background), or with
-        /// `binariseThreshold` any image whose first channel above the threshold is one instance.
+        /// `binariseThreshold` any image, where the first channel above the threshold is one instance.
         case numbers
-        /// `labels/STEM.png` of foreground and background; each piece of the foreground is an instance, pixels that touch at
-        /// a side or a corner being of one piece, in order of the first pixel row by row.
+        /// `labels/STEM.png` of foreground and background; each piece of the foreground is an instance, where pixels
+        /// that touch at a side or a corner are one piece, in order of the first pixel row by row.
         case components
         /// `labels/STEM/*.png` or `labels/STEM_*.png`: the foreground of each file is an instance, in order of the names.
         case files
         /// None: the images are for prompts that need no label.
         case none
 
-        /// Whether an image has one file of its own name.
+        /// Whether each image has one file of its own name.
         fileprivate var areOnePerImage: Bool {
             switch self {
             case .numbers, .components: true
@@ -33,15 +33,15 @@ public struct FolderDataset: SegmentationDataset {
 
     /// Lists the folder without reading the files.
     ///
-    /// Foreground is every value but 0, or with `binariseThreshold` the first channel above it, and then the files may be
+    /// Foreground is every value but 0, or with `binariseThreshold` the first channel above it; the files may then be
     /// JPEG. Throws `DatasetError` if a folder is missing, two files share a stem, or there is no image.
     public init(_ options: DatasetOptions, labels: Labels = .numbers) throws {
         try self.init(options, labels: labels, retry: .current, noting: DatasetRegistry.refuse)
     }
 
-    /// `init(_:labels:)` with another rule for errors that may pass.
+    /// `init(_:labels:)` with another treatment of faults.
     ///
-    /// - Parameter note: Is told of files that share a stem; if it returns, the later of the two is left out.
+    /// - Parameter note: Receives files that share a stem; if it returns, the later of the two is left out.
     package init(
         _ options: DatasetOptions, labels: Labels = .numbers, retry: ReadRetry = .current,
         noting note: DatasetNote = DatasetRegistry.refuse
@@ -86,14 +86,14 @@ public struct FolderDataset: SegmentationDataset {
 }
 
 extension LabelledImages {
-    /// Label files of a part that belong to no image, in order of their names.
+    /// Label files of a part without an image, in order of their names.
     fileprivate func unused(_ part: Part) throws(DatasetError) -> [String] {
         let used = Set(entries.flatMap(\.labels))
         return try folder.names(in: part.labels, extensions: part.labelExtensions).map { part.labels + "/" + $0 }
             .filter { !used.contains($0) }.map(folder.path)
     }
 
-    /// The images of a part, whatever lies beside them.
+    /// The images of a part, ignoring any labels.
     fileprivate static func unlabelled(
         _ part: Part, in folder: AnnotatedFolder, noting note: DatasetNote
     ) throws(DatasetError) -> LabelledImages {
@@ -108,7 +108,7 @@ extension LabelledImages {
     }
 
     /// The images of a part with a label file per instance: those in the folder of the image's name, or those whose names
-    /// begin with it and a low line; of several such images the one with the longest name.
+    /// begin with it and an underscore; among several such images the one with the longest name.
     fileprivate static func filesPerInstance(
         _ part: Part, in folder: AnnotatedFolder, noting note: DatasetNote
     ) throws(DatasetError) -> [Entry] {

@@ -24,15 +24,15 @@ public struct InstanceMasks: Equatable, Sendable {
         words = [UInt64](repeating: 0, count: count * height * wordsPerRow)
     }
 
-    /// The memory that masks of a size take, in bytes; rows of whole words make narrow images cost more than their pixels.
+    /// The memory of masks of a size, in bytes; rows of whole words make narrow images cost more than their pixels.
     package static func byteCount(count: Int, width: Int, height: Int) -> Int {
         count * height * ((width + 63) / 64) * MemoryLayout<UInt64>.stride
     }
 
-    /// Bytes that the masks of one image may take.
+    /// Maximum bytes of the masks of one image.
     static let byteLimit = 1 << 30
 
-    /// Throws `DatasetError` that names the label file if so many masks would take more than `byteLimit`.
+    /// Throws `DatasetError` that names the label file if the masks would take more than `byteLimit`.
     package static func checkMemory(count: Int, width: Int, height: Int, of label: String) throws(DatasetError) {
         let bytes = byteCount(count: count, width: width, height: height)
         guard bytes > byteLimit else { return }
@@ -41,7 +41,7 @@ public struct InstanceMasks: Equatable, Sendable {
             remedy: "give instance numbers, or set data.binarise for an intensity image")
     }
 
-    /// How many different non-zero labels an image holds.
+    /// The number of different non-zero labels in an image.
     public static func distinctLabels(_ labels: LabelImage) -> Int {
         var isUsed = [Bool](repeating: false, count: 1 << 16)
         for label in labels.labels { isUsed[Int(label)] = true }
@@ -149,7 +149,7 @@ public struct InstanceMasks: Equatable, Sendable {
         return (left..<right, firstRow..<lastRow + 1)
     }
 
-    /// The masks with the given numbers, in the given order.
+    /// The masks with the given indices, in the given order.
     public func selecting(_ instances: [Int]) -> InstanceMasks {
         var selected = InstanceMasks(count: 0, width: width, height: height)
         selected.words.reserveCapacity(instances.count * height * wordsPerRow)
@@ -171,7 +171,7 @@ public struct InstanceMasks: Equatable, Sendable {
                 for word in 0..<wordsPerRow { result.words[target + word] = words[source + word] }
                 continue
             }
-            // Reversing all bits of the padded row leaves the padding in front; the shift moves it to the end again.
+            // Reversing all bits of the padded row puts the padding in front; the shift moves it back to the end.
             for word in 0..<wordsPerRow {
                 let low = Self.reversed(words[source + wordsPerRow - 1 - word])
                 let isLast = word == wordsPerRow - 1
@@ -189,7 +189,7 @@ public struct InstanceMasks: Equatable, Sendable {
         rowStart(instance, 0)..<rowStart(instance, 0) + height * wordsPerRow
     }
 
-    /// The bits of a word in the opposite order.
+    /// The bits of a word in reverse order.
     private static func reversed(_ word: UInt64) -> UInt64 {
         var bits = word.byteSwapped
         bits = (bits >> 4) & 0x0f0f_0f0f_0f0f_0f0f | (bits & 0x0f0f_0f0f_0f0f_0f0f) << 4

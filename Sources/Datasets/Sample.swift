@@ -20,7 +20,7 @@ public struct Box: Equatable, Sendable {
     }
 }
 
-/// A point prompt as given by an annotator: the number of a pixel and whether it lies on the object.
+/// A point prompt from an annotator: the indices of a pixel and whether it is on the object.
 public struct LabelledPoint: Equatable, Sendable {
     /// The pixel's column.
     public var x: Double
@@ -68,7 +68,7 @@ public struct Polygon: Equatable, Sendable {
         }
     }
 
-    /// The area inside, |sum over edges of x0 y1 - x1 y0| / 2, in square pixels; parts that overlap count twice.
+    /// The enclosed area, |sum over edges of x0 y1 - x1 y0| / 2, in square pixels; overlapping parts count twice.
     public var area: Double {
         var twice = 0.0
         for (index, vertex) in vertices.enumerated() {
@@ -79,7 +79,7 @@ public struct Polygon: Equatable, Sendable {
     }
 }
 
-/// One image of a data set with whatever labels the data set has for it.
+/// One image of a data set with its labels of any kind.
 ///
 /// The label lists that are present are parallel: entry k of each describes instance k.
 public struct Sample: Sendable {
@@ -93,10 +93,10 @@ public struct Sample: Sendable {
     public var boxes: [Box]?
     /// The annotated points of each instance; `nil` means points drawn from the masks.
     public var points: [[LabelledPoint]]?
-    /// One annotated outline per instance, of an instance in several pieces that of the largest; `nil` if not all have one.
+    /// One annotated outline per instance, for an instance in several pieces the largest; `nil` unless all have one.
     public var polygons: [Polygon]?
 
-    /// Creates a sample; leave out the labels the data set does not have.
+    /// Creates a sample; omit the labels the data set does not have.
     public init(
         id: String, image: Image, instances: InstanceMasks? = nil, boxes: [Box]? = nil,
         points: [[LabelledPoint]]? = nil, polygons: [Polygon]? = nil
@@ -111,6 +111,6 @@ public struct Sample: Sendable {
         self.polygons = polygons
     }
 
-    /// The number of labelled instances, whatever the kind of label.
+    /// The number of labelled instances of any kind of label.
     public var instanceCount: Int { instances?.count ?? boxes?.count ?? points?.count ?? polygons?.count ?? 0 }
 }

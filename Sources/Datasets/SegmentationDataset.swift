@@ -3,7 +3,7 @@ public import Imaging
 /// A collection of images with labels, in a fixed order.
 ///
 /// Samples are numbered from 0 in an order that does not depend on the machine or the file system. Every method may be
-/// called from several threads at once.
+/// called from several threads concurrently.
 public protocol SegmentationDataset: Sendable {
     /// The number of images.
     var count: Int { get }
@@ -14,22 +14,22 @@ public protocol SegmentationDataset: Sendable {
     /// Reads an image and its labels. Throws `DatasetError`.
     func sample(_ index: Int) throws -> Sample
 
-    /// Reads an image without a need for its labels; by default that of the sample. Throws `DatasetError`.
+    /// Reads an image without its labels; by default that of the sample. Throws `DatasetError`.
     func image(_ index: Int) throws -> Image
 
     /// The number of labelled instances of an image; by default reads the sample.
     ///
-    /// Throws `DatasetError`, also for an image whose file can be seen to be bad without decoding it.
+    /// Throws `DatasetError`, also for an image whose file is known to be bad without decoding it.
     func instanceCount(_ index: Int) throws -> Int
 
-    /// Everything that is wrong with the files of an image, for a check; by default what reading the sample says first.
+    /// All faults of the files of an image, for a check; by default the error of reading the sample.
     func faults(_ index: Int) throws -> [DatasetError]
 
-    /// What tells an image from another of the same name without reading it, on one line; by default its name.
+    /// One line that distinguishes an image from another of the same name without reading it; by default its name.
     func fingerprint(_ index: Int) -> String
 
-    /// The numbers of the images to train on and of those to evaluate on, as the data set's authors or the WeSAM paper
-    /// cut it; `nil` if there is no custom, as it is by default.
+    /// The indices of the images for training and for evaluation, as split by the data set's authors or the WeSAM
+    /// paper; `nil`, the default, if there is no established split.
     var publishedSplit: (training: [Int], evaluation: [Int])? { get }
 }
 
@@ -47,9 +47,9 @@ extension SegmentationDataset {
     }
     public var publishedSplit: (training: [Int], evaluation: [Int])? { nil }
 
-    /// The published split of at most so many images: the first ones of both parts, in proportion.
+    /// The published split of at most `limit` images: the first ones of both parts, in proportion.
     ///
-    /// The share of evaluation is rounded down, but one image at least is scored if two or more are left. `nil` is no limit.
+    /// The share of evaluation is rounded down, but is at least one image if two or more are left. `nil` is no limit.
     public func publishedSplit(limit: Int?) -> (training: [Int], evaluation: [Int])? {
         guard let split = publishedSplit, let limit else { return publishedSplit }
         let count = split.training.count + split.evaluation.count
@@ -64,7 +64,7 @@ extension SegmentationDataset {
 /// Some images of a data set, renumbered from 0.
 public struct DatasetSubset: SegmentationDataset {
     private let base: any SegmentationDataset
-    /// The number each image has in the whole data set.
+    /// The index of each image in the whole data set.
     public let indices: [Int]
 
     /// Creates the subset with the given images, in the given order.

@@ -1,24 +1,24 @@
 import Glibc
 
-/// One fault to happen: a point, a step, a rank and an action, written `point@step:rank=action`.
+/// One fault to inject: a point, a step, a rank and an action, written `point@step:rank=action`.
 ///
 /// Step and rank are numbers or `*`; actions are `kill`, `stop`, `throw`, `nan`, `sleep:SECONDS`, `enospc` and `eio`.
 public struct Fault: Sendable, Equatable {
-    /// Where.
+    /// The point.
     public let point: FaultPoint
-    /// At which step; nil for the first time on any.
+    /// The step; nil for the first time at any step.
     public let step: Int?
-    /// On which rank; nil for each.
+    /// The rank; nil for every rank.
     public let rank: Int?
-    /// What.
+    /// The action.
     public let action: FaultAction
 
-    /// Puts a fault together.
+    /// Creates a fault.
     public init(point: FaultPoint, step: Int?, rank: Int?, action: FaultAction) {
         (self.point, self.step, self.rank, self.action) = (point, step, rank, action)
     }
 
-    /// Reads the written form; nil if it is none.
+    /// Parses the written form; nil if it is invalid.
     public init?(_ text: String) {
         let sides = text.split(separator: "=", omittingEmptySubsequences: false)
         guard sides.count == 2, let action = Self.action(String(sides[1])) else { return nil }
@@ -54,12 +54,12 @@ public struct Fault: Sendable, Equatable {
     }
 }
 
-/// The error of a fault that is to throw.
+/// The error of a fault with the action `throw`.
 public struct InjectedFault: Error, CustomStringConvertible, Sendable, Equatable {
-    /// Where it was thrown.
+    /// The point at which it was thrown.
     public let point: FaultPoint
 
-    /// The error of a fault at this point.
+    /// Creates the error for a point.
     public init(point: FaultPoint) { self.point = point }
 
     /// One line.

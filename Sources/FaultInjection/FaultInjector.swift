@@ -1,15 +1,15 @@
 import Glibc
 import Synchronization
 
-/// Makes the faults happen that a test asks for; without any, reaching a point costs one look at a flag.
+/// Injects the faults that a test requests; without any, reaching a point costs one check of a flag.
 ///
-/// It belongs to the process, as signals do, because the points lie in rooms that know nothing of each other.
+/// It is global to the process, as signals are, because the points are in modules that do not know each other.
 public enum FaultInjector {
-    /// What a point has to do after it was reached.
+    /// The action required of a point that was reached.
     public enum Outcome: Sendable, Equatable {
-        /// Go on.
+        /// Continue.
         case none
-        /// Fail as if a system call had given this number.
+        /// Fail as if a system call had returned this error number.
         case errorNumber(Int32)
         /// Fail.
         case fail
@@ -17,22 +17,22 @@ public enum FaultInjector {
         case notANumber
     }
 
-    /// The step that the present work belongs to.
+    /// The step of the current work.
     @TaskLocal public static var step = 0
-    /// The kind of file that is being written, if its writing can be made to fail.
+    /// The kind of file being written, if its writing can be made to fail.
     @TaskLocal public static var file: FaultFile?
 
     private static let isArmed = Atomic<Bool>(false)
     private static let waiting = Mutex<[Fault]>([])
 
-    /// Takes the faults of this rank; each happens once.
+    /// Arms the faults of this rank; each fires once.
     public static func arm(_ faults: [Fault], rank: Int) {
         let own = faults.filter { $0.rank == nil || $0.rank == rank }
         waiting.withLock { $0 = own }
         isArmed.store(!own.isEmpty, ordering: .relaxed)
     }
 
-    /// Called at a point: kills, stops or delays the process there and then, or says how the point is to fail.
+    /// Called at a point: kills, stops or delays the process immediately, or returns how the point must fail.
     public static func reach(_ point: FaultPoint) -> Outcome {
         guard isArmed.load(ordering: .relaxed) else { return .none }
         let step = step
@@ -61,13 +61,13 @@ public enum FaultInjector {
         }
     }
 
-    /// `reach` of a moment in writing the present `file`.
+    /// `reach` for a moment in writing the current `file`.
     public static func reach(_ moment: FileMoment) -> Outcome {
         guard isArmed.load(ordering: .relaxed), let file, let point = FaultPoint(file, moment) else { return .none }
         return reach(point)
     }
 
-    /// `reach` where any failure is an error. Throws `InjectedFault`.
+    /// `reach` for points where any failure is an error. Throws `InjectedFault`.
     public static func check(_ point: FaultPoint) throws(InjectedFault) {
         if reach(point) != .none { throw InjectedFault(point: point) }
     }

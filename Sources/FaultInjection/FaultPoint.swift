@@ -1,10 +1,10 @@
-/// A place in a run where a fault can be made to happen, to show that nothing is lost by it.
+/// A place in a run where a fault can be injected, to show that nothing is lost by it.
 public enum FaultPoint: String, CaseIterable, Sendable {
     /// Before a step computes its samples.
     case step
     /// Before an image is read; the step is that of the batch it is read for. With `eio` the image counts as bad.
     case data
-    /// After a sample's gradient is there; `nan` puts a NaN into it.
+    /// After a sample's gradient is computed; `nan` puts a NaN into it.
     case gradient
     /// Before records and gradients are exchanged.
     case exchange
@@ -14,25 +14,25 @@ public enum FaultPoint: String, CaseIterable, Sendable {
     case evaluation
     /// Before anything of a checkpoint is written.
     case save
-    /// Before a rank's file of a checkpoint is made.
+    /// Before a rank's file of a checkpoint is created.
     case shardOpen = "shard-open"
     /// With half of its bytes written.
     case shardMiddle = "shard-middle"
     /// Before it is flushed to the disk.
     case shardFlush = "shard-flush"
-    /// Before the manifest is made.
+    /// Before the manifest is created.
     case manifestOpen = "manifest-open"
     /// With half of its bytes written.
     case manifestMiddle = "manifest-middle"
     /// Before it is flushed to the disk.
     case manifestFlush = "manifest-flush"
-    /// Before a finished checkpoint gets its name.
+    /// Before a finished checkpoint is renamed to its final name.
     case publish
-    /// After it has its name, before the hint file.
+    /// After the rename, before the hint file.
     case published
     /// With an old checkpoint renamed and not yet deleted.
     case retention
-    /// Before an adapter file is made.
+    /// Before an adapter file is created.
     case adapterOpen = "adapter-open"
     /// With half of its bytes written.
     case adapterMiddle = "adapter-middle"
@@ -55,7 +55,7 @@ public enum FileMoment: String, Sendable {
     case open, middle, flush
 }
 
-/// What happens at a point.
+/// The effect of a fault at a point.
 public enum FaultAction: Sendable, Equatable {
     /// The process ends as by `kill -9`.
     case kill

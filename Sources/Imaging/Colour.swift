@@ -7,7 +7,7 @@ public struct Colour: Equatable, Sendable {
     /// Blue, 0 to 255.
     public var blue: UInt8
 
-    /// Creates a colour from its parts.
+    /// Creates a colour from its channels.
     public init(_ red: UInt8, _ green: UInt8, _ blue: UInt8) {
         self.red = red
         self.green = green
@@ -18,12 +18,12 @@ public struct Colour: Equatable, Sendable {
     public static let white = Colour(255, 255, 255)
     /// Black.
     public static let black = Colour(0, 0, 0)
-    /// Green, for what belongs to an object.
+    /// Green, for parts of an object.
     public static let foreground = Colour(40, 200, 80)
-    /// Red, for what does not.
+    /// Red, for the background.
     public static let background = Colour(230, 50, 50)
 
-    /// The colour of instance `number`: the same in every picture, and far from those of the numbers near it.
+    /// The colour of instance `number`: the same in every picture, and distinct from those of nearby numbers.
     ///
     /// The hue advances by the golden ratio, which spreads any run of numbers evenly over the circle.
     public static func instance(_ number: Int) -> Colour {
@@ -31,7 +31,7 @@ public struct Colour: Equatable, Sendable {
         let hue = 6 * (turns - turns.rounded(.down))  // [0, 6)
         let brightness = [255.0, 205.0, 235.0][abs(number) % 3]
         let saturation = [0.85, 0.95, 0.65, 0.75][abs(number) % 4]
-        /// Distance of the hue from a primary decides how much of it is taken away.
+        // The hue's distance from a primary determines how much of it is removed.
         func component(_ primary: Double) -> UInt8 {
             let difference = abs(hue - primary)
             let distance = min(difference, 6 - difference)
@@ -41,7 +41,7 @@ public struct Colour: Equatable, Sendable {
         return Colour(component(0), component(2), component(4))
     }
 
-    /// This colour laid over another with an opacity of 0 to 1.
+    /// This colour blended over another with an opacity of 0 to 1.
     func over(_ other: Colour, opacity: Double) -> Colour {
         func mixed(_ top: UInt8, _ bottom: UInt8) -> UInt8 {
             UInt8(Double(bottom) + (Double(top) - Double(bottom)) * opacity + 0.5)

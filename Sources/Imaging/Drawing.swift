@@ -1,4 +1,4 @@
-// Drawing for pictures that people look at. Every call works on RGB: a grey image becomes RGB at the first call.
+// Drawing for pictures meant for people. Every call works on RGB: a grey image becomes RGB at the first call.
 
 extension Image {
     /// The image as RGB; grey values are repeated in the three channels.
@@ -21,7 +21,7 @@ extension Image {
             : Colour(pixels[offset], pixels[offset + 1], pixels[offset + 2])
     }
 
-    /// Colours pixel (x, y); outside the image nothing happens.
+    /// Colours pixel (x, y); ignored outside the image.
     public mutating func setPixel(x: Int, y: Int, _ colour: Colour) {
         guard (0..<width).contains(x), (0..<height).contains(y) else { return }
         becomeRGB()
@@ -37,7 +37,7 @@ extension Image {
 
     // MARK: Masks
 
-    /// Lays the instances of a label image of the same size over the image, each in its own colour.
+    /// Overlays the instances of a label image of the same size, each in its own colour.
     ///
     /// `opacity` is that of the areas, 0 to 1; `contour` draws each border in full colour.
     public mutating func overlay(_ labels: LabelImage, opacity: Double = 0.45, contour: Bool = true) {
@@ -48,13 +48,13 @@ extension Image {
         overlay(values: labels.labels, colours: colours, opacity: opacity, contour: contour)
     }
 
-    /// Lays a mask, `[height, width]` of true inside, over the image.
+    /// Overlays a mask, `[height, width]` of true inside.
     public mutating func overlay(mask: [Bool], colour: Colour, opacity: Double = 0.45, contour: Bool = true) {
         precondition(mask.count == width * height, "\(mask.count) mask values over an image \(width)x\(height)")
         overlay(values: mask.map { $0 ? 1 : 0 }, colours: [colour, colour], opacity: opacity, contour: contour)
     }
 
-    /// Lays colour `colours[value]` over every pixel whose value is not 0.
+    /// Blends `colours[value]` over every pixel whose value is not 0.
     private mutating func overlay(values: [UInt16], colours: [Colour], opacity: Double, contour: Bool) {
         precondition((0...1).contains(opacity), "opacity is 0 to 1, not \(opacity)")
         becomeRGB()
@@ -62,7 +62,7 @@ extension Image {
         pixels.withUnsafeMutableBufferPointer { pixels in
             for index in values.indices where values[index] != 0 {
                 let (value, x, y) = (values[index], index % width, index / width)
-                // A border pixel has another value to one of its four sides, or lies at the edge of the image.
+                // A border pixel differs from one of its four neighbours, or is at the edge of the image.
                 let isBorder =
                     x == 0 || y == 0 || x == width - 1 || y == height - 1
                     || values[index - 1] != value || values[index + 1] != value
@@ -109,7 +109,7 @@ extension Image {
 
     // MARK: Composition
 
-    /// Copies another image onto this one with its top left pixel at (x, y); what lies outside is left away.
+    /// Copies another image onto this one with its top left pixel at (x, y), cropped to this image.
     public mutating func paste(_ other: Image, x: Int, y: Int) {
         becomeRGB()
         let source = other.rgb()
@@ -167,7 +167,7 @@ extension Image {
         }
     }
 
-    /// The image below a strip that carries a line of text.
+    /// The image below a strip with a line of text.
     public func captioned(_ text: String, colour: Colour = .black, background: Colour = .white, scale: Int = 2) -> Image
     {
         let strip = Image.textSize(text, scale: scale).height + 2 * scale

@@ -1,17 +1,17 @@
 /// A reflection of an image.
 public enum Flip: String, CaseIterable, Sendable {
-    /// Left and right as they are, top and bottom as they are.
+    /// Unchanged.
     case none
-    /// Left and right exchanged.
+    /// Left and right swapped.
     case horizontal
-    /// Top and bottom exchanged.
+    /// Top and bottom swapped.
     case vertical
-    /// Both exchanged, which is a half turn.
+    /// Both swapped: a half turn.
     case both
 
-    /// Whether left and right are exchanged.
+    /// Whether left and right are swapped.
     public var isHorizontal: Bool { self == .horizontal || self == .both }
-    /// Whether top and bottom are exchanged.
+    /// Whether top and bottom are swapped.
     public var isVertical: Bool { self == .vertical || self == .both }
 }
 
@@ -39,7 +39,7 @@ extension Image {
                 pixels, size: (width, height), channels: channels, width: newWidth, height: newHeight, value: value))
     }
 
-    /// The image with rows and columns exchanged.
+    /// The image with rows and columns swapped.
     func transposed() -> Image {
         var result = Image(width: height, height: width, channels: channels)
         for y in 0..<height {
@@ -69,7 +69,7 @@ extension LabelImage {
                 labels, size: (self.width, self.height), channels: 1, x: x, y: y, width: width, height: height))
     }
 
-    /// The label image in the top left corner of a larger one, the rest background unless `label` says otherwise.
+    /// The label image in the top left corner of a larger one, the rest filled with `label`, by default background.
     public func padded(toWidth newWidth: Int, height newHeight: Int, with label: UInt16 = 0) -> LabelImage {
         LabelImage(
             width: newWidth, height: newHeight,

@@ -17,7 +17,7 @@ extension ImageFile {
         ) { kedge_jpeg_encode(&$0, Int32(quality), &$1, $2) }
     }
 
-    /// Writes bytes beside `path` and then renames, so that `path` holds the old file or the whole new one.
+    /// Writes bytes to a temporary file and renames it, so that `path` holds the old or the complete new file.
     ///
     /// Throws `ImagingError` with code `diskFull` or `unwritable`.
     public static func write(_ bytes: [UInt8], to path: String) throws {
@@ -42,7 +42,7 @@ extension ImageFile {
         }
         var encoded = kedge_image_bytes()
         defer { kedge_image_free(encoded.bytes) }
-        // The encoders only read the samples; C has no way to say so for a pointer inside a struct.
+        // The encoders only read the samples; C cannot express that for a pointer inside a struct.
         try samples.withUnsafeBufferPointer { samples in
             var image = kedge_image(
                 width: UInt32(width), height: UInt32(height), channels: UInt32(channels),

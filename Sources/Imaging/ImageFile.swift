@@ -3,7 +3,7 @@ import CImageCodecs
 /// PNG and JPEG files as images.
 ///
 /// Decoded samples equal those of Pillow's `Image.open(path).convert("RGB")`, with two deliberate differences: 16-bit
-/// grey is cut to its high 8 bits instead of being clipped, and truncated or damaged files are errors.
+/// grey is truncated to its high 8 bits instead of being clipped, and truncated or damaged files are errors.
 public enum ImageFile {
     /// What to do with the orientation a camera wrote into a JPEG.
     public enum ExifOrientation: String, CaseIterable, Sendable {
@@ -21,7 +21,7 @@ public enum ImageFile {
         return try decode(bytes: bytes, name: path, limits: limits, exif: exif)
     }
 
-    /// Decodes the bytes of a file to RGB; `name` stands for the file in errors. Throws `ImagingError`.
+    /// Decodes the bytes of a file to RGB; `name` replaces the path in errors. Throws `ImagingError`.
     public static func decode(
         bytes: [UInt8], name: String = "image in memory", limits: ImageLimits = .standard,
         exif: ExifOrientation = .ignore
@@ -46,7 +46,7 @@ public enum ImageFile {
             let bytes = try RegularFile.read(path, limits: limits, atMost: count, followingLinks: followingLinks)
             return try ImageHeader.parse(bytes, file: path)
         }
-        // Nearly every header lies in the first 64 KiB; a photograph with a large preview needs the whole file.
+        // Nearly every header is in the first 64 KiB; a photograph with a large preview needs the whole file.
         guard let header = try header(atMost: 1 << 16) ?? header(atMost: .max) else {
             throw ImageHeader.damaged(path, "the file ends inside the header")
         }
@@ -63,7 +63,7 @@ public enum ImageFile {
         return header
     }
 
-    /// Runs one C decoder and copies its samples; `kind` is what an image that is not read should be converted to.
+    /// Runs one C decoder and copies its samples; `kind` is what an unsupported image should be converted to.
     static func decodeSamples(
         _ bytes: [UInt8], file: String, convertTo kind: String,
         with decode: (UnsafeBufferPointer<UInt8>, inout kedge_image, UnsafeMutablePointer<CChar>) -> Int32
@@ -77,7 +77,7 @@ public enum ImageFile {
         return (image, Array(UnsafeBufferPointer(start: image.samples, count: count)))
     }
 
-    /// Turns the status and message of a C call into an error.
+    /// Converts the status and message of a C call to an error.
     static func runCodec(
         file: String, remedy: String, convertTo kind: String = "8-bit RGB",
         _ call: (UnsafeMutablePointer<CChar>) -> Int32
@@ -94,13 +94,13 @@ public enum ImageFile {
         switch status {
         case KEDGE_IMAGE_OK: return
         case KEDGE_IMAGE_OVER_LIMIT:
-            throw ImagingError(.overLimit, file: file, cause: message, remedy: "downscale the image or save it anew")
+            throw ImagingError(.overLimit, file: file, cause: message, remedy: "downscale the image or save it again")
         case KEDGE_IMAGE_UNSUPPORTED:
             throw ImagingError(
-                .unsupported, file: file, cause: "this kind of image is not read: \(message)",
+                .unsupported, file: file, cause: "this kind of image is not supported: \(message)",
                 remedy: "convert it to \(kind)")
         case KEDGE_IMAGE_OUT_OF_MEMORY:
-            throw ImagingError(.outOfMemory, file: file, cause: message, remedy: "use smaller images or fewer at once")
+            throw ImagingError(.outOfMemory, file: file, cause: message, remedy: "use smaller or fewer images")
         default: throw ImagingError(.damaged, file: file, cause: "the image is damaged: \(message)", remedy: remedy)
         }
     }

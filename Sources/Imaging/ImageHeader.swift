@@ -1,4 +1,4 @@
-/// What the first bytes of a PNG or JPEG tell: the format, the stored size and the Exif orientation.
+/// The information in the first bytes of a PNG or JPEG: the format, the stored size and the Exif orientation.
 struct ImageHeader: Equatable {
     enum Format { case png, jpeg }
 
@@ -7,7 +7,7 @@ struct ImageHeader: Equatable {
     var height: Int
     var orientation = Orientation.upright
 
-    /// Recognises the format by its magic bytes, whatever the file is called.
+    /// Recognises the format by its magic bytes, regardless of the file name.
     static func format(of bytes: [UInt8], file: String) throws -> Format {
         if bytes.starts(with: [0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A]) { return .png }
         if bytes.starts(with: [0xFF, 0xD8, 0xFF]) { return .jpeg }
@@ -15,7 +15,7 @@ struct ImageHeader: Equatable {
         throw ImagingError(.notAnImage, file: file, cause: cause, remedy: "replace it or convert it to PNG or JPEG")
     }
 
-    /// Parses the header of a file that starts with `bytes`; nil when the header goes on beyond them.
+    /// Parses the header of a file that starts with `bytes`; nil if the header extends beyond them.
     static func parse(_ bytes: [UInt8], file: String) throws -> ImageHeader? {
         let header =
             switch try format(of: bytes, file: file) {

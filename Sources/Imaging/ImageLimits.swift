@@ -1,4 +1,4 @@
-/// The sizes beyond which a file is refused before memory is taken for it.
+/// The sizes beyond which a file is rejected before memory is allocated for it.
 public struct ImageLimits: Equatable, Sendable {
     /// The longest allowed side, in pixels.
     public var side: Int
@@ -23,7 +23,7 @@ public struct ImageLimits: Equatable, Sendable {
         self.scans = scans
     }
 
-    /// The limits used when a caller names none.
+    /// The default limits.
     public static let standard = ImageLimits()
 
     /// Throws `overLimit` when an image of the given size exceeds a limit.

@@ -1,4 +1,4 @@
-/// Why an image could not be read or written, in one line that names the file, the rule and the remedy.
+/// The reason an image could not be read or written, in one line with the file, the rule and the remedy.
 public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The kind of failure, for callers that decide by it.
     public enum Code: String, Sendable {
@@ -10,9 +10,9 @@ public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible 
         case notAnImage
         /// The image is truncated or breaks the rules of its format.
         case damaged
-        /// A valid image of a kind that is not read here.
+        /// A valid image of an unsupported kind.
         case unsupported
-        /// Memory for the samples could not be had.
+        /// Memory for the samples could not be allocated.
         case outOfMemory
         /// The file cannot be created or written.
         case unwritable
@@ -22,13 +22,13 @@ public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// The kind of failure.
     public let code: Code
-    /// The path, or a name for bytes that came from memory.
+    /// The path, or a name for bytes from memory.
     public let file: String
     /// What is wrong.
     public let cause: String
-    /// What to do about it.
+    /// The remedy.
     public let remedy: String
-    /// The number of the system call that failed, if one did.
+    /// The error number of the failed system call, if any.
     public let systemError: Int32?
 
     /// Creates an error from its parts.

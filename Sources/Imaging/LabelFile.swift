@@ -4,7 +4,7 @@ import CImageCodecs
 public enum LabelFile {
     /// Decodes a grey PNG to its stored values, or a palette PNG to its indices, without scaling.
     ///
-    /// Depths of 1, 2, 4, 8 and 16 bits are read; colours or alpha are `unsupported`. Throws `ImagingError`.
+    /// Supports depths of 1, 2, 4, 8 and 16 bits; colours or alpha are `unsupported`. Throws `ImagingError`.
     public static func decode(
         path: String, limits: ImageLimits = .standard, followingLinks: Bool = true
     ) throws -> LabelImage {
@@ -12,7 +12,7 @@ public enum LabelFile {
         return try decode(bytes: bytes, name: path, limits: limits)
     }
 
-    /// Decodes the bytes of a PNG file as `decode(path:limits:)` does; `name` stands for the file in errors.
+    /// Decodes the bytes of a PNG file as `decode(path:limits:)` does; `name` replaces the path in errors.
     public static func decode(
         bytes: [UInt8], name: String = "label image in memory", limits: ImageLimits = .standard
     ) throws -> LabelImage {

@@ -1,4 +1,4 @@
-/// How the stored rows and columns of a photograph lie in the upright picture (Exif 2.32, tag 0x0112).
+/// The mapping of a photograph's stored rows and columns to the upright picture (Exif 2.32, tag 0x0112).
 enum Orientation: Int {
     case upright = 1
     case mirrored = 2
@@ -9,7 +9,7 @@ enum Orientation: Int {
     case transversed = 7
     case rotatedLeft = 8
 
-    /// Whether width and height change places.
+    /// Whether width and height are swapped.
     var swapsSides: Bool { rawValue >= 5 }
 
     /// Reads the orientation from the content of an APP1 segment; anything malformed or absent counts as upright.

@@ -2,8 +2,8 @@ import Glibc
 
 /// Reads and writes whole regular files with plain system calls.
 enum RegularFile {
-    /// Reads a file, or its first `count` bytes; anything but a regular file within the limits is an error, and so is a
-    /// symbolic link that is not to be followed.
+    /// Reads a file, or its first `count` bytes; anything but a regular file within the limits is an error, as is a
+    /// symbolic link that must not be followed.
     static func read(
         _ path: String, limits: ImageLimits, atMost count: Int = .max, followingLinks: Bool = true
     ) throws -> [UInt8] {
@@ -90,7 +90,7 @@ enum RegularFile {
         ImagingError(.unreadable, file: path, cause: cause, remedy: "check the path and its permissions")
     }
 
-    /// The error of a system call; what the machine lacks is no fault of the file.
+    /// The error of a system call; a lack of memory or descriptors is not blamed on the file.
     private static func readError(_ path: String, _ what: String) -> ImagingError {
         let number = errno
         let cause = "\(what) (\(lastError()))"

@@ -1,10 +1,10 @@
-/// For each output position of one axis, the first input position and the fixed-point weights that are summed there.
+/// For each output position of one axis, the first input position and the fixed-point weights of its sum.
 struct ResamplingWeights {
     static let fractionBits: Int32 = 22
-    /// The start of every sum, so that dropping the fraction rounds to the nearest integer.
+    /// The initial value of every sum, so that dropping the fraction rounds to the nearest integer.
     static let half = Int32(1) << (fractionBits - 1)
 
-    /// Weights per output position; places that are not needed hold zero.
+    /// Weights per output position; unused ones are zero.
     let taps: Int
     private(set) var starts: [Int] = []
     /// `[output position, taps]`
@@ -14,10 +14,10 @@ struct ResamplingWeights {
     enum Filter {
         /// Falls linearly to 0 at the next pixel.
         case triangle
-        /// The same weight for all that lies in the pixel.
+        /// The same weight everywhere in the pixel.
         case box
 
-        /// How far it reaches, in pixels.
+        /// The filter's radius, in pixels.
         var reach: Double { self == .triangle ? 1 : 0.5 }
 
         func height(at distance: Double) -> Double {
@@ -28,7 +28,7 @@ struct ResamplingWeights {
         }
     }
 
-    /// Weights of a filter, widened to the distance of the output pixels when the size shrinks.
+    /// Weights of a filter, widened to the spacing of the output pixels when the size shrinks.
     init(from oldSize: Int, to newSize: Int, _ filter: Filter = .triangle) {
         let scale = Double(oldSize) / Double(newSize)
         let stretch = max(scale, 1)  // the filter is measured in output pixels, or input pixels if they are larger
@@ -88,7 +88,7 @@ extension Image {
         if newWidth == width { return self }
         let plan = ResamplingWeights(from: width, to: newWidth, filter)
         let layout = LaneLayout(channels: channels)
-        // The zero weights behind the last needed ones reach up to `taps` pixels beyond the row.
+        // The zero weights after the last needed ones reach up to `taps` pixels beyond the row.
         var lanes = [SIMD8<Int32>](repeating: .zero, count: width + plan.taps)
         var sums = [SIMD8<Int32>](repeating: .zero, count: newWidth)
         let result = [UInt8](unsafeUninitializedCapacity: newWidth * height * channels) { output, count in
@@ -112,7 +112,7 @@ extension Image {
     }
 }
 
-/// Which of eight lanes holds which row and channel.
+/// The row and channel in each of eight lanes.
 private struct LaneLayout {
     let channels: Int
     var rows: Int { channels == 1 ? 8 : 2 }
@@ -169,7 +169,7 @@ private func sumWeighted(_ lanes: [SIMD8<Int32>], _ plan: ResamplingWeights, int
     }
 }
 
-/// Drops the fraction; the sum of rounded weights can pass one by a hair, so values above 255 are cut.
+/// Drops the fraction; the sum of rounded weights can exceed one slightly, so values above 255 are clipped.
 @inline(__always)
 private func rounded(_ sum: Int32) -> UInt8 {
     UInt8(truncatingIfNeeded: min(sum &>> ResamplingWeights.fractionBits, 255))

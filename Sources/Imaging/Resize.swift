@@ -10,9 +10,9 @@ public enum Resize {
 
     /// Bilinear resampling with antialiasing, equal to Pillow's `Image.resize((width, height), BILINEAR)`.
     ///
-    /// Two passes, along rows and along columns; each rounds to 8 bits and is left out when its size does not change.
+    /// Two passes, along rows and along columns; each rounds to 8 bits and is skipped if its size does not change.
     /// Rows come first unless the height shrinks by more than twice the pixels the width does (since Pillow 12; older
-    /// versions always begin with rows and so differ by one level here and there in such images). Weights are 22-bit
+    /// versions always begin with rows and so occasionally differ by one level in such images). Weights are 22-bit
     /// fixed-point numbers (Pillow, `src/libImaging/Resample.c`).
     public static func bilinear(_ image: Image, width: Int, height: Int) -> Image {
         resampled(image, width: width, height: height, .triangle)
@@ -72,7 +72,7 @@ public enum Resize {
         return Image(width: width, height: height, channels: image.channels, pixels: pixels)
     }
 
-    /// The input position for each output position; the sum is accumulated as Pillow does, whose rounding it shares.
+    /// The input position for each output position; the sum is accumulated as in Pillow, with the same rounding.
     private static func nearestPositions(from oldSize: Int, to newSize: Int) -> [Int] {
         let step = Double(oldSize) / Double(newSize)
         var position = step * 0.5

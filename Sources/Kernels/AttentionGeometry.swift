@@ -1,6 +1,6 @@
 public import Tensors
 
-/// Who attends to whom: the sizes of an attention and, for windows, which token rows each one holds.
+/// The sizes of an attention and, for windows, the token rows each group holds.
 ///
 /// Attention runs in `groups` that do not see each other (windows, or prompts). Without row tables, group g owns the
 /// consecutive rows `g * queries ..< (g + 1) * queries` (keys likewise). With a table, position i of group g is row
@@ -67,7 +67,7 @@ public struct AttentionGeometry: Sendable {
     }
 }
 
-/// What is added to the scaled scores.
+/// The term added to the scaled scores.
 public enum AttentionBias: Sendable {
     /// Nothing.
     case none
@@ -79,10 +79,10 @@ public enum AttentionBias: Sendable {
     /// keys are consecutive. `side` is the window's or the grid's (height, width).
     case decomposed(height: Tensor, width: Tensor, side: (height: Int, width: Int))
 
-    /// The length of a padded table's rows.
+    /// The row length of a padded table.
     public static func paddedKeys(_ keys: Int) -> Int { AttentionKernel.paddedKeys(keys) }
 
-    /// A bias table whose rows are padded to whole vectors with a number that softmax turns into zero.
+    /// A bias table whose rows are padded to whole vectors with a value that softmax maps to zero.
     ///
     /// - Parameter values: The biases. // [heads, queries, keys]
     /// - Returns: // [heads, queries, paddedKeys]

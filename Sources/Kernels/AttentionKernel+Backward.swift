@@ -6,17 +6,17 @@ public import Tensors
 //   dV_j = sum_i p_ij dO_i,   dS_ij = p_ij (dO_i . v_j - D_i)
 //   dq_i = scale sum_j dS_ij k_j + position terms,   dk_j = scale sum_i dS_ij q_i
 //
-// A task is one group and head: scores are made again tile by tile, dK and dV of the head stay in scratch, and every sum
-// has one order. Positions outside the image have no output (dO = 0), but serve as keys: their dk and dv, and those of
-// other windows, add up in the pad row, window by window.
+// A task is one group and head: scores are recomputed tile by tile, dK and dV of the head stay in scratch, and every
+// sum has a fixed order. Positions outside the image have no output (dO = 0), but serve as keys: their dk and dv, and
+// those of other windows, are summed in the pad row, window by window.
 
 extension AttentionKernel {
-    /// The gradient of packed projections.
+    /// The gradient of packed projections, backward of `forward(qkv:)`.
     ///
     /// - Parameters:
     ///   - dOutput: // [T, D]
-    ///   - output: What forward gave. // [T, D]
-    ///   - logSumExp: What forward kept. // [groups * heads, queries]
+    ///   - output: Output of forward. // [T, D]
+    ///   - logSumExp: l saved by forward. // [groups * heads, queries]
     ///   - dQKV: Every row is written. // [T (+1 pad row), 3 D]
     public static func backward(
         dOutput: Tensor, output: Tensor, logSumExp: Tensor, qkv: Tensor, geometry: AttentionGeometry,
@@ -178,7 +178,7 @@ extension AttentionKernel {
         }
     }
 
-    /// Writes a head's gradient rows to their tokens; rows outside the image add up in the group's pad sum.
+    /// Writes a head's gradient rows to their tokens; rows outside the image are summed in the group's pad sum.
     private static func scatter(
         _ source: UnsafePointer<Float>, to destination: UnsafeMutablePointer<Float>, part: Int,
         _ gradients: AttentionGradients, _ place: AttentionPlace, from first: Int = 0, count: Int

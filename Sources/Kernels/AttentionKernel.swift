@@ -4,21 +4,21 @@ public import Tensors
 // For one group and head, with q [Nq, d], k and v [Nk, d]:
 //   s_ij = scale q_i . k_j + bias_ij,   l_i = log sum_j exp s_ij,   o_i = sum_j exp(s_ij - l_i) v_j
 //
-// Tiling: a task is one tile of up to 256 queries of one group and head. It walks over tiles of up to 512 keys, holds one
-// tile of scores (512 KiB, in L2) and keeps a running maximum m and sum z per query (Milakov and Gimelshein 2018):
+// Tiling: a task is one tile of up to 256 queries of one group and head. It loops over tiles of up to 512 keys, holds
+// one tile of scores (512 KiB, in L2) and keeps a running maximum m and sum z per query (Milakov and Gimelshein 2018):
 //   m' = max(m, max_j s_ij),   z' = z e^{m - m'} + sum_j e^{s_ij - m'},   o' = o e^{m - m'} + sum_j e^{s_ij - m'} v_j
-// Nothing of size queries x keys is ever in memory. The log-sum-exp l = m + log z is kept for backward.
+// No array of size queries x keys is ever in memory. The log-sum-exp l = m + log z is saved for backward.
 // A key tile is a whole number of image rows, so that the height term of decomposed positions is one number per run.
 //
 // Scratch per worker: gathered q, k, v; scores; output; position terms. Consecutive rows are read in place.
 
 /// Fused attention over windows, whole grids, or prompts.
 public enum AttentionKernel {
-    /// Queries in a tile: enough rows for OpenBLAS to reach its rate.
+    /// Queries in a tile: enough rows for OpenBLAS to reach its full rate.
     static let queryTile = 256
     /// Keys in a tile: with 256 queries, 512 KiB of scores.
     static let keyTile = 512
-    /// A score that softmax turns into exactly zero.
+    /// A score that softmax maps to exactly zero.
     static let masked: Float = -1e30
 
     /// The row stride of a score tile: keys rounded up to whole vectors.
@@ -31,7 +31,7 @@ public enum AttentionKernel {
     /// - Parameters:
     ///   - qkv: Projections, columns [q | k | v], each `heads * headDimension` wide. // [T (+1 pad row), 3 D]
     ///   - output: Heads concatenated; rows outside the image are not written. // [T, D]
-    ///   - logSumExp: l of every position, if backward will follow. // [groups * heads, queries]
+    ///   - logSumExp: l of every position, needed by backward. // [groups * heads, queries]
     public static func forward(
         qkv: Tensor, geometry: AttentionGeometry, bias: AttentionBias, into output: inout Tensor,
         logSumExp: inout Tensor?, in workspace: Workspace
@@ -53,7 +53,7 @@ public enum AttentionKernel {
     ///   - key: // [groups * keys, D]
     ///   - value: // [groups * keys, D]
     ///   - output: // [groups * queries, D]
-    ///   - logSumExp: l of every position, if backward will follow. // [groups * heads, queries]
+    ///   - logSumExp: l of every position, needed by backward. // [groups * heads, queries]
     public static func forward(
         query: Tensor, key: Tensor, value: Tensor, geometry: AttentionGeometry, into output: inout Tensor,
         logSumExp: inout Tensor?, in workspace: Workspace
@@ -145,7 +145,7 @@ public enum AttentionKernel {
         }
     }
 
-    /// line = exp(line - offset); the sum of the result.
+    /// line = exp(line - offset); returns the sum of the result.
     @inline(__always)
     private static func exponentiate(_ line: UnsafeMutablePointer<Float>, count: Int, minus offset: Float) -> Float {
         var total = Vector(repeating: 0)

@@ -1,6 +1,6 @@
 import Tensors
 
-/// Where q, k and v of head 0 begin and how far apart their rows are.
+/// Start addresses of q, k and v of head 0 and the distances between their rows.
 struct AttentionOperands {
     let query: UnsafePointer<Float>
     let key: UnsafePointer<Float>
@@ -9,7 +9,7 @@ struct AttentionOperands {
 }
 
 extension AttentionGeometry {
-    /// Lends the row table as a pointer for the length of a kernel call.
+    /// Passes the row table as a pointer for the duration of a kernel call.
     func withRows(_ body: (UnsafePointer<Int32>?) -> Void) {
         if let rows { rows.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
     }
@@ -37,7 +37,7 @@ struct AttentionPlace {
         return row == geometry.padRow ? nil : row
     }
 
-    /// This head's part of some positions: in place when rows are consecutive, else gathered into `copy`.
+    /// This head's columns of some positions: in place when rows are consecutive, else gathered into `copy`.
     @inline(__always)
     func tile(
         of source: UnsafePointer<Float>, stride: Int, positions: Range<Int>, copy: UnsafeMutablePointer<Float>,
@@ -69,7 +69,7 @@ struct AttentionScratch {
     }
 }
 
-/// The bias of a score tile, row by row, and its gradient.
+/// Computes the bias of a score tile, row by row, and its gradient.
 ///
 /// Decomposed positions: with P_h = q T_h^T and P_w = q T_w^T (one small product per query tile, reversed tables), the
 /// bias of query (y, x) and key (y', x') is P_h[S_h - 1 - y + y'] + P_w[S_w - 1 - x + x'].
@@ -85,7 +85,7 @@ struct AttentionBiasTerms {
         case decomposed(height: UnsafePointer<Float>, width: UnsafePointer<Float>, side: (height: Int, width: Int))
     }
 
-    /// Slots of the two products and their gradients.
+    /// Scratch slots of the two products and their gradients.
     private static let heightSlot = 7
     private static let widthSlot = 8
     private static let heightGradientSlot = 9
@@ -135,7 +135,7 @@ struct AttentionBiasTerms {
         case .none: break
         case .table(let table, let stride, let queries):
             let terms = table + (head * queries + position) * stride
-            // What stands in the padding is left from other work and must not become the peak.
+            // The padding holds leftovers of other work, which must not become the maximum.
             for i in keys.count..<padded { line[i] = AttentionKernel.masked }
             for i in Swift.stride(from: 0, to: padded, by: Vector.scalarCount) {
                 let value = Vector(loading: line + i) + Vector(loading: terms + i)
@@ -171,7 +171,7 @@ struct AttentionBiasTerms {
             for x in stride(from: 0, to: last, by: Vector.scalarCount) {
                 (Vector(loading: run + x) + (Vector(loading: widthTerms + x) + height)).store(run + x)
             }
-            // The lanes past the run belong to the next run (or to the padding): they get zero added.
+            // Lanes beyond the run belong to the next run (or to the padding): zero is added to them.
             let term = (Vector(loading: widthTerms + last) + height).replacing(with: 0, where: outside)
             (Vector(loading: run + last) + term).store(run + last)
         }

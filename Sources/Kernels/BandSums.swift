@@ -1,17 +1,17 @@
 import Machine
 
 // A gradient of a parameter is a sum over tokens. Tokens are cut into bands whose number and height depend on the shape
-// alone; every band leaves its partial sum in its own row of scratch memory, and the rows are added from first to last:
+// alone; every band writes its partial sum to its own row of scratch memory, and the rows are added from first to last:
 //   sum[i] = ((partial[0, i] + partial[1, i]) + partial[2, i]) + ...
-// The order is fixed, so the bits do not depend on the threads, and a single-precision sum over T tokens in bands of B
-// has the rounding error of chains of B and T / B additions instead of one of T.
+// The order is fixed, so the bits do not depend on the thread count, and a single-precision sum over T tokens in bands
+// of B has the rounding error of chains of B and T / B additions instead of one of T.
 
 /// Adds the partial sums of bands in the order of the bands.
 enum BandSums {
     /// Elements in one task: whole vectors, and long enough to outweigh starting a task.
     static let taskElements = 4096
 
-    /// sum[i] = partial[0, i] + partial[1, i] + ...; zeros where there is no band.
+    /// sum[i] = partial[0, i] + partial[1, i] + ...; zeros when there are no bands.
     ///
     /// - Parameters:
     ///   - partial: The bands' sums, `stride` floats apart. // [bands, stride]

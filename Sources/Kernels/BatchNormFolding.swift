@@ -6,7 +6,7 @@ public import Tensors
 
 /// Folds a frozen batch norm into the convolution or linear layer before it, when weights are loaded.
 public enum BatchNormFolding {
-    /// A frozen batch norm's numbers, each of C elements.
+    /// The parameters of a frozen batch norm, each of C elements.
     public struct Statistics: Sendable {
         /// The scale g (`weight` in checkpoints). // [C]
         public var scale: Tensor
@@ -19,7 +19,7 @@ public enum BatchNormFolding {
         /// The number added to the variance.
         public var epsilon: Double
 
-        /// Collects the numbers of one batch norm.
+        /// Creates the parameters of one batch norm.
         public init(scale: Tensor, shift: Tensor, mean: Tensor, variance: Tensor, epsilon: Double = 1e-5) {
             self.scale = scale
             self.shift = shift

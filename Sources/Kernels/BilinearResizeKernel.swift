@@ -4,10 +4,10 @@ public import Tensors
 // torch.nn.functional.interpolate(mode: "bilinear", align_corners: false, antialias: false), per axis:
 //   u(Y) = max((Y + 1/2) h / H - 1/2, 0),   y0 = floor u,   y1 = min(y0 + 1, h - 1),   t = u - y0
 //   out[Y, X] = (1-t) ((1-s) in[y0, x0] + s in[y0, x1]) + t ((1-s) in[y1, x0] + s in[y1, x1])
-// The adjoint gives d out[Y, X] to the same four elements with the same weights.
+// The adjoint adds d out[Y, X] to the same four elements with the same weights.
 //
-// Going along a row, the two rows are blended only when x0 changes, so an enlargement by f costs one blend of columns per
-// f outputs, needs no scratch and can be done one output row at a time: losses on 1024 x 1024 maps never hold the map.
+// Along a row, the two source rows are blended only when x0 changes, so an enlargement by f costs one blend of columns
+// per f outputs, needs no scratch and can be done one output row at a time: losses on 1024 x 1024 maps never store it.
 
 /// The interpolation of one axis.
 struct BilinearAxis: Sendable {
@@ -30,11 +30,11 @@ struct BilinearAxis: Sendable {
 
 /// Bilinear interpolation from one map size to another, row by row.
 ///
-/// A value of four numbers: make it once, use it from any thread.
+/// A plain value of four numbers, usable from any thread.
 public struct BilinearMap: Sendable {
-    /// The height of the given map.
+    /// The height of the source map.
     public let sourceHeight: Int
-    /// The width of the given map.
+    /// The width of the source map.
     public let sourceWidth: Int
     /// The height of the resized map.
     public let height: Int
@@ -56,7 +56,7 @@ public struct BilinearMap: Sendable {
     /// One row of the resized map.
     ///
     /// - Parameters:
-    ///   - plane: The given map. // [sourceHeight, sourceWidth]
+    ///   - plane: The source map. // [sourceHeight, sourceWidth]
     ///   - row: Which row, from 0 to height - 1.
     ///   - output: Written. // [width]
     public func interpolateRow(
@@ -78,18 +78,18 @@ public struct BilinearMap: Sendable {
         }
     }
 
-    /// Adds the gradient of one row of the resized map to the gradient of the given map: the adjoint of
+    /// Adds the gradient of one row of the resized map to the gradient of the source map: the adjoint of
     /// `interpolateRow`.
     ///
     /// - Parameters:
     ///   - gradient: Gradient of the row. // [width]
     ///   - row: Which row, from 0 to height - 1.
-    ///   - plane: Gradient of the given map, added to. // [sourceHeight, sourceWidth]
+    ///   - plane: Gradient of the source map, added to. // [sourceHeight, sourceWidth]
     public func accumulateRow(_ gradient: UnsafePointer<Float>, row: Int, into plane: UnsafeMutablePointer<Float>) {
         accumulateRow(gradient, row: row, into: plane, sourceRows: 0..<sourceHeight)
     }
 
-    /// The same for those of the two source rows that are in a range.
+    /// As above, restricted to those of the two source rows that are in a range.
     func accumulateRow(
         _ gradient: UnsafePointer<Float>, row: Int, into plane: UnsafeMutablePointer<Float>, sourceRows: Range<Int>
     ) {
@@ -125,7 +125,7 @@ public struct BilinearMap: Sendable {
 
 /// PyTorch's bilinear resize (`align_corners: false`, no antialiasing) of stacks of maps, and its adjoint.
 public enum BilinearResizeKernel {
-    /// Rows per task: at 1024 columns 64 KiB of output, inside L2.
+    /// Rows per task: 64 KiB of output at 1024 columns, inside L2.
     static let bandRows = 16
 
     /// Resizes n maps.
@@ -161,7 +161,7 @@ public enum BilinearResizeKernel {
         if dY.count == 0 || dX.count == 0 { return }
         let map = BilinearMap(
             sourceHeight: dX.shape[1], sourceWidth: dX.shape[2], height: dY.shape[1], width: dY.shape[2])
-        // A task owns rows of dX; output rows between two bands are visited by both.
+        // A task owns rows of dX; output rows on the border of two bands are visited by both.
         let bands = (map.sourceHeight + bandRows - 1) / bandRows
         let (gradient, output) = (dY.pointer, dX.mutablePointer)
         workspace.pool.parallelFor(dX.shape[0] * bands) { task, _ in

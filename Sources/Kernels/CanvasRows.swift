@@ -1,6 +1,6 @@
 import Tensors
 
-/// Reads the canvas of a prediction and its target row by row, and takes gradients back to the prediction.
+/// Reads the canvas of a prediction and its target row by row, and propagates gradients back to the prediction.
 ///
 /// Losses sum over pixels, so the order within a row is free: rows of a canvas four times the prediction's size (SAM's
 /// masks) come in phase order (see FourfoldMap), others from left to right.
@@ -40,7 +40,7 @@ struct CanvasRows {
     /// Scratch that `load` and `accumulate` need.
     var scratchFloats: Int { fourfold?.scratchFloats ?? 0 }
 
-    /// Lends the bytes of a byte target for the length of a kernel call.
+    /// Passes the bytes of a byte target for the duration of a kernel call.
     func withTarget(_ body: (UnsafePointer<UInt8>?) -> Void) {
         if case .bytes(let bytes) = target { bytes.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
     }
@@ -82,7 +82,7 @@ struct CanvasRows {
         }
     }
 
-    /// The weights of one canvas row, in the order in which `load` gives its pixels.
+    /// The weights of one canvas row, in the pixel order of `load`.
     ///
     /// - Returns: c and M in the worker's scratch, slots 3 and 4; valid until the next row.
     @inline(__always)
@@ -99,7 +99,7 @@ struct CanvasRows {
         return RowWeights(focal: c, dice: m)
     }
 
-    /// Copies one row of a canvas into the order in which rows are given.
+    /// Copies one row of a canvas into the pixel order of `load`.
     @inline(__always)
     private func load(_ line: UnsafePointer<Float>, into row: UnsafeMutablePointer<Float>) {
         if fourfold != nil {
@@ -111,7 +111,7 @@ struct CanvasRows {
         }
     }
 
-    /// Adds the gradient of one canvas row, in the order `load` gave it, to those source rows that are in a range.
+    /// Adds the gradient of one canvas row, in the order of `load`, to those source rows that are in a range.
     @inline(__always)
     func accumulate(
         _ gradient: UnsafePointer<Float>, row: Int, into plane: UnsafeMutablePointer<Float>, sourceRows: Range<Int>,
@@ -134,7 +134,7 @@ struct CanvasRows {
             let words = UnsafeRawPointer(line + 4 * k).loadUnaligned(as: SIMD16<Int32>.self)
             for phase in 0..<4 {
                 let byte = (words &>> Int32(8 * phase)) & 0xff
-                // 1 for any byte but 0, then the bits of 1.0: comparing integers would go lane by lane.
+                // 1 for any byte but 0, then the bits of 1.0: an integer comparison would be compiled lane by lane.
                 let isSet = (byte &+ 0xff) &>> 8
                 unsafeBitCast((0 &- isSet) & one, to: Vector.self).store(m + phase * quarter + k)
             }

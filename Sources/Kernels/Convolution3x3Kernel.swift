@@ -15,16 +15,16 @@ public import Tensors
 
 /// The 3x3 convolution with padding 1 and stride 1 or 2, channel-last.
 public enum Convolution3x3Kernel {
-    /// Unfolded input of one band: it stays in the share of the last-level cache one core has (2 MiB or more), and with
-    /// 256 channels it holds four rows of 64 pixels, which makes packing the weights under 5 % of the product.
+    /// Unfolded input of one band: it fits one core's share of the last-level cache (2 MiB or more), and with
+    /// 256 channels it holds four rows of 64 pixels, which keeps packing the weights under 5 % of the product.
     static let bandBytes = 5 << 19
-    /// Every image is cut into at least this many bands (or single rows), so that many threads find work.
+    /// Every image is cut into at least this many bands (or single rows), so that many threads have work.
     static let minimumBands = 16
 
     /// The output height or width for an input height or width.
     public static func outputExtent(_ extent: Int, stride: Int) -> Int { (extent - 1) / stride + 1 }
 
-    /// The weights as `forward` reads them.
+    /// The weights in the layout of `forward`.
     ///
     /// - Parameter weight: PyTorch's layout. // [Cout, Cin, 3, 3]
     /// - Returns: Tap-major, channel-last. // [Cout, 9 Cin]
@@ -43,7 +43,7 @@ public enum Convolution3x3Kernel {
         return packed
     }
 
-    /// The weights as `backwardInput` reads them, for either stride.
+    /// The weights in the layout of `backwardInput`, for either stride.
     ///
     /// - Parameter weight: PyTorch's layout. // [Cout, Cin, 3, 3]
     /// - Returns: Channels exchanged, taps reversed. // [Cin, 9 Cout]
@@ -211,14 +211,14 @@ private struct UnfoldedConvolution {
     }
 }
 
-/// The products that make one row of the input gradient of a convolution with stride 2.
+/// The products of one row of the input gradient of a convolution with stride 2.
 private struct StridedAdjoint {
     let geometry: UnfoldedConvolution
     let gradient: UnsafePointer<Float>
     let matrix: MatrixOperand
     let output: UnsafeMutablePointer<Float>
 
-    /// Adds (or, with beta 0, writes) what row `source` of dY gives to one row of dX through the taps of one ky.
+    /// Adds (or, with beta 0, writes) the contribution of row `source` of dY to one row of dX through one ky's taps.
     func row(_ row: Int, from source: Int, ky: Int, beta: Float) {
         let evens = (geometry.width + 1) / 2
         let odds = geometry.width / 2

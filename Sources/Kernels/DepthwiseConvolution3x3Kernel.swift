@@ -4,13 +4,13 @@ public import Tensors
 // h[i, j, c]  = b[c] + sum_{ky, kx} w[ky, kx, c] x[s i + ky - 1, s j + kx - 1, c],  x = 0 outside, s = 1 or 2;  y = act(h)
 // dx[p, q, c] = sum w[ky, kx, c] dy[i, j, c] over s i + ky - 1 = p, s j + kx - 1 = q
 //
-// Nine multiply-adds per number read and written: memory decides, so each input comes from memory once. The image is cut
-// into tiles of `tileRows` rows and as many columns as `tileBytes` allows. Going down a tile, the three input rows stay in
-// L2; along a row, blocks of four pixels run over the channels, eight at a time: 18 inputs (stride 1) and 9 weights are
-// loaded for 36 vector multiply-adds. Blocks with all nine neighbours inside the image need no bounds checks; the image's
-// border goes through `edge`, which clips the taps. Both add taps in the same order, so a pixel's bits do not depend on
-// its path. Measured without gain above 10 %: blocks of four by two pixels, reading the next row ahead, clearing the
-// output row first, tiles half or twice as wide.
+// Nine multiply-adds per number read and written: memory is the limit, so each input is read from memory once. The
+// image is cut into tiles of `tileRows` rows and as many columns as `tileBytes` allows. Down a tile, the three input
+// rows stay in L2; along a row, blocks of four pixels run over the channels, eight at a time: 18 inputs (stride 1) and
+// 9 weights are loaded for 36 vector multiply-adds. Blocks with all nine neighbours inside the image need no bounds
+// checks; the image's border goes through `edge`, which clips the taps. Both add taps in the same order, so a pixel's
+// bits do not depend on its path. Tried, each with a gain of at most 10 %: blocks of four by two pixels, prefetching
+// the next row, clearing the output row first, tiles half or twice as wide.
 //
 // Backward with stride 1 is the same loop with the taps read in reverse order. With stride 2, row p of dx takes ky = 1 of
 // row p/2 (even p), or ky = 2 of row (p-1)/2 and ky = 0 of row (p+1)/2 (odd p), and the same for columns: pixels
@@ -22,13 +22,13 @@ public enum DepthwiseConvolution3x3Kernel {
     static let tileBytes = 1 << 18
     /// The most output rows of a tile; two more input rows are read than used, 12 % from the last-level cache.
     static let tileRows = 16
-    /// Tiles are lower when the image would have fewer than this many, so that many threads find work.
+    /// Tiles are lower when the image would have fewer than this many, so that many threads have work.
     static let minimumBands = 16
 
     /// The output height or width for an input height or width.
     public static func outputExtent(_ extent: Int, stride: Int) -> Int { (extent - 1) / stride + 1 }
 
-    /// The weights as `forward` and `backwardInput` read them.
+    /// The weights in the layout of `forward` and `backwardInput`.
     ///
     /// - Parameter weight: PyTorch's layout. // [C, 1, 3, 3]
     /// - Returns: Tap-major, channel-last. // [9, C]

@@ -11,11 +11,11 @@ private typealias Lanes = SIMD8<Float>
     UnsafeMutableRawPointer(pointer).storeBytes(of: value, as: Lanes.self)
 }
 
-/// The nine taps of a depthwise convolution, read forwards or in reverse order (the adjoint), and its bias.
+/// The nine taps of a depthwise convolution, in forward or reverse order (the adjoint), and its bias.
 struct DepthwiseTaps {
     /// Tap 0.
     let first: UnsafePointer<Float>
-    /// From one tap to the next.
+    /// Distance from one tap to the next.
     let pitch: Int
     let bias: UnsafePointer<Float>?
 
@@ -56,7 +56,7 @@ struct DepthwiseTiles {
     /// The number of tiles.
     var count: Int { tilesAcross * ((outputHeight + rows - 1) / rows) }
 
-    /// Calls `body` for every output row of a tile with its columns, downwards.
+    /// Calls `body` for every output row of a tile, top to bottom, with the tile's columns.
     @inline(__always)
     func forEachSegment(of tile: Int, _ body: (_ row: Int, _ columns: Range<Int>) -> Void) {
         let (band, across) = tile.quotientAndRemainder(dividingBy: tilesAcross)
@@ -64,7 +64,7 @@ struct DepthwiseTiles {
         for row in band * rows..<min((band + 1) * rows, outputHeight) { body(row, range) }
     }
 
-    /// Convolves some columns of one output row; returns where in `y` they start.
+    /// Convolves some columns of one output row; returns their start in `y`.
     func run(
         _ x: UnsafePointer<Float>, _ taps: DepthwiseTaps, row: Int, columns: Range<Int>,
         into y: UnsafeMutablePointer<Float>
@@ -97,7 +97,7 @@ struct DepthwiseTiles {
     }
 
     /// Four neighbouring output pixels from the input pixel at their upper left, for as many channels as fill whole
-    /// vectors; returns how many those are.
+    /// vectors; returns that number of channels.
     @inline(__always)
     private func fourPixels(
         _ corner: UnsafePointer<Float>, _ taps: DepthwiseTaps, _ stride: Int, _ y: UnsafeMutablePointer<Float>
@@ -134,7 +134,7 @@ struct DepthwiseTiles {
         return c
     }
 
-    /// One output pixel, taps outside the image left out, channels from `first` on.
+    /// One output pixel without the taps outside the image, channels from `first` on.
     private func edge(
         _ x: UnsafePointer<Float>, _ taps: DepthwiseTaps, _ top: Int, _ left: Int, from first: Int,
         _ y: UnsafeMutablePointer<Float>
@@ -215,7 +215,7 @@ struct DepthwiseStridedAdjoint {
     }
 
     /// dX[2j] = w[1] dY[j] and dX[2j+1] = w[2] dY[j] + w[0] dY[j+1], summed over the rows, for whole vectors of
-    /// channels; returns how many channels those are.
+    /// channels; returns the number of those channels.
     @inline(__always)
     private func pairOfPixels(
         _ target: UnsafeMutablePointer<Float>, _ first: UnsafePointer<Float>, _ firstTaps: UnsafePointer<Float>,
@@ -240,7 +240,7 @@ struct DepthwiseStridedAdjoint {
         return c
     }
 
-    /// What one row of dY gives to one number of dX.
+    /// The contribution of one row of dY to one number of dX.
     private func onePixel(
         _ source: UnsafePointer<Float>, _ taps: UnsafePointer<Float>, column: Int, channel: Int
     ) -> Float {

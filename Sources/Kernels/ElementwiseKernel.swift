@@ -1,7 +1,7 @@
 import Machine
 public import Tensors
 
-/// Sums and copies that no product absorbs.
+/// Sums and copies that are not fused into a product.
 public enum ElementwiseKernel {
     /// Elements per task: 64 KiB of each operand.
     static let block = 16_384

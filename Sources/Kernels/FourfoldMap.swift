@@ -11,7 +11,7 @@ struct FourfoldMap: Sendable {
     private let width: Int
     private let rows: BilinearAxis
 
-    /// The same interpolation as `map`; nil where that is not an enlargement by four of whole vectors.
+    /// The same interpolation as `map`; nil unless that is an enlargement by four of whole vectors.
     init?(_ map: BilinearMap) {
         guard map.width == 4 * map.sourceWidth, map.height == 4 * map.sourceHeight,
             map.sourceWidth % Vector.scalarCount == 0
@@ -19,15 +19,15 @@ struct FourfoldMap: Sendable {
         (width, rows) = (map.sourceWidth, map.rows)
     }
 
-    /// A row with room for a vector on either side.
+    /// The length of a row padded by one vector on either side.
     private var paddedWidth: Int { width + 2 * Vector.scalarCount }
-    /// Scratch that both directions need.
+    /// Scratch floats needed by both directions.
     var scratchFloats: Int { 3 * paddedWidth }
 
     /// One row of the enlarged map.
     ///
     /// - Parameters:
-    ///   - plane: The given map. // [h, w]
+    ///   - plane: The source map. // [h, w]
     ///   - output: Written. // [4, w]
     @inline(__always)
     func interpolateRow(
@@ -58,7 +58,7 @@ struct FourfoldMap: Sendable {
     ///
     /// - Parameters:
     ///   - gradient: Gradient of the row. // [4, w]
-    ///   - plane: Gradient of the given map, added to. // [h, w]
+    ///   - plane: Gradient of the source map, added to. // [h, w]
     @inline(__always)
     func accumulateRow(
         _ gradient: UnsafePointer<Float>, row: Int, into plane: UnsafeMutablePointer<Float>, sourceRows: Range<Int>,
@@ -80,7 +80,7 @@ struct FourfoldMap: Sendable {
         let lower = sourceRows.contains(tap.upper) ? plane + tap.upper * width : nil
         for k in stride(from: 0, to: width, by: step) {
             let total = Vector(loading: centre + k) + Vector(loading: left + k + 1) + Vector(loading: right + k - 1)
-            // One after the other: at the edges both are the same row.
+            // Sequentially: at the edges both are the same row.
             if let upper {
                 let weight = Vector(repeating: 1 - tap.weight)
                 total.times(weight, plus: Vector(loading: upper + k)).store(upper + k)

@@ -1,9 +1,9 @@
 public import Tensors
 
-/// A factor of matrix products that stays as it is for a whole pass, in the form in which products read it.
+/// A factor of matrix products that is constant for a whole pass, in the storage that products read.
 ///
 /// Frozen weights reach every product in this form, so another precision is another case of `Storage` here and in
-/// `MatrixProduct`, and no layer changes. A trained weight is frozen for the length of a pass and takes the same way.
+/// `MatrixProduct`, and no layer changes. A trained weight is frozen for the duration of a pass and used the same way.
 public struct FrozenMatrix: Sendable {
     private enum Storage: Sendable {
         /// Single precision, row by row.
@@ -26,7 +26,7 @@ public struct FrozenMatrix: Sendable {
     /// Number of elements.
     public var count: Int { rows * columns }
 
-    /// What `MatrixProduct` reads; valid while this value is.
+    /// The view that `MatrixProduct` reads; valid as long as this value.
     var operand: MatrixOperand {
         switch storage {
         case .float32(let values): .float32(values.pointer)
@@ -36,6 +36,6 @@ public struct FrozenMatrix: Sendable {
 
 /// The right factor of a product as `MatrixProduct` reads it.
 enum MatrixOperand {
-    /// Single precision, at a distance between rows that the call names.
+    /// Single precision; the call states the distance between rows.
     case float32(UnsafePointer<Float>)
 }

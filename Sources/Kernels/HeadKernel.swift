@@ -2,13 +2,13 @@ public import Tensors
 
 // Tokens of n prompts, [n t, D] with D = H d, and the same tokens head by head, [n H t, D], where the rows of head h are
 // zero outside the columns h d ..< (h + 1) d. A product of the spread rows with a projection's whole weight gives every
-// head's own product: spread(q)[p, h, i] W = q_h[p, i] W_h. The two are adjoint.
+// head's own product: spread(q)[p, h, i] W = q_h[p, i] W_h. `spread` and `gather` are adjoint.
 
-/// Turns tokens into rows of single heads and back.
+/// Converts tokens to rows of single heads and back.
 public enum HeadKernel {
     /// One row per head. // [n t, H d] -> [n H t, H d]
     ///
-    /// - Parameter factor: What the elements are multiplied by.
+    /// - Parameter factor: Scales the elements.
     public static func spread(_ x: Tensor, groups: Int, heads: Int, factor: Float = 1) -> Tensor {
         let width = x.shape[1]
         let (tokens, d) = (x.shape[0] / max(groups, 1), width / heads)
@@ -26,7 +26,7 @@ public enum HeadKernel {
 
     /// The columns of each row's own head. // [n H t, H d] -> [n t, H d]
     ///
-    /// - Parameter factor: What the elements are multiplied by.
+    /// - Parameter factor: Scales the elements.
     public static func gather(_ y: Tensor, groups: Int, heads: Int, factor: Float = 1) -> Tensor {
         let width = y.shape[1]
         let (tokens, d) = (y.shape[0] / max(groups * heads, 1), width / heads)

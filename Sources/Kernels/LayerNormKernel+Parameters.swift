@@ -4,8 +4,8 @@ public import Tensors
 // With y = xhat g + b over the rows of x[T, C], xhat = (x - mu) r (Ba et al. 2016):
 //   dg = sum over rows t of dy[t] xhat[t],   db = sum over rows t of dy[t]
 //
-// A band of `MatrixProduct.bandRows` rows adds both sums in 16 lanes along the row; bands are added in order (see
-// BandSums).
+// A band of `MatrixProduct.bandRows` rows accumulates both sums in 16 lanes along the row; bands are added in order
+// (see BandSums).
 
 extension LayerNormKernel {
     /// Gradients of scale and shift: dg = sum over rows of dY xhat, db = sum over rows of dY.

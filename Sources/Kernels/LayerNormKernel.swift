@@ -13,7 +13,7 @@ public enum LayerNormKernel {
     /// Rows per task.
     static let block = 64
 
-    /// y = xhat g + b; `statistics` gets (mu, r) of each row when it is given.
+    /// y = xhat g + b; writes (mu, r) of each row to `statistics` unless it is nil.
     ///
     /// - Parameters:
     ///   - x: Input. // [T, C]

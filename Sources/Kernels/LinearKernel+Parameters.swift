@@ -4,21 +4,21 @@ public import Tensors
 // With y[T, N] = x[T, K] W[N, K]^T + b[N]:
 //   dW = dy^T x = sum over tokens t of dy[t]^T x[t],   db = sum over t of dy[t]
 //
-// dW is cut into tiles of whole rows, each one OpenBLAS product, and the tokens into bands where dW is too small to make
+// dW is cut into tiles of whole rows, each one OpenBLAS product, and the tokens into bands where dW is too small for
 // enough tiles: a dW of one row still has 128 bands at 65,536 tokens. Partial sums of the bands take at most
 // `partialFloats`; a larger dW has one band and is written directly. For db, a band is `MatrixProduct.bandRows` rows,
-// added in 16 lanes along the row. All cuts depend on the shape alone; bands are added in order (see BandSums).
+// accumulated in 16 lanes along the row. All cuts depend on the shape alone; bands are added in order (see BandSums).
 //
-// Within a band OpenBLAS adds the tokens in blocks of a few hundred, or, where dW has a single row or column, one after
-// the other: hence bands of 512 tokens there, whose rounding error stays below 1e-6 of the gradient's norm.
+// Within a band OpenBLAS adds the tokens in blocks of a few hundred, or, where dW has a single row or column, one by
+// one: hence bands of 512 tokens there, whose rounding error stays below 1e-6 of the gradient's norm.
 
 extension LinearKernel {
-    /// Outputs in a tile of dW. Every tile packs all of x, which costs about a tenth of the time at 128 rows; tiles that cut
-    /// the inputs too, 256 at a time, took a tenth longer.
+    /// Outputs in a tile of dW. Every tile packs all of x, which costs about a tenth of the time at 128 rows; tiles
+    /// that also cut the inputs, 256 at a time, were a tenth slower.
     static let tileRows = 128
-    /// The fewest tokens in a band of dW, unless there is one band.
+    /// Minimum tokens in a band of dW, unless there is only one band.
     static let weightBandRows = 512
-    /// Floats that the partial sums of dW may take: 4 MiB.
+    /// Maximum floats of dW's partial sums: 4 MiB.
     static let partialFloats = 1 << 20
 
     /// Gradient of the weight: dW = dY^T x.
@@ -76,7 +76,7 @@ extension LinearKernel {
         let rows: Int
         let outputs: Int
         let bandRows: Int
-        /// Bands of tokens; none where there is no token.
+        /// Bands of tokens; 0 without tokens.
         let bands: Int
         /// Tiles in one band.
         let tiles: Int

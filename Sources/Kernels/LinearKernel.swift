@@ -3,14 +3,14 @@ public import Tensors
 
 // y[T, N] = epilogue(x[T, K] W[N, K]^T + b[N]) (+ residual[T, N])
 // dx[T, K] = dy[T, N] W[N, K]
-// dW[N, K] = dy^T x: only where a weight trains.
+// dW[N, K] = dy^T x: only for trained weights.
 //
-// The token axis is cut into bands of `MatrixProduct.bandRows`; a band is one OpenBLAS call and its epilogue, which
-// finds the band still in cache.
+// The token axis is cut into bands of `MatrixProduct.bandRows`; a band is one OpenBLAS call followed by its epilogue,
+// while the band is still in cache.
 
 /// Matrix products with a weight stored as PyTorch does, `[out, in]`.
 public enum LinearKernel {
-    /// What is applied to the product and bias.
+    /// The function applied to product and bias.
     public enum Activation: Sendable {
         /// Nothing.
         case none
@@ -26,7 +26,7 @@ public enum LinearKernel {
     ///   - x: Input tokens. // [T, K]
     ///   - weight: Weight. // [N, K]
     ///   - bias: Bias, if there is one. // [N]
-    ///   - residual: Added last, if given. // [T, N]
+    ///   - residual: Added last, if there is one. // [T, N]
     ///   - y: Output. // [T, N]
     public static func forward(
         _ x: Tensor, weight: FrozenMatrix, bias: Tensor?, activation: Activation = .none, residual: Tensor? = nil,

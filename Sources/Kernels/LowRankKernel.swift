@@ -6,12 +6,12 @@ public import Tensors
 // Backward, with g = dy[:, c ..< c + N]:
 //   v = g B,   dA = v^T x,   dB = g^T u,   dx += v A
 //
-// dA and dB are sums over tokens: each band of rows makes its own partial sum and the bands are added in order, so the
-// bits do not depend on the threads.
+// dA and dB are sums over tokens: each band of rows has its own partial sum and the bands are added in order, so the
+// bits do not depend on the thread count.
 
 /// The products of a LoRA pair.
 public enum LowRankKernel {
-    /// Adds the update to columns of y and keeps u.
+    /// Adds the update to columns of y and keeps u for backward.
     ///
     /// - Parameters:
     ///   - x: Input tokens. // [T, D]
@@ -42,7 +42,7 @@ public enum LowRankKernel {
         }
     }
 
-    /// Gradients of both matrices, and dx += v A when `dX` is given.
+    /// Gradients of both matrices, and dx += v A unless `dX` is nil.
     ///
     /// - Parameters:
     ///   - dY: // [T, M]

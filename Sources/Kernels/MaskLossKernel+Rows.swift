@@ -1,8 +1,8 @@
 // The sums and the gradient of one canvas row, 16 pixels at a time. Both functions are inlined into their callers, which
-// pass `focal` as a literal and `weights` as nil or as rows that are there: each of the four forms is compiled on its own,
+// pass `focal` as a literal and `weights` as nil or as non-nil rows: each of the four forms is compiled separately,
 // so a loss without weights or without the focal term does not pay for them.
 
-/// What the pixels of a row count for, in the order of the row.
+/// The weights of the pixels of a row, in the order of the row.
 struct RowWeights {
     /// c.
     let focal: UnsafePointer<Float>
@@ -65,7 +65,7 @@ extension MaskLossKernel {
             if hasFocal {
                 var square = pixel.complement * pixel.complement
                 if let weights { square *= Vector(loading: weights.focal + i) }
-                // log q is held at -100, where the focal term is flat.
+                // log q is clamped at -100, where the focal term is flat.
                 let slope = pixel.truth * pixel.crossEntropy * -2 - pixel.complement
                 let focal = (square * slope).replacing(with: 0, where: pixel.crossEntropy .>= 100)
                 let signed = (-focal).replacing(with: focal, where: inside)

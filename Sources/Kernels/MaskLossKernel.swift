@@ -1,7 +1,7 @@
 import Machine
 public import Tensors
 
-// Over the S x S canvas of n instances, from low-resolution logits z [n, h, w] (WeSAM section 3; spec 6.2):
+// Over the S x S canvas of n instances, from low-resolution logits z [n, h, w] (WeSAM section 3 and its `losses.py`):
 //   z~ = bilinear(z),   p = sigma(z~),   m in {0, 1} the target,   q = p where m = 1, 1 - p where m = 0
 //   b = -log q (at most 100),   focal sum = sum (1 - q)^2 b,   dice sums = sum p m, sum p, sum m
 //   counts: |[z~ >= t] and m|, |[z~ >= t] or m|
@@ -13,12 +13,12 @@ public import Tensors
 //   d/dz~ = +-a c (2 q (1-q)^2 log q - (1-q)^3)  +  c_m M p (1 - p)
 //
 // log q is -softplus(-u), u = z~ or -z~: exact where sigma rounds to 0 or 1 in single precision.
-// The canvas is never held: one row of it is interpolated at a time, for the losses and again for the gradient.
+// The full canvas is never stored: one row of it is interpolated at a time, for the losses and again for the gradient.
 // A task of the sums is one instance and 16 canvas rows, of the gradient one instance and 16 rows of z. Sums run in
-// 16 lanes along a row and in Double from row to row and task to task, always in the same order. Where the focal term is
-// not asked for, its logarithm is not computed; where there are no weights, none are read (see MaskLossKernel+Rows).
+// 16 lanes along a row and in Double from row to row and task to task, always in the same order. Without a focal term
+// its logarithm is not computed; without weights, none are read (see MaskLossKernel+Rows).
 
-/// What a mask loss compares the prediction with.
+/// The target of a mask loss.
 public enum MaskTarget: Sendable {
     /// Pseudo labels: the canvas of other logits, thresholded at 0. // [n, h, w]
     case logits(Tensor)
@@ -48,7 +48,7 @@ public enum MaskLossKernel {
         /// Pixels that are in either.
         public var union = 0.0
 
-        /// No pixel yet.
+        /// Creates the sums of no pixels.
         public init() {}
 
         init(
@@ -58,7 +58,7 @@ public enum MaskLossKernel {
             (self.target, self.intersection, self.union) = (target, intersection, union)
         }
 
-        /// Adds other sums.
+        /// Adds the sums of other pixels.
         public mutating func add(_ other: Sums) {
             focal += other.focal
             overlap += other.overlap
@@ -76,8 +76,8 @@ public enum MaskLossKernel {
     ///   - target: m, for the same instances.
     ///   - canvas: S, a multiple of 16.
     ///   - threshold: t: a pixel counts as predicted when its logit is at least this.
-    ///   - weights: c and theta, for the same instances. Intersection and union count all pixels alike: the IoU that the
-    ///     model learns to predict is that of whole masks, and SUM weights its focal and dice loss alone.
+    ///   - weights: c and theta, for the same instances. Intersection and union count all pixels equally: the IoU that
+    ///     the model learns to predict is that of whole masks, and SUM weights only its focal and dice loss.
     ///   - includingFocal: False leaves the focal sum at 0.
     public static func sums(
         _ logits: Tensor, target: MaskTarget, canvas: Int, threshold: Float, weights: PixelWeights? = nil,
@@ -86,7 +86,7 @@ public enum MaskLossKernel {
         let count = logits.shape[0]
         let rows = CanvasRows(logits, target, canvas, weights)
         let bands = (canvas + bandRows - 1) / bandRows
-        // Doubles in pairs of floats: six numbers per task.
+        // Each Double takes two floats of scratch: six numbers per task.
         let partial = UnsafeMutableRawPointer(workspace.jointScratch(floats: count * bands * 12)).bindMemory(
             to: Sums.self, capacity: count * bands)
         rows.withTarget { bytes in
@@ -125,9 +125,9 @@ public enum MaskLossKernel {
     public struct Slopes: Sendable {
         /// a: dL / d(focal sum).
         public var focal: Float
-        /// c_in: dL/dp where m = 1, of a pixel that counts fully (M = 1).
+        /// c_in: dL/dp where m = 1, of a pixel with full weight (M = 1).
         public var inside: Float
-        /// c_out: dL/dp where m = 0, of a pixel that counts fully (M = 1).
+        /// c_out: dL/dp where m = 0, of a pixel with full weight (M = 1).
         public var outside: Float
 
         /// Creates factors.
@@ -141,7 +141,7 @@ public enum MaskLossKernel {
     /// - Parameters:
     ///   - logits: z. // [n, h, w]
     ///   - slopes: The factors, the same for all instances.
-    ///   - weights: c and theta, as given for the sums.
+    ///   - weights: c and theta, as passed for the sums.
     ///   - dLogits: dz, added to. // [n, h, w]
     public static func addGradient(
         _ logits: Tensor, target: MaskTarget, canvas: Int, slopes: Slopes, weights: PixelWeights? = nil,

@@ -1,12 +1,12 @@
 import COpenBLAS
 
-/// Row-major matrix products by OpenBLAS, one thread each.
+/// Row-major matrix products by OpenBLAS, each on one thread.
 ///
 /// `C[M, N] = alpha op(A) op(B) + beta C`. A product is always a single-threaded call: kernels cut large ones into row
 /// bands of a height that depends on the shape alone, because OpenBLAS picks its inner kernel by size and another cut
 /// may round differently.
 enum MatrixProduct {
-    /// One product. Leading dimensions are the distances between rows as stored.
+    /// One product. Leading dimensions are the distances between stored rows.
     @inline(__always)
     static func multiply(
         m: Int, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, transposeA: Bool = false, b: UnsafePointer<Float>,
@@ -18,7 +18,7 @@ enum MatrixProduct {
             Int32(n), Int32(k), alpha, a, Int32(lda), b, Int32(ldb), beta, c, Int32(ldc))
     }
 
-    /// One product whose right factor is frozen and begins `offset` elements into it.
+    /// One product whose right factor is frozen; reading starts at `offset` elements.
     @inline(__always)
     static func multiply(
         m: Int, n: Int, k: Int, a: UnsafePointer<Float>, lda: Int, transposeA: Bool = false, b: MatrixOperand,

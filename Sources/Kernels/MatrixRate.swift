@@ -1,13 +1,13 @@
 public import Machine
 import Foundation
 
-/// The ceiling that everything else is held against: what `cblas_sgemm` reaches on this machine.
+/// The reference for all other rates: what `cblas_sgemm` reaches on this machine.
 public enum MatrixRate {
-    /// The product that is timed: tokens by the first layer of ViT-B's MLP, weights stored `[out, in]`.
+    /// The timed product: tokens by the first layer of ViT-B's MLP, weights stored `[out, in]`.
     private static let (rows, columns, depth) = (1024, 3072, 768)
 
-    /// Floating-point operations per second (two per multiply-add) of all threads of a pool together, each with a
-    /// product of its own over and over for at least `seconds`.
+    /// Floating-point operations per second (two per multiply-add) summed over the threads of a pool, each repeating
+    /// its own product for at least `seconds`.
     public static func measure(pool: ThreadPool, seconds: Double = 0.2) -> Double {
         let a = [Float](repeating: 0.5, count: rows * depth)
         let b = [Float](repeating: 0.25, count: columns * depth)
@@ -43,7 +43,7 @@ public enum MatrixRate {
         }
     }
 
-    /// Holds every thread until all have come: with fewer at work the rate of one would be too good.
+    /// Blocks every thread until all have arrived: with fewer running, the rate of one would be too high.
     private final class Arrivals: @unchecked Sendable {
         private let condition = NSCondition()
         private var missing: Int

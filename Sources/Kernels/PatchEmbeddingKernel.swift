@@ -8,12 +8,12 @@ public import Tensors
 //
 // There is no backward: the image is data, and the embedding's weights are frozen.
 
-/// The convolution whose kernel is as large as its stride, which turns an image into patch tokens.
+/// The convolution with a kernel as large as its stride, which turns an image into patch tokens.
 public enum PatchEmbeddingKernel {
     /// Gathered patches of one band: 1 MiB is in L2 or close to it and holds five rows of 64 patches of 16 x 16 x 3.
     static let bandBytes = 1 << 20
 
-    /// The weights as `forward` reads them.
+    /// The weights in the layout of `forward`.
     ///
     /// - Parameter weight: PyTorch's layout. // [D, C, P, P]
     /// - Returns: Channel-last. // [D, P P C]
@@ -38,7 +38,7 @@ public enum PatchEmbeddingKernel {
     ///   - x: Image; H and W are multiples of the patch size. // [H, W, C]
     ///   - weight: From `pack`. // [D, P P C]
     ///   - bias: Bias. // [D]
-    ///   - positionEmbedding: Added to the tokens, if given. // [H/P, W/P, D]
+    ///   - positionEmbedding: Added to the tokens, if there is one. // [H/P, W/P, D]
     ///   - patchSize: P, in pixels.
     ///   - y: Tokens. // [H/P, W/P, D]
     public static func forward(

@@ -1,10 +1,10 @@
 public import Tensors
 
-/// What each pixel of the canvas counts for in a mask loss: c = 1 - u for a map u of uncertainty (SUM: Liu et al.,
+/// The weight of each pixel of the canvas in a mask loss: c = 1 - u for a map u of uncertainty (SUM: Liu et al.,
 /// "Uncertainty-aware Fine-tuning of Segmentation Foundation Models", NeurIPS 2024, eqs. 1 and 2).
 ///
 /// The focal term of a pixel is weighted with c. Its dice terms are weighted with M: 1 where c > theta and 0 elsewhere,
-/// or c itself where no theta is given. What a loss divides by, and the counts of intersection and union, do not change.
+/// or c itself if theta is nil. The losses' normalisers and the counts of intersection and union are unweighted.
 public struct PixelWeights: Sendable {
     /// c, from 0 to 1. // [n, S, S]
     public let values: Tensor

@@ -1,13 +1,13 @@
 public import Tensors
 
 // A 2x2 convolution with stride 2, in either direction, is a product per position: a transposed one turns the C channels of
-// a position into 2 x 2 pixels of C' channels. Left as rows [position, (a, b)], the pixels need no moving: what follows
-// works on single pixels. After two such steps the pixels of a position are ordered (a, b, a', b'), pixel (2 a + a',
-// 2 b + b') of its 4 x 4 block. Only the one-channel masks are brought into raster order, and out of it.
+// a position into 2 x 2 pixels of C' channels. The pixels stay as rows [position, (a, b)], because later layers
+// work on single pixels. After two such steps the pixels of a position are ordered (a, b, a', b'), pixel (2 a + a',
+// 2 b + b') of its 4 x 4 block. Only the one-channel masks are converted to raster order and back.
 
 /// The order of mask pixels: position by position (4 x 4 pixels each, nested 2 x 2 twice), or in raster order.
 public enum SubpixelKernel {
-    /// Mask pixels of position order into raster order. // [16 h w, m] -> [m, 4 h, 4 w]
+    /// Mask pixels from position order to raster order. // [16 h w, m] -> [m, 4 h, 4 w]
     public static func raster(_ x: Tensor, height: Int, width: Int) -> Tensor {
         let masks = x.count / (16 * height * width)
         precondition(x.count == 16 * height * width * masks)
@@ -20,7 +20,7 @@ public enum SubpixelKernel {
         return y
     }
 
-    /// Mask pixels of raster order into position order, mask by mask. // [m, 4 h, 4 w] -> [m, 16 h w]
+    /// Mask pixels from raster order to position order, mask by mask. // [m, 4 h, 4 w] -> [m, 16 h w]
     public static func positionOrder(_ y: Tensor, height: Int, width: Int) -> Tensor {
         let area = 16 * height * width
         let masks = y.count / area

@@ -13,8 +13,8 @@ extension TokenImageAttentionKernel {
     ///
     /// - Parameters:
     ///   - dOutput: // [n R, C]
-    ///   - output: What forward gave. // [n R, C]
-    ///   - logSumExp: What forward gave. // [n R]
+    ///   - output: Output of forward. // [n R, C]
+    ///   - logSumExp: Saved by forward. // [n R]
     ///   - dQueries: da; only `rows` are written. // [n R, C]
     ///   - dImage: dx is added to it. // [T, C]
     public static func backwardTokenToImage(

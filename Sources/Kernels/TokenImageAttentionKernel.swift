@@ -4,20 +4,20 @@ public import Tensors
 // Cross attention between the few tokens of one prompt (t of them, H heads) and the many positions of an image, for frozen
 // projections. The projections of the image are moved to the tokens, which are hundreds of times fewer:
 //   (W_k x_j + b_k) . q_h = x_j . (W_k,h' q_h) + const,     sum_j p_j (W_v x_j + b_v) = W_v (sum_j p_j x_j) + b_v
-// so the image is used as it stands, and each token becomes H rows of width C, R = H t in all, ordered [head, token].
+// so the image is used unprojected, and each token becomes H rows of width C, R = H t in all, ordered [head, token].
 // With e the positional code of the image:
 //
 // Token to image:   s_rj = a_r . (x_j + e_j),           p_r. = softmax over j,   o_r = sum_j p_rj x_j
 // Image to token:   s_rj = a_r . (x_j + e_j) + c_r,     p_.j = softmax over the tokens of each head,
 //                   y_j  = x_j + b + sum_r p_rj g_r
 //
-// With projections to width D the image costs 4 T C D multiplications per attention for keys and values; so it costs
-// 4 T C R / 2: less while R < 2 D, and no projected image is kept.
+// With projections to width D the image costs 4 T C D multiplications per attention for keys and values; this way it
+// costs 4 T C R / 2: less while R < 2 D, and no projected image is stored.
 //
-// A task is one tile of positions. Sums over tiles are made afterwards in tile order.
+// A task is one tile of positions. Sums over tiles are added afterwards, in tile order.
 // Scratch per worker: x + e (slot 0), scores (1), score gradients (2). Joint scratch: the tiles' partial sums.
 
-/// Attention between a prompt's tokens and an image's positions, with the image's projections absorbed by the tokens.
+/// Attention between a prompt's tokens and an image's positions, with the image's projections absorbed into the tokens.
 public enum TokenImageAttentionKernel {
     /// Positions in a tile: with 256 channels, 256 KiB of x + e.
     static let tile = 256
@@ -130,7 +130,7 @@ public enum TokenImageAttentionKernel {
         }
     }
 
-    /// Turns the scores s - c of a tile into p, 16 positions at a time.
+    /// Converts the scores s - c of a tile to p, 16 positions at a time.
     @inline(__always)
     static func softmaxOverTokens(
         _ place: TokenImageTile, _ shift: UnsafePointer<Float>, rows: Int, heads: Int
@@ -176,7 +176,7 @@ struct TokenImageTile {
     let stride: Int
 }
 
-/// What every tile reads.
+/// The operands shared by all tiles.
 struct TokenImageOperands {
     let rows: UnsafePointer<Float>
     let count: Int
@@ -206,7 +206,7 @@ struct TokenImageOperands {
         let (source, added) = (image + first * width, position + first * width)
         for i in 0..<number * width { positioned[i] = source[i] + added[i] }
         let scores = workspace.scratch(worker: worker, slot: 1, floats: count * stride)
-        // Columns beyond the tile take part in vector arithmetic, never in a sum: they only have to be finite.
+        // Columns beyond the tile enter vector arithmetic but never a sum: they only have to be finite.
         for row in 0..<(number < stride ? count : 0) {
             for i in number..<stride { scores[row * stride + i] = 0 }
         }

@@ -4,9 +4,9 @@ public import Tensors
 // torch.nn.functional.normalize on rows: y = x / max(|x|, eps),
 //   dx = (dy - y (y . dy)) / |x|   where |x| > eps,   dx = dy / eps   otherwise
 
-/// Rows scaled to length one, and the way back.
+/// Rows scaled to unit length, and the backward pass.
 public enum UnitNormKernel {
-    /// The least length a row is divided by, as in PyTorch.
+    /// The minimum length a row is divided by, as in PyTorch.
     public static let epsilon: Float = 1e-12
     /// Rows per task.
     static let bandRows = 256
@@ -35,9 +35,9 @@ public enum UnitNormKernel {
     /// dX += the gradient of x for a gradient of y.
     ///
     /// - Parameters:
-    ///   - dY: // [T, C]
-    ///   - y: What `forward` wrote. // [T, C]
-    ///   - scale: What `forward` wrote. // [T]
+    ///   - dY: Gradient of y. // [T, C]
+    ///   - y: Output of `forward`. // [T, C]
+    ///   - scale: Output of `forward`. // [T]
     public static func backward(
         _ dY: Tensor, output y: Tensor, scale: Tensor, addingTo dX: inout Tensor, in workspace: Workspace
     ) {

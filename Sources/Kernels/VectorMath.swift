@@ -63,7 +63,7 @@ extension SIMD16 where Scalar == Float {
 enum VectorMath {
     private static let roundingShift: Float = 12_582_912  // 1.5 * 2^23
 
-    /// e^x; 0 below -87.3, infinity is not reached (x is held at 88).
+    /// e^x; 0 below -87.3; x is clamped at 88, so infinity is not reached.
     @inline(__always) static func exp(_ x: Vector) -> Vector {
         let held = x.maximum(Vector(repeating: -87.3)).minimum(Vector(repeating: 88))
         let shifted = (held * 1.442_695_04) + roundingShift
@@ -86,11 +86,11 @@ enum VectorMath {
     /// The natural logarithm of positive, normal x.
     @inline(__always) static func log(_ x: Vector) -> Vector {
         let bits = unsafeBitCast(x, to: SIMD16<Int32>.self)
-        // 0x3f3504f3 is sqrt(1/2): taking it off first puts m into [sqrt 1/2, sqrt 2).
+        // 0x3f3504f3 is sqrt(1/2): subtracting it first puts m into [sqrt 1/2, sqrt 2).
         let offset = bits &- 0x3f35_04f3
         let exponent = offset &>> 23
         let m = unsafeBitCast((offset & 0x007f_ffff) &+ 0x3f35_04f3, to: Vector.self)
-        // Int32 to Float without a conversion call: exponents are small, so the rounding constant serves again.
+        // Int32 to Float without a conversion call: exponents are small, so the rounding constant works here too.
         let e = unsafeBitCast(exponent &+ 0x4b40_0000, to: Vector.self) - roundingShift
         let f = m - 1
         var p = Vector(repeating: -0.076_344_862_6)

@@ -2,8 +2,8 @@ public import Machine
 
 /// What every kernel gets: the threads to use and scratch memory that is already there.
 ///
-/// One workspace serves one training thread; two threads never share one. Scratch is named by (worker, slot), grows to
-/// the largest size asked for, and is not cleared.
+/// One workspace serves one training thread; two threads never share one. Scratch is addressed by (worker, slot), grows
+/// to the largest size requested, and is not cleared.
 public final class Workspace: @unchecked Sendable {
     /// The threads that kernels spread their tasks over.
     public let pool: ThreadPool
@@ -12,7 +12,7 @@ public final class Workspace: @unchecked Sendable {
         var base: UnsafeMutablePointer<Float>
         var floats: Int
     }
-    /// Slots a kernel may use at once in one worker.
+    /// Slots a kernel may use simultaneously in one worker.
     static let slots = 16
     private let blocks: UnsafeMutablePointer<Block>
     private var joint: Block
@@ -21,16 +21,16 @@ public final class Workspace: @unchecked Sendable {
     /// Creates a workspace with its own threads.
     public convenience init(threads: Int) { self.init(threads: threads, fillingScratchWith: nil) }
 
-    /// Creates a workspace for a rehearsal: kernels allocate what they would, and leave out their tasks.
+    /// Creates a workspace for a rehearsal: kernels allocate as usual and skip their tasks.
     ///
-    /// A rehearsed step takes and gives back the same tensors as a real one, in the same order, without touching most of
-    /// their pages, so `StoragePool.figures` afterwards is what the step will need. Its numbers mean nothing.
+    /// A rehearsed step takes and returns the same tensors as a real one, in the same order, without touching most of
+    /// their pages, so `StoragePool.figures` afterwards is what the step will need. Its results are meaningless.
     public convenience init(rehearsing threads: Int) {
         self.init(pool: ThreadPool(threads: threads, isRehearsal: true), fillingScratchWith: nil)
     }
 
-    /// Creates a workspace whose scratch starts as `filling`: tests show with it that no kernel depends on what is left
-    /// in its scratch. Nil leaves the memory as the system gives it.
+    /// Creates a workspace whose scratch is initialised to `filling`: tests use it to show that no kernel depends on
+    /// leftovers in its scratch. Nil leaves the memory as the system provides it.
     package convenience init(threads: Int, fillingScratchWith filling: Float?) {
         self.init(pool: ThreadPool(threads: threads), fillingScratchWith: filling)
     }
@@ -50,7 +50,7 @@ public final class Workspace: @unchecked Sendable {
         joint.base.deallocate()
     }
 
-    /// Scratch that all workers of one kernel call share; valid until the next request. Not for use inside a task.
+    /// Scratch shared by all workers of one kernel call; valid until the next request. Not for use inside a task.
     func jointScratch(floats: Int) -> UnsafeMutablePointer<Float> {
         if joint.floats < floats {
             joint.base.deallocate()
@@ -59,7 +59,7 @@ public final class Workspace: @unchecked Sendable {
         return joint.base
     }
 
-    /// Scratch of one worker, 64-byte aligned; valid until the same worker asks for the same slot again.
+    /// Scratch of one worker, 64-byte aligned; valid until the same worker requests the same slot again.
     func scratch(worker: Int, slot: Int, floats: Int) -> UnsafeMutablePointer<Float> {
         assert(slot < Self.slots && worker < pool.threads)
         let block = blocks + (worker * Self.slots + slot)
@@ -71,7 +71,7 @@ public final class Workspace: @unchecked Sendable {
     }
 
     private static func allocate(_ floats: Int, _ filling: Float?) -> UnsafeMutablePointer<Float> {
-        // One vector more than asked for, so that a kernel may store whole vectors at the end.
+        // One vector more than requested, so that a kernel may store whole vectors at the end.
         let bytes = (floats + Vector.scalarCount) * MemoryLayout<Float>.stride
         let base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
             to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)

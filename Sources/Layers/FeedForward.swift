@@ -7,36 +7,36 @@ public struct FeedForward: Sendable {
     let expand: Linear
     let contract: Linear
 
-    /// What backward needs: with the usual fourfold width 5 D + 2 floats per token, or D when the hidden layer is made
-    /// again.
+    /// The tensors backward needs: with the usual fourfold width 5 D + 2 floats per token, or D when the hidden layer
+    /// is recomputed.
     public struct Residuals: Sendable {
         let x: Tensor  // [T, D]
         let hidden: Hidden?
 
-        /// Residuals of which backward makes the hidden layer again.
+        /// Residuals without the hidden layer, which backward recomputes.
         public init(x: Tensor) { (self.x, hidden) = (x, nil) }
 
         fileprivate init(x: Tensor, hidden: Hidden) { (self.x, self.hidden) = (x, hidden) }
     }
 
-    /// The way to the activation.
+    /// The intermediate results up to the activation.
     struct Hidden: Sendable {
         let statistics: LayerNorm.Residuals  // [T, 2]
         let preActivation: Tensor  // [T, 4 D]
     }
 
-    /// Puts the half block together.
+    /// Creates the half block from its layers.
     public init(norm: LayerNorm, expand: Linear, contract: Linear) {
         (self.norm, self.expand, self.contract) = (norm, expand, contract)
     }
 
-    /// The block half without anything kept. // [T, D] -> [T, D]
+    /// The half block without residuals. // [T, D] -> [T, D]
     public func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
         let hidden = expand(norm(x, in: context), activation: .gelu, in: context)
         return contract(hidden, residual: x, in: context)
     }
 
-    /// The block half and its residuals, without the hidden layer where backward makes that again.
+    /// The half block and its residuals, without the hidden layer if backward recomputes it.
     public func forward(_ x: Tensor, in context: PassContext) -> (Tensor, Residuals) {
         guard context.recompute == .none else { return (self(x, in: context), Residuals(x: x)) }
         let (normal, statistics) = norm.forward(x, in: context)
@@ -49,7 +49,7 @@ public struct FeedForward: Sendable {
     public func backward(_ dY: Tensor, _ saved: Residuals, in context: PassContext) -> Tensor {
         var dHidden = contract.backwardInput(dY, in: context)
         let statistics: LayerNorm.Residuals
-        do {  // the hidden layer is let go before the next product
+        do {  // the hidden layer is released before the next product
             let hidden = saved.hidden ?? makeHidden(saved.x, in: context)
             GELUKernel.backward(&dHidden, preActivation: hidden.preActivation, in: context.workspace)
             statistics = hidden.statistics

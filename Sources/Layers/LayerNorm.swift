@@ -16,7 +16,7 @@ public struct LayerNorm: Sendable {
     /// Mean and reciprocal deviation of each row. // [T, 2]
     public typealias Residuals = Tensor
 
-    /// Asks a source for `weight` and `bias`.
+    /// Requests `weight` and `bias` from a source.
     public init(_ source: some ParameterSource, width: Int, epsilon: Float) {
         scale = source.parameter("weight", [width])
         shift = source.parameter("bias", [width])
@@ -46,7 +46,7 @@ public struct LayerNorm: Sendable {
         return (y, statistics)
     }
 
-    /// The normalised rows into the first rows of y, which may have more.
+    /// Writes the normalised rows to the first rows of y, which may have more.
     public func forward(_ x: Tensor, into y: inout Tensor, in context: PassContext) -> Residuals {
         var statistics: Tensor? = Tensor(uninitialized: [x.count / width, 2])
         LayerNormKernel.forward(
@@ -64,7 +64,7 @@ public struct LayerNorm: Sendable {
         return dX
     }
 
-    /// dX += the gradient from dY.
+    /// dX += the gradient for dY.
     public func backward(
         _ dY: Tensor, input x: Tensor, _ saved: Residuals, addingTo dX: inout Tensor, in context: PassContext
     ) {
@@ -73,7 +73,7 @@ public struct LayerNorm: Sendable {
             in: context.workspace)
     }
 
-    /// Adds dg and db where they train.
+    /// Adds dg and db if they train.
     public func backwardParameters(
         _ dY: Tensor, input x: Tensor, _ saved: Residuals, gradients: inout GradientBuffer, in context: PassContext
     ) {

@@ -12,19 +12,19 @@ public struct Linear: Sendable {
     public let bias: Parameter?
     private let frozen: FrozenMatrix
 
-    /// Takes a weight of two dimensions and, if there is one, a bias.
+    /// Creates a layer from a weight of two dimensions and an optional bias.
     public init(weight: Parameter, bias: Parameter?) {
         precondition(weight.shape.rank == 2, "a weight of two dimensions, not \(weight.shape)")
         (self.weight, self.bias) = (weight, bias)
         frozen = FrozenMatrix(weight.frozen)
     }
 
-    /// Takes numbers that never train.
+    /// Creates a layer from values that never train.
     public init(weight: Tensor, bias: Tensor?) {
         self.init(weight: Parameter(weight), bias: bias.map { Parameter($0) })
     }
 
-    /// Asks a source for `weight` and `bias`.
+    /// Requests `weight` and `bias` from a source.
     public init(_ source: some ParameterSource, in inputs: Int, out outputs: Int, bias: Bool = true) {
         self.init(
             weight: source.parameter("weight", [outputs, inputs]),
@@ -42,12 +42,12 @@ public struct Linear: Sendable {
     /// Its parameters.
     public var parameters: [Parameter] { [weight] + (bias.map { [$0] } ?? []) }
 
-    /// The weight as products of this pass read it. // [out, in]
+    /// The weight in this pass, in the form that products read. // [out, in]
     public func matrix(in context: PassContext) -> FrozenMatrix {
         context.trains(weight) ? FrozenMatrix(context.value(of: weight)) : frozen
     }
 
-    /// The bias of this pass. // [out]
+    /// The bias in this pass. // [out]
     public func shift(in context: PassContext) -> Tensor? { bias.map { context.value(of: $0) } }
 
     /// activation(x W^T + b) + residual. // [T, in] -> [T, out]
@@ -84,7 +84,7 @@ public struct Linear: Sendable {
             dY, weight: matrix(in: context), into: &dX, accumulating: true, in: context.workspace)
     }
 
-    /// Adds dW and db where they train.
+    /// Adds dW and db if they train.
     ///
     /// - Parameters:
     ///   - dY: Gradient before any activation. // [T, out]
@@ -106,14 +106,14 @@ public struct Linear: Sendable {
 }
 
 extension FrozenMatrix {
-    /// x W^T with this matrix as W. // [T, columns] -> [T, rows]
+    /// x W^T, with this matrix as W. // [T, columns] -> [T, rows]
     public func applied(to x: Tensor, in workspace: Workspace) -> Tensor {
         var y = Tensor(uninitialized: [x.count / columns, rows])
         LinearKernel.forward(x, weight: self, bias: nil, into: &y, in: workspace)
         return y
     }
 
-    /// y W with this matrix as W. // [T, rows] -> [T, columns]
+    /// y W, with this matrix as W. // [T, rows] -> [T, columns]
     public func pulledBack(_ y: Tensor, in workspace: Workspace) -> Tensor {
         var x = Tensor(uninitialized: [y.count / rows, columns])
         LinearKernel.backwardInput(y, weight: self, into: &x, in: workspace)

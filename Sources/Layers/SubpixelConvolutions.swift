@@ -4,10 +4,10 @@ public import Tensors
 // A 2x2 convolution of stride 2, in either direction, is a product per position (see SubpixelKernel):
 //   transposed   y[t, (a, b, o)] = sum_c x[t, c] W[c, o, a, b] + b[o]        product [(a, b, o), c], bias repeated 4 times
 //   strided      y[t, o] = sum_{a, b, c} x[t, (a, b, c)] W[o, c, a, b] + b[o]   product [o, (a, b, c)]
-// The frozen product is made once per node; a trained one is made anew for every pass, which costs nothing beside it. The
-// product's gradient is brought back into the stored order.
+// The frozen matrix is built once per node; a trained one is rebuilt for every pass, at negligible cost compared with
+// the product. The matrix's gradient is converted back to the stored order.
 
-/// The product that a 2x2 convolution is in one pass.
+/// A 2x2 convolution as a matrix product, for one pass.
 public struct SubpixelProduct: Sendable {
     let matrix: FrozenMatrix
     let bias: Tensor
@@ -35,7 +35,7 @@ public struct TransposedConvolution2x2: Sendable {
     public let bias: Parameter
     private let frozen: SubpixelProduct
 
-    /// Asks a source for `weight` and `bias`.
+    /// Requests `weight` and `bias` from a source.
     public init(_ source: some ParameterSource, from inputs: Int, to outputs: Int) {
         let weight = source.parameter("weight", [inputs, outputs, 2, 2])
         let bias = source.parameter("bias", [outputs])
@@ -48,7 +48,7 @@ public struct TransposedConvolution2x2: Sendable {
     /// Its parameters.
     public var parameters: [Parameter] { [weight, bias] }
 
-    /// The product of a pass. // [4 out, in]
+    /// The product for a pass. // [4 out, in]
     public func product(in context: PassContext) -> SubpixelProduct {
         guard context.trains(any: parameters) else { return frozen }
         return SubpixelProduct(
@@ -56,7 +56,7 @@ public struct TransposedConvolution2x2: Sendable {
             bias: Self.repeated(context.value(of: bias)))
     }
 
-    /// Adds dW and db where they train. // dY [T, 4 out], x [T, in]
+    /// Adds dW and db if they train. // dY [T, 4 out], x [T, in]
     public func backwardParameters(
         _ dY: Tensor, input x: Tensor, gradients: inout GradientBuffer, in context: PassContext
     ) {
@@ -92,7 +92,7 @@ public struct TransposedConvolution2x2: Sendable {
         return product
     }
 
-    /// The way back of `product`.
+    /// The inverse of `product`.
     private static func stored(_ product: Tensor, inputs: Int, outputs: Int) -> Tensor {
         var stored = Tensor(uninitialized: [inputs, outputs, 2, 2])
         let (from, to) = (product.pointer, stored.mutablePointer)
@@ -119,7 +119,7 @@ public struct StridedConvolution2x2: Sendable {
     public let bias: Parameter
     private let frozen: FrozenMatrix
 
-    /// Asks a source for `weight` and `bias`.
+    /// Requests `weight` and `bias` from a source.
     public init(_ source: some ParameterSource, from inputs: Int, to outputs: Int) {
         let weight = source.parameter("weight", [outputs, inputs, 2, 2])
         (self.weight, bias) = (weight, source.parameter("bias", [outputs]))
@@ -129,14 +129,14 @@ public struct StridedConvolution2x2: Sendable {
     /// Its parameters.
     public var parameters: [Parameter] { [weight, bias] }
 
-    /// The product of a pass. // [out, 4 in]
+    /// The product for a pass. // [out, 4 in]
     public func product(in context: PassContext) -> SubpixelProduct {
         SubpixelProduct(
             matrix: context.trains(weight) ? FrozenMatrix(Self.product(context.value(of: weight))) : frozen,
             bias: context.value(of: bias))
     }
 
-    /// Adds dW and db where they train. // dY [T, out], x [T, 4 in]
+    /// Adds dW and db if they train. // dY [T, out], x [T, 4 in]
     public func backwardParameters(
         _ dY: Tensor, input x: Tensor, gradients: inout GradientBuffer, in context: PassContext
     ) {
@@ -168,7 +168,7 @@ public struct StridedConvolution2x2: Sendable {
         return product
     }
 
-    /// The way back of `product`.
+    /// The inverse of `product`.
     private static func stored(_ product: Tensor, inputs: Int, outputs: Int) -> Tensor {
         var stored = Tensor(uninitialized: [outputs, inputs, 2, 2])
         let (from, to) = (product.pointer, stored.mutablePointer)

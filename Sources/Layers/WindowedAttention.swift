@@ -4,10 +4,10 @@ public import Tensors
 /// The attention half of an encoder block: x + proj(attention(qkv(norm(x)))), in windows or over the whole grid.
 ///
 /// Windows need no copies of the tokens: the projection runs over the T tokens of the image, and attention reads its
-/// rows through a table. All positions outside the image have the same projection, so one extra token row stands for
-/// them. SAM pads after the norm (that row is zero), TinyViT before it (that row is the norm's shift).
+/// rows through a table. All positions outside the image have the same projection, so they share one extra token row.
+/// SAM pads after the norm (that row is zero), TinyViT before it (that row is the norm's shift).
 public struct WindowedAttention: Sendable {
-    /// Which value fills window positions outside the image.
+    /// The value that fills window positions outside the image.
     public enum Padding: Sendable {
         /// Zeros after the norm (SAM's ViT).
         case afterNorm
@@ -21,21 +21,21 @@ public struct WindowedAttention: Sendable {
     let geometry: AttentionGeometry
     let bias: AttentionBias
     let padding: Padding
-    /// Where an adapter may change q and v.
+    /// The site where adapters may change q and v.
     public let site: ProjectionSite
 
-    /// What backward needs: 7 D + 8 floats per token.
+    /// The tensors backward needs: 7 D + 8 floats per token.
     public struct Residuals: Sendable {
         let x: Tensor  // [T, D]
         let statistics: LayerNorm.Residuals  // [T, 2]
         let qkv: Tensor  // [T (+1), 3 D]
         let attended: Tensor  // [T, D]
         let logSumExp: Tensor  // [groups * heads, queries]
-        /// What each adapter that acts here keeps.
+        /// The residuals of each adapter active here.
         let adapters: [[Tensor]]
     }
 
-    /// Puts the half block together; `qkv`'s output columns are [q | k | v] with heads side by side in each.
+    /// Creates the half block; `qkv`'s output columns are [q | k | v], each with its heads side by side.
     public init(
         norm: LayerNorm, qkv: Linear, projection: Linear, geometry: AttentionGeometry, bias: AttentionBias,
         padding: Padding, site: ProjectionSite
@@ -44,7 +44,7 @@ public struct WindowedAttention: Sendable {
         (self.geometry, self.bias, self.padding, self.site) = (geometry, bias, padding, site)
     }
 
-    /// The same weights over one sequence of so many rows, which all see each other and have no relative positions.
+    /// The same weights over one sequence of `rows` tokens, which all attend to each other, without relative positions.
     public func overSequence(of rows: Int) -> WindowedAttention {
         WindowedAttention(
             norm: norm, qkv: qkv, projection: projection,
@@ -53,7 +53,7 @@ public struct WindowedAttention: Sendable {
             bias: .none, padding: padding, site: site)
     }
 
-    /// The block half without anything kept.
+    /// The half block without residuals.
     public func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
         let (normal, _) = normalise(x, in: context)
         let (projected, _) = project(normal, in: context)
@@ -64,7 +64,7 @@ public struct WindowedAttention: Sendable {
         return projection(attended, residual: x, in: context)
     }
 
-    /// The block half and its residuals. // [T, D] -> [T, D]
+    /// The half block and its residuals. // [T, D] -> [T, D]
     public func forward(
         _ x: Tensor, in context: PassContext
     ) -> (Tensor, Residuals) {
@@ -106,7 +106,7 @@ public struct WindowedAttention: Sendable {
         return dX
     }
 
-    /// The normalised tokens, and the row that stands for positions outside the image when there are any.
+    /// The normalised tokens and, if there are positions outside the image, the row that stands for them.
     private func normalise(_ x: Tensor, in context: PassContext) -> (Tensor, LayerNorm.Residuals) {
         let width = qkv.inputs
         let tokens = x.count / width

@@ -1,14 +1,14 @@
 import Foundation
 
-/// The cores that the scheduler lets a process run on.
+/// The cores on which the scheduler lets a process run.
 public struct CoreAffinity: Codable, Equatable, Sendable {
     /// Numbers of the cores, ascending.
     public let cores: [Int]
 
-    /// Creates an affinity.
+    /// Creates an affinity from core numbers in any order.
     public init(cores: [Int]) { self.cores = cores.sorted() }
 
-    /// Reads ranges as Linux writes them, as in `0-3,8`; nil for any other text.
+    /// Parses Linux's range format, as in `0-3,8`; nil for any other text.
     public init?(ranges text: String) {
         var cores: [Int] = []
         for part in text.split(separator: ",") {
@@ -25,9 +25,9 @@ public struct CoreAffinity: Codable, Equatable, Sendable {
     /// The number of cores.
     public var count: Int { cores.count }
 
-    /// The cores of this process, which it inherits from whoever started it.
+    /// The cores of this process, inherited from its parent.
     ///
-    /// - Parameter root: Where `/proc` is found.
+    /// - Parameter root: The folder that contains `/proc`.
     public static func current(root: String = "") -> CoreAffinity {
         let key = "Cpus_allowed_list:"
         let line = (try? String(contentsOfFile: root + "/proc/self/status", encoding: .utf8))?
@@ -36,11 +36,11 @@ public struct CoreAffinity: Codable, Equatable, Sendable {
             ?? CoreAffinity(cores: Array(0..<ProcessInfo.processInfo.activeProcessorCount))
     }
 
-    /// The cores this node would give a process that nobody had bound: those of its control group, else all.
+    /// The cores an unbound process would have on this node: those of its control group, else all.
     ///
-    /// A launcher binds each rank by itself and leaves the group alone, so the difference shows what it holds back.
+    /// Launchers bind each rank's process and leave the group alone, so the difference shows what binding withholds.
     ///
-    /// - Parameter root: Where `/proc` and `/sys` are found.
+    /// - Parameter root: The folder that contains `/proc` and `/sys`.
     public static func unbound(root: String = "") -> CoreAffinity {
         let groups = ((try? String(contentsOfFile: root + "/proc/self/cgroup", encoding: .utf8)) ?? "").split(
             separator: "\n")

@@ -1,12 +1,12 @@
-/// The instruction sets that Kedge's own kernels are compiled for.
+/// The instruction sets for which Kedge's own kernels are compiled.
 public enum KernelForm: String, Codable, CaseIterable, Sendable {
     /// AVX2, FMA and BMI2.
     case x86_64_v3 = "x86-64-v3"
 
-    /// The form of this program's kernels, which `-march=` in Package.swift gives all of them.
+    /// The form of this program's kernels, set for all of them by `-march=` in Package.swift.
     public static let compiled = KernelForm.x86_64_v3
 
-    /// What it needs of a processor, as Linux names it.
+    /// The required instruction sets, as Linux names them.
     var instructionSets: [String] {
         switch self {
         case .x86_64_v3: ["avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe"]
@@ -14,7 +14,7 @@ public enum KernelForm: String, Codable, CaseIterable, Sendable {
     }
 }
 
-/// The kernels a process computes with: what, beside program and input, decides the bits of its results.
+/// The kernels a process computes with: beside program and input, they determine the bits of its results.
 public struct KernelSet: Codable, Hashable, Sendable {
     /// The core whose kernels OpenBLAS runs, as in `SkylakeX`.
     public var core: String
@@ -23,18 +23,18 @@ public struct KernelSet: Codable, Hashable, Sendable {
     /// The instruction sets of Kedge's own kernels, as in `x86-64-v3`; text, because a checkpoint may name a later form.
     public var form: String
 
-    /// Puts a set together.
+    /// Creates a set from its parts.
     public init(core: String, version: String, form: String = KernelForm.compiled.rawValue) {
         (self.core, self.version, self.form) = (core, version, form)
     }
 
-    /// What this process has loaded.
+    /// The set loaded in this process.
     public static var loaded: KernelSet { KernelSet(core: BLASEnvironment.coreName, version: BLASEnvironment.version) }
 
     /// All parts, as in `OpenBLAS 0.3.21 core Zen, own kernels x86-64-v3`.
     public var description: String { "\(version) core \(core), own kernels \(form)" }
 
-    /// Only the parts in which some of several sets differ, in words; nothing where they are equal.
+    /// Only the parts in which several sets differ, in words; empty where they are equal.
     public func description(differingIn sets: [KernelSet]) -> String {
         func differ(_ part: (KernelSet) -> String) -> Bool { sets.contains { part($0) != part(self) } }
         let isCoreOther = differ(\.core)
@@ -48,9 +48,9 @@ public struct KernelSet: Codable, Hashable, Sendable {
         return parts.joined(separator: ", ")
     }
 
-    /// How ranks with different sets get the same one; nothing where they are equal.
+    /// How to give ranks with different sets the same one; empty where they are equal.
     ///
-    /// - Parameter ranks: Each rank's set, and the highest OpenBLAS core its processor can run, nil where not known.
+    /// - Parameter ranks: Each rank's set, and the highest OpenBLAS core its processor can run, nil if unknown.
     public static func remedies(_ ranks: [(kernels: KernelSet, possible: OpenBLASCore?)]) -> [String] {
         func differ(_ part: (KernelSet) -> String) -> Bool { Set(ranks.map { part($0.kernels) }).count > 1 }
         var remedies: [String] = []
@@ -62,8 +62,8 @@ public struct KernelSet: Codable, Hashable, Sendable {
         return remedies
     }
 
-    /// What to do about different versions of OpenBLAS.
+    /// The remedy for different versions of OpenBLAS.
     public static let sameVersion = "install the same OpenBLAS on every node"
-    /// What to do about different forms of Kedge's own kernels.
+    /// The remedy for different forms of Kedge's own kernels.
     public static let sameForm = "start the same build of Kedge on every node"
 }

@@ -1,21 +1,21 @@
-/// OpenBLAS's sets of kernels that are fast on the processors Kedge runs on, ascending by what they need of them.
+/// OpenBLAS's kernel sets that are fast on the processors Kedge runs on, ascending by required instruction sets.
 ///
-/// Names and needs are those of OpenBLAS's `driver/others/dynamic.c` and of the options it compiles each set with. The
-/// sets of older processors, such as `Sandybridge`, are no case of this: Kedge never asks for one.
+/// Names and requirements are those of OpenBLAS's `driver/others/dynamic.c` and of the options it compiles each set
+/// with. The sets of older processors, such as `Sandybridge`, have no case: Kedge never requests one.
 public enum OpenBLASCore: String, CaseIterable, Codable, Comparable, Sendable {
-    /// AVX2 and FMA. `Zen` and `Excavator` need no less, so they count as this one.
+    /// AVX2 and FMA. `Zen` and `Excavator` require the same and count as this one.
     case haswell = "Haswell"
     /// AVX-512.
     case skylakeX = "SkylakeX"
-    /// AVX-512 with products of bfloat16.
+    /// AVX-512 with bfloat16 products.
     case cooperlake = "Cooperlake"
-    /// AVX-512 with tiles.
+    /// AVX-512 with tiles (AMX).
     case sapphireRapids = "SapphireRapids"
 
-    /// The name as `OPENBLAS_CORETYPE` takes it and `openblas_get_corename()` gives it.
+    /// The name in `OPENBLAS_CORETYPE` and in the result of `openblas_get_corename()`.
     public var name: String { rawValue }
 
-    /// What it needs of a processor beside the needs of the cores below, as Linux names it.
+    /// The instruction sets it requires beyond those of the cores below, as Linux names them.
     private var instructionSets: Set<String> {
         switch self {
         case .haswell: ["avx2", "fma"]
@@ -25,7 +25,7 @@ public enum OpenBLASCore: String, CaseIterable, Codable, Comparable, Sendable {
         }
     }
 
-    /// The core whose needs a set of kernels has, by the name that OpenBLAS gives; nil for those of older processors.
+    /// The core with the requirements of a set of kernels, by OpenBLAS's name; nil for those of older processors.
     public init?(coreName: String) {
         let name = coreName.lowercased()
         if ["zen", "excavator"].contains(name) {
@@ -42,23 +42,23 @@ public enum OpenBLASCore: String, CaseIterable, Codable, Comparable, Sendable {
         allCases.prefix { $0.instructionSets.isSubset(of: flags) }.last
     }
 
-    /// The core that ranks with different ones can all be given.
+    /// A core that all ranks can use.
     ///
-    /// It is the lowest of what their processors can run, and not above what any of them runs now, which their OpenBLAS
-    /// is known to have.
+    /// It is the lowest of those their processors can run, and not above all of those they run now, which their
+    /// OpenBLAS is known to have.
     ///
-    /// - Parameter ranks: The name of the core that each rank runs, and the highest one its processor can run; nil where
-    ///   that is not known, and then what it runs counts.
+    /// - Parameter ranks: The name of the core that each rank runs, and the highest one its processor can run; nil if
+    ///   unknown, then the running core counts.
     public static func common(_ ranks: [(running: String, possible: OpenBLASCore?)]) -> OpenBLASCore {
         let running = ranks.map { OpenBLASCore(coreName: $0.running) ?? .haswell }
         let possible = zip(ranks, running).map { $0.possible ?? $1 }
         return min(possible.min() ?? .haswell, running.max() ?? .haswell)
     }
 
-    /// How a user gives this core to all ranks.
+    /// How a user selects this core on all ranks.
     public var remedy: String { "mpirun -x OPENBLAS_CORETYPE=\(name) for all ranks on all nodes" }
 
-    /// Orders cores by what they need.
+    /// Orders cores by their requirements.
     public static func < (first: OpenBLASCore, second: OpenBLASCore) -> Bool { first.place < second.place }
 
     private var place: Int { Self.allCases.prefix { $0 != self }.count }

@@ -4,16 +4,16 @@ import Synchronization
 /// The threads of one rank: the only owner of parallelism below `Training`.
 ///
 /// Work is cut into numbered tasks by shape, never by thread count; threads draw the numbers from a counter. As every
-/// task writes its own outputs, the bits of a result do not depend on how many threads there are or who does what.
+/// task writes its own outputs, the bits of a result do not depend on the number of threads or on who runs a task.
 public final class ThreadPool: Sendable {
-    /// How many threads work, the caller included.
+    /// The number of threads, including the caller.
     public let threads: Int
-    /// True when tasks are left out; see `Workspace.init(rehearsing:)`.
+    /// True when tasks are skipped; see `Workspace.init(rehearsing:)`.
     public let isRehearsal: Bool
     private let team: Team
     private let calls = Atomic<Int>(0)
 
-    /// How often work was given to the threads: while this grows, the rank advances. Any thread may ask.
+    /// The number of `parallelFor` calls so far: while it grows, the rank is making progress. Safe from any thread.
     public var workCount: Int { calls.load(ordering: .relaxed) }
 
     /// Starts `threads - 1` workers; the caller of `parallelFor` is the remaining one.
@@ -37,7 +37,7 @@ public final class ThreadPool: Sendable {
 
     /// Runs `body(task, worker)` once for every task in 0 ..< tasks and returns when all are done.
     ///
-    /// - Parameter body: Gets the task and the number of the worker that runs it (0 ..< threads), which names its
+    /// - Parameter body: Receives the task and the number of the worker that runs it (0 ..< threads), which selects its
     ///   scratch memory. It must not call `parallelFor` again.
     public func parallelFor(_ tasks: Int, _ body: (_ task: Int, _ worker: Int) -> Void) {
         if isRehearsal { return }
@@ -50,7 +50,7 @@ public final class ThreadPool: Sendable {
     }
 }
 
-/// What the workers share. It outlives the pool until the last worker has left.
+/// The state shared by the workers. It outlives the pool until the last worker has left.
 private final class Team: @unchecked Sendable {
     typealias Body = (_ task: Int, _ worker: Int) -> Void
 
@@ -98,7 +98,7 @@ private final class Team: @unchecked Sendable {
             var body = self.body
             lock.unlock()
             if let body { drain(body, tasks, worker: worker) }
-            // The caller's closure is on its stack: let go of it before saying so.
+            // The caller's closure is on its stack: release it before reporting completion.
             body = nil
             finished.lock()
             working -= 1

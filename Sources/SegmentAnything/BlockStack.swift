@@ -2,13 +2,13 @@ import Kernels
 import Layers
 import Tensors
 
-// Behind the stem, both families of encoders are stages of blocks, in TinyViT with a merging before a stage, and a neck:
+// After the stem, both families of encoders are stages of blocks, in TinyViT with a merging before a stage, and a neck:
 //   x_b = x + values of block input adapters,   x' = block(x_b) with projection adapters,   embedding = neck(x)
-// Backward ends at the lowest block at which something acts that trains: nothing below it keeps residuals.
+// Backward ends at the lowest block with an active trained adapter: nothing below it keeps residuals.
 
 /// The blocks and the neck of an image encoder, with the sites at which adapters act.
 struct BlockStack: Sendable {
-    /// Blocks on one grid, and what leads to it from the grid below.
+    /// Blocks on one grid, and the merging from the grid below.
     struct Stage: Sendable {
         let merging: TinyViTPatchMerging?
         let blocks: [EncoderBlock]
@@ -27,14 +27,14 @@ struct BlockStack: Sendable {
         blockSites = stages.flatMap { $0.blocks.map(\.site) }
     }
 
-    /// What backward needs of a stage.
+    /// The residuals of a stage.
     private struct StageResiduals {
         var merging: TinyViTPatchMerging.Residuals?
-        /// Nil below the lowest block that is gone back through.
+        /// Nil below the lowest block that backward reaches.
         var blocks: [KeptBlock<EncoderBlock.Residuals>?] = []
     }
 
-    /// The features with nothing kept. // [T, D] -> [h * w, C]
+    /// The features without residuals. // [T, D] -> [h * w, C]
     func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures {
         context.counter?.encoderForwards += 1
         let inputs = BlockInputs(stem, context)
@@ -51,7 +51,7 @@ struct BlockStack: Sendable {
         return ImageFeatures(embedding: neck(x, in: context), taps: taps)
     }
 
-    /// The features and their way back. // [T, D] -> [h * w, C]
+    /// The features and their backward pass. // [T, D] -> [h * w, C]
     func encodeForTraining(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> EncoderPass {
         guard let lowest = lowestTrained(context) else {
             return EncoderPass(features: encode(stem, request, in: context)) { _, _ in }
@@ -93,7 +93,7 @@ struct BlockStack: Sendable {
         }
     }
 
-    /// From the gradient of the last block's output down to the lowest block at which something trains.
+    /// From the gradient of the last block's output down to the lowest block with a trained adapter.
     private func backward(
         _ dOutput: Tensor, _ dFeatures: FeatureGradients, _ saved: [StageResiduals], _ inputs: BlockInputs,
         lowest: Int, _ gradients: inout GradientBuffer, in context: PassContext
@@ -134,7 +134,7 @@ struct BlockStack: Sendable {
             saved.append(residuals)
         }
         return TokenPass(tokens: x.rows(0..<count)) { dTokens, gradients in
-            // The image's rows behind the last block are thrown away.
+            // The image's rows after the last block are discarded.
             var dX = Tensor(zeros: [rows, width])
             dX.mutablePointer.update(from: dTokens.pointer, count: dTokens.count)
             for (block, residuals) in zip(blocks, saved).reversed() {
@@ -155,11 +155,11 @@ struct BlockStack: Sendable {
     }
 }
 
-/// The block input adapters of a pass and what each of them made of the image.
+/// The block input adapters of a pass and the values each of them computed from the image.
 private struct BlockInputs {
     private let context: PassContext
     private let stem: EncoderStem
-    /// Of each adapter what its blocks share.
+    /// Each adapter's values shared by its blocks.
     private let shared: [[Tensor]]
 
     init(_ stem: EncoderStem, _ context: PassContext) {

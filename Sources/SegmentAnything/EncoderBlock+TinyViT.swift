@@ -3,10 +3,10 @@ import Layers
 import Tensors
 
 extension EncoderBlock {
-    /// A block of TinyViT's stages 1 to 3; asks a source for its tensors.
+    /// A block of TinyViT's stages 1 to 3, with tensors requested from a source.
     ///
     /// - Parameters:
-    ///   - site: The block's name in the weight file, its place, width and grid.
+    ///   - site: The block's name in the weight file, its index, width and grid.
     init(tinyViT source: some ParameterSource, site: BlockSite, heads: Int, window: Int, feedForwardRatio: Int) {
         let (width, side) = (site.width, site.side)
         self.site = site

@@ -5,31 +5,31 @@ import Tensors
 /// A transformer block of either encoder: attention, in TinyViT a depthwise 3x3 convolution without activation, and a
 /// feed-forward (`Block` in segment_anything's image_encoder.py, `TinyViTBlock` in tiny_vit_sam.py).
 struct EncoderBlock: Sendable {
-    /// Where its input may be added to and its output tapped.
+    /// The site where adapters may add to its input and read its output.
     let site: BlockSite
     let attention: WindowedAttention
-    /// TinyViT's; SAM's blocks have none.
+    /// Only in TinyViT; SAM's blocks have none.
     let convolution: TinyViTDepthwise?
     let feedForward: FeedForward
 
-    /// What backward needs; the convolution between the halves is linear and needs nothing.
+    /// The tensors backward needs; the convolution between the halves is linear and needs none.
     struct Residuals: Sendable {
         let attention: WindowedAttention.Residuals
         let feedForward: FeedForward.Residuals
     }
 
-    /// The same weights over one sequence of rows that all see each other; for a block without a convolution.
+    /// The same weights over one sequence of rows that all attend to each other; for a block without a convolution.
     func overSequence(of rows: Int) -> EncoderBlock {
         EncoderBlock(
             site: site, attention: attention.overSequence(of: rows), convolution: convolution, feedForward: feedForward)
     }
 
-    /// The block with nothing kept. // [T, D] -> [T, D]
+    /// The block without residuals. // [T, D] -> [T, D]
     func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
         feedForward(mixed(attention(x, in: context), in: context), in: context)
     }
 
-    /// The block and what it keeps. // [T, D] -> [T, D]
+    /// The block and what it stores. // [T, D] -> [T, D]
     func forward(_ x: Tensor, in context: PassContext) -> (Tensor, KeptBlock<Residuals>) {
         if context.recompute == .blocks { return (self(x, in: context), .input(x)) }
         let (attended, attentionSaved) = attention.forward(x, in: context)

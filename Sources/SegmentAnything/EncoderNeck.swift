@@ -3,9 +3,9 @@ public import Layers
 public import Tensors
 
 // y = norm2(conv3x3(norm1(x W^T)));  no biases, norms over channels at each pixel (epsilon 1e-6).
-// Its weights are frozen, and backward goes to the input alone: dX = norm1'(conv3x3'(norm2'(dY))) W.
+// Its weights are frozen, so backward computes the input gradient alone: dX = norm1'(conv3x3'(norm2'(dY))) W.
 
-/// The end of every SAM image encoder: tokens to the image embedding (`neck` in segment_anything's image_encoder.py).
+/// The last part of every SAM encoder: tokens to image embedding (`neck` in segment_anything's image_encoder.py).
 public struct EncoderNeck: Sendable {
     let projection: Linear
     let projectionNorm: LayerNorm
@@ -15,7 +15,7 @@ public struct EncoderNeck: Sendable {
     let convolutionForBackward: FrozenMatrix
     let convolutionNorm: LayerNorm
 
-    /// What backward needs: 2 Cout + 4 floats per token.
+    /// The tensors backward needs: 2 Cout + 4 floats per token.
     public struct Residuals: Sendable {
         let projected: Tensor  // [T, Cout]
         let projectedStatistics: LayerNorm.Residuals  // [T, 2]
@@ -23,7 +23,7 @@ public struct EncoderNeck: Sendable {
         let convolvedStatistics: LayerNorm.Residuals  // [T, 2]
     }
 
-    /// Asks the encoder's source for `neck.0.weight` ... `neck.3.bias`.
+    /// Requests `neck.0.weight` ... `neck.3.bias` from the encoder's source.
     ///
     /// - Parameters:
     ///   - inputs: Width of the tokens.
@@ -41,7 +41,7 @@ public struct EncoderNeck: Sendable {
         convolutionNorm = LayerNorm(neck.scoped("3"), width: outputs, epsilon: 1e-6)
     }
 
-    /// The embedding with nothing kept; the grid is square. // [T, C] -> [T, Cout]
+    /// The embedding without residuals; the grid is square. // [T, C] -> [T, Cout]
     public func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
         let normal = projectionNorm(projection(x, in: context), in: context)
         return convolutionNorm(convolve(normal, in: context), in: context)

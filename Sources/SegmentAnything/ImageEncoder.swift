@@ -2,10 +2,10 @@ import Kernels
 public import Layers
 public import Tensors
 
-/// Turns an image into its features, with the adapters of the context acting at the encoder's sites.
+/// Computes the features of an image, with the context's adapters acting at the encoder's sites.
 ///
 /// Activations are channel-last: an image is `[S, S, 3]`, the embedding `[h * w, C]` with h = w = `embeddingSide`. An
-/// encoder's own weights are frozen; what trains in it are adapters.
+/// encoder's own weights are frozen; only adapters train in it.
 public protocol ImageEncoder: Sendable {
     /// Side S of the square input, pixels.
     var imageSize: Int { get }
@@ -15,24 +15,24 @@ public protocol ImageEncoder: Sendable {
     var embeddingWidth: Int { get }
     /// Projections that adapters may change, from the input upwards: one in each block.
     var projectionSites: [ProjectionSite] { get }
-    /// Blocks whose input may be added to and whose output may be tapped, from the input upwards.
+    /// Blocks where adapters may add to the input and read the output, from the input upwards.
     var blockSites: [BlockSite] { get }
 
-    /// Everything below the first block: the tokens it reads.
+    /// The part below the first block: its input tokens.
     ///
-    /// Frozen whatever adapters hold, so one stem of an image serves anchor and teacher, and no backward enters it.
-    /// // [S, S, 3] -> [T, D]
+    /// Frozen whatever adapters are active, so one stem of an image serves anchor and teacher, and no backward enters
+    /// it. // [S, S, 3] -> [T, D]
     func stem(_ image: Tensor, in context: PassContext) -> EncoderStem
 
-    /// The features of an image from its stem, with nothing kept. // [T, D] -> [h * w, C]
+    /// The features of an image from its stem without residuals. // [T, D] -> [h * w, C]
     func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures
 
-    /// The features of an image from its stem and their way back to the adapters' parameters. // [T, D] -> [h * w, C]
+    /// The features of an image from its stem, with their backward pass. // [T, D] -> [h * w, C]
     func encodeForTraining(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> EncoderPass
 
-    /// Extra tokens sent through all blocks together with the image, and their way back.
+    /// Sends extra tokens through all blocks together with the image, and returns them with their backward pass.
     ///
-    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that has no place for further tokens.
+    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that cannot process additional tokens.
     ///
     /// - Parameter tokens: // [k, D]
     func encodeTokens(
@@ -41,39 +41,39 @@ public protocol ImageEncoder: Sendable {
 }
 
 extension ImageEncoder {
-    /// The features, with nothing kept. // [S, S, 3] -> [h * w, C]
+    /// The features without residuals. // [S, S, 3] -> [h * w, C]
     public func encode(_ image: Tensor, in context: PassContext) -> ImageFeatures {
         encode(stem(image, in: context), EncoderRequest(context.adapters), in: context)
     }
 
-    /// The features and their way back. // [S, S, 3] -> [h * w, C]
+    /// The features with their backward pass. // [S, S, 3] -> [h * w, C]
     public func encodeForTraining(_ image: Tensor, in context: PassContext) -> EncoderPass {
         encodeForTraining(stem(image, in: context), EncoderRequest(context.adapters), in: context)
     }
 
-    /// The features from a stem, with what the context's adapters ask for.
+    /// The features from a stem, including what the context's adapters request.
     public func encode(_ stem: EncoderStem, in context: PassContext) -> ImageFeatures {
         encode(stem, EncoderRequest(context.adapters), in: context)
     }
 
-    /// The features from a stem and their way back, with what the context's adapters ask for.
+    /// The features from a stem with their backward pass, including what the context's adapters request.
     public func encodeForTraining(_ stem: EncoderStem, in context: PassContext) -> EncoderPass {
         encodeForTraining(stem, EncoderRequest(context.adapters), in: context)
     }
 }
 
-/// Extra tokens of adapters behind all blocks, and their way back to the adapters' parameters.
+/// Extra tokens of adapters after all blocks, with their backward pass to the adapters' parameters.
 public struct AdapterTokenPass {
-    /// The tokens behind the last block, adapter by adapter. // [k, D]
+    /// The tokens after the last block, adapter by adapter. // [k, D]
     public let tokens: Tensor
-    /// Adds the gradients of the adapters' parameters for that of the tokens. // [k, D]
+    /// Adds the gradients of the adapters' parameters, given that of the tokens. // [k, D]
     public let backward: (_ dTokens: Tensor, _ gradients: inout GradientBuffer) -> Void
 }
 
 extension ImageEncoder {
-    /// The tokens of the context's adapters sent through all blocks together with the image; nil when no adapter has any.
+    /// Sends the tokens of the context's adapters through all blocks together with the image; nil if there are none.
     ///
-    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that has no place for further tokens.
+    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that cannot process additional tokens.
     public func encodeTokens(
         _ stem: EncoderStem, in context: PassContext
     ) throws(SegmentAnythingError) -> AdapterTokenPass? {
@@ -95,15 +95,15 @@ extension ImageEncoder {
     }
 }
 
-/// An encoder's forward pass that can be gone back once, in the context it ran in.
+/// An encoder's forward pass with its backward pass, which runs at most once and in the same context.
 public struct EncoderPass {
     /// The features.
     public let features: ImageFeatures
-    /// Adds the gradients of the adapters' parameters for one of the features. Holds the pass's residuals until it is
-    /// released.
+    /// Adds the gradients of the adapters' parameters, given those of the features. Holds the pass's residuals until it
+    /// is released.
     public let backward: (_ dFeatures: FeatureGradients, _ gradients: inout GradientBuffer) -> Void
 
-    /// Puts features and their way back together.
+    /// Creates a pass from features and their backward pass.
     public init(
         features: ImageFeatures, backward: @escaping (FeatureGradients, inout GradientBuffer) -> Void
     ) {
@@ -119,12 +119,12 @@ public struct EncoderPass {
     }
 }
 
-/// Extra tokens behind all blocks, and their way back.
+/// Extra tokens after all blocks, with their backward pass.
 public struct TokenPass {
-    /// The tokens behind the last block. // [k, D]
+    /// The tokens after the last block. // [k, D]
     public let tokens: Tensor
-    /// The gradient of the tokens that went in from that of those that came out. // [k, D] -> [k, D]
+    /// The gradient of the input tokens, given that of the output tokens. // [k, D] -> [k, D]
     ///
-    /// Adds the gradients of adapters that acted on the way.
+    /// Adds the gradients of adapters active in between.
     public let backward: (_ dTokens: Tensor, _ gradients: inout GradientBuffer) -> Tensor
 }

@@ -49,7 +49,7 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
     /// The stem, below the lowest adapter: the patch embedding, which has no backward.
     public var stemMultiplyAdds: Int { gridSide * gridSide * patchSize * patchSize * 3 * width }
 
-    /// The part of scores and weighted values in all blocks.
+    /// The share of scores and weighted values in all blocks.
     public var attentionMultiplyAdds: Int {
         let tokens = gridSide * gridSide
         let side = (gridSide + window - 1) / window * window
@@ -69,7 +69,7 @@ public struct ImageEncoderViT: ImageEncoder {
     private let positions: Tensor  // [h, w, D]
     private let stack: BlockStack
 
-    /// Asks a source for all tensors under `image_encoder.`, by the names of the official files.
+    /// Requests all tensors under `image_encoder.` from a source, by the names of the official files.
     public init(_ source: some ParameterSource, configuration: ImageEncoderViTConfiguration) {
         self.configuration = configuration
         let encoder = FrozenSource(source.scoped("image_encoder"))
@@ -110,20 +110,21 @@ public struct ImageEncoderViT: ImageEncoder {
             image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]))
     }
 
-    /// The features with nothing kept. // [h * w, D] -> [h * w, C]
+    /// The features without residuals. // [h * w, D] -> [h * w, C]
     public func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures {
         stack.encode(stem, request, in: context)
     }
 
-    /// The features and their way back. // [h * w, D] -> [h * w, C]
+    /// The features with their backward pass. // [h * w, D] -> [h * w, C]
     public func encodeForTraining(
         _ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext
     ) -> EncoderPass {
         stack.encodeForTraining(stem, request, in: context)
     }
 
-    /// Extra tokens and the image's as one sequence through all blocks: every row sees every other one, without windows
-    /// and relative positions, and extra tokens have no position (CoSAM's router and its L2P, `image_encoder.py`).
+    /// Extra tokens and the image's as one sequence through all blocks: every row attends to every other, without
+    /// windows and relative positions, and extra tokens have no position (CoSAM's router and its L2P,
+    /// `image_encoder.py`).
     public func encodeTokens(
         _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
     ) throws(SegmentAnythingError) -> TokenPass {

@@ -2,11 +2,11 @@ import Kernels
 public import Layers
 public import Tensors
 
-// The image embedding's gradient is the sum of those of the prompts' images, because the dense embedding is only added; it
-// runs in prompt order. The dense embedding's gradient is that of its prompt's image, or where all prompts share one vector
-// the sum over positions. What trains in the decoder, or in the prompts, adds its own gradients on the way.
+// The image embedding's gradient is the sum over the prompts' images, because the dense embedding is only added; the
+// sum is in prompt order. The dense embedding's gradient is that of its prompt's image or, if all prompts share one
+// vector, the sum over positions. Trained parameters of decoder and prompts get their gradients on the way.
 
-/// The gradients of what the decoder gave.
+/// The gradients of the decoder's results.
 public struct MaskGradients: Sendable {
     /// // [n, m, 4 h, 4 w]
     public let logits: Tensor
@@ -15,17 +15,17 @@ public struct MaskGradients: Sendable {
     /// // [n, k, 4 h, 4 w]
     public let adapterLogits: Tensor?
 
-    /// Puts gradients together.
+    /// Creates gradients.
     public init(logits: Tensor, iou: Tensor, adapterLogits: Tensor? = nil) {
         (self.logits, self.iou, self.adapterLogits) = (logits, iou, adapterLogits)
     }
 }
 
-/// The gradients of what went into the decoder.
+/// The gradients of the decoder's inputs.
 public struct DecoderInputGradients: Sendable {
     /// Of the encoder's features.
     public let features: FeatureGradients
-    /// Of the prompts' embeddings, where they were asked for.
+    /// Of the prompts' embeddings, if requested.
     public let prompts: PromptGradients?
 }
 
@@ -37,12 +37,12 @@ public struct PromptGradients: Sendable {
     public let dense: PromptEmbeddings.Dense
 }
 
-/// A forward pass of the mask decoder over n prompts, and its way back in the context it ran in.
+/// A forward pass of the mask decoder over n prompts, with its backward pass in the same context.
 public struct MaskDecoderPass {
-    /// What came out.
+    /// The results.
     public let masks: DecodedMasks
-    /// The gradients of what went in; adds those of the decoder's parameters where they train. Holds the pass's residuals
-    /// until it is released.
+    /// The gradients of the inputs; adds those of the decoder's trained parameters. Holds the pass's residuals until it
+    /// is released.
     public let backward: (_ dMasks: MaskGradients, _ gradients: inout GradientBuffer) -> DecoderInputGradients
 
     /// Mask logits. // [n, m, 4 h, 4 w]
@@ -52,15 +52,15 @@ public struct MaskDecoderPass {
 }
 
 extension MaskDecoder {
-    /// Masks of n prompts, and their way back.
+    /// Masks of n prompts, with their backward pass.
     ///
     /// Keeps two images of h w C floats per prompt (8 MiB at SAM's sizes) and little else.
     ///
     /// - Parameters:
-    ///   - features: What the encoder gave. // [h * w, C]
+    ///   - features: The encoder's features. // [h * w, C]
     ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
     ///   - prompts: Embeddings of n prompts.
-    ///   - promptsWanted: True where the gradients of the prompts' embeddings are wanted.
+    ///   - promptsWanted: Whether to compute the gradients of the prompts' embeddings.
     public func decodeForTraining(
         _ features: ImageFeatures, position: Tensor, prompts: PromptEmbeddings,
         masks selection: MaskSelection = .single,
@@ -90,9 +90,9 @@ extension MaskDecoder {
         let transformer: TwoWayTransformer.Residuals
         let images: PromptImages
         let features: ImageFeatures
-        /// Behind the transformer.
+        /// After the transformer.
         let tokens: Tensor  // [n t, C]
-        /// Of each wanted mask.
+        /// Of each requested mask.
         let hyper: [Tensor]  // m x [n, C / 8]
         let hypernetworks: [MultilayerPerceptron.Residuals]
         let iouHead: MultilayerPerceptron.Residuals
@@ -140,7 +140,7 @@ extension MaskDecoder {
         return .init(features: dFeatures, prompts: PromptGradients(sparse: dSparse, dense: dense))
     }
 
-    /// From the masks to the images of the prompts and to the tokens behind the transformer. // -> n x [T, C]
+    /// From the masks to the images of the prompts and to the tokens after the transformer. // -> n x [T, C]
     private func backwardMasks(
         _ dMasks: MaskGradients, _ saved: Residuals, _ dTokens: inout Tensor, _ dFeatures: inout FeatureGradients,
         gradients: inout GradientBuffer, in context: PassContext
@@ -183,8 +183,8 @@ extension MaskDecoder {
         return dImages
     }
 
-    /// The gradients of the tokens that went in: the decoder's own and the adapters' are the same for all prompts, so theirs
-    /// are sums in prompt order. Gives those of the sparse embeddings. // [n t, C] -> [n, k, C]
+    /// The gradients of the input tokens: the decoder's own and the adapters' are the same for all prompts, so theirs
+    /// are sums in prompt order. Returns those of the sparse embeddings. // [n t, C] -> [n, k, C]
     private func backwardTokens(
         _ dInput: Tensor, _ saved: Residuals, gradients: inout GradientBuffer, in context: PassContext
     ) -> Tensor {

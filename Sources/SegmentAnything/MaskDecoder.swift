@@ -3,9 +3,9 @@ public import Layers
 public import Tensors
 
 // Tokens of a prompt: [IoU token, mask tokens, output tokens of adapters, sparse embeddings, prompt tokens of adapters]; its
-// image: embedding + dense embedding. After the two-way transformer the IoU token gives the quality of every mask, and mask
-// token m, through its hypernetwork, the row that turns upscaled pixels into logits. Only the masks asked for are made. An
-// adapter's output tokens go through its own heads, which see the same upscaled pixels.
+// image: embedding + dense embedding. After the two-way transformer the IoU token predicts the quality of every mask,
+// and mask token m, through its hypernetwork, the row that maps upscaled pixels to logits. Only requested masks are
+// computed. An adapter's output tokens have heads of their own, which read the same upscaled pixels.
 
 /// Sizes of a mask decoder.
 public struct MaskDecoderConfiguration: Sendable, Equatable {
@@ -32,7 +32,7 @@ public struct MaskDecoderConfiguration: Sendable, Equatable {
     }
 }
 
-/// Which of the decoder's own masks are made.
+/// The decoder's own masks to compute.
 public enum MaskSelection: Sendable, Equatable {
     /// The one for a clear prompt.
     case single
@@ -41,7 +41,7 @@ public enum MaskSelection: Sendable, Equatable {
     /// All of them, the single one first.
     case all
 
-    /// The mask tokens, of so many.
+    /// Indices of the mask tokens, of `count` in all.
     func range(of count: Int) -> Range<Int> {
         switch self {
         case .single: 0..<1
@@ -61,7 +61,7 @@ public struct DecodedMasks: Sendable {
     public let adapterLogits: Tensor?
 }
 
-/// Turns image features and prompt embeddings into mask logits and predicted IoUs (upstream: mask_decoder.py).
+/// Computes mask logits and predicted IoUs from image features and prompt embeddings (upstream: mask_decoder.py).
 public struct MaskDecoder: Sendable {
     /// The sizes.
     public let configuration: MaskDecoderConfiguration
@@ -74,7 +74,7 @@ public struct MaskDecoder: Sendable {
     let iouToken: Parameter  // [1, C]
     let maskTokens: Parameter  // [masks, C]
 
-    /// Asks a source for the tensors below `mask_decoder`.
+    /// Requests the tensors below `mask_decoder` from a source.
     public init(_ source: some ParameterSource, configuration: MaskDecoderConfiguration = .init()) {
         let width = configuration.width
         let masks = configuration.multimaskOutputs + 1
@@ -97,10 +97,10 @@ public struct MaskDecoder: Sendable {
             + hypernetworks.flatMap(\.parameters) + iouHead.parameters
     }
 
-    /// Masks of n prompts, with nothing kept.
+    /// Masks of n prompts without residuals.
     ///
     /// - Parameters:
-    ///   - features: What the encoder gave. // [h * w, C]
+    ///   - features: The encoder's features. // [h * w, C]
     ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
     ///   - prompts: Embeddings of n prompts.
     public func decode(
@@ -120,15 +120,15 @@ public struct MaskDecoder: Sendable {
             logits: made.logits, iou: columns(wanted, of: qualities), adapterLogits: made.adapterLogits)
     }
 
-    /// The candidates (m = 3) of those of n prompts that have one with a high enough predicted IoU; nothing is upscaled for
-    /// the others.
+    /// The candidates (m = 3) of those of n prompts that have one with a sufficient predicted IoU; nothing is upscaled
+    /// for the others.
     ///
     /// - Parameters:
-    ///   - features: What the encoder gave. // [h * w, C]
+    ///   - features: The encoder's features. // [h * w, C]
     ///   - position: The prompt encoder's dense positional encoding. // [h * w, C]
     ///   - prompts: Embeddings of n prompts.
-    ///   - isWanted: What a candidate's predicted IoU must be.
-    ///   - body: Gets a prompt's number, its predicted IoUs and its logits, prompt by prompt. // [m], [m, 4 h, 4 w]
+    ///   - isWanted: Whether a candidate's predicted IoU is sufficient.
+    ///   - body: Receives a prompt's number, its predicted IoUs and its logits, prompt by prompt. // [m], [m, 4 h, 4 w]
     func decodeCandidates(
         _ features: ImageFeatures, position: Tensor, prompts: PromptEmbeddings, isWanted: (Float) -> Bool,
         in context: PassContext, _ body: (_ prompt: Int, _ iou: [Float], _ logits: Tensor) -> Void
@@ -146,14 +146,15 @@ public struct MaskDecoder: Sendable {
         let products = upscaling.products(in: context)
         for prompt in 0..<n {
             let scores = iou.rows(prompt..<prompt + 1).elements
-            // All of a prompt's candidates are upscaled together: the bits are those of `decode`, and the rows cost little.
+            // All of a prompt's candidates are upscaled together: the bits equal those of `decode`, and the extra rows
+            // are cheap.
             guard scores.contains(where: isWanted) else { continue }
             let pixels = upscaling(images[prompt], products, in: context)
             body(prompt, scores, rasterLogits(pixels, Self.rows(of: prompt, hyper), side: side, in: context))
         }
     }
 
-    /// The masks of all prompts from what the transformer made of them.
+    /// The masks of all prompts from the transformer's results.
     func makeMasks(
         _ tokens: Tensor, _ images: PromptImages, _ hyper: [Tensor], _ features: ImageFeatures, _ n: Int,
         in context: PassContext
@@ -193,7 +194,7 @@ public struct MaskDecoder: Sendable {
         joined(tables.map { $0.rows(prompt..<prompt + 1) })
     }
 
-    /// Tensors one below the other.
+    /// Concatenates tensors along their rows.
     static func joined(_ parts: [Tensor]) -> Tensor {
         if parts.count == 1 { return parts[0] }
         let rows = parts.reduce(0) { $0 + $1.shape[0] }
@@ -251,7 +252,7 @@ public struct MaskDecoder: Sendable {
         return tokens
     }
 
-    /// The image embedding plus the dense embedding: one image when that is the same for all prompts.
+    /// The image embedding plus the dense embedding: a single image if that is the same for all prompts.
     func images(_ embedding: Tensor, _ prompts: PromptEmbeddings, in context: PassContext) -> PromptImages {
         switch prompts.dense {
         case .shared(let vector):
@@ -274,7 +275,7 @@ public struct MaskDecoder: Sendable {
         }
     }
 
-    /// The same token of every prompt. // [n t, C] -> [n, C]
+    /// One token position of every prompt. // [n t, C] -> [n, C]
     func row(_ index: Int, of tokens: Tensor, _ n: Int) -> Tensor {
         let (perPrompt, width) = (tokens.shape[0] / n, tokens.shape[1])
         var rows = Tensor(uninitialized: [n, width])

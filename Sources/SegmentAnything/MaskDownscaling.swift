@@ -4,7 +4,7 @@ import Tensors
 
 // From mask prompts M, pixels in position order, with u = convolution 2x2 of stride 2, n = LayerNorm2d(u), a = GELU(n):
 //   M -> u1, n1, a1 (C' / 4 channels) -> u2, n2, a2 (C' channels) -> a2 W^T + b (C channels)
-// Backward makes all of it again; masks are data and have no gradient.
+// Backward recomputes all of it; masks are data and have no gradient.
 
 /// The dense embedding of mask prompts (`mask_downscaling` in prompt_encoder.py).
 struct MaskDownscaling: Sendable {
@@ -14,7 +14,7 @@ struct MaskDownscaling: Sendable {
     private let secondNorm: LayerNorm
     private let last: Linear  // [C, c]
 
-    /// Asks a source for `0`, `1`, `3`, `4` and `6`.
+    /// Requests `0`, `1`, `3`, `4` and `6` from a source.
     init(_ source: some ParameterSource, channels: Int, width: Int) {
         first = StridedConvolution2x2(source.scoped("0"), from: 1, to: channels / 4)
         firstNorm = LayerNorm(source.scoped("1"), width: channels / 4, epsilon: 1e-6)
@@ -39,7 +39,7 @@ struct MaskDownscaling: Sendable {
         return last(quartered, in: context).reshaped([masks.shape[0], side * side, last.outputs])
     }
 
-    /// Adds the gradients of the parameters that train. // dY [n, h * w, C], masks [n, 4 h, 4 w]
+    /// Adds the gradients of the trained parameters. // dY [n, h * w, C], masks [n, 4 h, 4 w]
     func backward(
         _ dY: Tensor, masks: Tensor, side: Int, gradients: inout GradientBuffer, in context: PassContext
     ) {

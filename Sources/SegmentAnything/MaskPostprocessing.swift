@@ -1,11 +1,11 @@
 public import Kernels
 public import Tensors
 
-// SAM's way back to the original image (upstream: sam.py, postprocess_masks): low-resolution logits are enlarged to the
-// model's frame, the part that holds the image is cut out and resized to the original size, both bilinearly without
+// SAM's mapping back to the original image (upstream: sam.py, postprocess_masks): low-resolution logits are enlarged to
+// the model's frame, the part that holds the image is cropped and resized to the original size, both bilinearly without
 // antialiasing; a pixel belongs to the mask where its logit exceeds the threshold, 0.
 
-/// Where an image lies in the model's square input frame.
+/// The placement of an image in the model's square input frame.
 public struct MaskFrame: Sendable, Equatable {
     /// Side S of the frame, pixels.
     public let side: Int
@@ -44,7 +44,7 @@ public struct MaskFrame: Sendable, Equatable {
     }
 }
 
-/// From mask logits to masks of the original image.
+/// Conversion of mask logits to masks of the original image.
 public enum MaskPostprocessing {
     /// The logit above which a pixel belongs to a mask.
     public static let threshold: Float = 0
@@ -86,7 +86,7 @@ public enum MaskPostprocessing {
         return withExtendedLifetime(logits) { (0..<logits.count).map { source[$0] > threshold ? 1 : 0 } }
     }
 
-    /// How little each mask changes when the threshold moves: the intersection over union of the masks at
+    /// The stability of each mask against a shift of the threshold: the intersection over union of the masks at
     /// `threshold + offset` and `threshold - offset`; 0 where the larger one is empty.
     ///
     /// - Parameter logits: // [n, m, ..., ...]

@@ -2,21 +2,21 @@ import Kernels
 import Layers
 import Tensors
 
-// For one prompt, from its image X [T, C] and the rows hyper[m, C / 8] of the wanted masks:
+// For one prompt, from its image X [T, C] and the rows hyper[m, C / 8] of the requested masks:
 //   transposed convolution C -> C/4 (2 x 2, stride 2), LayerNorm2d, GELU, transposed convolution C/4 -> C/8, GELU: U
 //   logit[m, pixel] = hyper[m] . U[pixel]
 // A transposed convolution whose stride is its kernel's side is a product per position, W'[(a, b, out), in] x; its pixels
-// stay in position order (see SubpixelKernel), and only the logits are brought into raster order.
+// stay in position order (see SubpixelKernel), and only the logits are converted to raster order.
 //
-// Nothing of 16 T pixels is kept for backward: U and what leads to it are made again from X, one prompt at a time.
+// Nothing of 16 T pixels is kept for backward: U and its intermediate results are recomputed from X, prompt by prompt.
 
-/// The mask decoder's way from an image at 1/16 scale to mask logits at 1/4.
+/// The upscaling part of the mask decoder: from an image at 1/16 scale to mask logits at 1/4.
 struct MaskUpscaling: Sendable {
     private let first: TransposedConvolution2x2  // C -> C / 4
     private let norm: LayerNorm
     private let second: TransposedConvolution2x2  // C / 4 -> C / 8
 
-    /// Asks a source for `output_upscaling.0`, `.1` and `.3`.
+    /// Requests `output_upscaling.0`, `.1` and `.3` from a source.
     init(_ source: some ParameterSource, width: Int) {
         first = TransposedConvolution2x2(source.scoped("0"), from: width, to: width / 4)
         norm = LayerNorm(source.scoped("1"), width: width / 4, epsilon: 1e-6)
@@ -51,7 +51,7 @@ struct MaskUpscaling: Sendable {
         FrozenMatrix(hyper).applied(to: pixels, in: workspace)
     }
 
-    /// What the way back of one prompt makes again.
+    /// The tensors that backward recomputes for one prompt.
     struct Remade {
         let before: Tensor  // [4 T, C / 4]
         let normal: Tensor  // [4 T, C / 4]
@@ -62,7 +62,7 @@ struct MaskUpscaling: Sendable {
         let pixels: Tensor
     }
 
-    /// The way from a prompt's image to U once more.
+    /// Recomputes U and its intermediate results from a prompt's image.
     func remake(_ image: Tensor, _ products: Products, in context: PassContext) -> Remade {
         let workspace = context.workspace
         let before = pixels(products.first(image, in: workspace), norm.width)
@@ -91,8 +91,8 @@ struct MaskUpscaling: Sendable {
         FrozenMatrix(pixels).pulledBack(dLogits, in: workspace)
     }
 
-    /// The gradient of a prompt's image from that of U, which is overwritten; adds those of the parameters where they
-    /// train. // [16 T, C / 8] -> [T, C]
+    /// The gradient of a prompt's image from that of U, which is overwritten; adds those of the trained parameters.
+    /// // [16 T, C / 8] -> [T, C]
     func backward(
         _ dPixels: inout Tensor, image: Tensor, _ remade: Remade, _ products: Products,
         gradients: inout GradientBuffer, in context: PassContext

@@ -1,7 +1,7 @@
 public import Layers
 import Tensors
 
-/// What can be said of a model before it has weights: its sizes, the sites of adapters, and what can train.
+/// The properties of a model that need no weights: its sizes, the sites of adapters, and the parameters that can train.
 public struct ModelDescription: Sendable {
     /// The sizes.
     public let configuration: SegmentAnythingConfiguration
@@ -9,10 +9,10 @@ public struct ModelDescription: Sendable {
     public let projectionSites: [ProjectionSite]
     /// The encoder's blocks, from the input upwards.
     public let blockSites: [BlockSite]
-    /// The model's own parameters that can train, in the order in which its parts ask for them.
+    /// The model's own parameters that can train, in the order in which its parts request them.
     public let trainable: [ParameterLayout.Declaration]
 
-    /// Describes the model of a configuration; takes no memory that stays.
+    /// Describes the model of a configuration; all memory it takes is released.
     public init(_ configuration: SegmentAnythingConfiguration) {
         let pool = StoragePool()
         defer { pool.trim() }
@@ -25,7 +25,7 @@ public struct ModelDescription: Sendable {
     }
 }
 
-/// Writes down what can train; no tensor is ever touched, and derived ones are not made.
+/// Records the parameters that can train; no tensor is touched, and derived ones are not computed.
 private final class TrainableRecorder: ParameterSource {
     private(set) var trainable: [ParameterLayout.Declaration] = []
 

@@ -6,9 +6,9 @@ public import Tensors
 public struct MultilayerPerceptron: Sendable {
     private let layers: [Linear]
 
-    /// Asks a source for `layers.0`, `layers.1`, ...
+    /// Requests `layers.0`, `layers.1`, ... from a source.
     ///
-    /// - Parameter widths: Widths of the input, of what is between the layers, and of the output.
+    /// - Parameter widths: Widths of the input, between the layers, and of the output.
     public init(_ source: some ParameterSource, widths: [Int]) {
         self.init(
             layers: (0..<widths.count - 1).map {
@@ -16,7 +16,7 @@ public struct MultilayerPerceptron: Sendable {
             })
     }
 
-    /// Takes layers whose widths fit each other.
+    /// Creates a perceptron from layers of matching widths.
     public init(layers: [Linear]) { self.layers = layers }
 
     /// Its parameters, from the input upwards.
@@ -35,7 +35,7 @@ public struct MultilayerPerceptron: Sendable {
         return (layers[layers.count - 1](current, in: context), inputs)
     }
 
-    /// The gradient of the input; adds those of the parameters where they train.
+    /// The gradient of the input; adds those of the trained parameters.
     public func backward(
         _ dY: Tensor, _ saved: Residuals, gradients: inout GradientBuffer, in context: PassContext
     ) -> Tensor {

@@ -1,8 +1,8 @@
 public import Tensors
 
-/// What a point says about the object.
+/// The meaning of a point.
 public enum PointLabel: Int, Sendable, CaseIterable {
-    /// Not a point: fills up prompts with fewer points than others.
+    /// Not a point: pads prompts with fewer points than others.
     case padding = -1
     /// The point is outside the object.
     case background = 0
@@ -23,10 +23,10 @@ public struct PromptBatch: Sendable {
     /// n.
     public let count: Int
 
-    /// Puts prompts together.
+    /// Creates a batch.
     ///
-    /// Throws `SegmentAnythingError` of kind `prompt` where there is no prompt, or the kinds given are of different
-    /// counts or of another form.
+    /// Throws `SegmentAnythingError` of kind `prompt` if there is no prompt, or if kinds differ in count or have the
+    /// wrong shape.
     public init(
         boxes: Tensor? = nil, points: Tensor? = nil, labels: [PointLabel] = [], masks: Tensor? = nil
     ) throws(SegmentAnythingError) {
@@ -63,7 +63,7 @@ public struct PromptBatch: Sendable {
 
 /// The embeddings of n prompts.
 public struct PromptEmbeddings: Sendable {
-    /// What is added to the image embedding.
+    /// The term added to the image embedding.
     public enum Dense: Sendable {
         /// The same vector at every position of every prompt (no mask prompts). // [C]
         case shared(Tensor)
@@ -72,17 +72,17 @@ public struct PromptEmbeddings: Sendable {
     }
     /// Points and corners; k is 0 for mask prompts alone. // [n, k, C]
     public let sparse: Tensor
-    /// The mask prompts, or what stands for none.
+    /// The mask prompts, or the vector that stands for none.
     public let dense: Dense
     /// n.
     public var count: Int { sparse.shape[0] }
 
-    /// Puts embeddings together.
+    /// Creates embeddings.
     public init(sparse: Tensor, dense: Dense) { (self.sparse, self.dense) = (sparse, dense) }
 }
 
 extension PromptBatch {
-    /// The prompts of some of the objects; a range of its own objects never throws.
+    /// The prompts of a range of objects; never throws for a range within `count`.
     public func objects(_ range: Range<Int>) throws(SegmentAnythingError) -> PromptBatch {
         let perObject = count == 0 ? 0 : labels.count / count
         return try PromptBatch(

@@ -5,14 +5,14 @@ public import Tensors
 
 // Fourier code of a point (x, y) of the unit square, with the fixed matrix G [2, C / 2] of the weight file (Tancik et al.
 // 2020):  u = 2 pi ((2 x - 1) G_0 + (2 y - 1) G_1),  code = [sin u | cos u].
-// Points and corners get half a pixel added; each kind adds its own learnt vector. Points without a box are followed by one
-// padding point per prompt (upstream: prompt_encoder.py).
+// Half a pixel is added to points and corners; each kind adds its own learnt vector. Points without a box are followed
+// by one padding point per prompt (upstream: prompt_encoder.py).
 //
 // Mask prompts: two convolutions 2 x 2 of stride 2 (1 -> 4 -> 16 channels, LayerNorm2d and GELU after each) and one 1 x 1.
 // On pixels in position order (see SubpixelKernel) both are products.
 //
-// Backward: a token's gradient is that of the vector of its kind, summed over tokens in their order; the matrix G and the
-// coordinates have none, and neither have the masks that are prompts.
+// Backward: a token's gradient is that of its kind's vector, summed over tokens in their order; the matrix G, the
+// coordinates and the mask prompts have no gradient.
 
 /// Sizes of a prompt encoder.
 public struct PromptEncoderConfiguration: Sendable, Equatable {
@@ -32,14 +32,14 @@ public struct PromptEncoderConfiguration: Sendable, Equatable {
     }
 }
 
-/// Turns boxes, points and masks into the embeddings that the mask decoder takes.
+/// Computes the mask decoder's embeddings of boxes, points and masks.
 public struct PromptEncoder: Sendable {
     /// The sizes.
     public let configuration: PromptEncoderConfiguration
     /// The code of every position of the image embedding's grid. // [h * w, C]
     public let densePositionalEncoding: Tensor
     private let frequencies: Tensor  // [2, C / 2]
-    /// Of background, foreground, first corner, second corner.
+    /// Vectors of background, foreground, first corner, second corner.
     let kinds: [Parameter]  // [C] each
     let notAPoint: Parameter  // [C]
     let noMask: Parameter  // [C]
@@ -47,7 +47,7 @@ public struct PromptEncoder: Sendable {
     public let parameters: [Parameter]
     let maskDownscaling: MaskDownscaling
 
-    /// Asks a source for the tensors below `prompt_encoder`.
+    /// Requests the tensors below `prompt_encoder` from a source.
     public init(_ source: some ParameterSource, configuration: PromptEncoderConfiguration = .init()) {
         let width = configuration.width
         self.configuration = configuration
@@ -81,7 +81,7 @@ public struct PromptEncoder: Sendable {
 
     /// The embeddings of a batch.
     ///
-    /// Throws `SegmentAnythingError` of kind `size` where mask prompts are not four times as wide as the embedding's grid.
+    /// Throws `SegmentAnythingError` of kind `size` if mask prompts are not four times as wide as the embedding's grid.
     public func encode(
         _ prompts: PromptBatch, in context: PassContext
     ) throws(SegmentAnythingError) -> PromptEmbeddings {
@@ -98,17 +98,17 @@ public struct PromptEncoder: Sendable {
             sparse: sparse(prompts, in: context), dense: dense ?? .shared(context.value(of: noMask)))
     }
 
-    /// A sparse token: where it stands, if anywhere, and whose vector it gets.
+    /// A sparse token: its coordinates, if any, and the kind of its vector.
     private struct Token {
-        /// Place of its x in the coordinates of its kind of prompt; nil for a token without a place.
+        /// Index of its x in the coordinates of its kind of prompt; nil for a token without a position.
         let coordinate: Int?
         /// True for a corner of a box.
         let isCorner: Bool
-        /// Index into `kinds`; nil for a token that is no point.
+        /// Index into `kinds`; nil for a token that is not a point.
         let kind: Int?
     }
 
-    /// The tokens of one prompt: its points, a padding point where there is no box, the corners of its box.
+    /// The tokens of one prompt: its points, a padding point if there is no box, the corners of its box.
     private func tokens(of prompt: Int, in prompts: PromptBatch) -> [Token] {
         let points = prompts.points?.shape[1] ?? 0
         var tokens = (0..<points).map { point -> Token in
@@ -148,7 +148,7 @@ public struct PromptEncoder: Sendable {
     /// Whether any of its parameters trains in a pass.
     public func trains(in context: PassContext) -> Bool { context.trains(any: parameters) }
 
-    /// Adds the gradients of the parameters that train for those of a batch's embeddings.
+    /// Adds the gradients of the trained parameters, given those of a batch's embeddings.
     public func backward(
         _ dEmbeddings: PromptGradients, _ prompts: PromptBatch, gradients: inout GradientBuffer,
         in context: PassContext

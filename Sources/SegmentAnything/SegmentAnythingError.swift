@@ -1,20 +1,20 @@
-/// A prompt that a model cannot take, or settings that mean nothing.
+/// Prompts that a model cannot process, or invalid settings.
 public struct SegmentAnythingError: Error, CustomStringConvertible, Equatable {
-    /// What is wrong.
+    /// The kind of error.
     public enum Kind: Sendable, Equatable {
-        /// The prompts of a batch do not fit together.
+        /// The prompts of a batch are inconsistent.
         case prompt
         /// The prompts do not fit the model.
         case size
-        /// The model has no place for what was asked of it.
+        /// The model does not support the request.
         case unsupported
-        /// The settings of the automatic mask generator mean nothing.
+        /// The settings of the automatic mask generator are invalid.
         case settings
     }
 
-    /// What is wrong.
+    /// The kind of error.
     public let kind: Kind
-    /// What, where, and the remedy, in one line.
+    /// The fault, where it is, and the remedy, in one line.
     public let description: String
 
     /// Creates an error.

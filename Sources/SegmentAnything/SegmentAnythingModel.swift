@@ -16,7 +16,7 @@ public struct SegmentAnythingConfiguration: Sendable, Equatable {
     /// The mask decoder.
     public var decoder: MaskDecoderConfiguration
 
-    /// Puts a configuration together; the decoder's width is the encoder's embedding width.
+    /// Creates a configuration; the decoder's width is the encoder's embedding width.
     public init(encoder: Encoder, decoder: MaskDecoderConfiguration = .init()) {
         (self.encoder, self.decoder) = (encoder, decoder)
     }
@@ -48,7 +48,7 @@ public struct SegmentAnythingConfiguration: Sendable, Equatable {
     /// LiteMedSAM, 256 px.
     public static let liteMedSAM = Self(encoder: .tinyViT(.liteMedSAM))
 
-    /// A model of a few thousand numbers with padded windows and global blocks, for tests of everything around a model.
+    /// A model of a few thousand parameters with padded windows and global blocks, for tests of the code around models.
     public static let tiny: Self = {
         var encoder = ImageEncoderViTConfiguration(width: 32, depth: 4, heads: 2, globalBlocks: [1, 3])
         (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (128, 3, 32)
@@ -69,7 +69,7 @@ public struct SegmentAnythingModel: Sendable {
     /// Embeddings to mask logits and predicted IoUs.
     public let decoder: MaskDecoder
 
-    /// Builds the model, asking the source for every tensor by its official name.
+    /// Builds the model, requesting every tensor from the source by its official name.
     public init(_ configuration: SegmentAnythingConfiguration, _ source: some ParameterSource) {
         self.configuration = configuration
         switch configuration.encoder {
@@ -99,10 +99,10 @@ public struct SegmentAnythingModel: Sendable {
         "image_encoder.norm_head.bias",
     ]
 
-    /// Masks and predicted IoUs, with nothing kept.
+    /// Masks and predicted IoUs without residuals.
     ///
     /// - Parameters:
-    ///   - features: What the encoder gave. // [h * w, C]
+    ///   - features: The encoder's features. // [h * w, C]
     ///   - selection: Three candidates per prompt (m = 3) or one (m = 1).
     public func predict(
         _ features: ImageFeatures, _ prompts: PromptBatch, masks selection: MaskSelection, in context: PassContext
@@ -112,7 +112,7 @@ public struct SegmentAnythingModel: Sendable {
             features, position: promptEncoder.densePositionalEncoding, prompts: encoded, masks: selection, in: context)
     }
 
-    /// The single mask's logits of every prompt, with nothing kept. // [n, 4 h, 4 w]
+    /// The single mask's logits of every prompt without residuals. // [n, 4 h, 4 w]
     public func logits(
         _ features: ImageFeatures, _ prompts: PromptBatch, in context: PassContext
     ) throws(SegmentAnythingError) -> Tensor {

@@ -17,7 +17,7 @@ public struct TinyViT: ImageEncoder {
     let firstMerging: TinyViTPatchMerging
     private let stack: BlockStack
 
-    /// Asks a source for the tensors below `image_encoder`.
+    /// Requests the tensors below `image_encoder` from a source.
     public init(_ source: some ParameterSource, _ configuration: TinyViTConfiguration) {
         self.configuration = configuration
         let encoder = FrozenSource(source.scoped("image_encoder"))
@@ -63,7 +63,7 @@ public struct TinyViT: ImageEncoder {
     /// The blocks of stages 1 to 3.
     public var blockSites: [BlockSite] { stack.blockSites }
 
-    /// The tokens of stage 1: patch embedding, stage 0 and the merging behind it. // [S, S, 3] -> [T, C1]
+    /// The tokens of stage 1: patch embedding, stage 0 and the merging after it. // [S, S, 3] -> [T, C1]
     public func stem(_ image: Tensor, in context: PassContext) -> EncoderStem {
         precondition(image.shape == [imageSize, imageSize, 3], "an image of \(imageSize) pixels, not \(image.shape)")
         context.counter?.stems += 1
@@ -72,23 +72,23 @@ public struct TinyViT: ImageEncoder {
         return EncoderStem(image: image, tokens: firstMerging(x, in: context))
     }
 
-    /// The features with nothing kept. // [T, C1] -> [h * w, C]
+    /// The features without residuals. // [T, C1] -> [h * w, C]
     public func encode(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> ImageFeatures {
         stack.encode(stem, request, in: context)
     }
 
-    /// The features and their way back. // [T, C1] -> [h * w, C]
+    /// The features with their backward pass. // [T, C1] -> [h * w, C]
     public func encodeForTraining(
         _ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext
     ) -> EncoderPass {
         stack.encodeForTraining(stem, request, in: context)
     }
 
-    /// TinyViT mixes neighbours by convolutions between its blocks, where tokens outside the grid have no place.
+    /// Always throws: between its blocks TinyViT mixes neighbours by convolutions, which tokens outside the grid lack.
     public func encodeTokens(
         _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
     ) throws(SegmentAnythingError) -> TokenPass {
         throw SegmentAnythingError(
-            .unsupported, "TinyViT has no place for tokens beside the image's; take a model with a plain ViT (vit_b)")
+            .unsupported, "TinyViT cannot process tokens beside the image's; use a model with a plain ViT (vit_b)")
     }
 }

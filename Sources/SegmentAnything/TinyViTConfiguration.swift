@@ -1,9 +1,9 @@
-/// The sizes of a TinyViT image encoder (Wu et al., ECCV 2022, in the form MobileSAM gave it).
+/// The sizes of a TinyViT image encoder (Wu et al., ECCV 2022, as modified in MobileSAM).
 ///
 /// Four stages: inverted bottlenecks, then three of windowed attention, with a patch merging between neighbours.
-/// MobileSAM and LiteMedSAM differ in the patch embedding alone: LiteMedSAM keeps the resolution of its small images.
+/// MobileSAM and LiteMedSAM differ only in the patch embedding: LiteMedSAM keeps the resolution of its small images.
 public struct TinyViTConfiguration: Sendable, Equatable {
-    /// How pixels become the tokens of stage 0.
+    /// The mapping from pixels to the tokens of stage 0.
     public enum PatchEmbedding: Sendable, Equatable {
         /// Two 3x3 convolutions of stride 2: a token per 4x4 pixels (MobileSAM).
         case strided
@@ -13,17 +13,17 @@ public struct TinyViTConfiguration: Sendable, Equatable {
 
     /// Side S of the square input, pixels.
     public let imageSize: Int
-    /// How pixels become tokens.
+    /// The mapping from pixels to tokens.
     public let patchEmbedding: PatchEmbedding
     /// Channels of the four stages.
     public let widths: [Int]
     /// Blocks of the four stages.
     public let depths: [Int]
-    /// Attention heads of the four stages (the first has none and its entry is not read).
+    /// Attention heads of the four stages (the first has none; its entry is ignored).
     public let heads: [Int]
-    /// Window sides of the four stages, tokens (the first has none and its entry is not read).
+    /// Window sides of the four stages, tokens (the first has none; its entry is ignored).
     public let windows: [Int]
-    /// Strides of the three patch mergings: the last keeps its grid in SAM's variant.
+    /// Strides of the three patch mergings: the last has stride 1 in SAM's variant.
     public let mergingStrides: [Int]
     /// Hidden width of an inverted bottleneck over its width.
     public let expansion: Int
@@ -64,7 +64,7 @@ public struct TinyViTConfiguration: Sendable, Equatable {
     static func halved(_ side: Int) -> Int { (side + 1) / 2 }
 
     /// Multiply-adds of one forward pass: convolutions, linear layers and attention products (queries inside the image,
-    /// keys of the whole window, which padding belongs to).
+    /// keys of the whole window including its padding).
     public var multiplyAdds: Int {
         let sides = gridSides
         let tokens = sides.map { $0 * $0 }
@@ -81,7 +81,7 @@ public struct TinyViTConfiguration: Sendable, Equatable {
         return total + tokens[3] * embeddingWidth * (widths[3] + 9 * embeddingWidth)
     }
 
-    /// The part of scores and weighted values in all blocks.
+    /// The share of scores and weighted values in all blocks.
     public var attentionMultiplyAdds: Int {
         (1..<4).reduce(0) { sum, stage in
             sum + depths[stage] * gridSides[stage] * gridSides[stage] * 2 * windows[stage] * windows[stage]

@@ -9,11 +9,11 @@ extension ParameterSource {
         return Linear(weight: weight, bias: bias)
     }
 
-    /// A convolution without bias and the batch norm behind it (epsilon 1e-5), as one convolution with bias.
+    /// A convolution without bias and the batch norm after it (epsilon 1e-5), as one convolution with bias.
     ///
     /// - Parameters:
     ///   - shape: Of the stored weight, output channel first.
-    ///   - packed: Of the weight that `pack` makes of the folded one.
+    ///   - packed: Of the folded weight after `pack`.
     func foldedConvolution(
         _ name: String, _ shape: Shape, packed: Shape, _ pack: (Tensor) -> Tensor
     ) -> (weight: Tensor, bias: Tensor) {
@@ -85,7 +85,7 @@ struct TinyViTDepthwise: Sendable {
 
 /// Pixels to the tokens of stage 0: two convolutions with a GELU between (`PatchEmbed` in tiny_vit_sam.py).
 ///
-/// Runs forward only: no adapter stands below it.
+/// Runs forward only: no adapter is below it.
 enum TinyViTPatchEmbedding: Sendable {
     case pointwise(Linear, Linear)
     /// // [C/2, 27], [C, 9 C/2]
@@ -147,7 +147,7 @@ enum TinyViTPatchEmbedding: Sendable {
 
 /// A block of stage 0: GELU(x + contract(GELU(depthwise(GELU(expand(x)))))) (`MBConv` in tiny_vit_sam.py).
 ///
-/// Runs forward only: no adapter stands below it.
+/// Runs forward only: no adapter is below it.
 struct TinyViTInvertedBottleneck: Sendable {
     let expand: Linear
     let depthwise: TinyViTDepthwise
@@ -170,14 +170,14 @@ struct TinyViTInvertedBottleneck: Sendable {
     }
 }
 
-/// Between two stages: conv3(GELU(depthwise(GELU(conv1(x))))), the depthwise one with the stride
+/// The layer between two stages: conv3(GELU(depthwise(GELU(conv1(x))))), the depthwise one with the stride
 /// (`PatchMerging` in tiny_vit_sam.py).
 struct TinyViTPatchMerging: Sendable {
     let expand: Linear
     let depthwise: TinyViTDepthwise
     let project: Linear
 
-    /// What backward needs: C' floats per input token and C' per output token.
+    /// The tensors backward needs: C' floats per input token and C' per output token.
     struct Residuals: Sendable {
         let expanded: Tensor  // [T, C']
         let mixed: Tensor  // [T', C']
@@ -189,7 +189,7 @@ struct TinyViTPatchMerging: Sendable {
         project = source.foldedPointwise("conv3", in: outputs, out: outputs)
     }
 
-    /// The merged tokens with nothing kept. // [T, C] -> [T', C']
+    /// The merged tokens without residuals. // [T, C] -> [T', C']
     func callAsFunction(_ x: Tensor, in context: PassContext) -> Tensor {
         let wide = expand(x, activation: .gelu, in: context)
         return project(depthwise(wide, activation: .gelu, in: context), in: context)

@@ -7,13 +7,13 @@ import Tensors
 //   token to image:  a = scale spread(W_q q + b_q) W_k,   out = W_o gather(W_v o + b_v) + b_o
 //   image to token:  a = scale spread(W_k k + b_k) W_q,   c = scale spread(W_k k + b_k) b_q,
 //                    g = spread(W_v v + b_v) W_o',        b = b_o
-// The key's bias falls out of the first softmax: it adds the same to all scores of a row. So does that of the second.
+// The key's bias cancels in the first softmax: it adds the same to all scores of a row. So does that of the second.
 //
 // Gradients of the parameters, with S = spread(...) and d for gradients:
 //   token to image:  dW_k = S^T da,   dW_v = spread(d attended)^T o,   W_q and W_o as in Linear
 //   image to token:  dW_q = S^T da,   db_q = S^T dc,   dW_o = dg^T spread(W_v v + b_v),   db = sum of dX' over positions
 
-/// The images that n prompts look at: one for all of them, or one each.
+/// The images that n prompts attend to: one for all of them, or one each.
 struct PromptImages: Sendable {
     /// One tensor, or n. // [T, C] each
     var tensors: [Tensor]
@@ -62,9 +62,9 @@ extension TokenAttention {
     }
 
     /// The gradient of q; those of the images are added to `dImages`, one tensor for all prompts or one each, and those
-    /// of the parameters to `gradients` where they train.
+    /// of the trained parameters to `gradients`.
     ///
-    /// - Parameter q: Makes what went in again; asked only where the query's projection trains. // [n t, C]
+    /// - Parameter q: Recomputes the input; called only if the query's projection trains. // [n t, C]
     func tokenToImageBackward(
         _ dY: Tensor, _ saved: TokenToImageResiduals, q: () -> Tensor, _ images: PromptImages, position: Tensor,
         groups: Int, addingTo dImages: inout [Tensor], gradients: inout GradientBuffer, in context: PassContext
@@ -83,7 +83,7 @@ extension TokenAttention {
                 dQueries: &dAbsorbed, addingTo: &dImages[dImages.count == 1 ? 0 : prompt],
                 in: context.workspace)
         }
-        // absorbed = spread W_k: the weight's gradient is that of a Linear from absorbed's side.
+        // absorbed = spread W_k: the weight's gradient is that of a Linear whose input is the gradient of `absorbed`.
         key.withoutBias.backwardParameters(saved.spread, input: dAbsorbed, gradients: &gradients, in: context)
         let dSpread = key.matrix(in: context).applied(to: dAbsorbed, in: context.workspace)
         let dProjected = HeadKernel.gather(dSpread, groups: groups, heads: heads, factor: scale)
@@ -103,7 +103,7 @@ extension TokenAttention {
         let values: Tensor  // [n R, C]
     }
 
-    /// Moves the image's projections to the tokens' keys and values. // [n t, C] each
+    /// Absorbs the image's projections into the tokens' keys and values. // [n t, C] each
     func imageToTokenOperands(_ k: Tensor, _ v: Tensor, groups: Int, in context: PassContext) -> ImageToTokenOperands {
         let spreadKey = HeadKernel.spread(key(k, in: context), groups: groups, heads: heads, factor: scale)
         let spreadValue = HeadKernel.spread(value(v, in: context), groups: groups, heads: heads)
@@ -113,7 +113,7 @@ extension TokenAttention {
             keyBias: bias, values: output.matrix(in: context).applied(to: spreadValue, in: context.workspace))
     }
 
-    /// x + what the positions of one prompt's image take from its tokens. // [T, C] -> [T, C]
+    /// x + the contribution of a prompt's tokens to the positions of its image. // [T, C] -> [T, C]
     func imageToToken(
         _ image: Tensor, position: Tensor, _ operands: ImageToTokenOperands, prompt: Int, groups: Int,
         in context: PassContext
@@ -128,7 +128,7 @@ extension TokenAttention {
     }
 
     /// Turns the gradient of one prompt's result into that of its image and writes the prompt's rows of `dOperands`; adds
-    /// that of the value's bias where it trains.
+    /// that of the value's bias if it trains.
     func imageToTokenBackward(
         _ gradient: inout Tensor, image: Tensor, position: Tensor, _ operands: ImageToTokenOperands, prompt: Int,
         groups: Int, _ dOperands: inout ImageToTokenGradients, gradients: inout GradientBuffer,
@@ -159,14 +159,14 @@ extension TokenAttention {
         }
     }
 
-    /// The gradients of the tokens' keys and values; adds those of the parameters where they train. // [n t, C] each
+    /// The gradients of the tokens' keys and values; adds those of the trained parameters. // [n t, C] each
     ///
-    /// - Parameter tokens: Makes the tokens' keys and values again; asked only where their projections train.
+    /// - Parameter tokens: Recomputes the tokens' keys and values; called only if their projections train.
     func imageToTokenBackward(
         _ dOperands: ImageToTokenGradients, _ operands: ImageToTokenOperands, tokens: () -> (k: Tensor, v: Tensor),
         groups: Int, gradients: inout GradientBuffer, in context: PassContext
     ) -> (dKey: Tensor, dValue: Tensor) {
-        // keys = spreadKey W_q and values = spreadValue W_o^T: gradients of Linears from one side and the other.
+        // keys = spreadKey W_q and values = spreadValue W_o^T: gradients of Linears from either side.
         query.withoutBias.backwardParameters(
             operands.spreadKey, input: dOperands.keys, gradients: &gradients, in: context)
         output.withoutBias.backwardParameters(
@@ -192,7 +192,7 @@ extension TokenAttention {
         return (key.backwardInput(dKey, in: context), value.backwardInput(dValue, in: context))
     }
 
-    /// c: the part of every row's scores that the query's bias gives. // [n R, D] -> [n R]
+    /// c: the contribution of the query's bias to every row's scores. // [n R, D] -> [n R]
     private func queryBiasRow(_ spreadKey: Tensor, in context: PassContext) -> Tensor {
         guard let bias = query.bias else { return Tensor(zeros: [spreadKey.shape[0]]) }
         let row = FrozenMatrix(context.value(of: bias).reshaped([1, internalWidth]))

@@ -4,8 +4,8 @@ public import Tensors
 
 // With W x = x W^T + b for each projection:
 //   y = W_o attention(W_q q, W_k k, W_v v)
-// Backward of a projection is that of Linear. The key's bias adds the same to all scores of a query, which softmax does not
-// see: its gradient is zero and is not computed.
+// Backward of a projection is that of Linear. The key's bias adds the same to all scores of a query, which leaves
+// softmax unchanged: its gradient is zero and is not computed.
 
 /// Attention of SAM's mask decoder: separate projections of queries, keys and values to an internal width, heads side by
 /// side, and a projection back.
@@ -19,11 +19,11 @@ public struct TokenAttention: Sendable {
     /// Width of the projected queries, keys and values.
     var internalWidth: Int { query.outputs }
 
-    /// Asks a source for `q_proj`, `k_proj`, `v_proj` and `out_proj`.
+    /// Requests `q_proj`, `k_proj`, `v_proj` and `out_proj` from a source.
     ///
     /// - Parameters:
-    ///   - width: Width of what comes in and goes out.
-    ///   - internalWidth: Width of all heads together: `width` among tokens, half of it towards the image.
+    ///   - width: Width of the inputs and the output.
+    ///   - internalWidth: Width of all heads together: `width` between tokens, half of it towards the image.
     public init(_ source: some ParameterSource, width: Int, internalWidth: Int, heads: Int) {
         query = Linear(source.scoped("q_proj"), in: width, out: internalWidth)
         key = Linear(source.scoped("k_proj"), in: width, out: internalWidth)
@@ -35,19 +35,19 @@ public struct TokenAttention: Sendable {
     /// Its parameters.
     public var parameters: [Parameter] { query.parameters + key.parameters + value.parameters + output.parameters }
 
-    /// What goes in.
+    /// The inputs.
     public struct Inputs: Sendable {
         let query: Tensor  // [groups * queries, C]
         let key: Tensor  // [groups * keys, C]
         let value: Tensor  // [groups * keys, C]
 
-        /// Names queries, keys and values.
+        /// Creates inputs.
         public init(query: Tensor, key: Tensor, value: Tensor) {
             (self.query, self.key, self.value) = (query, key, value)
         }
     }
 
-    /// What backward needs: the projections and what came of them.
+    /// The tensors backward needs: the projections and their results.
     public struct Residuals: Sendable {
         let geometry: AttentionGeometry
         let query: Tensor  // [groups * queries, D]
@@ -57,13 +57,13 @@ public struct TokenAttention: Sendable {
         let logSumExp: Tensor  // [groups * heads, queries]
     }
 
-    /// Attention in `groups` that do not see each other.
+    /// Attention in `groups` that do not attend to each other.
     ///
     /// - Parameters:
     ///   - q: // [groups * queries, C]
     ///   - k: // [groups * keys, C]
     ///   - v: // [groups * keys, C]
-    ///   - residual: Added to the result, if given. // [groups * queries, C]
+    ///   - residual: Added to the result, if any. // [groups * queries, C]
     /// - Returns: // [groups * queries, C]
     public func forward(
         _ q: Tensor, _ k: Tensor, _ v: Tensor, groups: Int, residual: Tensor?, in context: PassContext
@@ -85,9 +85,9 @@ public struct TokenAttention: Sendable {
         return (y, saved)
     }
 
-    /// The gradients of q, k and v (not of `residual`, which passes dY on); adds those of the parameters where they train.
+    /// The gradients of q, k and v (not of `residual`, whose gradient is dY); adds those of the trained parameters.
     ///
-    /// - Parameter inputs: Makes what went in again; asked only where a projection trains.
+    /// - Parameter inputs: Recomputes the inputs; called only if a projection trains.
     public func backward(
         _ dY: Tensor, _ saved: Residuals, inputs: () -> Inputs, gradients: inout GradientBuffer,
         in context: PassContext

@@ -2,17 +2,17 @@ import Kernels
 import Layers
 import Tensors
 
-// One layer of SAM's two-way transformer on tokens Q of n prompts (codes q0: the tokens the decoder began with) and
+// One layer of SAM's two-way transformer on tokens Q of n prompts (codes q0: the decoder's initial tokens) and
 // images X (codes e), pre-activations written with +:
 //   first layer:  Q1 = norm1(self(Q, Q, Q));   others: Q1 = norm1(Q + self(Q + q0, Q + q0, Q))
 //   Q2 = norm2(Q1 + cross(Q1 + q0, X + e, X))
 //   Q3 = norm3(Q2 + W_2 relu(W_1 Q2 + b_1) + b_2)
 //   X' = norm4(X + cross(X + e, Q3 + q0, Q3))
 // Nothing before Q2 of the first layer depends on the image: its backward ends there, unless the gradient of the tokens is
-// wanted, because they or what they went through train. Then q0 gathers its part wherever it was added.
+// needed because they or an earlier layer train. Then q0 accumulates its part wherever it was added.
 //
-// Where the image is still the same for all prompts (first layer, no mask prompts), its keys and values are projected once
-// and all n t tokens attend to them as one group. From two prompts on that is cheaper than absorbing the projections.
+// While the image is still the same for all prompts (first layer, no mask prompts), its keys and values are projected
+// once and all n t tokens attend to them as one group. From two prompts on that beats absorbing the projections.
 
 /// One layer of the two-way transformer.
 struct TwoWayAttentionBlock: Sendable {
@@ -43,16 +43,16 @@ struct TwoWayAttentionBlock: Sendable {
             + contract.parameters + norms.flatMap(\.parameters)
     }
 
-    /// How the tokens attended to the images.
+    /// Residuals of the tokens' attention to the images.
     enum CrossResiduals: Sendable {
         /// Projected once for all prompts.
         case shared(TokenAttention.Residuals)
-        /// With the projections absorbed by the tokens.
+        /// With the projections absorbed into the tokens.
         case absorbed(TokenAttention.TokenToImageResiduals)
     }
 
-    /// What backward needs: beside the images, whose tensors are shared with the neighbouring layers, some 14 C floats per
-    /// token and 2 floats per position and prompt.
+    /// The tensors backward needs: beside the images, whose tensors are shared with the neighbouring layers, about 14 C
+    /// floats per token and 2 floats per position and prompt.
     struct Residuals: Sendable {
         let images: PromptImages
         /// Q, Q1, Q2 and Q3.
@@ -122,11 +122,11 @@ struct TwoWayAttentionBlock: Sendable {
         return (y, .absorbed(saved))
     }
 
-    /// The gradients of the tokens on their way back through the layers.
+    /// The gradients of the tokens as they pass backward through the layers.
     struct TokenGradients {
         /// Of Q, from layer to layer. // [n t, C]
         var tokens: Tensor
-        /// Of q0, gathered over all layers; nil when nobody wants it. // [n t, C]
+        /// Of q0, accumulated over all layers; nil if not needed. // [n t, C]
         var codes: Tensor?
 
         mutating func addToCodes(_ part: Tensor, in workspace: Workspace) {
@@ -136,7 +136,7 @@ struct TwoWayAttentionBlock: Sendable {
         }
     }
 
-    /// What the layer's backward needs beside gradients.
+    /// The layer's inputs that its backward needs again.
     struct Frame {
         /// q0. // [n t, C]
         let tokenCodes: Tensor
@@ -146,13 +146,13 @@ struct TwoWayAttentionBlock: Sendable {
         let groups: Int
     }
 
-    /// Turns the gradients of what came out into those of what went in; adds those of the parameters where they train.
+    /// Turns the gradients of the results into those of the inputs; adds those of the trained parameters.
     ///
-    /// The first layer leaves the tokens' gradient as it is when that of the codes is not wanted: its tokens do not depend
-    /// on the image.
+    /// The first layer leaves the tokens' gradient unchanged if that of the codes is not needed: its tokens do not
+    /// depend on the image.
     ///
     /// - Parameters:
-    ///   - dImages: One per prompt on entry; on return as many as there were images. // [T, C] each
+    ///   - dImages: One per prompt on entry; on return as many as there were input images. // [T, C] each
     func backward(
         _ dTokens: inout TokenGradients, _ dImages: inout [Tensor], _ saved: Residuals, _ frame: Frame,
         gradients: inout GradientBuffer, in context: PassContext
@@ -186,7 +186,7 @@ struct TwoWayAttentionBlock: Sendable {
         return norms[index].backward(dY, input: input, statistics, in: context)
     }
 
-    /// Backward of the self-attention and of the residual around it, which the first layer lacks.
+    /// Backward of the self-attention and of its residual connection, which the first layer lacks.
     private func backwardSelf(
         _ dBefore: Tensor, _ dTokens: inout TokenGradients, _ saved: Residuals, _ frame: Frame,
         gradients: inout GradientBuffer, in context: PassContext
@@ -208,7 +208,7 @@ struct TwoWayAttentionBlock: Sendable {
         dTokens.addToCodes(dKey, in: context.workspace)
     }
 
-    /// Backward of the images' half, prompt by prompt, so that gradients of a shared image add up in prompt order.
+    /// Backward of the images' half, prompt by prompt, so that gradients of a shared image are summed in prompt order.
     private func backwardImages(
         _ dImages: inout [Tensor], _ saved: Residuals, _ frame: Frame, gradients: inout GradientBuffer,
         in context: PassContext
@@ -217,7 +217,7 @@ struct TwoWayAttentionBlock: Sendable {
         let isShared = saved.images.tensors.count == 1
         for prompt in 0..<frame.groups {
             let image = saved.images[prompt]
-            // The norm's input is made again: keeping it would cost as much memory as the image itself.
+            // The norm's input is recomputed: storing it would take as much memory as the image itself.
             let before = imageToToken.imageToToken(
                 image, position: frame.position, saved.operands, prompt: prompt, groups: frame.groups, in: context)
             norms[3].backwardParameters(

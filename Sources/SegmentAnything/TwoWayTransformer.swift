@@ -2,7 +2,7 @@ import Kernels
 import Layers
 import Tensors
 
-// After the layers the tokens look at the image once more: Q = norm_final(Q + cross(Q + q0, X + e, X)).
+// After the layers the tokens attend to the image once more: Q = norm_final(Q + cross(Q + q0, X + e, X)).
 
 /// SAM's two-way transformer: the tokens of n prompts and n views of one image embedding attend to each other.
 struct TwoWayTransformer: Sendable {
@@ -10,7 +10,7 @@ struct TwoWayTransformer: Sendable {
     private let finalAttention: TokenAttention
     private let finalNorm: LayerNorm
 
-    /// Asks a source for `layers.0`, ..., `final_attn_token_to_image` and `norm_final_attn`.
+    /// Requests `layers.0`, ..., `final_attn_token_to_image` and `norm_final_attn` from a source.
     init(_ source: some ParameterSource, depth: Int, width: Int, heads: Int, mlpWidth: Int) {
         layers = (0..<depth).map {
             TwoWayAttentionBlock(
@@ -26,20 +26,20 @@ struct TwoWayTransformer: Sendable {
         layers.flatMap(\.parameters) + finalAttention.parameters + finalNorm.parameters
     }
 
-    /// What backward needs: with the usual two layers, two images of T C floats per prompt and little else.
+    /// The tensors backward needs: with the usual two layers, two images of T C floats per prompt and little else.
     struct Residuals: Sendable {
         let layers: [TwoWayAttentionBlock.Residuals]
         let images: PromptImages
-        /// The tokens that went in.
+        /// The input tokens.
         let codes: Tensor  // [n t, C]
-        /// The tokens behind the layers.
+        /// The tokens after the layers.
         let queries: Tensor  // [n t, C]
         let final: TokenAttention.TokenToImageResiduals
         let finalInput: Tensor  // [n t, C]
         let finalStatistics: LayerNorm.Residuals
     }
 
-    /// The tokens and the images after all layers, and the residuals if they are to be kept.
+    /// The tokens and the images after all layers, with residuals if requested.
     ///
     /// - Parameters:
     ///   - tokens: // [n t, C]
@@ -68,13 +68,13 @@ struct TwoWayTransformer: Sendable {
         return (y, current, all)
     }
 
-    /// Turns the gradients of the images that came out into those of the images that went in, and, where it is wanted, that
-    /// of the tokens; adds those of the parameters where they train.
+    /// Turns the gradients of the output images into those of the input images and, if needed, that of the tokens; adds
+    /// those of the trained parameters.
     ///
     /// - Parameters:
     ///   - dTokens: // [n t, C]
-    ///   - dImages: One per prompt on entry; on return as many as there were images. // [T, C] each
-    /// - Returns: The gradient of the tokens that went in, or nil. // [n t, C]
+    ///   - dImages: One per prompt on entry; on return as many as there were input images. // [T, C] each
+    /// - Returns: The gradient of the input tokens, or nil. // [n t, C]
     func backward(
         _ dTokens: Tensor, _ dImages: inout [Tensor], _ saved: Residuals, position: Tensor, groups: Int,
         tokensWanted: Bool, gradients: inout GradientBuffer, in context: PassContext

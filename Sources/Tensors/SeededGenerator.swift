@@ -1,7 +1,7 @@
 /// A counter-based random generator (Philox 4x32, ten rounds; Salmon et al., SC 2011).
 ///
-/// The stream is a pure function of its key, so the numbers an image gets do not depend on the rank, the thread or the
-/// order in which images are visited.
+/// The stream is a pure function of its key, so an image's numbers do not depend on the rank, the thread or the order
+/// in which images are visited.
 public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private let key: (UInt32, UInt32)
     private let stream: (UInt32, UInt32)
@@ -9,13 +9,13 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     private var block: (UInt64, UInt64) = (0, 0)
     private var position = 2
 
-    /// The stream of one purpose for one sample in one epoch of a run.
+    /// The stream for one purpose and one sample in one epoch of a run.
     ///
     /// - Parameters:
     ///   - seed: The run's seed.
     ///   - epoch: The epoch, from 0.
     ///   - sample: The sample's index in its data set, or any other number that names the consumer.
-    ///   - purpose: What the numbers are for, so that two uses never share a stream.
+    ///   - purpose: The use of the numbers, so that two uses never share a stream.
     public init(seed: UInt64, epoch: Int = 0, sample: Int = 0, purpose: String) {
         var hash = Self.offsetBasis
         for byte in purpose.utf8 { hash = Self.mix(hash, UInt64(byte)) }
@@ -70,7 +70,7 @@ public struct SeededGenerator: RandomNumberGenerator, Sendable {
     /// One FNV-1a step over a whole word.
     private static func mix(_ hash: UInt64, _ word: UInt64) -> UInt64 { (hash ^ word) &* 0x0000_0100_0000_01b3 }
 
-    /// The finaliser of SplitMix64: spreads every input bit over all output bits.
+    /// The finaliser of SplitMix64: every input bit affects all output bits.
     private static func finish(_ hash: UInt64) -> UInt64 {
         var z = hash
         z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9

@@ -1,34 +1,34 @@
 import Glibc
 import Synchronization
 
-/// The memory of all tensors of a process: freed blocks serve the next tensors, and the footprint stays at the largest
-/// amount ever in use at once.
+/// The memory of all tensors of a process: freed blocks are reused by later tensors, and the footprint stays at the
+/// maximum ever in use simultaneously.
 ///
-/// Small blocks are kept by size for ever. Large ones are mapped from the system at a multiple of their page, with huge
-/// pages by advice; a request takes the smallest free block that is at most a quarter larger. When there is none, free
-/// blocks are given back to the system until the new one fits below the high-water mark of the bytes in use. So a step
-/// that repeats needs no more memory than its largest moment, and mostly touches pages it has touched before.
+/// Small blocks are kept by size for ever. Large ones are mapped from the system in multiples of the page size, advised
+/// to use huge pages; a request takes the smallest free block that is at most a quarter larger. If there is none, free
+/// blocks are returned to the system until the new one fits below the high-water mark of the bytes in use. So a
+/// repeated step needs no more memory than its peak, and mostly touches pages it has touched before.
 public final class StoragePool: Sendable {
     /// The pool of this process.
     public static let shared = StoragePool()
-    /// The pool that tensors made by the calling thread come from instead of the shared one, for rehearsals.
+    /// If set, the pool of tensors created by the current task, instead of the shared one; for rehearsals.
     @TaskLocal package static var rehearsal: StoragePool?
 
-    /// A piece of memory of the pool.
+    /// A block of the pool's memory.
     package struct Block: @unchecked Sendable {
         package let start: UnsafeMutableRawPointer
         package let bytes: Int
     }
 
-    /// What a pool holds, in bytes.
+    /// The memory of a pool, in bytes.
     public struct Figures: Sendable, Equatable {
-        /// In blocks that tensors hold now.
+        /// In blocks held by tensors.
         public internal(set) var live = 0
         /// In free blocks.
         public internal(set) var retained = 0
         /// The largest value of `live` so far.
         public internal(set) var peakLive = 0
-        /// The largest value of `live` and `retained` together so far: what the process needed for tensors.
+        /// The largest sum of `live` and `retained` so far: the process's need for tensors.
         public internal(set) var peak = 0
     }
 
@@ -41,14 +41,14 @@ public final class StoragePool: Sendable {
     }
     private let state = Mutex(State())
 
-    /// Blocks from here on are mapped one by one and can be given back to the system.
+    /// Blocks of at least this size are mapped individually and can be returned to the system.
     static let largeBytes = 1 << 18
     private static let hugePage = 2 << 20
 
-    /// An empty pool.
+    /// Creates an empty pool.
     package init() {}
 
-    /// Gives back all blocks; a pool is held by every tensor it serves, so none is in use.
+    /// Returns all blocks; every tensor holds its pool, so none is in use.
     deinit {
         trim()
         state.withLock { state in
@@ -56,10 +56,10 @@ public final class StoragePool: Sendable {
         }
     }
 
-    /// What the pool holds now and has held at most.
+    /// The memory held now and the peaks so far.
     public var figures: Figures { state.withLock { $0.figures } }
 
-    /// Lets both peaks count anew from what is held now.
+    /// Restarts both peaks from the memory held now.
     public func resetPeaks() {
         state.withLock {
             $0.figures.peakLive = $0.figures.live
@@ -94,7 +94,7 @@ public final class StoragePool: Sendable {
         return Block(start: map(bytes), bytes: bytes)
     }
 
-    /// Takes a block back.
+    /// Returns a block to the pool.
     package func give(_ block: Block) {
         state.withLock { state in
             state.figures.live -= block.bytes
@@ -121,7 +121,7 @@ public final class StoragePool: Sendable {
         return Block(start: .allocate(byteCount: bytes, alignment: 64), bytes: bytes)
     }
 
-    /// The bytes set aside for `floats` numbers: one of eight sizes per power of two (at most 12.5 % more), whole pages
+    /// The bytes reserved for `floats` numbers: one of eight sizes per power of two (at most 12.5 % more), whole pages
     /// for large blocks.
     static func blockBytes(floats: Int) -> Int {
         let bytes = max(floats * MemoryLayout<Float>.stride, 64)
@@ -129,19 +129,19 @@ public final class StoragePool: Sendable {
         return (bytes + step - 1) / step * step
     }
 
-    /// Fresh memory of the system. Running out of it ends the process as any failed allocation in Swift does.
+    /// Fresh memory from the system. Running out ends the process, like any failed allocation in Swift.
     private func map(_ bytes: Int) -> UnsafeMutableRawPointer {
         if let block = Self.mapped(bytes) { return block }
         trim()
         if let block = Self.mapped(bytes) { return block }
         // The message of a failed precondition is not printed in release builds.
-        let line = "kedge: error: the system gives no \(bytes >> 20) MiB for a tensor; see kedge plan\n"
+        let line = "kedge: error: cannot allocate \(bytes >> 20) MiB for a tensor; see kedge plan\n"
         _ = line.withCString { write(2, $0, strlen($0)) }
         preconditionFailure(line)
     }
 
     private static func mapped(_ bytes: Int) -> UnsafeMutableRawPointer? {
-        // Huge pages serve whole aligned ones only, so large blocks start at one.
+        // Huge pages back only whole aligned ones, so large blocks start at a huge-page boundary.
         let alignment = bytes >= hugePage ? hugePage : 4096
         guard
             let reserved = mmap(
@@ -162,14 +162,14 @@ public final class StoragePool: Sendable {
 }
 
 extension StoragePool.State {
-    /// Counts a block that was just taken.
+    /// Counts a block that has just been taken.
     mutating func count(_ bytes: Int) {
         figures.live += bytes
         figures.peakLive = max(figures.peakLive, figures.live)
         figures.peak = max(figures.peak, figures.live + figures.retained)
     }
 
-    /// The place of the first free large block of at least so many bytes.
+    /// The index of the first free large block of at least this size.
     func firstLarge(atLeast bytes: Int) -> Int {
         var (low, high) = (0, large.count)
         while low < high {
@@ -192,7 +192,7 @@ extension StoragePool.State {
         let limit = max(figures.peakLive, figures.live + bytes)
         var evicted: [(bytes: Int, address: UInt)] = []
         while !large.isEmpty, figures.live + figures.retained + bytes > limit {
-            // The smallest block that is enough, else the largest one and another.
+            // The smallest sufficient block, else the largest one and then another.
             let excess = figures.live + figures.retained + bytes - limit
             let block = large.remove(at: min(firstLarge(atLeast: excess), large.count - 1))
             figures.retained -= block.bytes

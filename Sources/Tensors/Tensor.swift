@@ -1,8 +1,9 @@
 /// A contiguous, row-major array of `Float` with at most four dimensions.
 ///
-/// A tensor is a value: assigning or passing it is free, and writing to one copy never changes another (the storage is
-/// copied when it is shared at the moment of the write). Views made by `reshaped` and `rows` share storage in the same
-/// way. Kernels take tensors as parameters and read their pointers inside; nothing above `Kernels` sees a pointer.
+/// A tensor is a value: assigning or passing it is free, and writing to one copy never changes another (storage that is
+/// shared at the moment of a write is copied). Views made by `reshaped` and `rows` share storage in the same
+/// way. Inner loops read and write elements through `pointer` and `mutablePointer`, in kernels and wherever floats are
+/// copied to or from files, slabs and other buffers.
 public struct Tensor: Sendable {
     /// The extents.
     public let shape: Shape
@@ -49,11 +50,11 @@ public struct Tensor: Sendable {
     /// The number of elements.
     public var count: Int { shape.count }
 
-    /// The elements, to read. Valid while the tensor is: take it from a parameter or a stored variable, never from a
+    /// Read access to the elements. Valid as long as the tensor: use it on a parameter or a stored variable, never on a
     /// temporary.
     public var pointer: UnsafePointer<Float> { UnsafePointer(storage.base + offset) }
 
-    /// The elements, to write; copies the storage first if it is shared or borrowed.
+    /// Write access to the elements; copies the storage first if it is shared or borrowed.
     public var mutablePointer: UnsafeMutablePointer<Float> {
         mutating get {
             if storage.isReadOnly || !isKnownUniquelyReferenced(&storage) {
@@ -72,7 +73,7 @@ public struct Tensor: Sendable {
         return Tensor(shape: shape, storage: storage, offset: offset)
     }
 
-    /// Some entries of the first dimension; free.
+    /// A range of the first dimension; free.
     public func rows(_ range: Range<Int>) -> Tensor {
         precondition(range.lowerBound >= 0 && range.upperBound <= shape[0], "rows \(range) of \(shape)")
         let stride = shape[0] == 0 ? 0 : count / shape[0]

@@ -1,4 +1,4 @@
-/// A block of floats that tensors share: owned by the process-wide `StoragePool`, or borrowed from somebody else's memory.
+/// A block of floats shared by tensors: owned by a `StoragePool`, or borrowed from another owner's memory.
 ///
 /// Blocks start at 64-byte boundaries. A borrowed block (a mapped file, a shared window) is read-only.
 public final class TensorStorage: @unchecked Sendable {
@@ -18,7 +18,7 @@ public final class TensorStorage: @unchecked Sendable {
         release = nil
     }
 
-    /// Borrows memory that stays valid until `release` is called from `deinit`.
+    /// Borrows memory that stays valid until `deinit` calls `release`.
     public init(borrowing base: UnsafePointer<Float>, count: Int, release: @escaping @Sendable () -> Void) {
         self.base = UnsafeMutablePointer(mutating: base)
         self.count = count

@@ -1,17 +1,18 @@
 import FaultInjection
 import Glibc
 
-/// Publishes a file by writing it beside its place and renaming it, so that no reader ever sees half of it.
+/// Publishes a file by writing it under a temporary name and renaming it, so that no reader ever sees half of it.
 package enum AtomicFile {
     /// Creates the temporary file, lets `body` write it, flushes it to disk, renames it to `path` and flushes the folder.
-    /// On any failure the temporary file is removed and what stood under `path` stays. Throws `spaceLeft`, `writable`.
+    /// On failure the temporary file is removed and the previous file at `path` remains. Throws `spaceLeft`,
+    /// `writable`.
     package static func write(
         to path: String, _ body: (Int32) throws(WeightFileError) -> Void
     ) throws(WeightFileError) {
         let slash = path.lastIndex(of: "/")
         let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
         let name = slash.map { String(path[path.index(after: $0)...]) } ?? path
-        // The process number keeps ranks that share a folder apart; a leftover of a dead process is replaced.
+        // The process number separates ranks that share a folder; a leftover of a dead process is replaced.
         let temporary = "\(folder)/.\(name).\(getpid()).tmp"
         unlink(temporary)
         try refuse(.open, path)
@@ -33,17 +34,17 @@ package enum AtomicFile {
         let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folderDescriptor >= 0 else { throw failure("open folder", path, errno) }
         defer { close(folderDescriptor) }
-        // Some file systems cannot flush a folder and say EINVAL; the rename itself has happened.
+        // Some file systems cannot flush a folder and return EINVAL; the rename itself has happened.
         guard fsync(folderDescriptor) == 0 || errno == EINVAL else { throw failure("fsync folder", path, errno) }
     }
 
-    /// Writes all bytes, going on after short writes and interruptions. Throws `spaceLeft`, `writable`.
+    /// Writes all bytes, continuing after short writes and interruptions. Throws `spaceLeft`, `writable`.
     package static func put(
         _ bytes: UnsafeRawBufferPointer, into descriptor: Int32, path: String
     ) throws(WeightFileError) {
         var done = 0
         while done < bytes.count {
-            // In two halves, so that there is a moment with one of them written.
+            // In two halves, so that a fault can be injected between them.
             if done >= bytes.count / 2 { try refuse(.middle, path) }
             let goal = done < bytes.count / 2 ? bytes.count / 2 : bytes.count
             let written = Glibc.write(descriptor, bytes.baseAddress.map { $0 + done }, goal - done)
@@ -53,7 +54,7 @@ package enum AtomicFile {
         }
     }
 
-    /// Throws what a test wants to happen at this moment.
+    /// Throws the fault that a test injects at this moment.
     private static func refuse(_ moment: FileMoment, _ path: String) throws(WeightFileError) {
         switch FaultInjector.reach(moment) {
         case .none: return

@@ -1,9 +1,10 @@
 import COpenSSL
 
-/// SHA-256 fed piece by piece.
+/// SHA-256 of data added piece by piece.
 ///
-/// Every call into OpenSSL keeps this object alive until it returns: the context alone is a number to the compiler, and
-/// an object whose last use is a call may otherwise be gone, and its context another thread's, before the call ends.
+/// Every call into OpenSSL keeps this object alive until it returns: to the compiler the context is only a number, so
+/// an object whose last use is a call could otherwise be freed, and its context reused by another thread, during the
+/// call.
 package final class SHA256Digest {
     private let context: OpaquePointer?
 
@@ -20,14 +21,14 @@ package final class SHA256Digest {
 
     package func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 
-    /// The digest; ends the use of this object. // 32 bytes
+    /// The digest; the object cannot be used afterwards. // 32 bytes
     package func finish() -> [UInt8] {
         var digest = [UInt8](repeating: 0, count: 32)
         _ = withExtendedLifetime(self) { EVP_DigestFinal_ex(context, &digest, nil) }
         return digest
     }
 
-    /// The digest in hexadecimal digits; ends the use of this object.
+    /// The digest in hexadecimal digits; the object cannot be used afterwards.
     package func hexadecimal() -> String {
         finish().map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
@@ -41,9 +42,9 @@ extension TensorTable {
         return digest.hexadecimal()
     }
 
-    /// SHA-256 of what the tensors say: names, shapes and values in the order of the names.
+    /// SHA-256 of the tensors' content: names, shapes and values in the order of the names.
     ///
-    /// The same weights in another container, order of storage or float type that holds them exactly have the same
+    /// The same weights in another container, storage order or exactly representing float type have the same
     /// digest. Per tensor: length of the name, name, rank, extents (all numbers u64 little-endian), then F32 values for
     /// floats or I64 values for integers, little-endian.
     public func contentDigest() -> String {

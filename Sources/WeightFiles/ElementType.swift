@@ -21,7 +21,7 @@ public enum ElementType: String, Sendable, CaseIterable {
         }
     }
 
-    /// Whether the numbers are whole (truth values among them).
+    /// Whether the numbers are integers (including truth values).
     public var isInteger: Bool {
         switch self {
         case .float16, .bfloat16, .float32, .float64: false
@@ -29,8 +29,8 @@ public enum ElementType: String, Sendable, CaseIterable {
         }
     }
 
-    /// The place in a safetensors file: the reference writer stores wide types first, and types of one width in the
-    /// order in which this enumeration lists them backwards.
+    /// The sort key in a safetensors file: the reference writer stores wide types first, and types of one width in the
+    /// reverse order of this enumeration.
     var storageOrder: Int { Self.allCases.count - (Self.allCases.firstIndex(of: self) ?? 0) }
 
     /// Reads `count` numbers as floats; exact for every type but F64, I64 and I32, which are rounded to nearest.
@@ -71,7 +71,7 @@ public enum ElementType: String, Sendable, CaseIterable {
     }
 }
 
-/// BF16 bits nearest to a float, ties to even; not-a-number stays so.
+/// BF16 bits nearest to a float, ties to even; NaN stays NaN.
 func bfloat16Bits(_ value: Float) -> UInt16 {
     let bits = value.bitPattern
     if value.isNaN { return UInt16(truncatingIfNeeded: bits >> 16) | 0x40 }

@@ -1,10 +1,10 @@
 import Glibc
 import Tensors
 
-/// The bytes of a whole file, mapped read-only, or of a block of memory that stands for one.
+/// The bytes of a whole file, mapped read-only, or of a block of memory in place of one.
 ///
-/// Tensors over a mapped file keep this object alive. A file that another process shortens while it is mapped ends the
-/// process with SIGBUS; writers that publish by rename, as `SafetensorsFile` does, never do that.
+/// Tensors over a mapped file keep this object alive. If another process shortens a mapped file, this process ends
+/// with SIGBUS; writers that publish by rename, as `SafetensorsFile` does, never do that.
 final class FileBytes: @unchecked Sendable {
     let path: String
     let base: UnsafeRawPointer
@@ -45,7 +45,7 @@ final class FileBytes: @unchecked Sendable {
         unmap = { munmap(mapped, size) }
     }
 
-    /// Copies bytes that stand for a file; `label` takes the place of the path in errors.
+    /// Copies bytes as if from a file; `label` replaces the path in errors.
     init(copying bytes: [UInt8], label: String) {
         path = label
         count = bytes.count

@@ -1,6 +1,6 @@
-/// Digests of files that need not be weights.
+/// Digests of any files.
 public enum FileDigest {
-    /// SHA-256 of a file's bytes in hexadecimal digits. Throws `WeightFileError` when it cannot be read.
+    /// SHA-256 of a file's bytes in hexadecimal digits. Throws `WeightFileError` if it cannot be read.
     public static func sha256(of path: String) throws(WeightFileError) -> String {
         let file = try FileBytes(path: path)
         let digest = SHA256Digest()

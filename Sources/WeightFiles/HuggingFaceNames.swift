@@ -1,9 +1,9 @@
 import Tensors
 
-/// The names of Hugging Face's `SamModel` beside the official ones.
+/// The mapping between official names and those of Hugging Face's `SamModel`.
 ///
 /// Each rule matches a whole name (never a part, never in several passes: the official `layers.1` of a small perceptron
-/// is `layers.0` over there). `#` stands for a number, `@` for `weight` or `bias`, the same on both sides.
+/// is `layers.0` in transformers). `#` stands for a number, `@` for `weight` or `bias`, the same on both sides.
 /// Source: `convert_sam_to_hf.py` of transformers, checked over all tensors of ViT-B, -L and -H.
 public enum HuggingFaceNames {
     /// The second copy of the Gaussian matrix that transformers keeps; it is tied to `sharedMatrix`.
@@ -77,7 +77,7 @@ public enum HuggingFaceNames {
             }
         }
 
-    /// The official name of a tensor of a Hugging Face file, or nil where no rule matches.
+    /// The official name of a tensor of a Hugging Face file, or nil if no rule matches.
     public static func officialName(_ name: String) -> String? {
         for rule in rules {
             if let official = rewrite(name, from: rule.huggingFace, to: rule.official) { return official }
@@ -85,8 +85,8 @@ public enum HuggingFaceNames {
         return nil
     }
 
-    /// The Hugging Face name of an official tensor, or nil where no rule matches. The Gaussian matrix, which that side
-    /// holds twice, gets the name of the prompt encoder's copy.
+    /// The Hugging Face name of an official tensor, or nil if no rule matches. The Gaussian matrix, which those files
+    /// hold twice, gets the name of the prompt encoder's copy.
     public static func huggingFaceName(_ name: String) -> String? {
         for rule in rules {
             if let other = rewrite(name, from: rule.official, to: rule.huggingFace) { return other }
@@ -94,8 +94,8 @@ public enum HuggingFaceNames {
         return nil
     }
 
-    /// The table under official names. Names that no rule knows stay, so that a `WeightContract` lists them.
-    /// Throws `tiedTensors` where the two copies of the Gaussian matrix differ, `nameCollision`.
+    /// The table under official names. Names without a rule are kept, so that a `WeightContract` lists them.
+    /// Throws `tiedTensors` if the two copies of the Gaussian matrix differ, and `nameCollision`.
     static func officialTable(_ table: TensorTable) throws(WeightFileError) -> TensorTable {
         let hasBoth = table[imageMatrix] != nil && table[sharedMatrix] != nil
         if hasBoth {
@@ -115,7 +115,7 @@ public enum HuggingFaceNames {
         }
     }
 
-    /// The name that `target` makes of a name that `pattern` matches as a whole; nil where it does not match.
+    /// The name that `target` makes of a name that `pattern` matches as a whole; nil if it does not match.
     static func rewrite(_ name: String, from pattern: String, to target: String) -> String? {
         let parts = name.split(separator: ".", omittingEmptySubsequences: false)
         let patternParts = pattern.split(separator: ".")

@@ -1,7 +1,7 @@
-/// Reads JSON token by token, as the header of a safetensors file needs it.
+/// Reads JSON token by token, as far as the header of a safetensors file needs it.
 ///
-/// A general parser would keep only the last of two equal keys and round long numbers; this one shows every key to its
-/// caller and takes numbers only as whole ones from 0 to 2^53.
+/// A general parser would keep only the last of two equal keys and round long numbers; this one reports every key to
+/// its caller and accepts only integers from 0 to 2^53.
 struct JSONScanner {
     let text: UnsafeRawBufferPointer
     let path: String
@@ -15,14 +15,14 @@ struct JSONScanner {
         self.origin = origin
     }
 
-    /// The next byte that is not white space, without taking it.
+    /// The next byte that is not white space, without consuming it.
     mutating func peek() throws(WeightFileError) -> UInt8 {
         while position < text.count, [0x20, 0x09, 0x0a, 0x0d].contains(text[position]) { position += 1 }
         guard position < text.count else { throw failure(.headerSyntax, "the text ends too early") }
         return text[position]
     }
 
-    /// Takes one punctuation mark.
+    /// Consumes one punctuation mark.
     mutating func take(_ mark: Unicode.Scalar) throws(WeightFileError) {
         guard try peek() == UInt8(ascii: mark) else { throw failure(.headerSyntax, "expected \(mark)") }
         position += 1
@@ -51,7 +51,7 @@ struct JSONScanner {
         position += 1
     }
 
-    /// Reads an array of at most `limit` numbers; `rule` is the one that a longer array breaks.
+    /// Reads an array of at most `limit` numbers; `rule` is broken by a longer array.
     mutating func numbers(limit: Int, _ rule: WeightFileError.Rule) throws(WeightFileError) -> [Int] {
         var numbers: [Int] = []
         try take("[")
@@ -69,7 +69,7 @@ struct JSONScanner {
         return numbers
     }
 
-    /// Reads a whole number from 0 to 2^53.
+    /// Reads an integer from 0 to 2^53.
     mutating func wholeNumber() throws(WeightFileError) -> Int {
         let first = try peek()
         let start = position
@@ -91,7 +91,7 @@ struct JSONScanner {
         return value
     }
 
-    /// Reads a string; `rule` is the one that something else in its place breaks.
+    /// Reads a string; `rule` is broken by any other token.
     mutating func string(else rule: WeightFileError.Rule = .headerSyntax) throws(WeightFileError) -> String {
         guard try peek() == UInt8(ascii: "\"") else { throw failure(rule, "expected a string") }
         position += 1
@@ -150,10 +150,10 @@ struct JSONScanner {
         return code
     }
 
-    /// Takes the spaces that pad the text to its end.
+    /// Consumes the spaces that pad the text to its end.
     mutating func takePadding() throws(WeightFileError) {
         while position < text.count {
-            guard text[position] == 0x20 else { throw failure(.headerSyntax, "something follows the header") }
+            guard text[position] == 0x20 else { throw failure(.headerSyntax, "trailing data after the header") }
             position += 1
         }
     }

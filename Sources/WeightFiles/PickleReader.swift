@@ -1,7 +1,7 @@
 /// Reads the pickle of a PyTorch file without being a pickle machine: it knows the opcodes, globals and value kinds that
-/// `torch.save` of tensors needs, builds plain values from them, and refuses everything else. Nothing is executed.
+/// `torch.save` of tensors needs, builds plain values from them, and rejects everything else. Nothing is executed.
 ///
-/// Opcodes after Python's pickletools, protocol 2.
+/// Opcodes as in Python's pickletools, protocol 2.
 struct PickleReader {
     static let sizeLimit = 16 << 20
     static let stackLimit = 100_000
@@ -27,7 +27,7 @@ struct PickleReader {
         self.path = path
     }
 
-    /// The one value that the pickle builds.
+    /// The value that the pickle builds.
     mutating func read() throws(WeightFileError) -> PickleValue {
         guard text.count <= Self.sizeLimit else { throw failure(.pickleSize, "\(text.count) bytes") }
         while true {
@@ -196,21 +196,21 @@ struct PickleReader {
         guard let global = PickleGlobal(module: module, name: name) else {
             throw failure(
                 .pickleGlobal, "the global \(module).\(name)",
-                "nothing of it was executed; if you trust the file, load it in PyTorch and save only its state_dict()")
+                "nothing was executed; if you trust the file, load it in PyTorch and save only its state_dict()")
         }
         stack.append(.global(global))
     }
 
     private mutating func setItems(_ items: [PickleValue]) throws(WeightFileError) {
         guard case .dictionary(let dictionary) = try top(), items.count.isMultiple(of: 2) else {
-            throw failure(.pickleValue, "items set on something else than a dictionary")
+            throw failure(.pickleValue, "items set on a value that is not a dictionary")
         }
         for index in stride(from: 0, to: items.count, by: 2) {
             let key: PickleDictionary.Key
             switch items[index] {
             case .text(let text): key = .text(text)
             case .integer(let integer): key = .integer(integer)
-            default: throw failure(.pickleValue, "a dictionary key that is neither text nor a whole number")
+            default: throw failure(.pickleValue, "a dictionary key that is neither text nor an integer")
             }
             guard dictionaries[dictionary].insert(key, items[index + 1]) else {
                 throw failure(.duplicateKey, "the key \(key) again")
@@ -219,26 +219,26 @@ struct PickleReader {
     }
 
     private func checkList() throws(WeightFileError) {
-        guard case .list = try top() else { throw failure(.pickleValue, "items appended to no list") }
+        guard case .list = try top() else { throw failure(.pickleValue, "items appended to a value other than a list") }
     }
 
-    /// BUILD gives an OrderedDict its attributes (`_metadata` of a state dictionary), which nobody reads here.
+    /// BUILD gives an OrderedDict its attributes (`_metadata` of a state dictionary), which are ignored.
     private mutating func build() throws(WeightFileError) {
         _ = try pop(1)
         guard case .dictionary(let dictionary) = try top(), dictionaries[dictionary].isOrdered else {
-            throw failure(.pickleValue, "BUILD on something else than an OrderedDict")
+            throw failure(.pickleValue, "BUILD on a value that is not an OrderedDict")
         }
     }
 
     private mutating func reduce() throws(WeightFileError) {
         let operands = try pop(2)
         guard case .global(let global) = operands[0], case .tuple(let tuple) = operands[1] else {
-            throw failure(.pickleValue, "a call of something that is no global")
+            throw failure(.pickleValue, "a call of a value that is not a global")
         }
         let arguments = tuples[tuple]
         switch global {
         case .orderedDictionary:
-            guard arguments.isEmpty else { throw failure(.pickleValue, "an OrderedDict made of something") }
+            guard arguments.isEmpty else { throw failure(.pickleValue, "an OrderedDict with arguments") }
             pushDictionary(isOrdered: true)
         case .rebuildTensor: stack.append(.tensor(try tensor(arguments)))
         case .rebuildParameter:
@@ -253,13 +253,13 @@ struct PickleReader {
     /// BINPERSID with `('storage', type, key, location, count)`.
     private mutating func persistentIdentifier() throws(WeightFileError) {
         guard case .tuple(let tuple) = try pop(1)[0] else {
-            throw failure(.pickleValue, "a persistent identifier that is no storage")
+            throw failure(.pickleValue, "a persistent identifier that is not a storage")
         }
         let parts = tuples[tuple]
         guard parts.count == 5, case .text("storage") = parts[0],
             case .global(.storage(let type)) = parts[1], case .text(let key) = parts[2], case .text = parts[3],
             case .integer(let count) = parts[4], count >= 0
-        else { throw failure(.pickleValue, "a persistent identifier that is no storage") }
+        else { throw failure(.pickleValue, "a persistent identifier that is not a storage") }
         guard checkedProduct([count, type.size]) != nil else { throw failure(.sizeOverflow, "\(count) elements") }
         stack.append(.storage(PickleStorage(elementType: type, key: key, count: count)))
     }
@@ -284,7 +284,8 @@ struct PickleReader {
             if overflow { throw failure(.sizeOverflow, "strides \(strides)") }
             last = sum
         }
-        // A tensor with more elements than its storage repeats some of them: a few bytes could ask for any memory.
+        // A tensor with more elements than its storage repeats some of them: a few bytes could then request any amount
+        // of memory.
         fits = fits && count <= storage.count && (count == 0 || last < storage.count)
         guard fits else {
             throw failure(

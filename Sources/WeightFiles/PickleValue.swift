@@ -1,7 +1,7 @@
 /// A value that a pickle of tensors can build.
 ///
-/// Tuples and dictionaries stand in tables and are named by their number: values refer to each other without nesting, so
-/// that neither cycles nor a million tuples around each other can harm whoever walks or frees them.
+/// Tuples and dictionaries are kept in tables and referred to by number: values refer to each other without nesting, so
+/// that neither cycles nor a million nested tuples can harm code that walks or frees them.
 enum PickleValue {
     case none
     case bool(Bool)
@@ -9,7 +9,7 @@ enum PickleValue {
     case float(Double)
     case text(String)
     case tuple(Int)
-    /// Nothing that is read here stands in a list, so that its items are not kept.
+    /// The reader needs no list, so items are not kept.
     case list
     case dictionary(Int)
     case global(PickleGlobal)
@@ -47,7 +47,7 @@ struct PickleDictionary {
     subscript(key: String) -> PickleValue? { positions[.text(key)].map { items[$0].value } }
 }
 
-/// The globals that a pickle of tensors may name; nothing else is ever looked up, and none of these is executed.
+/// The globals that a pickle of tensors may name; nothing else is looked up, and none of these is executed.
 enum PickleGlobal: Equatable {
     case orderedDictionary
     case rebuildTensor
@@ -88,9 +88,9 @@ struct PickleTensor {
     let shape: [Int]
     let strides: [Int]
 
-    /// Whether the elements stand in row-major order; dimensions of extent one may have any stride.
+    /// Whether the elements are in row-major order; dimensions of extent one may have any stride.
     var isContiguous: Bool {
-        // Without elements any order will do, and the extents beside the zero may have a product that does not fit.
+        // Without elements any order is contiguous, and the product of the extents beside the zero may overflow.
         if shape.contains(0) { return true }
         var expected = 1
         for (extent, stride) in zip(shape, strides).reversed() where extent != 1 {

@@ -3,13 +3,13 @@
 public enum PyTorchFile {
     /// Reads the state dictionary of a file.
     ///
-    /// It may be wrapped in dictionaries (`model`, `state_dict` and the like), and its names in `module.`, `model.` or
-    /// `sam.`, which are removed. Throws `WeightFileError` with the rule that the file breaks.
+    /// It may be wrapped in dictionaries (`model`, `state_dict` and the like), and its names prefixed with `module.`,
+    /// `model.` or `sam.`, which are removed. Throws `WeightFileError` with the rule that the file breaks.
     public static func read(_ path: String) throws(WeightFileError) -> TensorTable {
         try table(of: FileBytes(path: path))
     }
 
-    /// Reads the bytes of a file; `label` takes the place of its path in errors.
+    /// Reads the bytes of a file; `label` replaces its path in errors.
     public static func read(bytes: [UInt8], label: String = "bytes") throws(WeightFileError) -> TensorTable {
         try table(of: FileBytes(copying: bytes, label: label))
     }
@@ -24,7 +24,7 @@ public enum PyTorchFile {
         let archive = try ZipArchive(file)
         if let order = archive.entry("byteorder"), !file.bytes(order.range).elementsEqual("little".utf8) {
             throw WeightFileError(
-                .byteOrder, path: file.path, offset: order.range.lowerBound, found: "another byte order",
+                .byteOrder, path: file.path, offset: order.range.lowerBound, found: "byte order not little-endian",
                 remedy: "save it again on a little-endian machine or convert it to safetensors")
         }
         guard let pickle = archive.entry("data.pkl") else {
@@ -65,7 +65,7 @@ public enum PyTorchFile {
         return entry.range.lowerBound
     }
 
-    /// The wrappers that are opened first, in this order.
+    /// The keys of wrapping dictionaries, in the order in which they are tried.
     private static let wrapperKeys = ["model", "state_dict", "model_state_dict", "net", "module"]
 
     /// The dictionary from text to tensors: the value itself, or the one it wraps.
@@ -77,9 +77,9 @@ public enum PyTorchFile {
                 .stateDictionary, path: file.path, found: found,
                 remedy: "save the model's state_dict() alone with torch.save")
         }
-        guard case .dictionary(let number) = value else { throw failure("the file holds no dictionary") }
+        guard case .dictionary(let number) = value else { throw failure("the file does not hold a dictionary") }
         let dictionary = dictionaries[number]
-        guard depth < 4 else { throw failure("dictionaries in dictionaries, more than four deep") }
+        guard depth < 4 else { throw failure("dictionaries nested more than four deep") }
         var tensors: [(name: String, tensor: PickleTensor)] = []
         var others: [String] = []
         var nested: [PickleValue] = []

@@ -1,15 +1,15 @@
 /// Files in the safetensors format (https://github.com/huggingface/safetensors): u64 header length, a JSON header, data.
 ///
-/// The reader is stricter than the reference: it also refuses duplicate keys and anything but `{` as the first byte.
-/// The writer (see `write`) gives the same bytes for the same tensors, always.
+/// The reader is stricter than the reference: it also rejects duplicate keys and anything but `{` as the first byte.
+/// The writer (see `write`) always gives the same bytes for the same tensors.
 public enum SafetensorsFile {
-    /// The longest header the reader takes, in bytes.
+    /// Maximum bytes of a header.
     static let headerLimit: UInt64 = 100_000_000
-    /// The most tensors it takes.
+    /// Maximum number of tensors.
     static let tensorLimit = 100_000
-    /// The most dimensions of a tensor.
+    /// Maximum dimensions of a tensor.
     static let rankLimit = 8
-    /// The longest name, in bytes of UTF-8.
+    /// Maximum length of a name, in bytes of UTF-8.
     static let nameLimit = 1024
 
     /// Reads a file. Throws `WeightFileError` with the rule that the file breaks.
@@ -17,7 +17,7 @@ public enum SafetensorsFile {
         try table(of: FileBytes(path: path))
     }
 
-    /// Reads the bytes of a file; `label` takes the place of its path in errors.
+    /// Reads the bytes of a file; `label` replaces its path in errors.
     public static func read(bytes: [UInt8], label: String = "bytes") throws(WeightFileError) -> TensorTable {
         try table(of: FileBytes(copying: bytes, label: label))
     }
@@ -62,7 +62,7 @@ public enum SafetensorsFile {
             guard key.utf8.count <= nameLimit else {
                 throw scanner.failure(.nameLength, "a name of \(key.utf8.count) bytes")
             }
-            guard declarations.count < tensorLimit else { throw scanner.failure(.tensorCount, "one tensor more") }
+            guard declarations.count < tensorLimit else { throw scanner.failure(.tensorCount, "too many tensors") }
             declarations.append((key, try declaration(of: key, &scanner)))
         }
         try scanner.takePadding()
@@ -75,7 +75,7 @@ public enum SafetensorsFile {
         return TensorTable(entries, metadata: metadata, file: file)
     }
 
-    /// Reads `{"dtype": ..., "shape": [...], "data_offsets": [begin, end]}` and checks it by itself.
+    /// Reads `{"dtype": ..., "shape": [...], "data_offsets": [begin, end]}` and checks it on its own.
     private static func declaration(
         of name: String, _ scanner: inout JSONScanner
     ) throws(WeightFileError) -> Declaration {
@@ -111,7 +111,7 @@ public enum SafetensorsFile {
         return Declaration(elementType: type, shape: shape, begin: offsets[0], end: offsets[1])
     }
 
-    /// Checks that the tensors, laid side by side, are exactly the data.
+    /// Checks that the tensors, laid side by side, exactly fill the data.
     private static func checkTiling(
         _ declarations: [(name: String, Declaration)], dataLength: Int, _ file: FileBytes
     ) throws(WeightFileError) {

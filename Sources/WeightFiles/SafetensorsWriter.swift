@@ -29,7 +29,7 @@ public struct TensorToWrite: Sendable {
         }
     }
 
-    /// Whole numbers in row-major order, stored as `elementType`, in which each of them must fit.
+    /// Integers in row-major order, stored as `elementType`, which must be able to hold each of them.
     public init(_ name: String, integers: [Int], shape: [Int], as elementType: ElementType = .int64) {
         precondition(checkedProduct(shape) == integers.count, "\(integers.count) numbers do not fill shape \(shape)")
         self.name = name
@@ -74,7 +74,7 @@ public struct TensorToWrite: Sendable {
 }
 
 extension SafetensorsFile {
-    /// What a finished write amounts to.
+    /// The result of a finished write.
     public struct WrittenFile: Sendable, Equatable {
         /// The size of the file in bytes.
         public let byteCount: Int
@@ -82,11 +82,12 @@ extension SafetensorsFile {
         public let digest: String
     }
 
-    /// Writes a file so that at every moment either the former or the whole new file stands under `path`.
+    /// Writes a file so that at every moment `path` holds either the previous or the complete new file.
     ///
-    /// Tensors stand in the order of the reference writer (wide element types first, then by name), the header is padded
-    /// to 8 bytes, metadata keys are sorted: equal input gives equal bytes. The file is written beside `path`, flushed
-    /// to disk and renamed. Throws `spaceLeft`, `writable`, `duplicateKey`, `nameLength`, `rankLimit`, `tensorCount`.
+    /// Tensors are in the order of the reference writer (wide element types first, then by name), the header is padded
+    /// to 8 bytes, metadata keys are sorted: equal input gives equal bytes. The file is written under a temporary name,
+    /// flushed to disk and renamed. Throws `spaceLeft`, `writable`, `duplicateKey`, `nameLength`, `rankLimit`,
+    /// `tensorCount`.
     @discardableResult
     public static func write(
         _ tensors: [TensorToWrite], metadata: [String: String] = ["format": "pt"], to path: String
@@ -107,7 +108,7 @@ extension SafetensorsFile {
         return WrittenFile(byteCount: byteCount, digest: digest.hexadecimal())
     }
 
-    /// The bytes of the file that `write` would write. Throws as `write` does, but for disk errors.
+    /// The bytes that `write` would write. Throws as `write` does, except for disk errors.
     public static func encode(
         _ tensors: [TensorToWrite], metadata: [String: String] = ["format": "pt"]
     ) throws(WeightFileError) -> [UInt8] {
@@ -117,7 +118,7 @@ extension SafetensorsFile {
         return bytes
     }
 
-    /// The tensors in file order, after the checks that the reader would make.
+    /// The tensors in file order, after the checks that the reader would perform.
     private static func order(_ tensors: [TensorToWrite], _ path: String) throws(WeightFileError) -> [TensorToWrite] {
         func failure(_ rule: WeightFileError.Rule, _ found: String) -> WeightFileError {
             WeightFileError(rule, path: path, found: found, remedy: "change what is to be written")
@@ -180,7 +181,7 @@ extension SafetensorsFile {
     }
 }
 
-/// The bytes of whole numbers, least significant first.
+/// The bytes of integers, least significant first.
 func littleEndianBytes<Number: FixedWidthInteger>(_ numbers: [Number]) -> [UInt8] {
     numbers.map(\.littleEndian).withUnsafeBytes { Array($0) }
 }

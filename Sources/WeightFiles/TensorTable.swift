@@ -1,6 +1,6 @@
 public import Tensors
 
-/// What a file says about one tensor.
+/// A file's description of one tensor.
 public struct TensorEntry: Sendable, Equatable {
     /// The name, unique in its table.
     public let name: String
@@ -23,7 +23,7 @@ public struct TensorEntry: Sendable, Equatable {
 
 /// The tensors of a weight file, whatever its format, in the order of their names.
 ///
-/// The table holds the file mapped; F32 tensors in row-major order are read-only views of it and cost nothing.
+/// The table keeps the file mapped; F32 tensors in row-major order are read-only views of it and cost nothing.
 public struct TensorTable: Sendable {
     /// The tensors, sorted by name (by UTF-8 bytes).
     public let entries: [TensorEntry]
@@ -47,7 +47,7 @@ public struct TensorTable: Sendable {
     /// The names in sorted order.
     public var names: [String] { entries.map(\.name) }
 
-    /// The entry of one tensor, or nil where the file has none of that name.
+    /// The entry of one tensor, or nil if the file has none of that name.
     public subscript(name: String) -> TensorEntry? { positions[name].map { entries[$0] } }
 
     /// One tensor as floats; other element types are converted. Throws `missingTensor`, `tensorRank`.
@@ -68,7 +68,7 @@ public struct TensorTable: Sendable {
         return tensor
     }
 
-    /// The whole numbers of one tensor in row-major order. Throws `missingTensor`, `valueType`.
+    /// The integers of one tensor in row-major order. Throws `missingTensor`, `valueType`.
     public func integers(_ name: String) throws(WeightFileError) -> [Int] {
         let entry = try entry(name)
         guard entry.elementType.isInteger else {
@@ -90,7 +90,7 @@ public struct TensorTable: Sendable {
         return withContiguousBytes(entry) { Array(UnsafeRawBufferPointer(start: $0, count: entry.count)) }
     }
 
-    /// The table with the same tensors under other names; a tensor whose new name is nil is left out.
+    /// A table of the same tensors under other names, without those whose new name is nil.
     /// Throws `nameCollision`.
     public func renamed(_ newName: (String) -> String?) throws(WeightFileError) -> TensorTable {
         var source: [String: String] = [:]
@@ -107,7 +107,7 @@ public struct TensorTable: Sendable {
         return TensorTable(renamed, metadata: metadata, file: file)
     }
 
-    /// The table without the prefixes `module.`, `model.` and `sam.` that wrappers leave on every name.
+    /// The table without the prefixes `module.`, `model.` and `sam.` that wrappers add to every name.
     func removingWrapperPrefixes() throws(WeightFileError) -> TensorTable {
         // Counted first and removed once: a hostile file may wrap a hundred thousand names hundreds of times.
         let names = entries.map { Array($0.name.utf8) }
@@ -120,7 +120,7 @@ public struct TensorTable: Sendable {
         return length == 0 ? self : try renamed { String(decoding: $0.utf8.dropFirst(length), as: UTF8.self) }
     }
 
-    /// Calls `body` with the numbers of a tensor in row-major order, gathered first if they are not stored so.
+    /// Calls `body` with the numbers of a tensor in row-major order, gathered first if they are stored otherwise.
     func withContiguousBytes<Result>(_ entry: TensorEntry, _ body: (UnsafeRawPointer) -> Result) -> Result {
         defer { withExtendedLifetime(file) {} }
         guard let strides = entry.strides, entry.count > 0 else { return body(file.base + entry.byteOffset) }
@@ -153,12 +153,12 @@ public struct TensorTable: Sendable {
     }
 }
 
-/// The order of names in tables and files: by UTF-8 bytes, which no locale or Unicode version changes.
+/// The order of names in tables and files: by UTF-8 bytes, independent of locale and Unicode version.
 func precedes(_ left: String, _ right: String) -> Bool {
     left.utf8.lexicographicallyPrecedes(right.utf8)
 }
 
-/// The product of extents, or nil where it does not fit.
+/// The product of extents, or nil if it overflows.
 func checkedProduct(_ factors: [Int]) -> Int? {
     var product = 1
     for factor in factors {

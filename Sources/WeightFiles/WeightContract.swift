@@ -1,6 +1,6 @@
 public import Tensors
 
-/// The tensors that a model asks of a weight file: their names and shapes.
+/// The tensors that a model requires of a weight file: their names and shapes.
 public struct WeightContract: Sendable {
     private let shapes: [String: [Int]]
     private let ignorableNames: Set<String>
@@ -10,15 +10,15 @@ public struct WeightContract: Sendable {
     ///
     /// - Parameters:
     ///   - shapes: the tensors the model needs, by name.
-    ///   - ignorableNames: tensors that the file may hold and nobody reads.
-    ///   - ignorableSuffixes: ends of names of such tensors, as in `.num_batches_tracked`.
+    ///   - ignorableNames: tensors that the file may hold although no part of the model reads them.
+    ///   - ignorableSuffixes: name suffixes of such tensors, as in `.num_batches_tracked`.
     public init(_ shapes: [String: Shape], ignorableNames: Set<String> = [], ignorableSuffixes: [String] = []) {
         self.shapes = shapes.mapValues(\.dimensions)
         self.ignorableNames = ignorableNames
         self.ignorableSuffixes = ignorableSuffixes
     }
 
-    /// The tensors of the contract as floats. Throws one error of the rule `contract` whose text lists, each sorted by
+    /// The tensors of the contract as floats. Throws one error of the rule `contract` that lists, each sorted by
     /// name, all tensors that are missing, unknown or misshapen, or that hold values that are not finite.
     public func tensors(of table: TensorTable) throws(WeightFileError) -> [String: Tensor] {
         let missing = shapes.keys.filter { table[$0] == nil }
@@ -56,7 +56,7 @@ public struct WeightContract: Sendable {
         names.isEmpty ? nil : "\(names.count) \(kind): \(names.joined(separator: ", "))"
     }
 
-    /// Whether all elements are finite: the exponent bits of none are all set.
+    /// Whether all elements are finite: none has all exponent bits set.
     private func isFinite(_ tensor: Tensor) -> Bool {
         var worst: UInt32 = 0
         for value in UnsafeBufferPointer(start: tensor.pointer, count: tensor.count) {

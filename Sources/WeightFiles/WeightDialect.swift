@@ -1,7 +1,7 @@
-/// The families of tensor names under which the weights of one model are found.
+/// The naming schemes under which the weights of one model are published.
 ///
 /// To add a dialect: a table like the one in `HuggingFaceNames`, and its mark in `detect`. LoRA adapter files (PEFT,
-/// Sam_LoRA, micro-sam) hold no base weights and have their own home in `Adapters`.
+/// Sam_LoRA, micro-sam) hold no base weights and belong in `Adapters`.
 public enum WeightDialect: String, Sendable, Equatable {
     /// The names of the official SAM checkpoints (facebookresearch/segment-anything).
     case segmentAnything
@@ -11,11 +11,11 @@ public enum WeightDialect: String, Sendable, Equatable {
     case tinyViT
 }
 
-/// What the tensors of a table say about the model they belong to.
+/// The model to which the tensors of a table belong, as far as names and shapes show it.
 public struct WeightIdentity: Sendable, Equatable, CustomStringConvertible {
     /// The family of the names.
     public let dialect: WeightDialect
-    /// The image encoder, by which models are told apart.
+    /// The image encoder, which distinguishes models.
     public let encoder: EncoderSignature
 
     /// Creates an identity.
@@ -28,7 +28,7 @@ public struct WeightIdentity: Sendable, Equatable, CustomStringConvertible {
     public var description: String { "\(encoder) (\(dialect.rawValue) names)" }
 }
 
-/// An image encoder as far as the shapes of its tensors tell; which published model has it, is for `ModelCatalog` to say.
+/// An image encoder as far as tensor shapes determine it; `ModelCatalog` knows which published model has it.
 public enum EncoderSignature: Sendable, Equatable, CustomStringConvertible {
     /// A plain ViT of these sizes.
     case viT(VisionTransformerSizes)
@@ -44,7 +44,7 @@ public enum EncoderSignature: Sendable, Equatable, CustomStringConvertible {
     }
 }
 
-/// The sizes of a plain ViT image encoder, as far as shapes tell them.
+/// The sizes of a plain ViT image encoder, as far as shapes determine them.
 public struct VisionTransformerSizes: Sendable, Equatable {
     /// Embedding width D.
     public let width: Int
@@ -54,21 +54,21 @@ public struct VisionTransformerSizes: Sendable, Equatable {
     public let gridSide: Int
     /// The side of a patch in pixels; image side = gridSide * patchSide.
     public let patchSide: Int
-    /// The attention heads: width / width of the relative position tables; nil where there are none.
+    /// The attention heads: width / width of the relative position tables; nil without such tables.
     public let heads: Int?
     /// The blocks with global attention, counted from 0: those whose relative position tables have 2 * gridSide - 1 rows.
     public let globalBlocks: [Int]
-    /// The side of the attention windows of the other blocks, in tokens; nil where all are global.
+    /// The side of the attention windows of the other blocks, in tokens; nil if all are global.
     public let windowSide: Int?
     /// The channels of the image embedding.
     public let outputChannels: Int
 }
 
 extension WeightDialect {
-    /// Finds dialect and encoder by names and shapes. Throws `dialect` where the table is none of those known.
+    /// Finds dialect and encoder by names and shapes. Throws `dialect` if the table is of no known kind.
     public static func detect(_ table: TensorTable) throws(WeightFileError) -> WeightIdentity {
         if let convolution = table["image_encoder.patch_embed.seq.0.c.weight"] {
-            // The published TinyViT models differ in nothing but the kernels of the patch embedding (and MobileSAM's unused
+            // The published TinyViT models differ only in the kernels of the patch embedding (and MobileSAM's unused
             // classification head): LiteMedSAM keeps the resolution of its small images.
             switch convolution.shape.suffix(2) {
             case [1, 1]: return WeightIdentity(dialect: .tinyViT, encoder: .tinyViT(patchKernel: 1))
@@ -87,8 +87,8 @@ extension WeightDialect {
         return WeightIdentity(dialect: dialect, encoder: .viT(try sizes(of: table, dialect)))
     }
 
-    /// The table under the names of the official SAM checkpoints; TinyViT files, which use them already but for the
-    /// encoder, stay as they are. Throws `dialect`, `nameCollision`, `tiedTensors`.
+    /// The table under the names of the official SAM checkpoints; TinyViT files, which use them already except for the
+    /// encoder, are returned unchanged. Throws `dialect`, `nameCollision`, `tiedTensors`.
     public static func officialNames(_ table: TensorTable) throws(WeightFileError) -> TensorTable {
         switch try detect(table).dialect {
         case .segmentAnything, .tinyViT: table
@@ -96,7 +96,7 @@ extension WeightDialect {
         }
     }
 
-    /// Reads the encoder's sizes from its shapes.
+    /// Derives the encoder's sizes from its shapes.
     private static func sizes(
         of table: TensorTable, _ dialect: WeightDialect
     ) throws(WeightFileError) -> VisionTransformerSizes {

@@ -1,4 +1,4 @@
-/// Why a weight file was refused or could not be written: the rule it broke, where, and what to do about it.
+/// The reason a weight file was rejected or could not be written: the rule it broke, where, and the remedy.
 public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The rule that was broken.
     public enum Rule: String, Sendable, CaseIterable {
@@ -14,7 +14,7 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
         case headerStart = "the header starts with {"
         case headerText = "the header is UTF-8 text"
         case headerSyntax = "the header is JSON of the safetensors form"
-        case duplicateKey = "no key stands twice"
+        case duplicateKey = "keys are unique"
         case metadataText = "metadata values are strings"
         case elementType = "the element type is known"
         case wholeNumber = "numbers are whole, not negative and at most 2^53"
@@ -54,7 +54,7 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
         // The table and the model.
         case missingTensor = "the tensor exists"
         case tensorRank = "a tensor has at most 4 dimensions"
-        case valueType = "the values are of the asked kind"
+        case valueType = "the values are of the requested kind"
         case nameCollision = "no two tensors get the same name"
         case tiedTensors = "copies of a tied tensor are equal"
         case dialect = "the tensor names are those of a known model"
@@ -63,22 +63,22 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
 
     /// The rule that was broken.
     public let rule: Rule
-    /// The file, or a word for it where there is none.
+    /// The file, or a label if there is no file.
     public let path: String
-    /// The byte where it was noticed, counted from the beginning of the file or, in a pickle, of `data.pkl`.
+    /// The byte at which it was noticed, counted from the beginning of the file or, in a pickle, of `data.pkl`.
     public let offset: Int?
     /// What was found.
     public let found: String
-    /// What to do about it.
+    /// The remedy.
     public let remedy: String
 
-    /// Creates an error; `remedy` falls back to one that fits damaged files.
+    /// Creates an error; the default remedy is the one for damaged files.
     public init(_ rule: Rule, path: String, offset: Int? = nil, found: String, remedy: String? = nil) {
         self.rule = rule
         self.path = path
         self.offset = offset
         self.found = found
-        self.remedy = remedy ?? "the file is damaged or not made by a sound writer: fetch or save it again"
+        self.remedy = remedy ?? "the file is damaged or was not written correctly: fetch or save it again"
     }
 
     /// One line: where, what, which rule, remedy.
@@ -89,7 +89,7 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
 }
 
 extension String {
-    /// The text with control characters escaped: names out of a file must not break lines or steer a terminal.
+    /// The text with control characters escaped: names from a file must not break lines or control a terminal.
     package var onOneLine: String {
         guard unicodeScalars.contains(where: Self.isControl) else { return self }
         return unicodeScalars.map { Self.isControl($0) ? $0.escaped(asASCII: true) : String($0) }.joined()

@@ -1,11 +1,11 @@
 import CZlib
 
-/// The entries of a zip archive whose entries are all stored, as `torch.save` writes it; ZIP64 is understood.
+/// The entries of a zip archive whose entries are all stored, as written by `torch.save`; ZIP64 is supported.
 ///
-/// Only the central directory is believed, and only as far as the local headers agree with it.
+/// Only the central directory is trusted, and only as far as the local headers agree with it.
 /// Source: PKWARE APPNOTE.TXT 6.3.10, sections 4.3 and 4.5.3.
 struct ZipArchive {
-    /// The most entries an archive may have.
+    /// Maximum entries of an archive.
     static let entryLimit = 10_000
 
     /// One stored file: the place of its bytes in the archive file.
@@ -14,7 +14,7 @@ struct ZipArchive {
         let range: Range<Int>
         fileprivate let headerStart: Int
         fileprivate let checksum: UInt32
-        /// Where the directory speaks of it, for errors.
+        /// Offset of its directory record, for errors.
         fileprivate let directoryOffset: Int
     }
 
@@ -102,7 +102,7 @@ struct ZipArchive {
             file.number(UInt16.self, at: header + 6) & 0x2041 == 0,
             Int(file.number(UInt16.self, at: header + 26)) == nameLength, header + 30 + nameLength <= limit,
             file.bytes(header + 30..<header + 30 + nameLength).elementsEqual(nameBytes)
-        else { throw failure(.archiveLocalHeader, file, header, "the local header of \(name) says something else") }
+        else { throw failure(.archiveLocalHeader, file, header, "the local header of \(name) differs") }
         let begin = header + 30 + nameLength + Int(file.number(UInt16.self, at: header + 28))
         guard begin + size <= limit else {
             throw failure(.archiveOverlap, file, start, "\(name) lies outside the file")
@@ -135,7 +135,7 @@ struct ZipArchive {
     }
 }
 
-/// Where the central directory lies, from the records at the end of the file.
+/// The location of the central directory, from the records at the end of the file.
 private struct Directory {
     let range: Range<Int>
     let entryCount: Int
@@ -167,7 +167,7 @@ private struct Directory {
         if end >= 20, file.number(UInt32.self, at: end - 20) == 0x0706_4b50 {
             let record = file.number(UInt64.self, at: end - 12)
             guard end >= 76, record <= UInt64(end - 76), file.number(UInt32.self, at: Int(record)) == 0x0606_4b50 else {
-                throw failure(.archiveDirectory, end - 20, "the ZIP64 locator leads nowhere")
+                throw failure(.archiveDirectory, end - 20, "the ZIP64 locator points to no record")
             }
             let wide = Int(record)
             func agree(_ narrow: inout UInt64, _ sentinel: UInt64, _ offset: Int) throws(WeightFileError) {

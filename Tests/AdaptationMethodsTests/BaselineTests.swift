@@ -38,7 +38,7 @@ import Testing
         return (losses, context.gradients.values.elements)
     }
 
-    /// The loss along its own gradient changes as the gradient says.
+    /// The loss changes along its own gradient as the gradient predicts.
     private func checkSlope(_ method: some AdaptationMethod, _ example: AdaptationExample) throws {
         let gradient = try run(method, example).gradient
         let square = gradient.reduce(0.0) { $0 + Double($1) * Double($1) }
@@ -73,7 +73,7 @@ import Testing
     }
 
     @Test func supervisedFollowsItsGradient() throws {
-        // The IoU that is to be predicted jumps where a pixel does.
+        // The IoU target jumps where a pixel changes sides.
         var smooth = MaskLossSettings()
         smooth.iouWeight = 0
         try checkSlope(Supervised(smooth), example(masks: masks))
@@ -81,7 +81,7 @@ import Testing
         #expect(losses.parts.map(\.name) == Supervised().lossNames && losses.instances == 3)
     }
 
-    /// Weights of 1 are no weights, smaller ones change losses and gradient, and the gradient stays that of the loss.
+    /// Weights of 1 equal no weights, smaller ones change losses and gradient, and the gradient stays that of the loss.
     @Test(arguments: [nil, 0.6] as [Float?]) func pixelWeightsReachTheLosses(threshold: Float?) throws {
         var smooth = MaskLossSettings()
         smooth.iouWeight = 0
@@ -177,7 +177,7 @@ import Testing
         #expect(zip(filled.elements, gradient).allSatisfy { ($0 == 2) == ($1 == 0) })
     }
 
-    /// What is hidden from the student cannot change anything.
+    /// Hidden pixels of the student's view have no effect.
     @Test func hiddenPixelsDoNotCount() throws {
         let example = try example()
         let encoder = setting.model.encoder

@@ -131,7 +131,7 @@ import Testing
         #expect(outcome.passed, "\(outcome)")
     }
 
-    /// Where the released form has nothing to say the two others have.
+    /// Where the released form is zero the two others are not.
     @Test func oneInstanceHasABackgroundAndPatches() {
         let (teacher, anchor) = (TestValues.uniform([16, 5], "t"), TestValues.uniform([16, 5], "a"))
         let maps = logits([(0..<16).map { $0 < 5 ? 1 : 0 }], side: 4)
@@ -144,7 +144,7 @@ import Testing
         }
     }
 
-    /// Reducing by four without antialiasing looks at the middle 2 x 2 of each block alone.
+    /// Reducing by four without antialiasing reads only the middle 2 x 2 of each block.
     @Test func masksAreTheMeanOfTheMiddleOfEachBlock() {
         let side = 5
         let z = TestValues.uniform([2, 4 * side, 4 * side], "logits")

@@ -156,7 +156,7 @@ import WeightFiles
         }
     }
 
-    /// Running the decoder in chunks, with its passes made again for backward, changes nothing but rounding.
+    /// Running the decoder in chunks, with its passes repeated for backward, changes nothing but rounding.
     @Test(arguments: ["boxes", "points"]) func chunksOfPromptsGiveTheSameStep(_ kind: String) throws {
         let setting = try Setting()
         let adapted = setting.adapted(try setting.matrices("lora.init"))

@@ -52,7 +52,7 @@ import Testing
         #expect(AnchorLoss.slopes(sums).inside == 0.5 * DiceLoss(smoothing: 1).slopes(sums).inside)
     }
 
-    /// The whole way from low-resolution logits: dice and focal of several instances, coupled by the sums.
+    /// From low-resolution logits to the gradient: dice and focal of several instances, coupled by the sums.
     @Test func gradientOfDiceAndFocalOverSeveralInstances() {
         let (n, side, canvas) = (3, 16, 64)
         let z = Tensor(TestValues.uniform(n * side * side, "z").map { 3 * $0 }, [n, side, side])
@@ -92,7 +92,7 @@ import Testing
         #expect(outcome.passed, "\(outcome)")
     }
 
-    /// Dice and focal with pixel weights: the sums carry them, the losses stay the same functions of the sums.
+    /// Dice and focal with pixel weights: these enter the sums, the losses stay the same functions of them.
     @Test(arguments: [nil, 0.375 as Float])
     func gradientOfWeightedDiceAndFocal(theta: Float?) {
         let (n, side, canvas) = (2, 16, 64)

@@ -7,7 +7,7 @@ import TestSupport
 import Tensors
 import Testing
 
-/// What must hold for any step, on the model and the first image (three boxes) of the golden steps.
+/// Properties of any step, on the model and the first image (three boxes) of the golden steps.
 @Suite struct WeSAMTests {
     private struct Outcome: Equatable {
         let losses: StepLosses
@@ -117,7 +117,7 @@ import Testing
         #expect(losses["contrast"] == 0 && losses.instances == 1 && losses.isFinite && losses.total > 0)
     }
 
-    /// The teacher's terms follow its own prompts alone; the student's losses follow both.
+    /// The teacher's terms depend on its own prompts alone; the student's losses on both.
     @Test func theTeacherMayTakeOtherPrompts() throws {
         let boxes = try #require(prompts.boxes)
         let corners = Tensor(boxes.elements, [boxes.shape[0], 2, 2])  // the boxes' corners as points

@@ -29,7 +29,7 @@ struct NamedValues: ParameterSource {
             .init("prompt_encoder.", group: ParameterGroup("prompts", decay: .none)),
         ])
 
-    /// The tiny model with LoRA, decoder and prompt encoder at values of their own.
+    /// The tiny model with LoRA, decoder and prompt encoder, each at values of its own.
     private func adapted(_ plan: TrainablePlan = Self.whole) throws -> AdaptedModel {
         BLASEnvironment.useSingleThread()
         var adapted = AdaptedModel(.tiny, NamedValues(), try Trainables(plan, in: Self.description))
@@ -110,7 +110,7 @@ struct NamedValues: ParameterSource {
             #expect(read.description == file && read.options.rank == 4 && read.kinds == ["lora"])
             let trainables = try read.trainables(in: Self.description)
             let layout = trainables.layout
-            // A file knows names; the order of groups was the plan's.
+            // A file stores names; the order of groups was that of the plan.
             #expect(Set(layout.entries.map(\.name)) == Set(adapted.layout.entries.map(\.name)))
             let values = try read.values(of: layout, baseDigest: "abc")
             for entry in layout.entries {

@@ -7,7 +7,7 @@ import TestSupport
 import Tensors
 import Testing
 
-/// The trivial adapters of this file, one a kind of site.
+/// The trivial adapters of this file, one for each kind of site.
 private let toys = AdapterRegistry([
     ("block-vectors", { BlockVectors($0.blockSites, &$2) }),
     ("prompt-tokens", { PromptTokens(width: $0.configuration.decoder.width, &$2) }),
@@ -63,7 +63,7 @@ private struct BlockVectors: AdapterSet, BlockInputAdapter {
     }
 }
 
-/// Two tokens beside every prompt's.
+/// Two additional tokens for every prompt.
 private struct PromptTokens: AdapterSet, TokenAdapter {
     let kind = "prompt-tokens"
     let parameters: [Parameter]
@@ -81,7 +81,7 @@ private struct PromptTokens: AdapterSet, TokenAdapter {
     }
 }
 
-/// Three tokens that go through the encoder.
+/// Three tokens that pass through the encoder.
 private struct EncoderTokens: AdapterSet, TokenAdapter {
     let kind = "encoder-tokens"
     let parameters: [Parameter]
@@ -157,7 +157,7 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
     }
 }
 
-/// Every kind of site with a trivial adapter: what it does to the model, and its gradient.
+/// Every kind of site with a trivial adapter: its effect on the model, and its gradient.
 @Suite struct AdapterSiteTests {
     private let workspace = Workspace(threads: 2)
     private let image = TestValues.uniform([128, 128, 3], "image")
@@ -200,10 +200,10 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         return (value, gradients.values.elements)
     }
 
-    /// The objective along the gradient of all parameters, and of each of them alone, changes as the gradient says.
+    /// The objective changes along the gradient of all parameters, and of each alone, as the gradient predicts.
     ///
-    /// The decoder's ReLUs have kinks, which a small gradient feels more than a large one, hence two tolerances; a wrong
-    /// sign, a missing or a doubled term is far beyond either.
+    /// The decoder's ReLUs have kinks, which affect a small gradient more than a large one, hence two tolerances; a
+    /// wrong sign, a missing or a doubled term is far beyond either.
     private func check(_ adapted: AdaptedModel) throws {
         let gradient = try objective(adapted).gradient
         let values = try #require(adapted.trained).values.elements
@@ -231,7 +231,7 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
 
     @Test func allAtOnce() throws { try check(try adapted("lora", "block-vectors", "prompt-tokens", "output-token")) }
 
-    /// The same sets act without training where the context has no trained numbers.
+    /// The same sets act without training if the context has no trained values.
     @Test func setsChosenForAnImage() throws {
         var places = ParameterPlaces(group: nil)
         let sets = [UInt64(1), 2].map { seed -> any AdapterSet in
@@ -263,7 +263,7 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         #expect(decoded.adapterLogits?.shape == [3, 1, 32, 32])
     }
 
-    /// Nothing below the lowest block that an adapter acts at is gone back through, and no bit of the gradient changes.
+    /// Backward stops at the lowest block with an active adapter, and no bit of the gradient changes.
     @Test func backwardEndsAtTheLowestAdaptedBlock() throws {
         func gradient(_ sites: [ProjectionSite], recompute: RecomputeLevel) -> [String: [Float]] {
             var places = ParameterPlaces(group: ParameterGroup("lora"))
@@ -312,7 +312,7 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         }
         let slope = (try moved(1) - moved(-1)) / (2 * step)
         #expect(abs(slope / length - 1) < 2e-3, "slope \(slope), gradient \(length)")
-        // Tokens see each other: without the others the first becomes something else.
+        // Tokens attend to each other: without the others the first changes.
         let context = PassContext(workspace)
         let encoder = adapted.model.encoder
         let stem = encoder.stem(image, in: context)
@@ -337,7 +337,7 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
 }
 
 extension LoRA {
-    /// The same pairs with every number moved by up to `spread`, so that they act.
+    /// The same pairs with every value moved by up to `spread`, so that they have an effect.
     fileprivate init(moving other: LoRA, by spread: Float) {
         self = other.mappingValues { index, values in
             let noise = TestValues.uniform(values.count, "moved \(index)")

@@ -49,7 +49,7 @@ private let sites = [
         #expect(values(2) != first)
     }
 
-    /// Without a group the same matrices are frozen: they act, and nothing trains.
+    /// Without a group the same matrices are frozen: they are active, and nothing trains.
     @Test func withoutAGroupNothingTrains() {
         var places = ParameterPlaces(group: nil)
         let adapter = LoRA(sites, rank: 2, seed: 1, &places)

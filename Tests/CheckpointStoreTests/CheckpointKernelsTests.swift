@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a checkpoint says of the kernels its steps were computed with.
+/// A checkpoint's record of the kernels its steps were computed with.
 @Suite struct CheckpointKernelsTests {
     private let place: TemporaryFolder
     private var store: CheckpointStore { CheckpointStore(folder: place.path) }
@@ -76,7 +76,7 @@ import Testing
         #expect(error.kind == .damaged && error.reason.contains("impossible"))
     }
 
-    /// Form 3, which names no kernels, is whole to this reader, and goes on; form 2 is of another program.
+    /// Version 3, which names no kernels, is valid for this reader and can be resumed; version 2 is of another program.
     @Test func theFormBeforeIsRead() throws {
         try save(3, [Self.kernels("Haswell", 0)])
         let file = URL(fileURLWithPath: place.path + "/step-000003/manifest.json")

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 import WeightFiles
 
-/// What stands on disk after saving, what is believed of it afterwards, and what is not.
+/// The files after saving, and which of them are accepted afterwards.
 @Suite struct CheckpointStoreTests {
     private let place: TemporaryFolder
     fileprivate var folder: String { place.path }
@@ -24,7 +24,7 @@ import WeightFiles
     private var store: CheckpointStore { CheckpointStore(folder: folder) }
     private var names: [String] { ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted() }
 
-    /// Numbers that tell step, kind and place apart.
+    /// Values that identify step, kind and index.
     private static func state(_ step: Int, _ range: Range<Int> = 0..<count) -> CheckpointState {
         func values(_ kind: Float) -> [Float] { range.map { Float(step) + kind + Float($0) / 64 } }
         return CheckpointState(
@@ -88,7 +88,7 @@ import WeightFiles
         for (step, iou) in [(0, nil), (3, 0.5), (6, 0.7), (9, 0.7), (12, 0.6), (15, nil), (18, nil)] as [(Int, Double?)]
         {
             var state = Self.state(step)
-            // Of two kinds of prompt; scores of the unadapted model count for none but its own checkpoint.
+            // For two kinds of prompt; scores of the unadapted model count only for its own checkpoint.
             state.scores = [score(0, 0.9)] + (iou.map { [score(step, $0 - 0.1), score(step, $0 + 0.1)] } ?? [])
             if step == 0 { state.scores = [] }
             _ = try Self.save(state, store, identity, SingleProcessCommunicator())
@@ -106,7 +106,7 @@ import WeightFiles
             seconds: 1.5)
     }
 
-    /// Nothing stands before all ranks have written and sealed; the outcome comes to rank 0 without a wait.
+    /// Nothing is published before all ranks have written and sealed; rank 0 gets the outcome without a wait.
     @Test func savingHappensBesideTheTraining() throws {
         let (store, identity) = (store, identity)
         try InProcessCommunicator.run(ranks: 3) { communicator in
@@ -138,7 +138,8 @@ import WeightFiles
         #expect(try #require(try resume()).state == Self.state(5))
     }
 
-    /// Where all files are there in time a save is sealed at once, so that with long steps it stands long before the next.
+    /// If all files are written in time a save is sealed immediately, so with long steps it is published long before
+    /// the next.
     @Test func aQuickDiskNeedsNoFurtherStep() throws {
         let (store, identity) = (store, identity)
         try InProcessCommunicator.run(ranks: 2) { communicator in
@@ -186,11 +187,11 @@ import WeightFiles
         let text = String(decoding: try Data(contentsOf: URL(fileURLWithPath: file)), as: UTF8.self)
         let form = "\"schema\" : \(CheckpointManifest.currentSchema)"
         try #require(text.contains(form))
-        // A flipped bit in the number is damage, and the checkpoint before is taken.
+        // A flipped bit in the number is damage, and the checkpoint before is used.
         let flipped = text.replacing(form, with: "\"schema\" : 7")
         try flipped.write(toFile: file, atomically: false, encoding: .utf8)
         #expect(try #require(try resume()).state.step == 3)
-        // A manifest that is whole in another form is not passed over.
+        // A valid manifest of another version is not skipped.
         let mark = "\"digest\" : \""
         let place = try #require(flipped.firstRange(of: mark)?.upperBound)
         let rest = flipped[flipped.index(place, offsetBy: 64)...]
@@ -206,7 +207,7 @@ import WeightFiles
         for name in [".tmp-000004-af", ".trash-step-000001-17", "step-000009"] {
             try FileManager.default.createDirectory(atPath: folder + "/" + name, withIntermediateDirectories: true)
         }
-        // A folder without a manifest is named and passed over.
+        // A folder without a manifest is reported and skipped.
         let resumed = try #require(try resume())
         #expect(resumed.state.step == 3)
         #expect(resumed.skipped.count == 1 && resumed.skipped[0].contains("step-000009/manifest.json: is missing"))
@@ -214,7 +215,7 @@ import WeightFiles
         #expect(!names.contains { $0.hasPrefix(".") })
     }
 
-    /// Every byte of a checkpoint matters: whichever is changed, the checkpoint is not used.
+    /// Every byte of a checkpoint matters: whichever is changed, the checkpoint is rejected.
     @Test func everyChangedByteIsNoticed() throws {
         try save(3)
         try save(4, ranks: 2)
@@ -240,7 +241,7 @@ import WeightFiles
         #expect(try #require(try resume()).state.step == 4)
     }
 
-    /// Files of two saves do not make a checkpoint, not even where all of them are whole.
+    /// Files of two saves do not make a checkpoint, even if all of them are valid.
     @Test func aMixtureOfTwoSavesIsNone() throws {
         for step in [3, 4] { try save(step, ranks: 2) }
         let file = "state-01-of-02.safetensors"
@@ -289,7 +290,7 @@ import WeightFiles
         try resume(.auto, ranks: ranks, identity)
     }
 
-    /// Where no folder can be made a run says so on all ranks, before any work.
+    /// If no folder can be created, all ranks report it before any work.
     @Test func aStoreThatCannotBeWrittenIsRefusedOnAllRanks() throws {
         try save(3)
         let file = folder + "/blocked"
@@ -320,7 +321,7 @@ import WeightFiles
         withExtendedLifetime(first) {}
     }
 
-    /// A lock that another host left is waited for; the same host's is not.
+    /// A lock left by another host is waited for; one of the same host is not.
     @Test func anotherHostsLockIsWaitedFor() throws {
         let first = try RunLock(folder: folder)
         try "host elsewhere, process 7, since ever\n".write(

@@ -36,7 +36,7 @@ import Testing
         try Launch.detect(["OMPI_COMM_WORLD_SIZE": "1", "SLURM_STEP_NUM_TASKS": "8"]).verify(worldSize: 1)
     }
 
-    /// A command that reports a wrong launch is given the lone rank, and knows which of them is to speak.
+    /// A command that reports a wrong launch gets the lone rank, and knows which of them is to report.
     @Test func aReportMayStartAlone() throws {
         let launch = Launch.detect(["SLURM_STEP_NUM_TASKS": "4", "SLURM_PROCID": "2"])
         #expect(try launch.start(verifying: false).worldSize == 1)

@@ -26,7 +26,7 @@ import Testing
         }
         defer { if let descriptor { close(descriptor) } }
         #expect((try? FileManager.default.contentsOfDirectory(atPath: folder)) == [], "the file has a name")
-        // All blocks are there, so that no write can fail.
+        // All blocks are allocated, so that no write can fail.
         var figures = stat()
         defer { close(opened) }
         #expect(fstat(opened, &figures) == 0)

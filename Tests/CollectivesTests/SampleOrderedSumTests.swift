@@ -2,11 +2,11 @@ import Collectives
 import CollectivesConformance
 import Testing
 
-/// Sums of whole blocks before sending against the tree over all samples in one process.
+/// Sums of whole blocks before sending, compared with the tree over all samples in one process.
 @Suite struct SampleOrderedSumTests {
     private static let parameters = 11
 
-    /// What each rank holds of a batch, in the order in which it computes.
+    /// The positions each rank holds of a batch, in the order in which it computes.
     private struct Deal {
         var batchSize: Int
         var held: [[Int]]
@@ -42,7 +42,7 @@ import Testing
         }
     }
 
-    /// Floats of very different sizes, so that every other order of additions shows in the bits.
+    /// Floats of very different sizes, so that every other order of additions changes the bits.
     private static func gradient(_ salt: Int) -> [Float] {
         var random = SplitMix64(seed: UInt64(salt))
         return (0..<parameters).map { _ in
@@ -50,7 +50,7 @@ import Testing
         }
     }
 
-    /// Neighbours in pairs, pairs of pairs, and so on; where one of two is missing the other stays as it is.
+    /// Neighbours in pairs, pairs of pairs, and so on; where one of two is missing the other is unchanged.
     private static func reference(_ gradients: [[Float]?]) -> [Float] {
         var row = gradients
         while row.count > 1 {
@@ -114,7 +114,7 @@ import Testing
         }
     }
 
-    /// Consecutive samples leave one vector per bit of their number, and one while the next is added.
+    /// Consecutive samples leave one vector per bit of their number, and one more during an addition.
     @Test(arguments: [0, 64, 192]) func aSlabHoldsTheLogarithmOfItsSamples(first: Int) {
         let gradient = Self.gradient(1)
         for count in 1...64 {
@@ -138,7 +138,7 @@ import Testing
         slab.begin(batchSize: 3)
         for position in [2, 0] { Self.gradient(9).withUnsafeBufferPointer { slab.add($0, at: position) } }
         #expect(slab.vectorCount == 2)
-        // A step that was given up leaves nothing behind.
+        // An abandoned step leaves nothing behind.
         for size in [3, 2] {
             slab.begin(batchSize: size)
             for position in 0..<size {

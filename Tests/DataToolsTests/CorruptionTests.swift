@@ -7,7 +7,7 @@ import Testing
 
 /// Comparison with the published package, run with the same random numbers; see Fixtures/corruptions/generate.py.
 @Suite struct GoldenCorruptionTests {
-    /// The random numbers of a draw, as generate.py takes them.
+    /// The random numbers of a draw, as used by generate.py.
     private func generator(_ corruption: Corruption, _ severity: Int) -> SeededGenerator {
         corruption.generator(seed: 0, severity: severity, image: "reference")
     }
@@ -26,7 +26,7 @@ import Testing
             ])
     }
 
-    /// Of all values at most this share may differ by a level, where a sum in another order crosses a whole number, and
+    /// At most this fraction of all values may differ by a level, where a sum in another order crosses an integer, and
     /// none by more.
     @Test(arguments: Corruption.allCases.filter { $0 != .impulseNoise && $0 != .frost && $0 != .jpegCompression })
     func pixelsEqualThePackage(_ corruption: Corruption) throws {
@@ -45,7 +45,7 @@ import Testing
         }
     }
 
-    /// Another release of libjpeg may round otherwise, so JPEG is compared by its signal-to-noise ratio.
+    /// Another release of libjpeg may round differently, so JPEG is compared by its signal-to-noise ratio.
     @Test func jpegIsThatOfThePackage() throws {
         let input = try fixture("input")
         let strip = try fixture("jpeg_compression")
@@ -174,7 +174,7 @@ import Testing
                 #expect(try ImageFile.decode(path: "\(root)/three/\(folder)/\(file)") == first)
             }
         }
-        // What else lies in the folder does not change a file's result.
+        // Other files in the folder do not change a file's result.
         let whole = try ImageFile.decode(path: root + "/one/fog-5/b/c.png")
         try FileManager.default.removeItem(atPath: root + "/in/a.png")
         _ = try run("fewer", threads: 2)

@@ -7,13 +7,13 @@ import TestSupport
 import Testing
 
 extension DatasetFindings {
-    /// What a check of a data set finds.
+    /// The findings of a check of a data set.
     static func checked(_ format: String, _ options: DatasetOptions, limit: Int? = nil) throws -> DatasetFindings {
         var check = DatasetCheck(format: format, options, limit: limit)
         return try check.run().findings
     }
 
-    /// Faults of annotations without their byte and what was found, as in `manifest.jsonl: line 3: badBox`.
+    /// Faults of annotations without their offset and details, as in `manifest.jsonl: line 3: badBox`.
     func faults(below folder: TemporaryFolder) throws -> [String] {
         try (problems(.annotation) + problems(.annotationWarning)).map { line in
             #expect(!line.contains("\n") && line.hasPrefix(folder.path + "/"))
@@ -25,9 +25,9 @@ extension DatasetFindings {
     }
 }
 
-/// Data sets with one mistake of each kind: a check names all of them in one pass.
+/// Data sets with one mistake of each kind: a check reports all of them in one pass.
 @Suite struct DatasetCheckTests {
-    /// Writes a PNG file whose header is whole and whose pixels are not.
+    /// Writes a PNG file with an intact header and truncated pixels.
     private func addTorn(_ path: String) throws {
         var image = Image(width: 20, height: 10, channels: 3)
         for place in image.pixels.indices { image.pixels[place] = UInt8(truncatingIfNeeded: place &* place &* 7) }
@@ -88,7 +88,7 @@ extension DatasetFindings {
         ]
         let findings = try DatasetFindings.checked("coco", folder.options())
         #expect(try findings.faults(below: folder).sorted() == expected.sorted())
-        // The annotations cannot be used, and broken pictures are named all the same.
+        // The annotations cannot be used, and broken pictures are still reported.
         #expect(findings.problems(.unreadable).map { $0.contains("images/torn.png: ") } == [true])
         #expect(!findings.isUsable && !findings.hasReadLabels && findings.errors == expected.count - 4 + 1)
         #expect(findings.warnings == 4 && findings.report().contains("not usable as it is: \(findings.errors) errors"))
@@ -142,7 +142,7 @@ extension DatasetFindings {
         let findings = try DatasetFindings.checked("labelme", folder.options(annotations: "labels"))
         let expected = files.compactMap { file in file.fault.map { "labels/\(file.name).json: \($0)" } }
         #expect(try findings.faults(below: folder).sorted() == expected.sorted())
-        // What the annotations' check has named is not told again when the samples are read.
+        // Faults reported by the annotations' check are not repeated when the samples are read.
         #expect(findings.problems(.unreadable).map { $0.contains("images/torn.png: ") } == [true])
         #expect(findings.errors == expected.count - 1 + 1 && findings.warnings >= 1 && findings.hasReadLabels)
         #expect(findings.images == files.count + 1 && findings.usableImages == 3)

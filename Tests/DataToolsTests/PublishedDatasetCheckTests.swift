@@ -6,14 +6,14 @@ import Imaging
 import TestSupport
 import Testing
 
-/// Published data sets with one mistake of each kind in their annotations: a check names all of them in one pass, with the
-/// files that cannot be read.
+/// Published data sets with one mistake of each kind in their annotations: a check reports all of them in one pass,
+/// with files that cannot be read.
 @Suite struct PublishedDatasetCheckTests {
     private let square = (0..<16).map { y in
         String((0..<16).map { (2..<9).contains(y) && (2..<9).contains($0) ? "#" : "." })
     }
 
-    /// Writes the start of a JPEG file, whose header is whole and whose pixels are not.
+    /// Writes the start of a JPEG file, with an intact header and truncated pixels.
     private func addTorn(_ place: String, in folder: TemporaryFolder) throws {
         try folder.draw(place, square)
         let url = URL(fileURLWithPath: folder.path + "/" + place)
@@ -58,13 +58,13 @@ import Testing
         #expect(findings.count(.missingLabel) == 1 && findings.count(.sizeMismatch) == 1)
         #expect(findings.usableImages == 2 && findings.errors == expected.count - 1 + 4)
 
-        // A name that stands there twice does not end the reading.
+        // A duplicate name does not end the reading.
         try folder.addText("kavsir_bboxes.json", "{\"good\": \(record(box)), \(text)}")
         let twice = try DatasetFindings.checked("kvasir-seg", folder.options())
         #expect(twice.errors == findings.errors + 1 && twice.usableImages == 2)
         #expect(try twice.faults(below: folder).contains { $0.hasSuffix(": duplicateKey") })
 
-        // After a fault of the JSON itself, the records before it are read all the same.
+        // After a fault of the JSON itself, the records before it are still read.
         try folder.addText("kavsir_bboxes.json", "{\(text), \"cut\": {")
         let cut = try DatasetFindings.checked("kvasir-seg", folder.options())
         #expect(cut.errors == findings.errors + 1 && cut.usableImages == 2)
@@ -110,7 +110,7 @@ import Testing
         #expect(findings.errors == expected.count - 1 + 2 && findings.usableImages == 0)
     }
 
-    /// What is wrong with one image is told whole, and twins do not hide the rest.
+    /// All faults of one image are reported, and duplicates do not hide the rest.
     @Test func severalFaultsOfOneImage() throws {
         let folder = try TemporaryFolder()
         try folder.addText("kavsir_bboxes.json", #"{"a": [], "b": [], "c": []}"#)

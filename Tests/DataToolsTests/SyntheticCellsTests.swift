@@ -26,7 +26,7 @@ import Testing
         let clear = try SyntheticCells(side: 128, seed: 5, severity: 0).sample(0)
         let poor = try SyntheticCells(side: 128, seed: 5, severity: 5).sample(0)
         #expect(clear.labels == poor.labels)
-        // Cells are darker than the ground, and less so when the stain is weak.
+        // Cells are darker than the background, and less so when the stain is weak.
         func contrast(_ sample: (image: Image, labels: LabelImage)) -> Double {
             var sums = [0.0, 0.0]
             var counts = [0.0, 0.0]

@@ -19,7 +19,7 @@ extension TemporaryFolder {
         #expect(error.description == "a\\u{a}b\\u{7f}.png: is\\u{9}gone; add it")
     }
 
-    /// Its magnitude is no Int.
+    /// Its magnitude does not fit an Int.
     @Test func theLeastWholeNumberIsAFault() throws {
         let folder = try TemporaryFolder()
         try folder.addText(

@@ -7,7 +7,7 @@ import Testing
 @Suite struct GoldenAugmentationTests {
     let image = OpenCVVectors.image
 
-    /// The largest difference between two lists of samples and how many differ at all.
+    /// The largest difference between two lists of samples and the number of differing samples.
     func difference(_ first: [UInt8], _ second: [UInt8]) -> (largest: Int, count: Int) {
         let differences = zip(first, second).map { abs(Int($0) - Int($1)) }
         return (differences.max() ?? 0, differences.count { $0 != 0 })
@@ -22,7 +22,7 @@ import Testing
         #expect(result.pixels == OpenCVVectors.brightened)
     }
 
-    /// Sums in another order than OpenCV's may round differently where they end in one half.
+    /// Sums in another order than OpenCV's may round differently when they end in one half.
     @Test func sharpenEqualsOpenCVToOneStep() {
         let result = Sharpen.apply(to: image, alpha: 0.3, lightness: 0.7)
         let (largest, count) = difference(result.pixels, OpenCVVectors.sharpened)
@@ -75,7 +75,7 @@ import Testing
     }
 
     @Test func sharpenByHand() {
-        // One bright pixel in the middle of 3 x 3; about the mirrored border a corner sees it four times, an edge twice.
+        // One bright pixel in the middle of 3 x 3; with the mirrored border a corner sees it four times, an edge twice.
         var image = Image(width: 3, height: 3, channels: 1, filledWith: 100)
         image.pixels[4] = 110
         let sharp = Sharpen.apply(to: image, alpha: 0.25, lightness: 0.5)

@@ -39,7 +39,7 @@ import Testing
         let first = try #require(read.samples[0].instances)
         #expect((0..<2).map(first.pixelCount) == [90, 81])
         #expect(read.samples[0].boxes == [Box(x0: 18, y0: 3, x1: 28, y1: 12), Box(x0: 3, y0: 3, x1: 12, y1: 12)])
-        // What rings around the square is within the box, and is not foreground; the other square is in no box.
+        // The ringing around the square is within the box, but not foreground; the other square is in no box.
         let second = try #require(read.samples[1].instances)
         #expect(second.count == 1 && second.pixelCount(of: 0) == 81)
         #expect(second.box(of: 0) == Box(x0: 3, y0: 3, x1: 12, y1: 12))
@@ -60,7 +60,7 @@ import Testing
         #expect(dataset.publishedSplit?.evaluation == [5, 11])
     }
 
-    /// Boxes that overlap keep their own pixels; by the released rules the later one takes them.
+    /// Overlapping boxes keep their own pixels; by the released rules the later one takes them.
     @Test func overlaps() throws {
         let folder = try folder(
             entry("a", [[3, 3, 12, 12], [0, 0, 8, 32], [14, 14, 20, 20]]) + ","
@@ -81,18 +81,18 @@ import Testing
     @Test(arguments: [
         (#""a": {"width": 32, "bbox": []}"#, "missingKey: 'height' is missing"),
         (#""a": {"width": 0, "height": 32, "bbox": []}"#, "'width' is not a positive whole number"),
-        (#""a": {"width": 32, "height": 32, "bbox": {}}"#, "'bbox' is no list"),
-        (#""a": {"width": 32, "height": 32, "bbox": [3]}"#, "a box that is no object"),
+        (#""a": {"width": 32, "height": 32, "bbox": {}}"#, "'bbox' is not a list"),
+        (#""a": {"width": 32, "height": 32, "bbox": [3]}"#, "a box that is not an object"),
         (#""a": {"width": 32, "height": 32, "bbox": [{"xmin": 1, "ymin": 1, "xmax": 5}]}"#, "a box without 'ymax'"),
         (
             #""a": {"width": 32, "height": 32, "bbox": [{"xmin": "1", "ymin": 1, "xmax": 5, "ymax": 5}]}"#,
-            "'xmin' is no"
+            "'xmin' is not a coordinate"
         ),
         (#""a": {"width": 32, "height": 32, "bbox": [{"xmin": 5, "ymin": 1, "xmax": 5, "ymax": 5}]}"#, "is empty"),
-        (#""a": {"width": 32, "height": 32, "bbox": [{"xmin": 40, "ymin": 1, "xmax": 50, "ymax": 5}]}"#, "lies beside"),
-        (#""../a": {"width": 32, "height": 32, "bbox": []}"#, "is none of a file"),
+        (#""a": {"width": 32, "height": 32, "bbox": [{"xmin": 40, "ymin": 1, "xmax": 50, "ymax": 5}]}"#, "is outside"),
+        (#""../a": {"width": 32, "height": 32, "bbox": []}"#, "is not a file name"),
         (#""a": {"width": 32, "height": 32, "bbox": []}, "a": {}"#, "the key \"a\" again"),
-        (#""a": []"#, "an image that is no object"), ("", "no image"), (#""a": {"#, "the text ends too early"),
+        (#""a": []"#, "an image that is not an object"), ("", "no image"), (#""a": {"#, "the text ends too early"),
     ])
     func faultyLists(text: String, fault: String) throws {
         let folder = try folder(text, masks: ["a": Self.squares])
@@ -157,9 +157,9 @@ import Testing
 
     @Test(arguments: [
         (#"{"image": {}}"#, DatasetError.Code.invalidAnnotation, "'annotations' is missing"),
-        (#"[]"#, .invalidAnnotation, "annotations that are no object"),
-        (#"{"annotations": {}}"#, .invalidAnnotation, "'annotations' is no list"),
-        (#"{"annotations": [3]}"#, .invalidAnnotation, "an annotation that is no object"),
+        (#"[]"#, .invalidAnnotation, "annotations that are not an object"),
+        (#"{"annotations": {}}"#, .invalidAnnotation, "'annotations' is not a list"),
+        (#"{"annotations": [3]}"#, .invalidAnnotation, "an annotation that is not an object"),
         (#"{"annotations": [{"bbox": [1, 1, 2, 2]}]}"#, .invalidAnnotation, "'segmentation' is missing"),
         (
             #"{"annotations": [{"segmentation": {"size": [4, 6], "counts": [24]}}]}"#, .invalidAnnotation,
@@ -176,7 +176,7 @@ import Testing
         ),
         (
             #"{"annotations": [{"bbox": [9, 1, 2, 2], "segmentation": {"size": [4, 6], "counts": [24]}}]}"#,
-            .invalidAnnotation, "lies beside the image"
+            .invalidAnnotation, "is outside the image"
         ),
         (#"{"annotations": ["#, .invalidAnnotation, "the text ends too early"),
     ])

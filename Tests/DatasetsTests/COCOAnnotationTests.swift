@@ -4,7 +4,7 @@ import Tensors
 import Testing
 
 @Suite struct COCOAnnotationTests {
-    /// Writes a text to a file and does something with its path.
+    /// Writes a text to a file and calls `body` with its path.
     private func withFile<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
         try withFile(Data(text.utf8), body)
     }
@@ -60,7 +60,7 @@ import Testing
         }
     }
 
-    /// Every kind of mistake once, all found in one reading.
+    /// Every kind of mistake once, all found in one pass.
     @Test func everyFaultIsNamed() throws {
         let polygon = #""segmentation": [[1, 1, 5, 1, 5, 5]]"#
         let records: [(record: String, fault: String?)] = [
@@ -161,7 +161,7 @@ import Testing
         #expect(try faults(text) == ["- \(rule)"])
     }
 
-    /// JSON in a place that is skipped must be JSON all the same.
+    /// Skipped values must still be valid JSON.
     @Test func skippedValuesAreChecked() throws {
         let good = [
             "0", "-0", "-0.5e-3", "1E+5", "123456789012345678901234567890", "true", "null", #""""#,
@@ -193,7 +193,7 @@ import Testing
         }
     }
 
-    /// No cut and no changed byte is read past: each gives annotations or a fault that names the file.
+    /// Every truncation and every changed byte gives annotations or a fault that names the file.
     @Test func damagedFilesGiveFaults() throws {
         let whole = Array(
             text(
@@ -217,7 +217,7 @@ import Testing
         #expect(faulty > whole.count / 2)
     }
 
-    /// Numbers are the nearest that a Double has, however they are written.
+    /// Numbers are read as the nearest Double, in any notation.
     @Test func numbersAreRoundedCorrectly() throws {
         var generator = SeededGenerator(seed: 6, purpose: "numbers")
         var texts = [

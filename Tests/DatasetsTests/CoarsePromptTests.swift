@@ -4,7 +4,7 @@ import Imaging
 import Tensors
 import Testing
 
-/// One image with one mask of two parts, or with what an annotator drew.
+/// One image with one mask of two parts, or with annotated outlines.
 private struct ShapeDataset: SegmentationDataset {
     var sampleToGive: Sample
     var count: Int { 1 }
@@ -32,7 +32,7 @@ private struct ShapeDataset: SegmentationDataset {
         return try preparation.evaluationExample(0).prompts[0]
     }
 
-    /// Borders, simplifications and their tolerances as OpenCV 5 gives them for masks of one outer part.
+    /// Borders, simplifications and tolerances as computed by OpenCV 5 for masks of one outer part.
     @Test func outlinesAreThoseOfTheReferenceAlgorithm() throws {
         let file = try #require(
             Bundle.module.url(forResource: "outlines", withExtension: "txt", subdirectory: "Fixtures"))

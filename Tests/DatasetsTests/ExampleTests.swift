@@ -117,7 +117,7 @@ struct RectangleDataset: SegmentationDataset {
         }
     }
 
-    /// Boxes alone give box prompts, and something to hold a prediction against.
+    /// Boxes alone give box prompts, and a reference for scoring a prediction.
     @Test func boxesWithoutMasksAreTakenAsTheyAre() throws {
         var dataset = RectangleDataset()
         dataset.hasMasks = false

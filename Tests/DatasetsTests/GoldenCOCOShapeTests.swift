@@ -2,7 +2,7 @@ import Datasets
 import Foundation
 import Testing
 
-/// One shape with the results of pycocotools; Fixtures/coco_shapes.py writes them.
+/// One shape with the results of pycocotools, written by Fixtures/coco_shapes.py.
 struct COCOShapeVector: Decodable {
     let w: Int
     let h: Int
@@ -19,7 +19,7 @@ struct COCOShapeVector: Decodable {
         }
     }
 
-    /// The mask as Kedge makes it of the polygon or the box.
+    /// Kedge's mask of the polygon or the box.
     func encoded() throws -> RunLengthEncoding {
         if let polygon { return try PolygonRasterisation.encode(polygon: polygon, width: w, height: h) }
         let bbox = try #require(bbox)
@@ -35,7 +35,7 @@ struct COCOShapeVector: Decodable {
 
 /// Masks of random shapes equal those of pycocotools, pixel by pixel.
 @Suite struct GoldenCOCOShapeTests {
-    /// How often masks and results differ.
+    /// The number of differing masks and results.
     struct Tally: Equatable {
         var shapes = 0
         var differingShapes = 0

@@ -6,7 +6,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// Files that lie in a data set's folder and are no images of it, and reads that fail for a while.
+/// Files in a data set's folder that are not its images, and reads that fail temporarily.
 @Suite struct HostileFolderTests {
     private let folder: TemporaryFolder
     private let elsewhere: TemporaryFolder
@@ -19,7 +19,7 @@ import Testing
 
     private var image: String { folder.path + "/images/a.png" }
 
-    /// What looking at the only image and reading it say; both must say the same.
+    /// The fault of examining and of reading the only image; both must be the same.
     private func fault(followsSymlinks: Bool = false) throws -> DatasetError? {
         let dataset = try FolderDataset(
             DatasetOptions(root: folder.path, followsSymlinks: followsSymlinks), retry: ReadRetry(delays: []))
@@ -57,10 +57,10 @@ import Testing
         #expect(try fault() == nil)
         unlink(image)
         symlink("../gone.png", image)
-        #expect(try fault()?.problem == "is a link that leads nowhere")
+        #expect(try fault()?.problem == "is a broken link")
     }
 
-    /// The root itself may be a link: it is the user's word.
+    /// The root itself may be a link: it is the user's choice.
     @Test func theRootMayBeALink() throws {
         try folder.addImage("a.png")
         let link = folder.path + "-link"
@@ -134,13 +134,13 @@ import Testing
         #expect(dataset.fingerprint(0).contains("-"))
     }
 
-    // MARK: Reads that fail for a while
+    // MARK: Reads that fail temporarily
 
     private func error(_ number: Int32?) -> ImagingError {
         ImagingError(.unreadable, file: "f", cause: "c", remedy: "r", systemError: number)
     }
 
-    /// The delays waited until a read succeeded or gave up, when its first tries fail with these numbers.
+    /// The delays waited until a read succeeded or gave up, when its first tries fail with these error numbers.
     private func delays(_ failures: [Int32?]) -> (waited: [Double], succeeded: Bool) {
         let waited = Mutex<[Double]>([])
         let retry = ReadRetry(delays: ReadRetry.standard.delays) { seconds in waited.withLock { $0.append(seconds) } }

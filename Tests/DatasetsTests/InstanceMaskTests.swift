@@ -4,7 +4,7 @@ import Tensors
 import Testing
 
 @Suite struct InstanceMaskTests {
-    /// Three instances on a width that is no multiple of 64.
+    /// Three instances on a width that is not a multiple of 64.
     let labels: LabelImage = {
         var labels = LabelImage(width: 70, height: 9, labels: [UInt16](repeating: 0, count: 630))
         for y in 1..<4 { for x in 60..<68 { labels.labels[y * 70 + x] = 500 } }
@@ -58,7 +58,7 @@ import Testing
         #expect(selected.bitmaps == masks.bitmap(of: 2) + masks.bitmap(of: 0))
     }
 
-    /// The bit-packed resize equals the byte filter on 0 and 1 followed by == 1, place in the frame included.
+    /// The bit-packed resize equals the byte filter on 0 and 1 followed by == 1, including the placement in the frame.
     @Test(arguments: [(90, 41, 128), (41, 90, 64), (64, 64, 64), (300, 200, 33), (7, 5, 100)], [false, true])
     func resizedEqualsTheImageFilter(size: (Int, Int, Int), isCentred: Bool) {
         let (width, height, side) = size

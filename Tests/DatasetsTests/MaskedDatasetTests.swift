@@ -10,7 +10,7 @@ import Testing
     private static let smoothed = ["15..", ".k##", "..#9"]
     private static let object = ["....", ".###", "..#."]
 
-    /// Folder names and file names hold the words that the released code replaces in paths.
+    /// Folder and file names contain the words that the released code replaces in paths.
     @Test(arguments: ["gdd", "msd"]) func glassAndMirrors(name: String) throws {
         let (folder, root) = (try TemporaryFolder(), "image jpg")
         for part in ["train", "test"] {
@@ -69,7 +69,7 @@ import Testing
         #expect(errorCode { _ = try folder.open("camo", in: "CAMO") } == .missingFolder)
     }
 
-    /// The released code cuts the list before it leaves out images without a camouflaged object.
+    /// The released code splits the list before it leaves out images without a camouflaged object.
     @Test func camouflagedAnimals() throws {
         let folder = try TemporaryFolder()
         let names = (1...5).flatMap { ["COD10K-CAM-1-\($0)", "COD10K-NonCAM-2-\($0)"] }

@@ -33,7 +33,7 @@ import Testing
         #expect(split.evaluation == [6, 13] && split.training == [0, 1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12])
     }
 
-    /// 1 becomes 4 and 4 becomes 1, so their order turns; 8 is lost; 22 becomes 19; the void is background anyway.
+    /// 1 becomes 4 and 4 becomes 1, so their order is swapped; 8 is lost; 22 becomes 19; the void is background anyway.
     @Test func releasedPalette() throws {
         let folder = try vocFolder(["11#44", "##...", "88#mm"])
         let read = try ReadDataset(folder.open("pascal-voc", rules: .released))
@@ -43,7 +43,7 @@ import Testing
             ])
     }
 
-    /// Which numbers the released code keeps, as their colours say: red and blue exchanged, looked up among the first 21.
+    /// The numbers the released code keeps, by their colours: red and blue swapped, looked up among the first 21.
     @Test func releasedPaletteKeepsWhatItsColoursSay() throws {
         func colour(_ index: Int) -> [Int] {
             (0..<3).map { first in (0..<3).reduce(0) { $0 | (index >> (first + 3 * $1) & 1) << (7 - $1) } }
@@ -125,7 +125,7 @@ import Testing
         #expect(try #require(dataset.publishedSplit).evaluation == [6])
     }
 
-    /// The released code looks for `table` in the whole path, that of the root included.
+    /// The released code looks for `table` in the whole path, including the root.
     @Test func tablesInTheRoot() throws {
         let folder = try ocidFolder(root: "tables")
         let corrected = try ReadDataset(folder.open("ocid", in: "tables"))
@@ -154,7 +154,7 @@ import Testing
         #expect(errorCode { _ = try folder.open("ocid", in: "images") } == .emptyDataset)
     }
 
-    /// A sequence counts once, and a folder that links to one above it is not walked again.
+    /// A sequence counts once, and a folder that links to an ancestor is not entered again.
     @Test func linksInCircles() throws {
         let folder = try ocidFolder()
         try FileManager.default.createSymbolicLink(

@@ -14,7 +14,7 @@ import Testing
     }
 
     @Test func piecesTouchAtCorners() throws {
-        // The U is met first, at its right arm; the two pixels below each other at a corner are one piece.
+        // The U is found first, at its right arm; the two pixels that touch at a corner are one piece.
         let folder = try folder(["a": ["....#.", "#.#.#.", "#.###1", ".#...."]])
         let dataset = try folder.open("folder-components")
         let read = try ReadDataset(dataset)
@@ -42,7 +42,7 @@ import Testing
             above.masks == [[["..#...", "......", "......", "......"], ["......", "......", "......", ".#...."]]])
     }
 
-    /// Against the definition: pixels are of one piece if a chain of neighbours joins them.
+    /// By the definition: pixels are of one piece if a chain of neighbours joins them.
     @Test(arguments: [1, 2, 3, 4, 5]) func piecesByDefinition(seed: Int) throws {
         let (width, height) = (13, 9)
         var state = UInt64(seed)
@@ -171,7 +171,7 @@ import Testing
     }
 }
 
-/// Polygons of samples, which prompts can be made from.
+/// Polygons of samples, from which prompts can be created.
 @Suite struct AnnotatedPolygonTests {
     private let small = Polygon(vertices: [.init(x: 8, y: 1), .init(x: 9, y: 1), .init(x: 9, y: 4), .init(x: 8, y: 4)])
     private let large = Polygon(vertices: [.init(x: 1, y: 1), .init(x: 5, y: 1), .init(x: 5, y: 5), .init(x: 1, y: 5)])

@@ -36,7 +36,8 @@ import Testing
     @Test func logitsReturnToTheOriginalSize() {
         let frame = ModelFrame(side: 8, originalWidth: 4, originalHeight: 2, isCentred: true)
         #expect((frame.top, frame.resizedHeight) == (2, 4))
-        // A ramp along x inside the image; a target pixel sees the middle between two frame pixels. Padding must not leak.
+        // A ramp along x inside the image; a target pixel samples the middle between two frame pixels. Padding must not
+        // leak.
         let logits = Tensor(
             (0..<64).map { index in frame.rows.contains(index / 8) ? Float(index % 8) : -1000 }, [8, 8])
         let restored = frame.restore(logits)

@@ -54,7 +54,7 @@ import Testing
         #expect(text("oooooo0") == .runText)
     }
 
-    /// Every text of two characters is either refused or gives the runs that make it again, or a shorter text of them.
+    /// Every text of two characters is either rejected or gives runs that encode to it, or to a shorter text.
     @Test func allShortTextsAreReadOrRefused() throws {
         var read = 0
         for first in UInt8(0)...255 {
@@ -112,7 +112,7 @@ import Testing
         #expect(polygon([1, 1, 5, 1, 5, 1.0001e8]) == .notFinite)
     }
 
-    /// Edges of any length cost no more than the columns they pass.
+    /// Edges of any length cost no more than the columns they cross.
     @Test func farVerticesAreQuick() throws {
         let far: [Double] = [-1e8, -1e8, 1e8, -1e8, 1e8, 1e8, -1e8, 1e8]
         var star: [Double] = []

@@ -70,7 +70,7 @@ import Testing
     }
 }
 
-/// Who computes which image of a batch.
+/// The rank that computes each image of a batch.
 @Suite struct DealingTests {
     @Test func onOneNodeImagesAreDealtByPlace() {
         #expect(ShardedSampler.deal([9, 4, 7, 1, 3], nodeOfRank: [0, 0]) == [[0, 1], [2, 3, 4]])
@@ -104,7 +104,7 @@ import Testing
         let nodes = [0, 0, 1, 1]
         let dealt = ShardedSampler.deal([2, 4, 0, 5, 6, 3, 9, 8], nodeOfRank: nodes, unit: .block)
         #expect(dealt == [[2, 3], [6, 7], [0, 1], [4, 5]])
-        // All at home on node 1, which has room for two pairs.
+        // All at home on node 1, which has capacity for two pairs.
         let crowd = ShardedSampler.deal([2, 3, 6, 7, 10, 11, 14, 15], nodeOfRank: nodes, unit: .block)
         #expect(crowd == [[4, 5], [6, 7], [0, 1], [2, 3]])
         // Without a block of more than one image, blocks are images.
@@ -112,7 +112,7 @@ import Testing
     }
 
     @Test func onSeveralNodesImagesGoHomeWhileThereIsRoom() {
-        // Homes by image mod 4: node 0, 0, 1, 1. Images 2, 6, 3 are at home on node 1, which has room for two.
+        // Homes by image mod 4: node 0, 0, 1, 1. Images 2, 6, 3 are at home on node 1, which has capacity for two.
         #expect(ShardedSampler.deal([2, 6, 3, 4], nodeOfRank: [0, 0, 1, 1]) == [[2], [3], [0], [1]])
     }
 
@@ -153,7 +153,7 @@ import Testing
         }
         #expect(stays([0, 0, 1, 1]) > 0.75)
         #expect(stays([0, 0, 0, 0]) < 0.6)
-        // Blocks of four images that have half of their homes elsewhere.
+        // Blocks of four images of which half are at home elsewhere.
         let byBlock = stays([0, 0, 1, 1], .block)
         #expect(byBlock > stays([0, 0, 0, 0]) && byBlock < stays([0, 0, 1, 1]))
     }

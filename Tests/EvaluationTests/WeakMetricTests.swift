@@ -23,7 +23,7 @@ import Testing
         #expect(BoundaryIoU.rim(whole, width: 5, height: 5, distance: 1).count { $0 } == 16)
     }
 
-    /// The plain IoU of two large squares one pixel apart hardly sees the difference, the rims do.
+    /// The plain IoU of two large squares one pixel apart is nearly 1, that of their rims is not.
     @Test func boundariesSeeWhatAreasDoNot() {
         let (width, height) = (100, 100)  // a rim of 3
         let truth = square(10..<90, 10..<90, width: width, height: height)

@@ -4,7 +4,7 @@ import Testing
 
 private let corpora = ProcessInfo.processInfo.environment["KEDGE_CORPORA_DIR"]
 
-/// Walks folders of images made to break decoders; runs when KEDGE_CORPORA_DIR names one.
+/// Decodes folders of images made to break decoders; runs when KEDGE_CORPORA_DIR names one.
 @Suite(.enabled(if: corpora != nil)) struct CorpusTests {
     @Test func everyFileDecodesOrThrows() throws {
         let root = try #require(corpora)

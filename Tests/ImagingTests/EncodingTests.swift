@@ -57,7 +57,7 @@ import Testing
         }
         #expect(error?.code == .unwritable)
         try Fixture.withTemporaryFolder { folder in
-            // A folder in the way: the rename fails and the temporary file goes.
+            // A folder at the target path: the rename fails and the temporary file is removed.
             try FileManager.default.createDirectory(atPath: folder + "/taken", withIntermediateDirectories: false)
             let taken = #expect(throws: ImagingError.self) { try ImageFile.write([1], to: folder + "/taken") }
             #expect(taken?.code == .unwritable)

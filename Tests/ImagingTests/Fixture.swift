@@ -1,7 +1,7 @@
 import Foundation
 import Imaging
 
-/// Reads the files under `Fixtures`, which `Fixtures/generate.py` writes.
+/// Reads the files under `Fixtures`, written by `Fixtures/generate.py`.
 enum Fixture {
     static func path(_ name: String) -> String {
         Bundle.module.bundleURL.appendingPathComponent("Fixtures/\(name)").path
@@ -28,7 +28,7 @@ enum Fixture {
         return (number(0), number(4), Array(bytes[8...]))
     }
 
-    /// A folder of its own that is removed after `body`.
+    /// Runs `body` with a new folder, which is removed afterwards.
     static func withTemporaryFolder<Result>(_ body: (String) throws -> Result) throws -> Result {
         let folder = FileManager.default.temporaryDirectory.appendingPathComponent(UUID().uuidString)
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
@@ -37,7 +37,7 @@ enum Fixture {
     }
 }
 
-/// The samples both Pillow and the tests resize: `((i * 2654435761 + (i >> 8) * 40503) mod 2^32) >> 13 mod 256`.
+/// The samples that both Pillow and the tests resize: `((i * 2654435761 + (i >> 8) * 40503) mod 2^32) >> 13 mod 256`.
 func pattern(_ count: Int) -> [UInt8] {
     (0..<UInt32(count)).map { UInt8(truncatingIfNeeded: ($0 &* 2_654_435_761 &+ ($0 >> 8) &* 40503) >> 13) }
 }

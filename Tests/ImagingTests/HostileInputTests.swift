@@ -65,7 +65,7 @@ private func failure(_ bytes: [UInt8], limits: ImageLimits = .standard) -> Imagi
         #expect(failure(try Fixture.bytes("jpeg-420.jpg"), limits: small)?.code == .overLimit)
     }
 
-    /// Without a limit, the first scan of a chroma component could be given, and decoded, any number of times.
+    /// Without a limit, the first scan of a chroma component could be repeated, and decoded, any number of times.
     @Test func endlessProgressiveScansAreRefused() throws {
         let whole = try Fixture.bytes("jpeg-progressive.jpg")
         func markers(_ marker: UInt8) -> [Int] {

@@ -21,7 +21,7 @@ import Testing
         Case(side: (5, 6), window: 0, kind: "none"), Case(side: (26, 28), window: 0, kind: "decomposed", heads: 1),
     ]
 
-    /// Everything one case needs: numbers, the kernel's inputs and the Double reference.
+    /// The data of one case: numbers, the kernel's inputs and the Double reference.
     struct Setting {
         let geometry: AttentionGeometry
         let bias: AttentionBias
@@ -111,7 +111,7 @@ import Testing
         }
     }
 
-    /// Scores are padded to whole vectors, and the padding begins as whatever the memory held.
+    /// Scores are padded to whole vectors, and the padding starts with leftovers of the memory.
     @Test(arguments: cases) func bitsDoNotDependOnScratch(_ test: Case) {
         let setting = Setting(test)
         let clean = setting.run(threads: 1, scratch: 0)
@@ -146,7 +146,7 @@ import Testing
             dOutput: dOutput, output: output, logSumExp: logSumExp ?? output, query: q, key: k, value: v,
             geometry: geometry, dQuery: &dQ, dKey: &dK, dValue: &dV, in: workspace)
 
-        // The packed reference over queries + keys rows per group: only query positions attend, only key positions serve.
+        // The packed reference has queries + keys rows per group: only the first attend, only the others serve as keys.
         let sizes = [q.count, k.count, v.count]
         let point = (q.elements + k.elements + v.elements).map(Double.init)
         func definition(_ x: [Double]) -> [Double] {

@@ -97,7 +97,7 @@ import Testing
         }
     }
 
-    /// d/dz of a focal + c_in sum_{m=1} p + c_out sum_{m=0} p, added to what is there.
+    /// d/dz of a focal + c_in sum_{m=1} p + c_out sum_{m=0} p, added to the previous contents.
     @Test(arguments: cases) func gradientAgreesWithDifferences(_ problem: Case) {
         let z = problem.logits("z")
         for (name, target, masks) in targets(problem) {
@@ -116,7 +116,7 @@ import Testing
                         gradient.elements.map(\.bitPattern) == analytic.map(\.bitPattern),
                         "\(name): bits with \(threads) threads")
                 }
-                // Beyond a logit of 100 the cross entropy is held; differences across the kink say nothing.
+                // Beyond a logit of 100 the cross entropy is clamped; differences across the kink are meaningless.
                 let outcome = GradientCheck.check(
                     TestValues.doubles(z), function: { objective($0, problem, masks, slopes) }, dOutput: [1],
                     analytic: analytic, tolerance: problem.factor > 100 ? 2e-3 : 2e-5, probes: 24)

@@ -52,13 +52,13 @@ import Testing
         let ones = [Double](repeating: 1, count: size.rows)
         let expected = weightGradient(TestValues.doubles(dY), ones, size)
         let analytic = EveryThreadCount.run([size.outputs], "db") { LinearKernel.backwardBias(dY, into: &$0, in: $1) }
-        // Measured against the terms: a single sum of terms of both signs may come out near zero.
+        // Relative to the terms: a single sum of terms of both signs may be near zero.
         let terms = TestValues.doubles(dY).reduce(0) { $0 + $1 * $1 }
         let error = zip(analytic, expected).reduce(0) { $0 + (Double($1.0) - $1.1) * (Double($1.0) - $1.1) }
         #expect(error.squareRoot() <= 1e-6 * terms.squareRoot())
     }
 
-    /// A sum that does not cancel: all tokens add with the same sign.
+    /// A sum without cancellation: all tokens add with the same sign.
     @Test func longSumsOfOneSign() {
         let rows = 65_536
         let (x, dY) = (TestValues.uniform([rows, 3], "x"), TestValues.uniform([rows, 2], "dy"))
@@ -72,7 +72,7 @@ import Testing
         #expect(GradientCheck.relativeError(analytic, expected) < 1e-6)
     }
 
-    /// Against differences of the forward pass, as every other kernel.
+    /// Compared with finite differences of the forward pass, like every other kernel.
     @Test(arguments: [Size(rows: 300, outputs: 33, inputs: 17), Size(rows: 40, outputs: 5, inputs: 64)])
     func gradientsAgreeWithDifferences(_ size: Size) {
         let x = TestValues.uniform([size.rows, size.inputs], "x")
@@ -95,7 +95,7 @@ import Testing
         #expect(ofBias.passed, "bias: \(ofBias)")
     }
 
-    /// What lies in scratch memory from before plays no part.
+    /// Leftovers in scratch memory have no effect.
     @Test func scratchIsWrittenBeforeItIsRead() {
         let (x, dY) = (TestValues.uniform([2500, 30], "x"), TestValues.uniform([2500, 20], "dy"))
         func gradients(_ workspace: Workspace) -> [UInt32] {
@@ -115,7 +115,7 @@ import Testing
     @Test(arguments: [1, 70, 513], [7, 16, 40, 256])
     func agreesWithDifferences(_ rows: Int, _ width: Int) {
         let x = Tensor(TestValues.uniform(rows * width, "x").map { 3 * $0 }, [rows, width])
-        // Three rows more than x has, which must not count.
+        // Three rows more than x has, which must be ignored.
         let dY = TestValues.uniform([rows + 3, width], "dy")
         let (scale, shift) = (TestValues.uniform([width], "g"), TestValues.uniform([width], "b"))
         let (dScale, dShift) = gradients(dY, x, scale: scale, shift: shift)

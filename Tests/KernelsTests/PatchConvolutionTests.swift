@@ -3,7 +3,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// The convolutions whose kernel is their stride, and batch-norm folding.
+/// The convolutions with a kernel as large as their stride, and batch-norm folding.
 @Suite struct PatchConvolutionTests {
     @Test(arguments: [(16, 16, 1, 16), (48, 32, 7, 16), (112, 480, 5, 16), (12, 20, 9, 4)])
     func patchEmbeddingAgreesWithItsDefinition(_ problem: (height: Int, width: Int, outputs: Int, patch: Int)) {
@@ -40,7 +40,7 @@ import Testing
         let norm = BatchNormFolding.Statistics(
             scale: TestValues.uniform([outputs], "scale"), shift: TestValues.uniform([outputs], "shift"),
             mean: TestValues.uniform([outputs], "mean"),
-            // Small variances, so that epsilon counts.
+            // Small variances, so that epsilon matters.
             variance: Tensor([1e-5, 1e-4, 0.01, 0.3, 2, 9], [outputs]))
         func convolve(_ weight: Tensor, _ bias: [Double]) -> [Double] {
             ConvolutionReference.forward(

@@ -3,7 +3,7 @@ import Tensors
 import TestSupport
 import Testing
 
-/// Mask losses whose pixels do not count alike.
+/// Mask losses with pixel weights.
 @Suite struct PixelWeightTests {
     typealias Case = MaskLossKernelTests.Case
     private static let theta: Float = 0.375
@@ -16,7 +16,7 @@ import Testing
         return PixelWeights(values: Tensor(values, [problem.instances, canvas, canvas]), overlapThreshold: threshold)
     }
 
-    /// Pseudo labels, numbers and bytes of the same masks: the rows of each come in an order of their own.
+    /// Pseudo labels, numbers and bytes of the same masks: each kind has its own row order.
     private func targets(_ problem: Case) -> (targets: [(name: String, target: MaskTarget)], masks: [Double]) {
         let other = problem.logits("other")
         let masks = problem.masks(other)
@@ -71,7 +71,7 @@ import Testing
         }
     }
 
-    /// d/dz of a focal + c_in sum_{m=1} M p + c_out sum_{m=0} M p, added to what is there.
+    /// d/dz of a focal + c_in sum_{m=1} M p + c_out sum_{m=0} M p, added to the previous contents.
     @Test(arguments: MaskLossKernelTests.cases, [nil, PixelWeightTests.theta])
     func gradientAgreesWithDifferences(_ problem: Case, theta: Float?) {
         let z = problem.logits("z")
@@ -99,7 +99,7 @@ import Testing
                         gradient.elements.map(\.bitPattern) == analytic.map(\.bitPattern),
                         "\(name): bits with \(threads) threads")
                 }
-                // Beyond a logit of 100 the cross entropy is held; differences across the kink say nothing.
+                // Beyond a logit of 100 the cross entropy is clamped; differences across the kink are meaningless.
                 let outcome = GradientCheck.check(
                     TestValues.doubles(z), function: objective, dOutput: [1], analytic: analytic,
                     tolerance: problem.factor > 100 ? 2e-3 : 2e-5, probes: 16)
@@ -108,7 +108,7 @@ import Testing
         }
     }
 
-    /// Nil is today's path to the bit, and weights of 1 are the same sums by the other path: multiplying by 1 is exact.
+    /// Nil gives the unweighted path to the bit, and weights of 1 the same sums by the other path: times 1 is exact.
     @Test(arguments: MaskLossKernelTests.cases) func weightsOfOneAreNoWeights(_ problem: Case) {
         let (z, workspace) = (problem.logits("z"), Workspace(threads: 2))
         let ones = Tensor(repeating: 1, [problem.instances, problem.canvas, problem.canvas])
@@ -137,7 +137,7 @@ import Testing
         }
     }
 
-    /// Pixels of weight 0 leave no trace but in the counts.
+    /// Pixels of weight 0 affect nothing but the counts.
     @Test func weightsOfZeroLeaveTheCounts() {
         let problem = MaskLossKernelTests.cases[3]
         let (z, other, workspace) = (problem.logits("z"), problem.logits("other"), Workspace(threads: 1))

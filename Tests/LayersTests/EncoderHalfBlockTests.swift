@@ -47,7 +47,7 @@ import Testing
         #expect(outcome.passed, "\(outcome)")
     }
 
-    /// Both ways to fill windows beyond the image, on a grid that windows do not divide.
+    /// Both paddings of windows beyond the image, on a grid that windows do not divide.
     @Test(arguments: [WindowedAttention.Padding.afterNorm, .beforeNorm])
     func windowedAttention(_ padding: WindowedAttention.Padding) {
         let (height, side, window, heads, d) = (4, 5, 3, 2, 4)

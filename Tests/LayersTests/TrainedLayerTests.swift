@@ -6,7 +6,7 @@ import Testing
 
 /// Layers whose parameters train, against their definitions in Double: values, and gradients by central differences.
 @Suite struct TrainedLayerTests {
-    /// Numbers by name and shape, each with a place among those that train.
+    /// Values by name and shape, each with a place among the trained ones.
     private struct Source {
         let recorder = ParameterRecorder()
 
@@ -28,7 +28,7 @@ import Testing
         #expect(outcome.passed, "\(outcome)")
     }
 
-    /// The part of the flat numbers that a parameter has.
+    /// A parameter's part of the flat values.
     private func part(_ numbers: [Double], _ trained: TrainableParameters, _ name: String) -> [Double] {
         guard let slot = trained.layout.slot(of: name) else { return [] }
         return Array(numbers[slot.range])

@@ -2,7 +2,7 @@ import Machine
 import Foundation
 import Testing
 
-/// Cores as files of a made-up system tell them.
+/// Cores as read from the files of a simulated system.
 @Suite struct CoreAffinityTests {
     private func system<Answer>(_ files: [String: String], _ ask: (String) -> Answer) throws -> Answer {
         let root = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-cores-\(UUID().uuidString)")
@@ -27,7 +27,7 @@ import Testing
         #expect(try system(["proc/self/status": status]) { CoreAffinity.current(root: $0) }.cores == [2, 3])
     }
 
-    /// The nearest control group that tells; without any, all cores that are online.
+    /// The nearest control group that has a core list; without any, all cores that are online.
     @Test func coresOfTheGroup() throws {
         let online = ["sys/devices/system/cpu/online": "0-15\n"]
         #expect(try system(online) { CoreAffinity.unbound(root: $0) }.count == 16)

@@ -2,7 +2,7 @@ import Machine
 import Foundation
 import Testing
 
-/// Which kernels processors can run, and which all ranks of a run can be given.
+/// The kernels processors can run, and a core that all ranks of a run can use.
 @Suite struct OpenBLASCoreTests {
     private static let avx2: Set = ["avx", "avx2", "fma", "bmi2"]
     private static let avx512 = avx2.union(["avx512f", "avx512dq", "avx512bw", "avx512vl"])
@@ -16,7 +16,7 @@ import Testing
         #expect(OpenBLASCore.highest(flags: Self.avx512.subtracting(["avx512vl"])) == .haswell)
         #expect(OpenBLASCore.highest(flags: Self.bfloat) == .cooperlake)
         #expect(OpenBLASCore.highest(flags: Self.bfloat.union(["amx_tile", "amx_bf16"])) == .sapphireRapids)
-        // A set of instructions without those below it is that of no processor OpenBLAS knows.
+        // No processor known to OpenBLAS has these instruction sets without the lower ones.
         #expect(OpenBLASCore.highest(flags: Self.avx2.union(["avx512_bf16"])) == .haswell)
     }
 
@@ -29,21 +29,21 @@ import Testing
 
     @Test func theCoreThatAllRanksCanBeGiven() {
         func common(_ ranks: (String, OpenBLASCore?)...) -> OpenBLASCore { .common(ranks.map { ($0.0, $0.1) }) }
-        // Processors of different kinds: what the least of them can run.
+        // Different processors: what the least capable can run.
         #expect(common(("Zen", .haswell), ("SkylakeX", .skylakeX)) == .haswell)
         #expect(common(("SkylakeX", .skylakeX), ("Cooperlake", .cooperlake)) == .skylakeX)
         #expect(common(("SapphireRapids", .sapphireRapids), ("Cooperlake", .cooperlake)) == .cooperlake)
-        // One kind, and a variable on one node: the higher of what they run.
+        // Equal processors, and a variable on one node: the higher of the running cores.
         #expect(common(("Haswell", .cooperlake), ("SkylakeX", .cooperlake)) == .skylakeX)
         #expect(common(("Haswell", .haswell), ("Sandybridge", .haswell)) == .haswell)
-        // Nobody runs what all could; never below what Kedge needs of a processor.
+        // Nobody runs what all could; never below Kedge's requirements.
         #expect(common(("Sandybridge", .skylakeX), ("Prescott", .skylakeX)) == .haswell)
-        // Where a processor's instruction sets are not known, what it runs counts.
+        // Where a processor's instruction sets are unknown, the running core counts.
         #expect(common(("Haswell", nil), ("SkylakeX", .skylakeX)) == .haswell)
         #expect(common(("SkylakeX", nil), ("Cooperlake", nil)) == .skylakeX)
     }
 
-    /// This process runs what its processor can, and what it says of itself is what OpenBLAS says.
+    /// This process runs the kernels its processor can, and reports the same names as OpenBLAS.
     @Test func whatIsLoadedHere() throws {
         let loaded = KernelSet.loaded
         #expect(loaded.version.hasPrefix("OpenBLAS ") && BLASEnvironment.configuration.hasPrefix(loaded.version))
@@ -52,7 +52,7 @@ import Testing
         #expect(OpenBLASCore(coreName: loaded.core).map { $0 <= possible } ?? true)
     }
 
-    /// The constant is the form that the package is compiled for.
+    /// The constant is the form for which the package is compiled.
     @Test func theFormIsThatOfThePackage() throws {
         let package = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("Package.swift")

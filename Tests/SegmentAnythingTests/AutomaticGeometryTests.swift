@@ -1,7 +1,7 @@
 import SegmentAnything
 import Testing
 
-/// Grids, crops, suppression and clean-up on cases counted by hand.
+/// Grids, crops, suppression and clean-up on cases worked out by hand.
 @Suite struct AutomaticGeometryTests {
     @Test func pointsAreCentresWithXFastest() {
         let points = PointGrid.points(perSide: 2, width: 100, height: 60)
@@ -65,7 +65,7 @@ import Testing
         #expect(BoxSuppression.kept(boxes, scores: [1, 2, 3, 4], threshold: 0) == [3, 2, 1, 0])
     }
 
-    /// At a threshold that Float rounds up, an IoU of just that Float lies above it.
+    /// At a threshold that Float rounds up, an IoU equal to that Float is above it.
     @Test func thresholdIsDouble() {
         let boxes = [(0, 0, 10, 10), (0, 0, 10, 6)].map { box($0) }
         #expect(Double(Float(0.6)) > 0.6)
@@ -101,7 +101,7 @@ import Testing
         let mask = runs(["#.", "##"])
         let placed = mask.placed(in: PixelBox(x0: 1, y0: 1, x1: 3, y1: 3), width: 4, height: 3)
         #expect(text(placed) == ["....", ".#..", ".##."])
-        // Columns that end and begin with ones do not touch any more; those of a crop of the full height do.
+        // Columns that end and begin with ones no longer touch; those of a crop of the full height do.
         let tall = runs(["#.", "##"]).placed(in: PixelBox(x0: 1, y0: 0, x1: 3, y1: 2), width: 3, height: 2)
         #expect(text(tall) == [".#.", ".##"])
     }

@@ -150,7 +150,7 @@ import Testing
             let pixels = mask.mask.pixels
             let theirs = unpacked(expected.counts, width: mask.mask.width, height: mask.mask.height)
             let different = zip(pixels, theirs).reduce(0) { $0 + ($1.0 == $1.1 ? 0 : 1) }
-            // A pixel at the rim may fall to the other side by rounding.
+            // A pixel at the rim may change sides by rounding.
             #expect(different <= 2 && abs(mask.mask.area - expected.area) <= 2, label)
             let box = [mask.extents.x0, mask.extents.y0, mask.extents.width, mask.extents.height]
             #expect(different > 0 || box == expected.bbox, label)
@@ -196,7 +196,7 @@ import Testing
             change(&settings)
             do {
                 _ = try AutomaticMaskGenerator(model, configuration: settings)
-                Issue.record("\(settings) was taken")
+                Issue.record("\(settings) was accepted")
             } catch {
                 #expect(error.kind == .settings)
             }

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WeightFiles
 
-/// Folders in the layout of the golden files that hold another model, or one that does not fit.
+/// Folders in the layout of the golden files with another model, or with one that does not fit.
 @Suite struct GoldenFolderTests {
     private static let model = "model.safetensors"
     private static let gradients = "decoder_gradients.safetensors"
@@ -42,7 +42,7 @@ import WeightFiles
 
     @Test func missingTensorIsAnErrorThatNamesIt() throws {
         let name = "mask_decoder.iou_token.weight"
-        // The folder lives as long as its value.
+        // The folder exists as long as its value.
         let changed = try folder([("weights.\(name)", "weights.mask_decoder.iou_token.weighx")])
         defer { withExtendedLifetime(changed) {} }
         let golden = try GoldenModel(given: changed.path)

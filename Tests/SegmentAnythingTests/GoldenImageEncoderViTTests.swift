@@ -48,7 +48,7 @@ extension GoldenSizes {
         }
     }
 
-    /// The recorder asks for exactly the encoder tensors of the official file, by name and shape.
+    /// The recorder requests exactly the encoder tensors of the official file, by name and shape.
     @Test func asksForTheOfficialTensors() throws {
         let golden = try GoldenModel()
         let table = golden.table

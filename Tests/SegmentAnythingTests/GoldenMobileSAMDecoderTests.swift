@@ -11,7 +11,7 @@ import WeightFiles
 /// Prompt encoder, mask decoder and postprocessing with the real weights of MobileSAM and LiteMedSAM, from the reference's
 /// image embedding.
 @Suite struct GoldenMobileSAMDecoderTests {
-    /// A golden file and the weights it was made with, or nil after a line that says what is missing.
+    /// A golden file and its weights, or nil after a printed line that names what is missing.
     private func open(_ name: String, _ weights: String) throws -> (golden: TensorTable, weights: TensorTable)? {
         BLASEnvironment.useSingleThread()
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -20,7 +20,7 @@ import WeightFiles
             ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? root.appendingPathComponent("weights").path
         let path = folder + "/" + weights
         guard Golden.exists(name, in: .module), FileManager.default.fileExists(atPath: path) else {
-            print("GoldenMobileSAMDecoderTests: \(name) (KEDGE_GOLDEN_DIR) or \(path) is not there; not checked")
+            print("GoldenMobileSAMDecoderTests: \(name) (KEDGE_GOLDEN_DIR) or \(path) is missing; not checked")
             return nil
         }
         return (try Golden.open(name, in: .module), try WeightFile.open(path))

@@ -9,9 +9,9 @@ import WeightFiles
 
 /// The small model of model.safetensors, or of a file in its layout: sizes from its metadata, weights below `weights.`.
 ///
-/// What a file lacks or holds in another shape is thrown, because kernels trap on it.
+/// Tensors that are missing or have another shape are thrown as errors, because kernels trap on them.
 struct GoldenModel {
-    /// The file's folder, and that of the references made with this model.
+    /// The file's folder, which also holds the references computed with this model.
     let files: GoldenFiles
     let table: TensorTable
     let sizes: GoldenSizes
@@ -19,8 +19,8 @@ struct GoldenModel {
     var side: Int { sizes.side }
 
     /// - Parameters:
-    ///   - references: Further files that were made with this model, with their endings.
-    ///   - given: The folder that is tried before the fixtures.
+    ///   - references: Names and suffixes of further files computed with this model.
+    ///   - given: The folder to try before the fixtures.
     init(with references: [String] = [], given: String? = Golden.folder) throws {
         BLASEnvironment.useSingleThread()
         files = try GoldenFiles(["model.safetensors"] + references, in: .module, given: given)
@@ -89,9 +89,9 @@ struct GoldenModel {
 }
 
 extension TensorTable {
-    /// Builds a part of a model from the tensors it asks for, whose names have `prefix` before them in the file.
+    /// Builds a part of a model from the tensors it requests, whose names have `prefix` before them in the file.
     ///
-    /// Throws `WeightFileError` where one is missing or of another shape.
+    /// Throws `WeightFileError` if one is missing or has another shape.
     func build<Part>(below prefix: String = "", _ make: (any ParameterSource) -> Part) throws -> Part {
         let recorder = ParameterRecorder()
         _ = make(recorder)
@@ -100,7 +100,7 @@ extension TensorTable {
 }
 
 extension Tensor {
-    /// The first entries of the first dimension. Throws `GoldenError` where there are fewer.
+    /// The first entries of the first dimension. Throws `GoldenError` if there are fewer.
     func first(_ count: Int) throws -> Tensor {
         guard shape[0] >= count else { throw GoldenError("\(shape[0]) entries of shape \(shape), expected \(count)") }
         return rows(0..<count)

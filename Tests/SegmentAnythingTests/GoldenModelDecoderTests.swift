@@ -50,10 +50,10 @@ import WeightFiles
         expectClose(decoded.iou, try golden.table.tensor("out.\(kind).iou.\(mode)"), "\(kind) \(mode) IoU")
     }
 
-    /// One and two prompts go another way through the first layer than three.
+    /// One and two prompts take another path through the first layer than three.
     @Test(arguments: [("boxes", 3), ("boxes_first", 1), ("boxes_two", 2), ("points", 3), ("boxes_masks", 3)])
     func embeddingGradient(_ name: String, _ count: Int) throws {
-        // The gradients are of one model, which is therefore that of their folder.
+        // The gradients belong to one model, which is therefore read from their folder.
         let file = "decoder_gradients.safetensors"
         let golden = try GoldenModel(with: [file])
         let reference = try golden.files.table(file)

@@ -11,7 +11,7 @@ import WeightFiles
     /// The decoder and the prompt encoder of the golden model, every parameter of theirs with a place.
     private struct Setting {
         let golden: GoldenModel
-        /// The gradients of this very model, from its folder.
+        /// The gradients of this model, from its folder.
         let reference: TensorTable
         let encoder: PromptEncoder
         let decoder: MaskDecoder
@@ -57,7 +57,7 @@ import WeightFiles
         for entry in setting.trained.layout.entries {
             let own = gradients.values.rows(entry.range)
             guard reference["out.\(prompt.name).grad.\(entry.name)"] != nil else {
-                // No prompt of this kind reaches it, or it is a key's bias, which no softmax sees.
+                // No prompt of this kind reaches it, or it is a key's bias, which cancels in softmax.
                 #expect(own.elements.allSatisfy { $0 == 0 }, "\(prompt.name) \(entry.name)")
                 continue
             }
@@ -68,7 +68,7 @@ import WeightFiles
         #expect(compared > 110, "\(compared) gradients compared")
     }
 
-    /// A frozen context leaves the buffer alone and gives the same gradient of the embedding.
+    /// A frozen context leaves the buffer unchanged and gives the same gradient of the embedding.
     @Test func nothingTrainsInAFrozenPass() throws {
         let setting = try Setting()
         let workspace = Workspace(threads: 2)

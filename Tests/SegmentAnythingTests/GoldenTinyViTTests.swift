@@ -8,10 +8,10 @@ import Tensors
 import Testing
 import WeightFiles
 
-/// The published TinyViT models on real images. The weights are too large to carry along, so a suite checks what is
-/// there and says what it lacks.
+/// The published TinyViT models on real images. The weights are too large for the repository, so a suite checks what is
+/// available and reports what is missing.
 private enum PublishedTinyViT {
-    /// The golden file and the weights of a model, or nil after a line that says which of them is not there.
+    /// The golden file and the weights of a model, or nil after a printed line that names what is missing.
     static func open(_ golden: String, weights: String) throws -> (golden: TensorTable, weights: TensorTable)? {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -19,7 +19,7 @@ private enum PublishedTinyViT {
             ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? root.appendingPathComponent("weights").path
         let path = folder + "/" + weights
         guard FileManager.default.fileExists(atPath: path) else {
-            print("GoldenTinyViTTests: \(path) is not there (KEDGE_WEIGHTS_DIR names its folder); not checked")
+            print("GoldenTinyViTTests: \(path) is missing (KEDGE_WEIGHTS_DIR names its folder); not checked")
             return nil
         }
         guard Golden.exists(golden, in: .module) else {
@@ -29,7 +29,7 @@ private enum PublishedTinyViT {
         return (try Golden.open(golden, in: .module), try WeightFile.open(path))
     }
 
-    /// The encoder, whose contract with the file's encoder part leaves out batch counters and the classification head.
+    /// The encoder; its contract with the file's encoder part excludes batch counters and the classification head.
     static func encoder(_ configuration: TinyViTConfiguration, _ table: TensorTable) throws -> TinyViT {
         let recorder = ParameterRecorder()
         _ = TinyViT(recorder, configuration)

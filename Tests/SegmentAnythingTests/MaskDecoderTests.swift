@@ -51,7 +51,7 @@ import Testing
         return (masks.logits, masks.iou)
     }
 
-    /// A pass over the embedding that can be gone back.
+    /// A pass over the embedding with its backward pass.
     func pass(_ prompts: PromptEmbeddings, _ workspace: Workspace) -> MaskDecoderPass {
         decoder.decodeForTraining(
             ImageFeatures(embedding: embedding), position: encoder.densePositionalEncoding, prompts: prompts,
@@ -75,7 +75,7 @@ import Testing
         }
         let norm = Float(dot(gradient, gradient).squareRoot())
         for index in 0..<3 {
-            // Half along the gradient, half at random: a random direction alone hardly meets the gradient.
+            // Half along the gradient, half random: a random direction alone is nearly orthogonal to the gradient.
             let random = TestValues.uniform(embedding.count, "direction \(index)")
             let direction = zip(random, gradient).map { $0 / 20 + $1 / norm }
             let step: Float = 0.02
@@ -111,7 +111,7 @@ import Testing
         #expect(try everything(3) == one)
     }
 
-    /// Projecting a shared image once and letting each prompt's tokens absorb the projections give the same.
+    /// Projecting a shared image once and absorbing the projections into each prompt's tokens give the same result.
     @Test func promptsDoNotSeeEachOther() throws {
         let workspace = Workspace(threads: 2)
         let batch = try boxes(4)

@@ -37,7 +37,7 @@ import Testing
             "...#",
         ])
         #expect(mask.droppingIslands(below: 4) == nil)
-        // Nor does the diagonal part the 12 pixels outside.
+        // Nor does the diagonal separate the 12 pixels outside.
         #expect(mask.fillingHoles(below: 12) == nil)
         #expect(mask.fillingHoles(below: 13).map { $0.area } == 16)
     }
@@ -67,8 +67,8 @@ import Testing
         #expect(runs(["....", "...."]).droppingIslands(below: 9) == nil)
     }
 
-    /// Of equal islands the one stays whose first block of 2 x 2 pixels comes first, row by row, as with OpenCV: the left one
-    /// here, though the right one begins a row higher.
+    /// Of equal islands the one whose first block of 2 x 2 pixels comes first, row by row, is kept, as with OpenCV:
+    /// here the left one, though the right one begins a row higher.
     @Test func equalIslandsInTheOrderOfBlocks() {
         #expect(runs(["...#", "#..."]).droppingIslands(below: 9).map(text) == ["....", "#..."])
         #expect(runs(["....", "...#", "#..."]).droppingIslands(below: 9).map(text) == ["....", "...#", "...."])
@@ -96,7 +96,7 @@ import Testing
         #expect((mask.droppingIslands(below: limit)?.pixels ?? pixels) == kept)
     }
 
-    /// The size of every pixel's region; beyond all limits for pixels of the other kind.
+    /// The size of every pixel's region; larger than any limit for pixels of the other kind.
     private func floodSizes(_ pixels: [Bool], of kind: Bool, width: Int, height: Int) -> [Int] {
         var sizes = [Int](repeating: .max, count: pixels.count)
         var isSeen = pixels.map { $0 != kind }
@@ -127,7 +127,7 @@ import Testing
         #expect(scan.stabilityScore == 0.4)
         #expect(text(scan.mask) == ["###.", "...."])
         #expect(LogitScan(logits, width: 4, height: 2, offset: 0.5, minimumScore: 0.41) == nil)
-        // Nothing above the lower threshold: no score, and no mask where one is asked for.
+        // Nothing above the lower threshold: no score, and no mask if a minimum is set.
         let low = [Float](repeating: -9, count: 8)
         #expect(LogitScan(low, width: 4, height: 2, offset: 1, minimumScore: 0.01) == nil)
         let empty = try #require(LogitScan(low, width: 4, height: 2, offset: 1, minimumScore: 0))

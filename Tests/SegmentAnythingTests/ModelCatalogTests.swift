@@ -11,7 +11,7 @@ import WeightFiles
         .deletingLastPathComponent()
     private static var updates: Bool { ProcessInfo.processInfo.environment["KEDGE_UPDATE_REFERENCE"] == "1" }
 
-    /// Names are what recipes, checkpoints and adapters of users hold.
+    /// Users' recipes, checkpoints and adapters contain these names.
     @Test func namesAreFrozen() throws {
         #expect(BaseModel.allCases.map(\.name) == ["mobilesam", "litemedsam", "vit_b", "vit_l", "vit_h", "tiny"])
         for model in ModelCatalog.models {
@@ -39,7 +39,7 @@ import WeightFiles
         for model in ModelCatalog.models { #expect(!model.prompts.isEmpty && !model.title.isEmpty) }
     }
 
-    /// What the dialect finds in a model's own tensors fits that model and no other published one.
+    /// The signature of a model's own tensors fits that model and no other published one.
     @Test func everyArchitectureIsRecognised() throws {
         let marks = [".pos_embed", ".patch_embed.", "image_encoder.neck.0.weight", ".attn.rel_pos_h"]
         for model in ModelCatalog.models {
@@ -100,14 +100,14 @@ import WeightFiles
         #expect(ends("tiny", "-    128  box point mask  -"))
     }
 
-    /// The published files that are there have the sizes and digests of the catalog.
+    /// Downloaded files have the sizes and digests of the catalog.
     @Test func filesAreThoseOfTheCatalog() throws {
         let folder =
             ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? Self.root.appendingPathComponent("weights").path
         for weights in ModelCatalog.models.compactMap(\.weights) {
             let path = folder + "/" + weights.file
             guard FileManager.default.fileExists(atPath: path) else {
-                print("ModelCatalogTests: \(path) is not there; not checked")
+                print("ModelCatalogTests: \(path) is missing; not checked")
                 continue
             }
             #expect(try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int == weights.bytes, "\(path)")

@@ -5,9 +5,9 @@ import SegmentAnything
 import Tensors
 import Testing
 
-/// A model over one block of memory is the model over its weight file, without a tensor of its own.
+/// A model over one block of memory equals the model over its weight file, without a tensor of its own.
 @Suite struct ParameterArenaTests {
-    /// Values that depend on the name and the place.
+    /// Values that depend on the name and the index.
     private struct NamedValues: ParameterSource {
         func tensor(_ name: String, _ shape: Shape) -> Tensor {
             var generator = SeededGenerator(seed: 5, purpose: name)

@@ -25,7 +25,7 @@ import Testing
         #expect(both.sparse.elements == Array(alone.elements.prefix(32)) + boxes.sparse.elements)
     }
 
-    /// A padding point's position says nothing; a background point differs from a foreground one by its vector alone.
+    /// A padding point's position has no effect; a background point differs from a foreground one by its vector alone.
     @Test func labels() throws {
         func code(_ position: [Float], _ label: PointLabel) throws -> [Float] {
             let batch = try PromptBatch(points: Tensor(position, [1, 1, 2]), labels: [label])
@@ -64,7 +64,7 @@ import Testing
         #expect((tall.width, tall.height) == (1, 256))
     }
 
-    /// A ramp along x comes back as a ramp over the part of the frame that holds the image.
+    /// A ramp along x results in a ramp over the part of the frame that holds the image.
     @Test func centredPaddingIsCutOff() {
         let ramp = Tensor((0..<32 * 32).map { Float($0 % 32) }, [1, 1, 32, 32])
         let frame = MaskFrame(

@@ -6,7 +6,7 @@ import Tensors
 import Testing
 import WeightFiles
 
-/// The whole model: what it asks of a weight file, and the way from image to masks.
+/// The whole model: the tensors it requests from a weight file, and the path from image to masks.
 @Suite struct SegmentAnythingModelTests {
     /// Tensors and numbers of the official ViT-B file, part by part.
     @Test func officialTensors() {
@@ -20,7 +20,7 @@ import WeightFiles
         #expect(part("mask_decoder").count == 120 && numbers("mask_decoder") == 4_058_340)
     }
 
-    /// The small model's file holds what a model of its sizes asks for, and nothing else.
+    /// The small model's file holds exactly what a model of its sizes requests.
     @Test func smallModelContract() throws {
         let golden = try GoldenModel()
         let weights = golden.table.names.filter { $0.hasPrefix("weights.") }.map { String($0.dropFirst(8)) }

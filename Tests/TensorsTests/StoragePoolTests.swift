@@ -18,7 +18,7 @@ import Testing
         #expect(pool.figures.retained == 0 && pool.figures.live == 0)
     }
 
-    /// Large tensors one after another need the memory of the largest, not their sum.
+    /// A sequence of large tensors needs the memory of the largest, not their sum.
     @Test func theFootprintIsTheLargestAmountInUse() {
         let pool = StoragePool()
         for size in [16, 7, 30, 11, 3, 22, 5, 30, 16] { pool.give(pool.take(floats: size * mebibyte)) }
@@ -27,7 +27,7 @@ import Testing
         pool.trim()
     }
 
-    /// Threads that take and give at once leave nothing behind, and large blocks begin at a huge page.
+    /// Threads that take and give concurrently leave nothing behind, and large blocks start at a huge page.
     @Test func threadsShareAPool() async {
         let pool = StoragePool()
         await withTaskGroup(of: Void.self) { group in
@@ -48,7 +48,7 @@ import Testing
         pool.trim()
     }
 
-    /// Random requests never share memory, and what is written stays.
+    /// Random requests never share memory, and written values persist.
     @Test func blocksAreApartAndAligned() {
         let pool = StoragePool()
         var generator = SeededGenerator(seed: 3, purpose: "pool")

@@ -32,7 +32,8 @@ import Testing
 
 @Suite struct SeededGeneratorTests {
     /// The known-answer vector of Philox 4x32-10 for counter and key zero (Random123's kat_vectors) is reached through
-    /// the stream words, which a purpose hash fixes; here the properties that the trainer relies on are checked instead.
+    /// the stream words, which are fixed by a hash of the purpose; this checks the properties that the trainer relies
+    /// on.
     @Test func streamsDependOnEveryPartOfTheKey() {
         func first(_ seed: UInt64, _ epoch: Int, _ sample: Int, _ purpose: String) -> UInt64 {
             var generator = SeededGenerator(seed: seed, epoch: epoch, sample: sample, purpose: purpose)

@@ -3,7 +3,7 @@ public import Tensors
 public import Testing
 public import WeightFiles
 
-/// Golden tensors made with the official PyTorch code, and the comparison with them.
+/// Golden tensors computed with the official PyTorch code, and comparisons with them.
 public enum Golden {
     /// The folder with the full set of golden files, from the environment variable `KEDGE_GOLDEN_DIR`.
     public static var folder: String? {
@@ -11,10 +11,10 @@ public enum Golden {
         return folder?.isEmpty == false ? folder : nil
     }
 
-    /// Opens `name`.safetensors from `folder`, or else from the fixtures that a test bundle carries; files that belong
+    /// Opens `name`.safetensors from `folder`, or else from the fixtures of a test bundle; files that belong
     /// together are opened with ``GoldenFiles``.
     ///
-    /// Throws `GoldenError` where neither has it, and `WeightFileError` where it is damaged.
+    /// Throws `GoldenError` if neither has it, and `WeightFileError` if it is damaged.
     public static func open(_ name: String, in bundle: Bundle) throws -> TensorTable {
         let file = name + ".safetensors"
         return try GoldenFiles([file], in: bundle).table(file)
@@ -26,12 +26,12 @@ public enum Golden {
     }
 }
 
-/// max |actual - expected|; infinite where one of them is not a number.
+/// max |actual - expected|; infinite if one of them is NaN.
 public func maximumAbsoluteError(_ actual: [Float], _ expected: [Float]) -> Float {
     worstElement(actual, expected).error
 }
 
-/// ||actual - expected|| / ||expected||, Euclidean, in Double; 0 where both are zero.
+/// ||actual - expected|| / ||expected||, Euclidean, in Double; 0 if both are zero.
 public func relativeL2Error(_ actual: [Float], _ expected: [Float]) -> Double {
     precondition(actual.count == expected.count, "\(actual.count) elements against \(expected.count)")
     var difference = 0.0
@@ -98,7 +98,7 @@ public func expectRelativeL2(
         return
     }
     let error = relativeL2Error(actual, expected)
-    // Written so that a not-a-number fails.
+    // Written so that a NaN fails.
     if !(error <= tolerance) {
         Issue.record("\(label): relative L2 error \(error), allowed \(tolerance)", sourceLocation: sourceLocation)
     }

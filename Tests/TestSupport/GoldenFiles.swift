@@ -2,21 +2,21 @@ public import Foundation
 public import Tensors
 public import WeightFiles
 
-/// Golden files that were made from one another, such as a model and gradients through it, all read from one folder.
+/// Golden files that depend on one another, such as a model and gradients through it, all read from one folder.
 ///
-/// `KEDGE_GOLDEN_DIR` may hold another model than the bundle's fixtures. A file of the one beside a file of the other
-/// would compare a model with the reference of another, so the folder that is taken holds every file that is asked for.
+/// `KEDGE_GOLDEN_DIR` may hold another model than the bundle's fixtures. Mixing files of both would compare a model
+/// with the reference of another, so the chosen folder must hold every requested file.
 public struct GoldenFiles: Sendable {
     /// The folder of all the files.
     public let folder: String
 
-    /// Takes the folder of `KEDGE_GOLDEN_DIR` where it holds all the files, otherwise the fixtures of the test bundle.
+    /// Chooses the folder of `KEDGE_GOLDEN_DIR` if it holds all the files, otherwise the fixtures of the test bundle.
     ///
     /// - Parameters:
-    ///   - names: The files, with their endings.
-    ///   - given: The folder that is tried first.
+    ///   - names: The files, with their extensions.
+    ///   - given: The folder to try first.
     ///
-    /// Throws `GoldenError` where neither holds all of them.
+    /// Throws `GoldenError` if neither holds all of them.
     public init(_ names: [String], in bundle: Bundle, given: String? = Golden.folder) throws {
         let fixtures = bundle.resourceURL?.appendingPathComponent("Fixtures").path ?? "Fixtures"
         let places = [given, fixtures].compactMap { $0 }
@@ -30,20 +30,20 @@ public struct GoldenFiles: Sendable {
         self.folder = folder
     }
 
-    /// Opens one of the files. Throws `WeightFileError` where it is damaged.
+    /// Opens one of the files. Throws `WeightFileError` if it is damaged.
     public func table(_ name: String) throws -> TensorTable {
         try SafetensorsFile.read(folder + "/" + name)
     }
 
-    /// The bytes of one of the files. Throws where it cannot be read.
+    /// The bytes of one of the files. Throws if it cannot be read.
     public func data(_ name: String) throws -> Data {
         try Data(contentsOf: URL(fileURLWithPath: folder + "/" + name))
     }
 }
 
-/// What is wrong with golden files; a suite that meets one fails with this line.
+/// A fault of golden files; the affected suite fails with this line.
 public struct GoldenError: Error, CustomStringConvertible {
-    /// The file and what is wrong with it.
+    /// The file and its fault.
     public let description: String
 
     /// Creates an error.
@@ -53,7 +53,7 @@ public struct GoldenError: Error, CustomStringConvertible {
 extension TensorTable {
     /// The extents of a tensor of a known shape; nil is an extent of any size.
     ///
-    /// Throws `GoldenError` where the tensor is missing or of another shape.
+    /// Throws `GoldenError` if the tensor is missing or has another shape.
     @discardableResult
     public func shape(_ name: String, fitting shape: [Int?]) throws -> [Int] {
         guard let found = self[name]?.shape else { throw GoldenError("\(path): there is no tensor \(name)") }
@@ -64,7 +64,7 @@ extension TensorTable {
         return found
     }
 
-    /// A tensor of a known shape, so that a file that does not fit fails a test instead of trapping in a kernel.
+    /// A tensor of a known shape, so that a mismatched file fails a test instead of trapping in a kernel.
     ///
     /// Throws `GoldenError` as ``shape(_:fitting:)`` does.
     public func tensor(_ name: String, shape: [Int?]) throws -> Tensor {
@@ -72,7 +72,7 @@ extension TensorTable {
         return try tensor(name)
     }
 
-    /// The only element of a tensor. Throws `WeightFileError` where it is missing, and `GoldenError` where it has more.
+    /// The only element of a tensor. Throws `WeightFileError` if it is missing, and `GoldenError` if there are more.
     public func number(_ name: String) throws -> Float {
         let tensor = try tensor(name)
         guard tensor.count == 1 else {

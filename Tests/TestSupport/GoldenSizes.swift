@@ -2,7 +2,7 @@ import Foundation
 public import Tensors
 public import WeightFiles
 
-/// The sizes of a small official model, as golden files carry them in their metadata under `config`.
+/// The sizes of a small official model, stored in the metadata of golden files under `config`.
 public struct GoldenSizes: Decodable, Sendable {
     public var img: Int
     public var dim: Int
@@ -14,37 +14,37 @@ public struct GoldenSizes: Decodable, Sendable {
     public var mlp_dim: Int
     public var dheads: Int
 
-    /// Side of the embedding's grid: the patches of SAM have 16 pixels a side.
+    /// Side of the embedding's grid: SAM's patches have 16 pixels a side.
     public var side: Int { img / 16 }
 
-    /// What makes these sizes no model of SAM's kind, or nil.
+    /// The reason these sizes are invalid for a model of SAM's kind, or nil.
     fileprivate var fault: String? {
         let positive = [img, dim, depth, heads, window, ed, mlp_dim, dheads]
         if positive.contains(where: { $0 <= 0 }) { return "a size is not positive" }
-        if img % 16 != 0 { return "img \(img) is no multiple of the patch side 16" }
+        if img % 16 != 0 { return "img \(img) is not a multiple of the patch side 16" }
         if dim % heads != 0 { return "heads \(heads) do not divide dim \(dim)" }
-        if ed % 8 != 0 || ed / 2 % dheads != 0 { return "ed \(ed) is no multiple of 8 and of twice dheads \(dheads)" }
+        if ed % 8 != 0 || ed / 2 % dheads != 0 { return "ed \(ed) is not a multiple of 8 and twice dheads \(dheads)" }
         if !glob.allSatisfy((0..<depth).contains) { return "glob \(glob) names a block outside depth \(depth)" }
         return nil
     }
 }
 
 extension Golden {
-    /// What a file's metadata says, as the asked type. Throws where a key is missing.
+    /// Metadata of a file, decoded as the requested type. Throws if a key is missing.
     public static func configuration<Value: Decodable>(of table: TensorTable, as type: Value.Type) throws -> Value {
         try JSONDecoder().decode(type, from: Data((table.metadata["config"] ?? "").utf8))
     }
 
-    /// The sizes in a file's metadata. Throws where a key is missing, and `GoldenError` where no model has such sizes.
+    /// The sizes in a file's metadata. Throws if a key is missing, and `GoldenError` for invalid sizes.
     public static func sizes(of table: TensorTable) throws -> GoldenSizes {
         let sizes = try configuration(of: table, as: GoldenSizes.self)
         if let fault = sizes.fault { throw GoldenError("\(table.path): config: \(fault)") }
         return sizes
     }
 
-    /// The weights that a model or a part of it asks for, by their official names; the file has them below `prefix`.
+    /// The weights that a model or a part of it requests, by their official names; in the file they are below `prefix`.
     ///
-    /// Throws `WeightFileError` of the rule `contract`, which lists what is missing, misshapen or not finite.
+    /// Throws `WeightFileError` of the rule `contract`, which lists tensors that are missing, misshapen or not finite.
     public static func weights(
         of table: TensorTable, _ requests: [(name: String, shape: Shape)], below prefix: String = "weights."
     ) throws -> [String: Tensor] {

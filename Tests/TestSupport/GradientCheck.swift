@@ -4,13 +4,13 @@ import Tensors
 ///
 /// For f: R^n -> R^m, an output gradient g and L(x) = <g, f(x)>, the difference quotient
 /// (L(x + h e_i) - L(x - h e_i)) / 2h approaches dL/dx_i with an error of order h^2. Computed in Double with h near
-/// 1e-5 it is right to about ten digits, so what remains is the rounding of the Float kernel under test.
+/// 1e-5 it is accurate to about ten digits, so the remaining error is the rounding of the Float kernel under test.
 public enum GradientCheck {
-    /// What a check found.
+    /// The result of a check.
     public struct Outcome: Sendable, CustomStringConvertible {
-        /// ‖analytic - numeric‖ / max(‖numeric‖, 1e-12), over the coordinates that were probed.
+        /// ‖analytic - numeric‖ / max(‖numeric‖, 1e-12), over the probed coordinates.
         public let relativeError: Double
-        /// The bound that was asked for.
+        /// The requested bound.
         public let tolerance: Double
         /// The coordinate that contributes most to the error.
         public let worstCoordinate: Int
@@ -22,7 +22,7 @@ public enum GradientCheck {
         /// True when the relative error is within the bound (a NaN is not).
         public var passed: Bool { relativeError <= tolerance }
 
-        /// The finding in one line, for the comment of an expectation.
+        /// The result in one line, for the comment of an expectation.
         public var description: String {
             "relative error \(relativeError) (bound \(tolerance)); worst at \(worstCoordinate): "
                 + "numeric \(worstNumeric), analytic \(worstAnalytic)"
@@ -34,11 +34,11 @@ public enum GradientCheck {
     /// - Parameters:
     ///   - inputs: The point x.
     ///   - function: The plain reference f.
-    ///   - dOutput: The output gradient g, as long as f(x).
-    ///   - analytic: The gradient under test, as long as x.
+    ///   - dOutput: The output gradient g, of the length of f(x).
+    ///   - analytic: The gradient under test, of the length of x.
     ///   - tolerance: The bound on the relative L2 error.
     ///   - step: The step h.
-    ///   - probes: How many coordinates to probe, drawn without repetition by a fixed seed; all when nil.
+    ///   - probes: The number of coordinates to probe, drawn without repetition with a fixed seed; nil probes all.
     public static func check(
         _ inputs: [Double], function: ([Double]) -> [Double], dOutput: [Double], analytic: [Float], tolerance: Double,
         step: Double = 1e-5, probes: Int? = nil
@@ -78,7 +78,7 @@ public enum GradientCheck {
 }
 
 extension GradientCheck {
-    /// ‖actual - expected‖ / max(‖expected‖, 1e-12): how far a Float result is from its Double reference.
+    /// ‖actual - expected‖ / max(‖expected‖, 1e-12): the distance of a Float result from its Double reference.
     public static func relativeError(_ actual: [Float], _ expected: [Double]) -> Double {
         guard actual.count == expected.count else { return .infinity }
         var (squaredError, squaredNorm) = (0.0, 0.0)

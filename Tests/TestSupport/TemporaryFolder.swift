@@ -1,11 +1,11 @@
 import Foundation
 
-/// A folder for one test, removed with what is in it when its last user is gone.
+/// A folder for one test, removed with its contents when its last user is released.
 public final class TemporaryFolder: Sendable {
     /// Its path.
     public let path: String
 
-    /// Makes a folder of a name of its own that begins with `kedge-` and a word, and empty folders in it.
+    /// Creates a folder with a unique name that begins with `kedge-` and a word, and empty folders in it.
     public init(_ word: String, folders: [String] = []) throws {
         path = FileManager.default.temporaryDirectory.path + "/kedge-\(word)-\(UUID().uuidString)"
         for folder in [path] + folders.map({ path + "/" + $0 }) {

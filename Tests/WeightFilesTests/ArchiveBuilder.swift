@@ -1,13 +1,13 @@
 import WeightFiles
 
-/// Builds zip archives as `torch.save` does, and wrong ones.
+/// Builds zip archives as `torch.save` does, and malformed ones.
 struct ArchiveBuilder {
     struct Entry {
         var name: String
         var content: [UInt8]
         var flags: UInt16 = 0
         var method: UInt16 = 0
-        /// What the records claim, where it is not the truth.
+        /// The values in the records, where they differ from the truth.
         var checksum: UInt32?
         var claimedSize: UInt32?
         var claimedStoredSize: UInt32?
@@ -63,7 +63,7 @@ struct ArchiveBuilder {
         return file + bytes(UInt16(comment.count)) + comment
     }
 
-    /// CRC-32 bit by bit, apart from the library that the reader uses.
+    /// CRC-32 bit by bit, independent of the library that the reader uses.
     private func crc32(_ content: [UInt8]) -> UInt32 {
         var remainder = UInt32.max
         for byte in content {
@@ -74,7 +74,7 @@ struct ArchiveBuilder {
     }
 }
 
-/// Opcodes of a pickle, put together by hand.
+/// Opcodes of a pickle, assembled by hand.
 enum Pickle {
     static let header: [UInt8] = [0x80, 2]
     static let mark = op("(")

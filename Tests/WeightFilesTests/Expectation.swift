@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import WeightFiles
 
-/// Expects `body` to throw a `WeightFileError` of one rule, and gives it back for further checks.
+/// Expects `body` to throw a `WeightFileError` of one rule, and returns it for further checks.
 @discardableResult
 func expectRefusal(
     _ rule: WeightFileError.Rule, _ label: String = "", sourceLocation: SourceLocation = #_sourceLocation,

@@ -7,7 +7,7 @@ import WeightFiles
 @Suite struct HostileArchiveTests {
     private let pickle = Pickle.dictionary("a", Pickle.tensor(Pickle.storage("FloatStorage", key: "0", count: 2)))
 
-    /// A sound archive of one tensor, to be spoilt by `change`.
+    /// A sound archive of one tensor, corrupted by `change`.
     private func archive(_ change: (inout ArchiveBuilder) -> Void = { _ in }) -> [UInt8] {
         var builder = ArchiveBuilder(entries: [
             .init(name: "x/data.pkl", content: pickle), .init(name: "x/byteorder", content: Array("little".utf8)),
@@ -105,7 +105,7 @@ import WeightFiles
     @Test func places() {
         refuse(.archiveOverlap, "size over the file") { $0.entries[2].claimedSize = 100_000 }
         refuse(.archiveOverlap, "header over the file") { $0.entries[2].claimedHeader = 100_000 }
-        // Both records point to one header, which is how small bombs are made.
+        // Both records point to one header, as in small zip bombs.
         refuse(.archiveLocalHeader, "header of another entry") { $0.entries[2].claimedHeader = 0 }
         refuse(.archiveLocalHeader, "another local name") { $0.entries[2].localName = "x/data/1" }
         refuse(.archiveLocalHeader, "no header there") { $0.entries[2].claimedHeader = 1 }
@@ -135,7 +135,7 @@ import WeightFiles
         refuse(.pickleSize, "17 MiB") { $0.entries[0].content = [UInt8](repeating: 0x29, count: 17 << 20) }
     }
 
-    /// Every single changed byte of a file that torch wrote is refused or harmless, and never ends the process.
+    /// Every single-byte change of a file written by torch is rejected or harmless, and never ends the process.
     @Test func damageIsNeverFatal() throws {
         let sound = [UInt8](try Data(contentsOf: URL(fileURLWithPath: fixture("tiny.pth"))))
         for position in sound.indices {

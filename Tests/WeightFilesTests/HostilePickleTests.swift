@@ -50,7 +50,7 @@ import WeightFiles
         refuse(.pickleGlobal, "not UTF-8", Pickle.header + Pickle.op("c") + [0xff, 0x0a, 0x61, 0x0a])
     }
 
-    /// Every opcode that is not needed is refused, whatever follows it.
+    /// Every opcode that is not needed is rejected, whatever follows it.
     @Test func opcodes() {
         let allowed = Set(
             "(})]t\u{85}\u{86}\u{87}qrhjXUJKM\u{8a}GN\u{88}\u{89}cRQsuaeb.\u{80}".unicodeScalars.map(\.value))
@@ -75,7 +75,7 @@ import WeightFiles
     @Test func stack() {
         for opcode in ["\u{85}", "\u{86}", "\u{87}", "t", "u", "e", "s", "a", "R", "Q", "b", "q"] as [Unicode.Scalar] {
             refuse(.pickleStack, "\(opcode) on nothing", Pickle.header + [UInt8(opcode.value), 0])
-            // A mark protects what lies below it.
+            // A mark protects the values below it.
             if opcode != "t" && opcode != "u" && opcode != "e" {
                 refuse(
                     .pickleStack, "\(opcode) below a mark",
@@ -92,7 +92,7 @@ import WeightFiles
         refuse(.pickleStack, "100001 marks", Pickle.header + marks + Pickle.stop)
     }
 
-    /// Tuples around tuples, deeper than any call stack could free them one by one.
+    /// Nested tuples, deeper than any call stack could free one by one.
     @Test func nesting() {
         let deep = [UInt8](repeating: 0x85, count: 300_000)
         refuse(.stateDictionary, "300001 tuples", Pickle.header + Pickle.emptyTuple + deep + Pickle.stop)
@@ -162,7 +162,7 @@ import WeightFiles
         refuse(.nameLength, "name", Pickle.dictionary(name, Pickle.tensor(storage)))
     }
 
-    /// The product of extents beside a zero need not fit in a word.
+    /// The product of extents beside a zero may overflow.
     @Test func extentsBesideAZero() throws {
         let shape = [0, 1 << 40, 1 << 40]
         let table = try read(tensor(0, shape, [0, 1 << 40, 1]))
@@ -178,7 +178,7 @@ import WeightFiles
             error?.description.contains("a\\n\\u{1B}[2Jb has element type F32") == true, "\(String(describing: error))")
     }
 
-    /// Wrappers around wrappers: each would once more rename every tensor of the file.
+    /// Nested wrappers, each of which would rename every tensor of the file once more.
     @Test func namesWrappedManyTimes() throws {
         let wrapped = String(repeating: "module.model.sam.", count: 60)
         let tensors = ["a", "b"].map { Pickle.text(wrapped + $0) + Pickle.tensor(storage) + Pickle.setItem }.joined()

@@ -48,7 +48,7 @@ import WeightFiles
         refuse(.headerLength, "header over the end", bytes(UInt64(3)) + Array("{}".utf8))
         refuse(.headerLength, "huge header", bytes(UInt64(100_000_001)) + Array("{}".utf8))
         refuse(.headerLength, "overflowing header", bytes(UInt64.max - 4) + Array("{}".utf8))
-        // The limit holds however long the file is; it is sparse on disk.
+        // The limit holds for any file length; this file is sparse on disk.
         #expect(throws: Never.self) {
             let folder = try TemporaryFolder()
             let path = folder.path + "/sparse.safetensors"
@@ -147,7 +147,7 @@ import WeightFiles
         refuse(.tiling, "huge", file(#"{"a":\#(tensor("[9007199254740992]", "[0,9007199254740992]"))}"#, data: 2))
     }
 
-    /// Every prefix and every single changed byte of a sound file is read or refused, and never ends the process.
+    /// Every prefix and every single-byte change of a sound file is read or rejected, and never ends the process.
     @Test func damageIsNeverFatal() throws {
         let sound = [UInt8](try Data(contentsOf: URL(fileURLWithPath: fixture("reference.safetensors"))))
         for count in sound.indices {

@@ -7,7 +7,7 @@ import WeightFiles
 @Suite struct PyTorchFileTests {
     private func counted(_ count: Int) -> [Float] { (0..<count).map { Float($0) / 4 - 1 } }
 
-    /// The file that `torch.save` made of a wrapped state dictionary with the prefix `module.`.
+    /// A file written by `torch.save` from a wrapped state dictionary with the prefix `module.`.
     @Test func readsWhatTorchSaved() throws {
         let table = try WeightFile.open(fixture("tiny.pth"))
         #expect(
@@ -103,7 +103,7 @@ import WeightFiles
         #expect(try SafetensorsFile.read(path).names == ["model.a", "model.b"])
     }
 
-    /// An optimizer beside the model, as in training checkpoints, is left alone; two unnamed dictionaries are refused.
+    /// An optimizer beside the model, as in training checkpoints, is ignored; two unnamed dictionaries are rejected.
     @Test func theModelIsFoundBesideOtherThings() throws {
         let tensor = Pickle.tensor(Pickle.storage("FloatStorage", key: "0", count: 2))
         func dictionary(_ name: String) -> [UInt8] {
@@ -125,7 +125,7 @@ import WeightFiles
         let values: [Float] = [3, 4]
         let content = values.flatMap { bytes($0.bitPattern) }
         var builder = ArchiveBuilder(entries: [.init(name: "x/data.pkl", content: pickle)])
-        // Sizes and the offset of the second entry stand in its ZIP64 field, after a foreign field.
+        // Sizes and the offset of the second entry are in its ZIP64 field, after a foreign field.
         let header = 30 + 10 + pickle.count
         let wide = bytes(UInt16(1)) + bytes(UInt16(24)) + bytes(UInt64(8)) + bytes(UInt64(8)) + bytes(UInt64(header))
         builder.entries.append(

@@ -3,9 +3,9 @@ import Tensors
 import Testing
 import WeightFiles
 
-/// Real weight files, read where `scripts/fetch-weights` has put them.
+/// Real weight files, read from where `scripts/fetch-weights` stores them.
 @Suite struct RealWeightsTests {
-    /// The path of a weight file, or nil after a line that says it is not there.
+    /// The path of a weight file, or nil after a printed line that it is missing.
     private func path(_ name: String) -> String? {
         let root = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent()
@@ -13,7 +13,7 @@ import WeightFiles
             ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? root.appendingPathComponent("weights").path
         let path = folder + "/" + name
         if FileManager.default.fileExists(atPath: path) { return path }
-        print("RealWeightsTests: \(path) is not there (scripts/fetch-weights gets it); its checks did not run")
+        print("RealWeightsTests: \(path) is missing (scripts/fetch-weights gets it); its checks did not run")
         return nil
     }
 

@@ -36,7 +36,7 @@ import WeightFiles
         expectRefusal(.missingTensor) { _ = try table.tensor("nobody") }
     }
 
-    /// The same tensors give the bytes that the reference implementation wrote.
+    /// The same tensors give the bytes written by the reference implementation.
     @Test func writesTheBytesOfTheReference() throws {
         let expected = try Data(contentsOf: URL(fileURLWithPath: fixture("reference.safetensors")))
         let tensors = [
@@ -83,7 +83,7 @@ import WeightFiles
         #expect(first[0] == -1 && copy[0] == 5)
     }
 
-    /// A tensor keeps the file mapped after its table has gone.
+    /// A tensor keeps the file mapped after its table is released.
     @Test func aViewOutlivesItsTable() throws {
         func load() throws -> Tensor { try SafetensorsFile.read(fixture("reference.safetensors")).tensor("b.float32") }
         #expect(try load().elements == counted(6))
@@ -150,7 +150,7 @@ import WeightFiles
 @Suite struct ContentDigestTests {
     @Test func theSameWeightsHaveOneDigestInEveryContainer() throws {
         let pickled = try PyTorchFile.read(fixture("tiny.pth"))
-        // The same tensors in another format, order of storage and memory layout; those of rank over 4 are left out.
+        // The same tensors in another format, storage order and memory layout, without those of rank over 4.
         let kept = try pickled.renamed { $0 == "rank5" ? nil : $0 }
         let tensors = try kept.entries.map { entry in
             entry.elementType.isInteger

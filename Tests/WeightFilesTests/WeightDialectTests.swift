@@ -4,7 +4,7 @@ import Testing
 import WeightFiles
 
 @Suite struct WeightDialectTests {
-    /// The names and shapes that a file of the folder Fixtures lists.
+    /// The names and shapes listed in a file of the folder Fixtures.
     private func listed(_ dialect: String) throws -> [(name: String, shape: [Int])] {
         let text = try String(contentsOfFile: fixture("names_\(dialect)_vit_b.txt"), encoding: .utf8)
         return try text.split(separator: "\n").map { line in
@@ -14,7 +14,7 @@ import WeightFiles
         }
     }
 
-    /// The names of a ViT of another depth, made from those of ViT-B.
+    /// The names of a ViT of another depth, derived from those of ViT-B.
     private func deeper(_ names: [String], _ depth: Int) -> [String] {
         names.flatMap { name -> [String] in
             guard name.hasPrefix("image_encoder.blocks.") else { return [name] }
@@ -23,7 +23,7 @@ import WeightFiles
         }
     }
 
-    /// Under the rules, every tensor of the official model gets the name, and has the shape, of one in transformers.
+    /// By the rules, every tensor of the official model gets the name, and has the shape, of one in transformers.
     @Test func huggingFaceNamesAreThoseOfTransformers() throws {
         let official = try listed("segment_anything")
         let other = try listed("hugging_face")
@@ -51,7 +51,7 @@ import WeightFiles
         }
     }
 
-    /// The official `layers.1` is `layers.0` over there: replacing text in several passes would confuse the two.
+    /// The official `layers.1` is `layers.0` in transformers: replacing text in several passes would confuse the two.
     @Test func perceptronLayersAreNotConfused() {
         let prefix = "mask_decoder.iou_prediction_head."
         #expect(HuggingFaceNames.officialName(prefix + "proj_in.weight") == prefix + "layers.0.weight")
@@ -114,7 +114,7 @@ import WeightFiles
         try SafetensorsFile.read(bytes: SafetensorsFile.encode(shapes.map { TensorToWrite($0.0, Tensor(zeros: $0.1)) }))
     }
 
-    /// The tensors by which a ViT is told.
+    /// The tensors that identify a ViT.
     private func transformer(width: Int, depth: Int, grid: Int, window: Int, globalBlocks: [Int], heads: Int)
         -> [(String, Shape)]
     {

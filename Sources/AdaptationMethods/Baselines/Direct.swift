@@ -1,7 +1,7 @@
 public import Recipes
 import SegmentAnything
 
-/// No adaptation: the base model is evaluated as it is ("Direct" in WeSAM's tables).
+/// No adaptation: evaluates the base model ("Direct" in WeSAM's tables).
 public struct Direct: AdaptationMethod {
     /// `direct`.
     public static let name = "direct"
@@ -14,7 +14,7 @@ public struct Direct: AdaptationMethod {
     /// None.
     public func stages(over domains: [String], order: DomainOrder) -> [Stage] { [] }
 
-    /// Learns nothing: no loss, no gradient.
+    /// Has no loss and no gradient.
     public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {
         StepLosses(parts: [], instances: example.prompts.count)
     }

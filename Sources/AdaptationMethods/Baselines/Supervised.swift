@@ -4,7 +4,7 @@ import Tensors
 
 // One branch, the adapted model, weak view:   L = w_f focal + w_d dice + w_i iou against the true masks
 
-/// Fine-tuning with true masks: what weak labels are measured against ("Supervised" in WeSAM's tables).
+/// Fine-tuning with true masks: the reference for weak labels ("Supervised" in WeSAM's tables).
 public struct Supervised: AdaptationMethod {
     /// `supervised`.
     public static let name = "supervised"
@@ -23,7 +23,7 @@ public struct Supervised: AdaptationMethod {
         let (count, canvas) = (example.prompts.count, context.model.encoder.imageSize)
         guard let masks = example.masks, masks.count == count * canvas * canvas else {
             throw AdaptationMethodError(
-                .example, "supervised training needs the masks of all \(count) objects; take a data set with masks")
+                .example, "supervised training needs the masks of all \(count) objects; use a data set with masks")
         }
         let branch = try BranchPass(example, in: context)
         var dLogits = Tensor(zeros: branch.round.logits.shape)

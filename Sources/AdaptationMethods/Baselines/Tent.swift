@@ -3,7 +3,7 @@ import SegmentAnything
 import Tensors
 
 // One branch, the adapted model, weak view:   L = mean over pixels and objects of H(sigma(z)), on the decoder's own grid
-// The published method adapts the affine numbers of normalisation layers; here, as for every method, the LoRA matrices train.
+// The published method adapts affine parameters of normalisation layers; here, as in every method, LoRA matrices train.
 
 /// Entropy minimisation (TENT: Wang et al., ICLR 2021) of the masks of the weak labels' prompts.
 public struct Tent: AdaptationMethod {

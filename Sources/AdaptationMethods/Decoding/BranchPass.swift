@@ -3,12 +3,12 @@ import Layers
 import SegmentAnything
 import Tensors
 
-/// The whole pass of a method of one branch: the adapted model on the weak view, and the decoder on the student's prompts.
+/// The pass of a single-branch method: the adapted model on the weak view, and the decoder on the student's prompts.
 struct BranchPass {
     let round: DecoderRound
     private let pass: EncoderPass
 
-    /// Runs forward. Throws `AdaptationMethodError` for an example of another model, `SegmentAnythingError`.
+    /// Runs forward. Throws `AdaptationMethodError` for an example of another model, and `SegmentAnythingError`.
     init(_ example: AdaptationExample, in context: StepContext) throws {
         try example.check(for: context)
         let model = context.model
@@ -17,7 +17,7 @@ struct BranchPass {
         round = DecoderRound(model, pass.features, prompts, keepingPass: context.keepsDecoderPass, in: context.pass)
     }
 
-    /// Adds the gradient of what trains. // dLogits [n, 4 h, 4 w], dIoU [n]
+    /// Adds the gradient of the trained values. // dLogits [n, 4 h, 4 w], dIoU [n]
     func backward(_ dLogits: Tensor, _ dIoU: [Float], _ gradients: inout GradientBuffer) {
         pass.backward(round.backward(dLogits, dIoU, &gradients), &gradients)
     }

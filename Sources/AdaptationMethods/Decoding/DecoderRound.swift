@@ -5,8 +5,8 @@ import Tensors
 
 /// One run of the mask decoder over all prompts of an image, chunk by chunk.
 ///
-/// Losses couple an image's instances, so their gradients are known only after the last chunk. With one chunk its pass
-/// is kept for backward; with more, each is run again then, which gives the same numbers, because a chunk's products
+/// Losses couple an image's instances, so their gradients are known only after the last chunk. A single chunk's pass
+/// is kept for backward; several chunks are run again then, with the same results, because a chunk's products
 /// have the same shapes both times. Several rounds over the same features are several values of this type.
 struct DecoderRound {
     /// Low-resolution mask logits of all prompts. // [n, 4 h, 4 w]
@@ -48,7 +48,7 @@ struct DecoderRound {
                 parts.flatMap { $0.logits.elements }, [iou.count, parts[0].logits.shape[2], parts[0].logits.shape[3]])
     }
 
-    /// The gradient of the features, summed over prompts in their order; adds those of what trains in decoder and prompts.
+    /// The gradient of the features, summed over prompts in their order; adds those of the trained values.
     ///
     /// - Parameters:
     ///   - dLogits: // [n, 4 h, 4 w]

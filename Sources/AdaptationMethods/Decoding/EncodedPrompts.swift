@@ -1,9 +1,9 @@
 import Layers
 import SegmentAnything
 
-/// An image's prompts and their embeddings, as many at once as the decoder takes.
+/// An image's prompts and their embeddings, in chunks for the decoder.
 struct EncodedPrompts: Sendable {
-    /// Some of the prompts.
+    /// A chunk of the prompts.
     struct Chunk: Sendable {
         let prompts: PromptBatch
         let embeddings: PromptEmbeddings
@@ -11,7 +11,7 @@ struct EncodedPrompts: Sendable {
 
     let chunks: [Chunk]
 
-    /// Embeds prompts in a pass. Throws `SegmentAnythingError` for prompts the model cannot take.
+    /// Embeds prompts in a pass. Throws `SegmentAnythingError` for prompts the model cannot process.
     init(_ prompts: PromptBatch, _ model: SegmentAnythingModel, chunk: Int, in pass: PassContext) throws {
         chunks = try stride(from: 0, to: prompts.count, by: chunk).map { start in
             let part = try prompts.objects(start..<min(start + chunk, prompts.count))

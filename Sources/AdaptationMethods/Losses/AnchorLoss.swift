@@ -1,7 +1,7 @@
 public import Kernels
 
 /// One branch's half of WeSAM's anchor loss: dice with smoothing 1 against the anchor's masks, times 1/2. Student and
-/// teacher each add theirs. Sums with pixel weights serve as well as those without, as for dice.
+/// teacher each add theirs. Works on sums with or without pixel weights, as dice does.
 public enum AnchorLoss {
     /// A branch's share of the loss.
     public static let share = 0.5

@@ -7,13 +7,13 @@ import Tensors
 //   patches      K = (side / patch)^2 squares of the grid, the same in both branches
 //                L = mean over j of (log sum_k e^s_jk - s_jj)
 
-/// What the contrast holds against each other: positives are the same region in teacher and anchor, negatives all others.
+/// The regions being contrasted: positives are the same region in teacher and anchor, negatives all others.
 public enum ContrastForm: Sendable, Equatable {
     /// The instances, each branch with its own masks (WeSAM section 3.3, the released form): one instance gives 0.
     case instances
-    /// The instances and what is in none of them (the remedy the authors state for images with one object).
+    /// The instances and the background (the authors' stated remedy for images with one object).
     case background
-    /// Squares of the embedding's grid of so many cells a side (WeSAM++): needs no mask.
+    /// Squares of `side` x `side` cells of the embedding's grid (WeSAM++): needs no mask.
     case patches(side: Int)
 
     /// Whether the loss is the mean over regions instead of one ratio over all pairs.
@@ -34,7 +34,7 @@ public enum ContrastForm: Sendable, Equatable {
         }
     }
 
-    /// How many regions `regions` gives for n instances.
+    /// The number of regions that `regions` returns for n instances.
     func count(_ logits: Tensor) -> Int {
         switch self {
         case .instances: logits.shape[0]

@@ -2,7 +2,7 @@ import Foundation
 public import Kernels
 public import Tensors
 
-// For n instances, teacher embedding E^t and anchor embedding E^a, each with its own masks M [n, h w] (spec 6.2):
+// For n instances, teacher embedding E^t and anchor embedding E^a, each with its own masks M [n, h w] (section 3.3):
 //   u = E / |E| cell by cell,   f_j = sum of M_j u / max(|M_j|, 1)
 //   s_jk = cos(f^t_j, f^a_k) / tau,   L = log sum_jk e^s_jk - log sum_j e^s_jj
 // Backward to E^t, with P = softmax of all s and Q = softmax of the diagonal:
@@ -11,38 +11,38 @@ public import Tensors
 //   du = M^T (df / |M|),   dE^t from du by the normalisation
 // One instance gives exactly 0 and no gradient: the ratio has a single term.
 
-/// WeSAM's contrast between the teacher's and the anchor's features of the same regions (section 3.3; InfoNCE with one ratio
-/// per image, or per region for patches).
+/// WeSAM's contrast between the teacher's and the anchor's features of the same regions (section 3.3; InfoNCE with one
+/// ratio per image, or per region for patches).
 public struct ContrastiveLoss: Sendable {
-    /// Least length a feature is divided by, as in PyTorch's cosine similarity.
+    /// Minimum length a feature is divided by, as in PyTorch's cosine similarity.
     static let epsilon = 1e-8
 
     /// tau.
     public let temperature: Double
 
-    /// What is held against each other.
+    /// The regions being contrasted.
     public let form: ContrastForm
 
-    /// A contrastive loss of a temperature.
+    /// Creates a contrastive loss.
     public init(temperature: Double = 0.3, form: ContrastForm = .instances) {
         (self.temperature, self.form) = (temperature, form)
     }
 
-    /// What one branch gives to the contrast.
+    /// One branch's input to the contrast.
     public struct Branch: Sendable {
         /// The image embedding. // [h w, C]
         public let embedding: Tensor
         /// Low-resolution mask logits. // [n, 4 h, 4 w]
         public let logits: Tensor
 
-        /// Pairs an embedding with its masks.
+        /// Creates a branch from an embedding and its masks.
         public init(embedding: Tensor, logits: Tensor) { (self.embedding, self.logits) = (embedding, logits) }
     }
 
     /// The loss and its gradient with respect to the teacher's embedding.
     ///
     /// - Parameters:
-    ///   - weight: What the gradient (not the value) is multiplied with.
+    ///   - weight: Factor on the gradient (not on the value).
     ///   - dEmbedding: The gradient is added to it. // [h w, C]
     /// - Returns: The loss.
     public func callAsFunction(
@@ -70,7 +70,7 @@ public struct ContrastiveLoss: Sendable {
         return value
     }
 
-    /// L and dL/ds for the cosines, with the largest s taken off before exponentials.
+    /// L and dL/ds from the cosines; the largest s is subtracted before exponentials.
     private func ratio(_ cosines: [[Double]]) -> (value: Double, slopes: [[Double]]) {
         let scaled = cosines.map { $0.map { $0 / temperature } }
         let largest = scaled.flatMap { $0 }.reduce(-Double.infinity) { max($0, $1) }
@@ -143,7 +143,7 @@ public struct ContrastiveLoss: Sendable {
             (self.counts, self.lengths, self.units) = (counts, lengths, units)
         }
 
-        /// factor df_j / |M_j|: what every cell of instance j gets. // C
+        /// factor df_j / |M_j|: the gradient of every cell of instance j. // C
         func gradient(
             of j: Int, cosines: [Double], slopes: [Double], _ others: [[Double]], factor: Double
         ) -> [Double] {

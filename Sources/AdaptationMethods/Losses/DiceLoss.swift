@@ -11,7 +11,7 @@ public struct DiceLoss: Sendable {
     /// s, added to both sides of the fraction.
     public let smoothing: Double
 
-    /// A dice loss with a given smoothing.
+    /// Creates a dice loss with a smoothing.
     public init(smoothing: Double) { self.smoothing = smoothing }
 
     /// The dice loss of one form; `maskCount` is the number of masks of the batch.
@@ -22,7 +22,7 @@ public struct DiceLoss: Sendable {
         1 - (2 * sums.overlap + smoothing) / (sums.prediction + sums.target + smoothing)
     }
 
-    /// dL/dp inside and outside the target, of a pixel that counts fully where there are weights.
+    /// dL/dp inside and outside the target, for a pixel of weight 1.
     public func slopes(_ sums: MaskLossKernel.Sums) -> (inside: Double, outside: Double) {
         let denominator = sums.prediction + sums.target + smoothing
         let outside = (2 * sums.overlap + smoothing) / (denominator * denominator)

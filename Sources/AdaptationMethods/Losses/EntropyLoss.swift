@@ -4,8 +4,8 @@ public import Tensors
 // For logits z of all pixels of all instances, p = sigma(z):
 //   L = mean of H(p) = -p log p - (1 - p) log(1 - p)
 //   dH/dz = -z p (1 - p)
-// With pixel weights c, both are multiplied with c; the mean is still over all pixels, so that c = 0 takes a pixel's term
-// away and leaves the others as they were.
+// With pixel weights c, both are multiplied by c; the mean is still over all pixels, so that c = 0 removes a pixel's
+// term and leaves the others unchanged.
 // With u = |z|: H = log(1 + e^-u) + u e^-u / (1 + e^-u), which is exact where sigma rounds to 0 or 1.
 
 /// The mean binary entropy of mask logits on the decoder's own grid (TENT: Wang et al., ICLR 2021, eq. 1).
@@ -14,9 +14,9 @@ public enum EntropyLoss {
     ///
     /// - Parameters:
     ///   - logits: z. // [n, h, w]
-    ///   - weight: What the gradient is multiplied with.
-    ///   - weights: c, from 0 to 1: what each pixel's entropy is multiplied with; the sum is still divided by n h w. Nil
-    ///     lets every pixel count fully. // [n, h, w]
+    ///   - weight: Factor on the gradient.
+    ///   - weights: c, from 0 to 1: factor on each pixel's entropy; the sum is still divided by n h w. Nil weights
+    ///     every pixel with 1. // [n, h, w]
     ///   - dLogits: Added to. // [n, h, w]
     public static func value(
         _ logits: Tensor, weight: Double = 1, weights: Tensor? = nil, addingTo dLogits: inout Tensor

@@ -2,10 +2,10 @@ public import Kernels
 
 /// Squared error of predicted IoUs: sum over instances of (iou_j - t_j)^2 / N, where t_j = |P and M| / (|P or M| + 1e-7)
 /// is the IoU of the prediction P = [sigma(z) >= 1/2] with the target M and carries no gradient (WeSAM `losses.py`). Pixel
-/// weights do not change it: the counts are those of all pixels, as in SUM (Liu et al., NeurIPS 2024), which weights focal
-/// and dice loss alone.
+/// weights do not affect it: the counts are those of all pixels, as in SUM (Liu et al., NeurIPS 2024), which weights
+/// only focal and dice loss.
 public enum IoULoss {
-    /// The logit from which on a pixel counts as predicted.
+    /// The least logit of a predicted pixel.
     ///
     /// The released code compares probabilities of single precision with one half, and those reach it a little below
     /// logit 0: up to -z = 1.5 * 2^-23, 1 + exp(-z) rounds to 2. One such pixel moves an instance's IoU by 1 / union.

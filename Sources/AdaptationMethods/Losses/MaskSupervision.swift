@@ -9,9 +9,9 @@ struct MaskSupervision {
     let settings: MaskLossSettings
     /// N in the released losses.
     let maskCount: Int
-    /// Side of the canvas the masks are compared on.
+    /// Side of the canvas on which masks are compared.
     let canvas: Int
-    /// What each pixel counts for; nil counts all alike.
+    /// The weight of each pixel; nil weights all equally.
     let weights: PixelWeights?
 
     /// The losses; the weighted gradient of the logits is added to `dLogits`.

@@ -3,8 +3,8 @@ import SegmentAnything
 // teacher = adapted model, weak view    -> masks m^t; no gradient
 // student = adapted model, strong view  -> w_f focal + w_d dice + w_i iou against m^t
 
-/// Self-training without an anchor: a teacher that gives targets and a student that learns them; what collapses in
-/// WeSAM's ablation.
+/// Self-training without an anchor: a teacher that provides targets and a student that learns them; the variant that
+/// collapses in WeSAM's ablation.
 public struct SelfTraining: AdaptationMethod {
     /// `self-training`.
     public static let name = "self-training"

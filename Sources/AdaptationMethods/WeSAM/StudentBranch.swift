@@ -3,19 +3,19 @@ import Layers
 import SegmentAnything
 import Tensors
 
-// The student sees the strong view, perhaps with parts hidden, and learns the teacher's masks m^t = [z^t > 0]:
+// The student sees the strong view, optionally with parts hidden, and learns the teacher's masks m^t = [z^t > 0]:
 //   w_f focal + w_d dice + w_i iou against m^t, and with an anchor its half of the anchor loss
 
 /// The student's forward and backward pass, with and without an anchor.
 struct StudentBranch {
     /// The losses against the teacher's masks.
     let losses: MaskLossSettings
-    /// What is hidden from the view.
+    /// The hidden part of the view.
     let masking: MaskingSettings
 
-    /// What the teacher gives, as numbers without a gradient.
+    /// The teacher's results, without gradient.
     struct Target {
-        /// Features that stand in for what the student does not see.
+        /// Features that replace those of hidden cells.
         let features: ImageFeatures
         /// Mask logits. // [n, 4 h, 4 w]
         let logits: Tensor
@@ -24,7 +24,7 @@ struct StudentBranch {
     /// Adds the gradient of all losses.
     ///
     /// - Parameter addingLosses: Further losses of the student's mask logits, whose weighted gradient it adds to its
-    ///   argument; gives their value. // [n, 4 h, 4 w]
+    ///   argument; returns their value. // [n, 4 h, 4 w]
     func learn(
         _ example: AdaptationExample, from target: Target, prompts: EncodedPrompts, in context: inout StepContext,
         addingLosses: (_ logits: Tensor, _ dLogits: inout Tensor) -> Double

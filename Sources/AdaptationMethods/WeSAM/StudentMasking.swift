@@ -1,22 +1,22 @@
 import Kernels
 public import Tensors
 
-// The embedding's grid is cut into blocks of b x b cells; r of them, drawn anew for every image and epoch, are hidden:
+// The embedding's grid is cut into blocks of b x b cells; a fraction r, redrawn for every image and epoch, is hidden:
 //   student input  x~ = x outside of the hidden blocks, 0 inside (the mean colour for SAM, black for the others)
 //   F^r = M F^s + (1 - M) F^t,   M = 1 where visible;   dF^s = M dF^r, and F^t carries no gradient
 // so the decoder sees the student's features where it saw the image and the teacher's elsewhere (WeSAM++, pipeline figure).
 //
-// What the preprint does not tell is chosen so: pixels are hidden instead of tokens, because windows and the convolutions of
+// Where the preprint gives no details: pixels are hidden instead of tokens, because windows and the convolutions of
 // TinyViT need whole grids and the same rule then holds for every encoder.
 
-/// Masked image modelling on the student: which parts of its view are hidden, and what stands in for their features.
+/// Masked image modelling on the student: the hidden parts of its view, and the replacement of their features.
 public struct StudentMasking: Sendable {
     /// 1 where a cell is visible. // [h w]
     let visible: [Float]
     /// Side of the embedding's grid.
     let side: Int
 
-    /// Draws the hidden blocks: `ratio` of all, rounded, but at most all but one, because who sees nothing learns nothing.
+    /// Draws the hidden blocks: `ratio` of all, rounded, but never all: a student that sees nothing learns nothing.
     ///
     /// - Parameters:
     ///   - side: Side of the embedding's grid, cells.
@@ -33,10 +33,10 @@ public struct StudentMasking: Sendable {
         }
     }
 
-    /// Cells that are hidden.
+    /// The number of hidden cells.
     public var hiddenCells: Int { visible.count { $0 == 0 } }
 
-    /// The view without its hidden parts. // [S, S, 3]
+    /// The view with its hidden parts blanked. // [S, S, 3]
     public func hide(_ view: Tensor) -> Tensor {
         let size = view.shape[0]
         let cell = size / side

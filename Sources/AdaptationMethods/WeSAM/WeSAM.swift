@@ -7,11 +7,11 @@ import Tensors
 //   anchor  = frozen model, weak view     -> masks m^a, features; no gradient
 //   teacher = adapted model, weak view    -> masks m^t; 1/2 dice(teacher, m^a) and contrast(teacher, anchor)
 //   student = adapted model, strong view  -> 20 focal + dice + IoU error against m^t, and 1/2 dice(student, m^a)
-// Teacher and student meet only in m^t = [z^t > 0], which carries no gradient, so the total splits into two losses that
+// Teacher and student share only m^t = [z^t > 0], which carries no gradient, so the total splits into two losses that
 // share weights alone: teacher forward and backward, release, student forward and backward. One branch is alive at a time.
 //
-// Beyond the paper, anchor and teacher may take another prompt of the same objects than the student (box against points):
-// then the student learns to reach with its prompt what the model already does with the better one.
+// Beyond the paper, anchor and teacher may use another prompt of the same objects than the student (box against
+// points): the student then learns to reach with its prompt what the model already achieves with the better one.
 
 /// WeSAM: weakly supervised self-training with an anchor (the released `adaptation.py`, or the paper's losses).
 public struct WeSAM: AdaptationMethod {
@@ -30,7 +30,7 @@ public struct WeSAM: AdaptationMethod {
     /// Squares of the patches form along a side: 1,024 in all, whose similarities are a million numbers.
     private static let mostPatchesASide = 32
 
-    /// Refuses squares of the patches form that are too few to differ or too many to compare with each other.
+    /// Rejects squares of the patches form that are too few to differ or too many to compare with each other.
     public func check(for model: ModelDescription) throws(AdaptationMethodError) {
         guard case .patches(let patch) = settings.contrastForm, settings.contrastWeight > 0 else { return }
         let side = model.configuration.embeddingSide
@@ -44,7 +44,7 @@ public struct WeSAM: AdaptationMethod {
         )
     }
 
-    /// The anchor's part that both branches need.
+    /// The anchor's results that both branches need.
     private struct Anchor {
         let features: ImageFeatures
         let logits: Tensor  // [n, 4 h, 4 w]
@@ -59,7 +59,7 @@ public struct WeSAM: AdaptationMethod {
             try example.teacherPrompts.map {
                 try EncodedPrompts($0, context.model, chunk: context.decoderChunk, in: context.pass)
             } ?? prompts
-        // Anchor and teacher see the same view: its stem, which no adapter changes, is made once.
+        // Anchor and teacher share a view: its stem, which no adapter changes, is computed once.
         let stem = context.model.encoder.stem(example.weak, in: context.pass)
         let anchor = try makeAnchor(example, stem, targetPrompts, in: context)
         let teacher = teach(stem, anchor, targetPrompts, in: &context)
@@ -75,13 +75,13 @@ public struct WeSAM: AdaptationMethod {
             ], instances: example.prompts.count)
     }
 
-    /// The anchor's features, kept or made, and its masks.
+    /// The anchor's features, cached or computed, and its masks.
     private func makeAnchor(
         _ example: AdaptationExample, _ stem: EncoderStem, _ prompts: EncodedPrompts, in context: StepContext
     ) throws -> Anchor {
         let (model, frozen) = (context.model, context.frozen)
         let features = context.anchors.features { model.encoder.encode(stem, in: frozen) }
-        // The frozen model has embeddings of its own only where those of prompts train.
+        // The frozen model needs its own prompt embeddings only if those of prompts train.
         let own =
             model.promptEncoder.trains(in: context.pass)
             ? try EncodedPrompts(

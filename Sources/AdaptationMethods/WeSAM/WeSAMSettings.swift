@@ -10,7 +10,7 @@ public struct WeSAMSettings: RecipeSection {
     public var patchSide = 8
     public var masking = MaskingSettings()
 
-    /// The defaults.
+    /// Creates the defaults.
     public init() {}
 
     /// What the contrast compares.
@@ -53,7 +53,7 @@ public struct SelfTrainingSettings: RecipeSection {
     public var losses = MaskLossSettings()
     public var masking = MaskingSettings()
 
-    /// The defaults.
+    /// Creates the defaults.
     public init() {}
 
     public static let fields: [RecipeField<SelfTrainingSettings>] =
@@ -67,7 +67,7 @@ public struct MaskingSettings: RecipeSection {
     public var ratio = 0.0
     public var block = 4
 
-    /// Nothing is hidden.
+    /// Creates settings that hide nothing.
     public init() {}
 
     public static let fields: [RecipeField<MaskingSettings>] = [

@@ -2,9 +2,9 @@ public import Datasets
 import Imaging
 import Tensors
 
-/// A picture of images of a data set, chosen evenly, with their labels and prompts.
+/// A picture of evenly chosen images of a data set, with their labels and prompts.
 ///
-/// Instances lie over the image in colours of their own. Of a few instances, drawn as training draws them, the prompts are
+/// Instances are overlaid in individual colours. For a few instances, drawn as training draws them, the prompts are
 /// shown: the box in the instance's colour, points on it green, points off it red.
 public struct ContactSheet: Sendable {
     /// The longest side of an image on the sheet.
@@ -12,7 +12,7 @@ public struct ContactSheet: Sendable {
     /// Rows below an image: two lines of text.
     private static let captionHeight = 24
     private static let gap = 8
-    /// The side of the frame that points are drawn in: SAM's.
+    /// The side of the frame in which points are drawn: SAM's.
     private static let modelSide = 1024
 
     private let places: Int
@@ -20,12 +20,12 @@ public struct ContactSheet: Sendable {
     private let seed: UInt64
     private var tiles: [Image] = []
 
-    /// An empty sheet.
+    /// Creates an empty sheet.
     ///
     /// - Parameters:
-    ///   - places: The number of images, at most.
-    ///   - prompts: How points are drawn where the data set has none.
-    ///   - promptedInstances: Instances of each image whose prompts are shown, at most.
+    ///   - places: Maximum number of images.
+    ///   - prompts: How points are drawn if the data set has none.
+    ///   - promptedInstances: Maximum instances of each image whose prompts are shown.
     ///   - seed: The seed of points and of the choice of instances.
     public init(places: Int = 25, prompts: PromptOptions, promptedInstances: Int = 6, seed: UInt64) {
         precondition(places > 0, "a sheet without places")
@@ -35,14 +35,14 @@ public struct ContactSheet: Sendable {
         self.prompts = prompts
     }
 
-    /// Whether image `number` of `count` is one of those that are shown: evenly chosen, the first among them.
+    /// Whether image `number` of `count` is shown: evenly chosen, including the first.
     private func shows(_ number: Int, of count: Int) -> Bool {
         guard count > places else { return true }
-        // The first image of each of as many equal parts.
+        // The first image of each of `places` equal parts.
         return number == 0 || number * places / count != (number - 1) * places / count
     }
 
-    /// Draws a sample if it is one of those that are shown.
+    /// Draws a sample if it is one of those shown.
     mutating func add(_ sample: Sample, number: Int, of count: Int) {
         guard shows(number, of: count) else { return }
         let (width, height) = (sample.image.width, sample.image.height)
@@ -73,7 +73,7 @@ public struct ContactSheet: Sendable {
         place(picture, [sample.id, "\(width)x\(height), \(instances)"])
     }
 
-    /// Draws a place holder for an image that cannot be read.
+    /// Draws a placeholder for an image that cannot be read.
     mutating func addUnreadable(_ id: String, number: Int, of count: Int) {
         guard shows(number, of: count) else { return }
         var picture = Image(filledWith: Colour(225, 225, 225), width: Self.side, height: Self.side * 3 / 4)
@@ -109,14 +109,14 @@ public struct ContactSheet: Sendable {
         tiles.append(tile)
     }
 
-    /// A text that fits below an image, cut in its middle.
+    /// A text shortened in its middle to fit below an image.
     private static func shortened(_ text: String) -> String {
         let most = (side - 4) / Image.textSize("m", scale: 1).width
         guard text.count > most else { return text }
         return text.prefix((most - 2) / 2) + ".." + text.suffix((most - 2) / 2)
     }
 
-    /// The sheet: rows of at most five images; nil if there is none.
+    /// The sheet: rows of at most five images; nil without images.
     func picture() -> Image? {
         guard !tiles.isEmpty else { return nil }
         var columns = 1
@@ -133,7 +133,7 @@ public struct ContactSheet: Sendable {
 }
 
 extension InstanceMasks {
-    /// A picture of instance numbers from 1 on; where masks overlap, the later one is seen.
+    /// A picture of instance numbers from 1 on; where masks overlap, the later one is visible.
     fileprivate var labels: LabelImage {
         var result = LabelImage(width: width, height: height, labels: [UInt16](repeating: 0, count: width * height))
         for instance in 0..<count {

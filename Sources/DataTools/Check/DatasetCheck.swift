@@ -2,28 +2,28 @@ public import Datasets
 public import Imaging
 import Tensors
 
-/// A check of a whole data set before a run: reads every image with its labels once and names everything that is wrong.
+/// A check of a whole data set before a run: reads every image with its labels once and reports every fault.
 ///
-/// Memory is that of one image and a few bytes for each image and instance. Files are not tried again: what cannot be read is
-/// told at once.
+/// Memory is that of one image and a few bytes for each image and instance. Files are not retried: unreadable ones are
+/// reported immediately.
 public struct DatasetCheck {
     private let format: String
     private let options: DatasetOptions
     private let limit: Int?
     private var sheet: ContactSheet?
     private var findings: DatasetFindings
-    /// The first image of each content.
+    /// The first image with each content.
     private var owners: [UInt64: String] = [:]
-    /// What the check of annotations has named already.
+    /// Faults already reported by the check of annotations.
     private var named: Set<String> = []
-    /// Whether it has found more than it lists.
+    /// Whether it has found more faults than it lists.
     private var hasUnlistedFaults = false
 
     /// Prepares a check.
     ///
     /// - Parameters:
     ///   - format: The data set's name in the registry.
-    ///   - limit: Look at the first so many images only; nil is all.
+    ///   - limit: Check only the first images, up to this number; nil checks all.
     ///   - sheet: Draws some of the images.
     public init(format: String, _ options: DatasetOptions, limit: Int? = nil, sheet: ContactSheet? = nil) {
         (self.format, self.options, self.limit, self.sheet) = (format, options, limit, sheet)
@@ -32,9 +32,9 @@ public struct DatasetCheck {
 
     /// Checks the data set.
     ///
-    /// - Returns: What was found, and the picture if one was asked for and an image could be read.
-    /// - Throws: `DatasetError` if there is nothing to check: the format or the folder does not exist, or an option makes
-    ///   no sense.
+    /// - Returns: The findings, and the picture if one was requested and an image could be read.
+    /// - Throws: `DatasetError` if there is nothing to check: the format or the folder does not exist, or an option is
+    ///   invalid.
     public mutating func run() throws -> (findings: DatasetFindings, sheet: Image?) {
         try ReadRetry.$current.withValue(ReadRetry(delays: [])) {
             try checkAnnotations()
@@ -55,7 +55,7 @@ public struct DatasetCheck {
         do throws(DatasetError) {
             found = try AnnotationCheck.run(format: format, options, limit: DatasetFindings.lineLimit)
         } catch {
-            // Opening the data set will say the same.
+            // Opening the data set will report the same.
             if Self.forbidsOpening(error) { return }
             throw error
         }
@@ -80,12 +80,12 @@ public struct DatasetCheck {
         hasUnlistedFaults = report.errors > listed.0
     }
 
-    /// Whether an error is a finding about the data set and no mistake of the call.
+    /// Whether an error is a finding about the data set and not a mistake of the call.
     private static func forbidsOpening(_ error: DatasetError) -> Bool {
         [.invalidAnnotation, .ambiguousName, .unreadableFile, .emptyDataset].contains(error.code)
     }
 
-    /// Notes an error unless the check of annotations has named it, or has more of its kind than it lists.
+    /// Records an error unless the check of annotations has reported it, or has more of its kind than it lists.
     private mutating func noteIfNew(_ error: DatasetError) {
         if named.contains(error.location) || hasUnlistedFaults && error.code == .invalidAnnotation { return }
         note(error)
@@ -95,7 +95,7 @@ public struct DatasetCheck {
         text.firstRange(of: separator).map { String(text[..<$0.lowerBound]) } ?? text
     }
 
-    /// Opens the data set; nil if faults that are noted forbid it.
+    /// Opens the data set; nil if recorded faults forbid it.
     private mutating func open() throws -> (any SegmentationDataset)? {
         do {
             var faults: [DatasetError] = []
@@ -145,7 +145,7 @@ public struct DatasetCheck {
         }
     }
 
-    /// Decodes every image file where the data set cannot be opened, so that broken ones are named in the same pass.
+    /// Decodes every image file if the data set cannot be opened, so that broken ones are reported in the same pass.
     private mutating func readImageFiles() throws {
         let folder = format == "coco" || format == "folder" ? options.root + "/" + options.imagesFolder : options.root
         guard let files = try? ImageListing.imageFiles(in: folder) else { return }
@@ -163,7 +163,7 @@ public struct DatasetCheck {
         }
     }
 
-    /// Image files of a COCO data set that its annotations do not name.
+    /// Finds image files of a COCO data set without annotations in its file.
     private mutating func findUnlistedImages(_ dataset: any SegmentationDataset) throws {
         guard format == "coco" else { return }
         let folder = options.root + "/" + options.imagesFolder
@@ -176,11 +176,11 @@ public struct DatasetCheck {
 
     // MARK: Labels
 
-    /// Instances of fewer pixels are doubtful.
+    /// Instances with fewer pixels are doubtful.
     static let tinyArea = 10
-    /// An instance over this share of its image is doubtful.
+    /// An instance covering more than this fraction of its image is doubtful.
     static let wholeShare = 0.95
-    /// Of so many instances, half of them tiny, a label looks smoothed.
+    /// With at least this many instances, half of them tiny, a label looks smoothed.
     static let smoothedCount = 8
 
     private mutating func judge(_ sample: Sample) {

@@ -1,10 +1,10 @@
 import Foundation
 
-// The findings as a text for people.
+// The findings as text for users.
 extension DatasetFindings {
-    /// What was found, aligned, then errors and warnings by kind.
+    /// The findings, aligned, then errors and warnings by kind.
     ///
-    /// - Parameter most: Problems of each kind to list, nil for all that are kept.
+    /// - Parameter most: Maximum listed problems of each kind, nil for all that are kept.
     public func report(most: Int? = 20) -> String {
         var lines = summary.map { name, text in name.padding(toLength: 14, withPad: " ", startingAt: 0) + text }
         for (title, isError) in [("errors", true), ("warnings", false)] {
@@ -63,7 +63,7 @@ extension DatasetFindings {
         return rows
     }
 
-    /// The smallest, middle and largest size by the number of pixels.
+    /// The smallest, median and largest size by the number of pixels.
     private var sizesText: String? {
         let sorted = sizes.sorted { ($0.x * $0.y, $0.x) < ($1.x * $1.y, $1.x) }
         guard let first = sorted.first, let last = sorted.last else { return nil }

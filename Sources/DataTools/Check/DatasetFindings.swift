@@ -1,6 +1,6 @@
-/// What a check of a data set found: what it holds, and everything that is wrong or doubtful about it.
+/// The findings of a check of a data set: its contents, and everything wrong or doubtful about it.
 public struct DatasetFindings: Sendable {
-    /// The sort of a problem; errors come first.
+    /// The kind of a problem; errors come first.
     public enum Kind: String, CaseIterable, Sendable {
         /// The data set as a whole cannot be opened.
         case unusable = "the data set cannot be opened"
@@ -16,21 +16,21 @@ public struct DatasetFindings: Sendable {
         case sizeMismatch = "labels of another size than their image"
         /// A link leads out of the data set.
         case outsideRoot = "links out of the data set"
-        /// An annotation that is used, but not quite as it stands.
+        /// An annotation that is used, but not exactly as written.
         case annotationWarning = "annotations that are not used as they stand"
         /// A label file belongs to no image.
         case unusedLabel = "label files without an image"
-        /// An image is named by no annotation.
+        /// An image without annotations.
         case unlistedImage = "image files that no annotation names"
-        /// Many tiny instances, as where the edges of a label were smoothed or a JPEG file was its source.
+        /// Many tiny instances, typical of a label with smoothed edges or from a JPEG file.
         case antiAliased = "labels that look smoothed or compressed (for one object per image set data.binarise)"
         /// Instances of a few pixels.
         case tinyInstance = "instances of fewer than 10 pixels"
-        /// An instance that is nearly the whole image.
+        /// An instance that covers nearly the whole image.
         case wholeImage = "instances that cover more than 95 % of their image"
-        /// A box that leaves the image.
+        /// A box that extends beyond the image.
         case boxOutside = "boxes that leave their image"
-        /// Two images of the same pixels.
+        /// Two images with identical pixels.
         case duplicateImage = "images with the pixels of another"
 
         /// Whether a run cannot use the data set as it is, or not all of it.
@@ -42,18 +42,18 @@ public struct DatasetFindings: Sendable {
         }
     }
 
-    /// Lines that are kept of each kind; more are counted.
+    /// Maximum lines kept of each kind; more are counted.
     static let lineLimit = 10_000
 
     /// The name of the format.
     public let format: String
     /// The data set's folder.
     public let root: String
-    /// Images that were looked at.
+    /// Images that were checked.
     public internal(set) var images = 0
     /// Images that could be read with their labels.
     public internal(set) var usableImages = 0
-    /// Images the data set has beyond those that were looked at.
+    /// Images of the data set that were not checked.
     public internal(set) var imagesLeftOut = 0
     /// Whether labels were read; not if the data set could not be opened.
     public internal(set) var hasReadLabels = false
@@ -61,7 +61,7 @@ public struct DatasetFindings: Sendable {
     public internal(set) var sizes: [SIMD2<Int32>] = []
     /// Instances of every usable image.
     public internal(set) var instances: [Int32] = []
-    /// The share of its image that each instance covers, by its mask or else its box.
+    /// The fraction of its image that each instance covers, by its mask or else its box.
     public internal(set) var areas: [Float] = []
     /// Usable images with masks, with boxes and with points of their own.
     public internal(set) var imagesWith = (masks: 0, boxes: 0, points: 0)
@@ -75,13 +75,13 @@ public struct DatasetFindings: Sendable {
         (self.format, self.root) = (format, root)
     }
 
-    /// Notes a problem.
+    /// Records a problem.
     mutating func add(_ kind: Kind, _ line: String, count: Int = 1) {
         counts[kind, default: 0] += count
         if lines[kind, default: []].count < Self.lineLimit { lines[kind, default: []].append(line) }
     }
 
-    /// How often a kind of problem was found.
+    /// The number of problems of a kind.
     public func count(_ kind: Kind) -> Int { counts[kind] ?? 0 }
 
     /// The problems of a kind, one a line, in the order they were found, at most 10,000.
@@ -90,9 +90,9 @@ public struct DatasetFindings: Sendable {
     /// Problems that make images unusable.
     public var errors: Int { Kind.allCases.reduce(0) { $0 + ($1.isError ? count($1) : 0) } }
 
-    /// Doubtful things.
+    /// Doubtful findings.
     public var warnings: Int { Kind.allCases.reduce(0) { $0 + ($1.isError ? 0 : count($1)) } }
 
-    /// Whether nothing is wrong; warnings may be.
+    /// Whether there are no errors; there may be warnings.
     public var isUsable: Bool { errors == 0 }
 }

@@ -2,7 +2,7 @@ import Foundation
 import Imaging
 import Tensors
 
-// Blur: every sample becomes a mean over places nearby.
+// Blur: every sample becomes a mean over its neighbourhood.
 extension Image {
     /// The mean over a disk, whose rim is softened by a small Gaussian.
     func withDefocusBlur(_ level: Int) -> Image {
@@ -16,7 +16,7 @@ extension Image {
         let area = disk.reduce(0, +)
         let side = 2 * reach + 1
         let softening = radius <= 8 ? 1.0 : 2.0
-        // Cut so that the kernel has 3 or 5 places whatever sigma is.
+        // Truncated so that the kernel has 3 or 5 taps for any sigma.
         let kernel = SampleField(width: side, height: side, channels: 1, values: disk.map { $0 / area })
             .smoothed(sigmaX: sigma, sigmaY: sigma, truncate: softening / sigma, .mirrored)
         let shifts = kernel.values.indices.compactMap { place -> SampleField.Shift? in
@@ -26,10 +26,10 @@ extension Image {
         return SampleField(self).sum(of: shifts, .mirrored).image()
     }
 
-    /// Pixels take the place of neighbours, between two Gaussian blurs.
+    /// Pixels are replaced by neighbours, between two Gaussian blurs.
     ///
-    /// In the published package the exchange of two pixels works on views of one array and so comes to a copy from the
-    /// neighbour, one way; that is what defines the data, so it is kept.
+    /// In the published package the exchange of two pixels works on views of one array and so amounts to a one-way copy
+    /// from the neighbour; that defines the data, so it is kept.
     func withGlassBlur(_ level: Int, _ generator: inout SeededGenerator) -> Image {
         let sigma = [0.7, 0.9, 1, 1.1, 1.5][level]
         let (reach, rounds) = [(1, 2), (2, 1), (2, 3), (3, 2), (4, 2)][level]
@@ -63,10 +63,10 @@ extension Image {
 
     /// The mean of the image and its enlargements about the centre.
     func withZoomBlur(_ level: Int) -> Image {
-        // Factors from 1 on. At the first severity rounding lets the published range end one step late.
+        // Factors from 1 on. At the first severity, rounding ends the published range one step late.
         let count = [12, 16, 11, 13, 11][level]
         let step = [0.01, 0.01, 0.02, 0.02, 0.03][level]
-        // Single precision where the package has it: the sums of bright areas end at whole numbers.
+        // Single precision as in the package: the sums of bright areas end at integers.
         let original = SampleField(
             width: width, height: height, channels: 3, values: pixels.map { Double(Float(Double($0) / 255)) })
         var sum = [Float](repeating: 0, count: pixels.count)
@@ -85,7 +85,7 @@ extension Image {
 
 extension SampleField {
     /// Weights `exp(-i^2 / (2 sigma^2))`, i = 0...2 radius, along a line. The line ends where it leaves a small field,
-    /// without the weights being scaled up for it.
+    /// without rescaling the weights.
     func motionBlurred(radius: Int, sigma: Double, degrees: Double) -> SampleField {
         let angle = degrees * .pi / 180
         let weights = (0...2 * radius).map { exp(-Double($0 * $0) / (2 * sigma * sigma)) }

@@ -30,12 +30,12 @@ public enum Corruption: String, CaseIterable, Sendable {
     /// The shortest side an image may have, in pixels.
     public static let shortestSide = 32
 
-    /// In which order the corruption takes the channels of an image.
+    /// The order in which the corruption reads the channels of an image.
     public enum ChannelOrder: Sendable {
         /// Red, green, blue: the published definition.
         case published
-        /// Blue, green, red, as the released WeSAM code handed images over. It moves the grey of snow, the colour of
-        /// frost and the chroma of JPEG; the result is turned back to red, green, blue.
+        /// Blue, green, red, as the released WeSAM code passed images. It affects the grey of snow, the colour of
+        /// frost and the chroma of JPEG; the result is converted back to red, green, blue.
         case released
     }
 
@@ -44,7 +44,7 @@ public enum Corruption: String, CaseIterable, Sendable {
     /// - Parameters:
     ///   - seed: The seed of the run.
     ///   - severity: The severity, 1 to 5.
-    ///   - image: What tells the image from others, as its path in the data set.
+    ///   - image: A string that identifies the image, such as its path in the data set.
     public func generator(seed: UInt64, severity: Int, image: String) -> SeededGenerator {
         SeededGenerator(seed: seed, sample: severity, purpose: "corruption: \(rawValue): \(image)")
     }
@@ -57,7 +57,7 @@ public enum Corruption: String, CaseIterable, Sendable {
     ///   - image: The image, at least 32 pixels a side.
     ///   - severity: 1 (mild) to 5.
     ///   - generator: The source of randomness.
-    ///   - order: The order of channels; not the published one only to repeat WeSAM's released data.
+    ///   - order: The order of channels; the released one only reproduces WeSAM's data.
     ///   - frost: The textures of `frost`.
     /// - Throws: `DatasetError` for a severity outside 1...5 or an image with a side below 32 pixels.
     public func apply(
@@ -100,7 +100,7 @@ public enum Corruption: String, CaseIterable, Sendable {
 }
 
 extension Image {
-    /// The image with its first and third channel exchanged.
+    /// The image with its first and third channel swapped.
     fileprivate func withRedAndBlueExchanged() -> Image {
         var result = self
         for first in stride(from: 0, to: pixels.count, by: 3) { result.pixels.swapAt(first, first + 2) }

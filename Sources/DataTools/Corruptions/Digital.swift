@@ -3,9 +3,9 @@ import Foundation
 import Imaging
 import Tensors
 
-// Digital: what cameras, codecs and rescaling do.
+// Digital: effects of cameras, codecs and rescaling.
 extension Image {
-    /// The value of hue, saturation and value is raised.
+    /// Raises the value of hue, saturation and value.
     func withBrightness(_ level: Int) -> Image {
         let rise = [0.1, 0.2, 0.3, 0.4, 0.5][level]
         var field = SampleField(self)
@@ -18,7 +18,7 @@ extension Image {
         return field.image()
     }
 
-    /// Every channel is drawn towards its mean.
+    /// Shrinks every channel towards its mean.
     func withContrast(_ level: Int) -> Image {
         let factor = [0.4, 0.3, 0.2, 0.1, 0.05][level]
         var field = SampleField(self)
@@ -30,7 +30,7 @@ extension Image {
         return field.image()
     }
 
-    /// Pixels move by a smooth random field.
+    /// Displaces pixels by a smooth random field.
     func withElasticTransform(_ level: Int, _ generator: inout SeededGenerator) -> Image {
         let strength = [250 * 0.05, 250 * 0.065, 250 * 0.085, 250 * 0.1, 250 * 0.12][level]
         let reach = Double(height) * 0.005  // of both directions, as published
@@ -62,14 +62,14 @@ extension Image {
         return moved.image()
     }
 
-    /// Means over boxes, drawn as boxes.
+    /// Box means, drawn as boxes.
     func pixelated(_ level: Int) -> Image {
         let scale = [0.6, 0.5, 0.4, 0.3, 0.25][level]
         let small = Resize.box(self, width: Int(Double(width) * scale), height: Int(Double(height) * scale))
         return Resize.nearest(small, width: width, height: height)
     }
 
-    /// JPEG and back, 4:2:0.
+    /// Encodes to JPEG, 4:2:0, and decodes again.
     func withJPEGCompression(_ level: Int) throws -> Image {
         do {
             return try ImageFile.decode(

@@ -2,12 +2,12 @@ import Datasets
 import Foundation
 import Imaging
 
-/// Corrupts every image of a folder and writes the results in folders of their own.
+/// Corrupts every image of a folder and writes the results to separate folders.
 ///
 /// INPUT/a/b.jpg becomes OUTPUT/NAME-SEVERITY/a/b.png. An image's random numbers are a function of the seed, the
-/// corruption, the severity and the path below the input folder, so neither threads nor other images change them.
+/// corruption, the severity and the path below the input folder, independent of threads and other images.
 public struct FolderCorruption: Sendable {
-    /// What was measured of one corruption and severity over all images.
+    /// The measurements of one corruption and severity over all images.
     public struct Summary: Equatable, Sendable {
         /// The corruption.
         public let corruption: Corruption
@@ -21,7 +21,7 @@ public struct FolderCorruption: Sendable {
         public let peakSignalToNoise: Double
     }
 
-    /// One file under one corruption, which a thread works on at a time.
+    /// One file under one corruption: the work unit of a thread.
     private struct Request: Sendable {
         let file: String
         let corruption: Corruption
@@ -41,14 +41,14 @@ public struct FolderCorruption: Sendable {
     /// Lists the input.
     ///
     /// - Parameters:
-    ///   - input: A folder of PNG and JPEG files, with folders inside if wanted.
+    ///   - input: A folder of PNG and JPEG files, optionally in subfolders.
     ///   - output: The folder for the results, outside of the input.
-    ///   - corruptions: What to do, each once.
-    ///   - severities: How strongly, each 1 to 5.
+    ///   - corruptions: The corruptions, each once.
+    ///   - severities: The severities, each 1 to 5.
     ///   - seed: The seed.
     ///   - order: The order of channels. With that of the released WeSAM code, files are JPEG of quality 95, as there.
     ///   - frost: The textures of `frost`.
-    /// - Throws: `DatasetError` where folders, names or severities do not fit.
+    /// - Throws: `DatasetError` for invalid folders, names or severities.
     public init(
         input: String, output: String, corruptions: [Corruption], severities: [Int], seed: UInt64,
         order: Corruption.ChannelOrder = .published, frost: FrostTextures = .synthetic
@@ -94,10 +94,10 @@ public struct FolderCorruption: Sendable {
         return files
     }
 
-    /// Does the work and returns one summary per corruption and severity, in published order.
+    /// Corrupts all images and returns one summary per corruption and severity, in published order.
     ///
-    /// Files appear whole or not at all. Throws `DatasetError` at the first image that cannot be read, is too small, or
-    /// cannot be written; results of images before it stay.
+    /// Files appear completely or not at all. Throws `DatasetError` at the first image that cannot be read, is too
+    /// small, or cannot be written; results of earlier images are kept.
     public func run(threads: Int) throws -> [Summary] {
         let requests = corruptions.flatMap { corruption in files.map { Request(file: $0, corruption: corruption) } }
         try makeFolders()
@@ -141,7 +141,7 @@ public struct FolderCorruption: Sendable {
                         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
                     } catch {
                         throw DatasetError(
-                            .writeFailed, at: path, "cannot be made: \((error as NSError).localizedDescription)",
+                            .writeFailed, at: path, "cannot be created: \((error as NSError).localizedDescription)",
                             remedy: "check the path and its permissions")
                     }
                 }

@@ -1,17 +1,17 @@
 import Imaging
 import Tensors
 
-/// What was measured of one frost photograph of the published package, and a texture of noise that shares it.
+/// The measured statistics of one frost photograph of the published package, from which a texture of noise is made.
 struct FrostStatistics {
-    /// Tells the noise of one texture from that of another.
+    /// Distinguishes the noise of one texture from that of another.
     let name: String
-    /// The seed of the noise, which decides where its largest shapes lie.
+    /// The seed of the noise, which determines where its largest shapes are.
     let seed: UInt64
     let width: Int
     let height: Int
     /// Quantiles of red, green and blue at the probabilities `levels`.
     let quantiles: [[Double]]
-    /// The share of the variance in layers of noise of up to 1, 2, 4, ... 256 pixels; the rest lies in one of 512.
+    /// The fraction of the variance in layers of noise of up to 1, 2, 4, ... 256 pixels; the rest is in one of 512.
     let shareWithin: [Double]
 
     private static let levels = [
@@ -21,7 +21,7 @@ struct FrostStatistics {
     /// A picture with these statistics.
     ///
     /// Layers of noise on lattices of 1, 2, 4, ... pixels are folded at 0, which draws bright creases like the rims of
-    /// crystals, and weighted by scale; then the values are put in the place of equal rank in each channel.
+    /// crystals, and weighted by scale; each channel's values are then replaced by quantiles of equal rank.
     func texture() -> Image {
         var generator = SeededGenerator(seed: seed, purpose: "frost texture: \(name)")
         var sum = [Double](repeating: 0, count: width * height)
@@ -64,7 +64,7 @@ struct FrostStatistics {
     /// 3 t^2 - 2 t^3: no kinks at the lattice lines.
     private static func fade(_ t: Double) -> Double { t * t * (3 - 2 * t) }
 
-    /// The share of all values that lie below each value, in steps of a 4096th of their range.
+    /// The fraction of all values below each value, in steps of a 4096th of their range.
     private static func ranks(_ values: [Double]) -> [Double] {
         let lowest = values.reduce(.infinity, min)
         let range = max(values.reduce(-.infinity, max) - lowest, 1e-9)
@@ -87,12 +87,12 @@ struct FrostStatistics {
 }
 
 extension FrostStatistics {
-    /// The photographs that are drawn from, in their order; the third is the second once more.
+    /// The available photographs, in their order; the third repeats the second.
     ///
-    /// Shares of lattices up to 64 pixels as measured, give or take a few per cent. The others and the seed are chosen such
-    /// that over parts of 256 x 256 to 640 x 480 pixels, taken as `frost` takes them, mean and variance go with the size of
-    /// the part as in the photograph; quantiles are then moved and stretched until both agree on average over the sizes.
-    /// Tests/DatasetsTests/Fixtures/corruptions/fit_frost.py does it.
+    /// Shares of lattices up to 64 pixels as measured, within a few per cent. The others and the seed are chosen such
+    /// that over parts of 256 x 256 to 640 x 480 pixels, taken as `frost` takes them, mean and variance vary with the
+    /// size of the part as in the photograph; quantiles are then shifted and stretched until both agree on average over
+    /// the sizes. Fitted by Tests/DatasetsTests/Fixtures/corruptions/fit_frost.py.
     static let photographs = [teal, pale, pale, grey, dark]
 
     private static let teal = FrostStatistics(

@@ -3,15 +3,15 @@ import Foundation
 package import Imaging
 import Tensors
 
-/// The pictures of ice that the corruption `frost` lays over an image.
+/// The pictures of ice that the corruption `frost` overlays on an image.
 ///
-/// The published package takes them from five photographs. They are not part of this project: `synthetic` makes pictures
-/// of noise instead, with the photographs' distributions of values per channel and shares of variance per scale. Whoever
-/// has the photographs gives their folder.
+/// The published package takes them from five photographs. They are not part of this project: `synthetic` generates
+/// pictures of noise instead, with the photographs' distributions of values per channel and shares of variance per
+/// scale. Users who have the photographs can pass their folder.
 public struct FrostTextures: Sendable {
     package let textures: [Image]
 
-    /// Five pictures made from noise; always the same ones.
+    /// Five pictures generated from noise; always the same ones.
     public static let synthetic = FrostTextures(textures: FrostStatistics.photographs.map { $0.texture() })
 
     package init(textures: [Image]) { self.textures = textures }
@@ -34,15 +34,15 @@ public struct FrostTextures: Sendable {
         }
     }
 
-    /// A random part of a random texture, which was enlarged to 1.1 times what covers the given size.
+    /// A random part of a random texture, enlarged to 1.1 times the size that covers the given one.
     func randomCrop(width: Int, height: Int, _ generator: inout SeededGenerator) -> Image {
         let texture = textures[generator.index(below: textures.count)]
         return Self.crop(texture, width: width, height: height) { generator.index(below: $0) }
     }
 
-    /// Writes the textures into a folder, which is made if need be, as PNG files that `init(folder:)` reads in this order.
+    /// Writes the textures to a folder, created if necessary, as PNG files that `init(folder:)` reads in this order.
     ///
-    /// Throws `DatasetError` if the folder cannot be made or a file cannot be written.
+    /// Throws `DatasetError` if the folder cannot be created or a file cannot be written.
     public func write(to folder: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -55,7 +55,7 @@ public struct FrostTextures: Sendable {
         }
     }
 
-    /// Parts of every texture in even steps, `steps` down and as many across: what `randomCrop` takes on average.
+    /// Parts of every texture in even steps, `steps` down and as many across: the average of `randomCrop`.
     func evenCrops(width: Int, height: Int, steps: Int) -> [Image] {
         textures.flatMap { texture in
             (0..<steps * steps).map { place in
@@ -67,7 +67,7 @@ public struct FrostTextures: Sendable {
         }
     }
 
-    /// The part of an enlarged texture that begins where `choose` says, of so many places, first down, then across.
+    /// The part of an enlarged texture at the offsets that `choose` returns for their number, down, then across.
     private static func crop(_ texture: Image, width: Int, height: Int, _ choose: (Int) -> Int) -> Image {
         let cover = max(1, Double(width) / Double(texture.width), Double(height) / Double(texture.height)) * 1.1
         let newWidth = Int((Double(texture.width) * cover).rounded(.up))
@@ -80,7 +80,7 @@ public struct FrostTextures: Sendable {
     }
 }
 
-/// For a range of new positions of one axis, the four old positions each takes its value from, and their weights.
+/// For a range of new positions of one axis, the four old positions each value is computed from, and their weights.
 private struct CubicPlaces {
     let count: Int
     var places: [Int] = []  // [count, 4]
@@ -100,7 +100,7 @@ private struct CubicPlaces {
         }
     }
 
-    /// A weighted sum over the four places of a position.
+    /// A weighted sum over the four old positions of a new one.
     func sum(_ position: Int, _ value: (Int) -> Double) -> Double {
         let first = 4 * position
         return weights[first] * value(places[first]) + weights[first + 1] * value(places[first + 1])

@@ -1,7 +1,7 @@
 import Datasets
 import Foundation
 
-/// The image files of a folder and the folders in it.
+/// The image files of a folder and its subfolders.
 enum ImageListing {
     private static let extensions: Set<String> = ["png", "jpg", "jpeg"]
 

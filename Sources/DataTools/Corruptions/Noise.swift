@@ -2,7 +2,7 @@ import Foundation
 import Imaging
 import Tensors
 
-// Noise: every sample of every channel is disturbed by itself.
+// Noise: every sample of every channel is disturbed independently.
 extension Image {
     /// x + N(0, sigma).
     func withGaussianNoise(_ level: Int, _ generator: inout SeededGenerator) -> Image {
@@ -23,7 +23,7 @@ extension Image {
         return field.image()
     }
 
-    /// A share of the samples becomes 0 or 1, as many the one as the other.
+    /// A fraction of the samples becomes 0 or 1, equally often.
     func withImpulseNoise(_ level: Int, _ generator: inout SeededGenerator) -> Image {
         let share = [0.03, 0.06, 0.09, 0.17, 0.27][level]
         var field = SampleField(self)
@@ -34,12 +34,12 @@ extension Image {
     }
 }
 
-/// The Poisson distribution of one mean, drawn from by inversion: one uniform number per draw.
+/// The Poisson distribution of one mean, sampled by inversion: one uniform number per draw.
 struct PoissonDistribution {
     /// P(count <= k), until it is 1 in double precision.
     private let cumulative: [Double]
 
-    /// Prepares the distribution; a mean of some hundreds at most, as its probability of 0 must be a normal number.
+    /// Prepares the distribution; the mean is at most a few hundred, so that P(0) is a normal number.
     init(mean: Double) {
         var probability = exp(-mean)
         var sum = probability

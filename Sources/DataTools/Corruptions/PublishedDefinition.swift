@@ -1,7 +1,7 @@
 import Foundation
 package import Imaging
 
-/// How far a corruption is from the published one, on the images the published figures were measured on.
+/// The deviation of a corruption from the published one, on the images of the published figures.
 public struct PublishedDeviation: Equatable, Sendable {
     /// The largest relative difference of the mean over the reference images, with its sign.
     public var mean: Double
@@ -53,12 +53,12 @@ extension Corruption {
         }
     }
 
-    /// Parts of a frost texture that are laid over a reference image, down and across.
+    /// Parts of a frost texture overlaid on a reference image, down and across.
     private static let frostSteps = 6
 
     /// The average over a reference image's results.
     ///
-    /// For frost, whose textures are others, the package's figures are averages over 2,000 draws, and Kedge's over parts of
+    /// Frost has other textures: the package's figures are averages over 2,000 draws, and Kedge's over parts of
     /// all textures in even steps, which differ less from the average of all parts than as many random ones.
     private func referenceStatistics(
         of image: Image, severity: Int, frost: FrostTextures
@@ -76,7 +76,7 @@ extension Corruption {
 
     /// Corrupts the reference images and compares mean and variance with the figures of the published package.
     ///
-    /// Throws what `apply` throws.
+    /// Throws the errors of `apply`.
     public func deviationFromPublished(
         severity: Int, frost: FrostTextures = .synthetic
     ) throws -> PublishedDeviation {

@@ -1,12 +1,12 @@
 import Foundation
 import Imaging
 
-/// Samples in double precision, rows of interleaved channels, which the corruptions compute with.
+/// Samples in double precision, rows of interleaved channels, on which the corruptions compute.
 ///
-/// They are in double precision and in the order of operations of the published package, because the result is cut, not
-/// rounded, to 8 bits: an error in the last place would show as a whole level.
+/// They are in double precision and in the order of operations of the published package, because the result is
+/// truncated, not rounded, to 8 bits: an error in the last place would change a whole level.
 struct SampleField {
-    /// How a field goes on beyond its edges.
+    /// The continuation of a field beyond its edges.
     enum Border {
         /// a a a | a b c
         case replicated
@@ -15,7 +15,7 @@ struct SampleField {
         /// c b | a b c
         case mirrored
 
-        /// The position inside `0..<count` that stands for `position`.
+        /// The position inside `0..<count` that replaces `position`.
         func inside(_ position: Int, count: Int) -> Int {
             switch self {
             case .replicated: return min(max(position, 0), count - 1)
@@ -30,7 +30,7 @@ struct SampleField {
         }
     }
 
-    /// A copy of the field, moved: its sample (x, y) is the field's (x + dx, y + dy).
+    /// A shifted copy of the field: its sample (x, y) is the field's (x + dx, y + dy).
     struct Shift {
         var dx: Int
         var dy: Int
@@ -61,14 +61,14 @@ struct SampleField {
             values: image.pixels.map { Double($0) / divisor })
     }
 
-    /// The image of samples in 0...1: clipped, times 255, cut to whole numbers.
+    /// The image of samples in 0...1: clipped, times 255, truncated to integers.
     func image() -> Image {
         Image(
             width: width, height: height, channels: channels,
             pixels: values.map { UInt8(min(max($0, 0), 1) * 255) })
     }
 
-    /// The image of samples in 0...255: clipped, cut to whole numbers.
+    /// The image of samples in 0...255: clipped, truncated to integers.
     func imageOfLevels() -> Image {
         Image(width: width, height: height, channels: channels, pixels: values.map { UInt8(min(max($0, 0), 255)) })
     }
@@ -95,7 +95,7 @@ struct SampleField {
         return SampleField(width: columns.count, height: paddedHeight, channels: channels, values: samples)
     }
 
-    /// The sum of moved copies: `out(x, y) = sum_k weight_k in(x + dx_k, y + dy_k)`.
+    /// The sum of shifted copies: `out(x, y) = sum_k weight_k in(x + dx_k, y + dy_k)`.
     func sum(of shifts: [Shift], _ border: Border) -> SampleField {
         let margin = shifts.reduce(0) { max($0, abs($1.dx), abs($1.dy)) }
         let source = padded(by: margin, border)
@@ -119,7 +119,7 @@ struct SampleField {
         return result
     }
 
-    /// Gaussian smoothing along columns, then rows, with weights `exp(-d^2 / (2 sigma^2))` cut at `truncate` sigmas.
+    /// Gaussian smoothing along columns, then rows, weights `exp(-d^2 / (2 sigma^2))` truncated at `truncate` sigmas.
     func smoothed(sigmaX: Double, sigmaY: Double, truncate: Double, _ border: Border) -> SampleField {
         func shifts(_ sigma: Double, _ make: (Int, Double) -> Shift) -> [Shift] {
             let radius = Int(truncate * sigma + 0.5)
@@ -131,7 +131,7 @@ struct SampleField {
             .sum(of: shifts(sigmaX) { Shift(dx: $0, dy: 0, weight: $1) }, border)
     }
 
-    /// The middle `1 / factor` of the field, enlarged by linear interpolation; some samples more than the field's width
+    /// The middle `1 / factor` of the field, enlarged by linear interpolation; slightly larger than the field's width
     /// and height, as parts are rounded up, unless it is cut to these.
     func centreEnlarged(by factor: Double, cut: Bool = true) -> SampleField {
         func interpolation(_ length: Int) -> Interpolation {
@@ -142,11 +142,11 @@ struct SampleField {
         return interpolated(interpolation(width), interpolation(height))
     }
 
-    /// Where the new samples of one axis lie between old ones.
+    /// The positions of the new samples of one axis between old ones.
     private struct Interpolation {
         let lower: [Int]
         let upper: [Int]
-        /// The share of the upper sample.
+        /// The weight of the upper sample.
         let share: [Double]
 
         /// Spreads the samples of `part` over `factor` times as many, first on first and last on last.

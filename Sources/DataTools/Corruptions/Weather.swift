@@ -2,7 +2,7 @@ import Foundation
 import Imaging
 import Tensors
 
-// Weather: something random lies over the image.
+// Weather: a random layer over the image.
 extension Image {
     /// The constants of one severity of snow.
     private struct Snowfall {
@@ -23,7 +23,7 @@ extension Image {
         Snowfall(mean: 0.55, deviation: 0.3, flakeSize: 2.5, threshold: 0.85, radius: 12, sigma: 12, blend: 0.55),
     ]
 
-    /// Streaks of falling flakes, once as drawn and once turned by half a circle, over a whitened image.
+    /// Streaks of falling flakes, once as drawn and once rotated by 180 degrees, over a whitened image.
     func withSnow(_ level: Int, _ generator: inout SeededGenerator) -> Image {
         let snow = Self.snowfalls[level]
         var flakes = SampleField(
@@ -67,7 +67,7 @@ extension Image {
         return field.imageOfLevels()
     }
 
-    /// A cloud of plasma over the image, which then is darkened to its former maximum.
+    /// A cloud of plasma over the image, which is then darkened to its former maximum.
     func withFog(_ level: Int, _ generator: inout SeededGenerator) -> Image {
         let amount = [1.5, 2, 2.5, 2.5, 3][level]
         let decay = [2, 2, 1.7, 1.5, 1.4][level]

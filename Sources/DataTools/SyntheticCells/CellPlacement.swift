@@ -1,7 +1,7 @@
 import Foundation
 import Tensors
 
-/// Cells scattered over an image, single and in clumps, with the label image they make.
+/// Cells scattered over an image, single and in clumps, with the resulting label image.
 struct CellPlacement {
     /// The cells; cell k has label k + 1.
     let shapes: [CellShape]
@@ -10,11 +10,11 @@ struct CellPlacement {
 
     /// Draws 8 to 30 cells for an image of the given side.
     ///
-    /// Radii follow a skewed distribution between 4 % and 13 % of the side. Half of the cells are put beside an earlier
-    /// one so that they touch; a cell is given up if more than a tenth of it would lie under others.
+    /// Radii follow a skewed distribution between 4 % and 13 % of the side. Half of the cells are placed beside an
+    /// earlier one so that they touch; a cell is dropped if more than a tenth of it would be under others.
     init(side: Int, using generator: inout SeededGenerator) {
         let wanted = 8 + generator.index(below: 23)
-        // Crowded images get smaller cells, so that the number asked for finds room.
+        // Crowded images get smaller cells, so that the desired number fits.
         let crowding = (14.0 / Double(max(wanted, 14))).squareRoot()
         var shapes: [CellShape] = []
         var labels = [UInt16](repeating: 0, count: side * side)
@@ -40,7 +40,7 @@ struct CellPlacement {
         self.labels = labels
     }
 
-    /// Gives the free pixels of a cell its label, unless too many are taken or too few lie in the image.
+    /// Assigns the free pixels of a cell its label, unless too many are taken or too few are in the image.
     private static func claim(_ shape: CellShape, label: UInt16, side: Int, labels: inout [UInt16]) -> Bool {
         let window = shape.window(width: side, height: side, margin: 0)
         var free: [Int] = []

@@ -7,7 +7,7 @@ struct CellRendering {
     private let cytoplasm: [Double]
     /// Optical density of a unit of nucleus stain in red, green and blue.
     private let nucleus: [Double]
-    /// Light that comes through where nothing absorbs.
+    /// Light that passes where nothing absorbs.
     private let lamp: [Double]
     private let coarse: FractalNoise
     private let fine: FractalNoise
@@ -29,7 +29,7 @@ struct CellRendering {
     /// - Parameters:
     ///   - placement: The cells.
     ///   - stain: Factor on all optical densities; small values make a pale image.
-    ///   - clutter: 0...1, how much unlabelled structure lies about.
+    ///   - clutter: 0...1, the amount of unlabelled structure.
     func render(
         _ placement: CellPlacement, stain: Double, clutter: Double, using generator: inout SeededGenerator
     ) -> [Double] {
@@ -42,7 +42,7 @@ struct CellRendering {
         return density
     }
 
-    /// Mottled ground, a little of the cytoplasm's colour.
+    /// A mottled background, slightly in the cytoplasm's colour.
     private func background(clutter: Double) -> [Double] {
         var density = [Double](repeating: 0, count: side * side * 3)
         let strength = 0.10 + 0.16 * clutter
@@ -75,7 +75,7 @@ struct CellRendering {
                 let (ratio, outline) = shape.relative(Double(column), Double(row))
                 let distance = (ratio - 1) * outline  // pixels outside the outline, roughly
                 let owner = labels[pixel]
-                // A cell neither shades its neighbour nor its hidden part.
+                // A cell shades neither its neighbour nor its hidden part.
                 guard distance < 5, owner == label || owner == 0 else { continue }
                 let noise = fine.value(phase.0 + Double(column) / grain, phase.1 + Double(row) / grain)
                 let slow = coarse.value(phase.1 + Double(column) / 14, phase.0 + Double(row) / 14)
@@ -95,7 +95,7 @@ struct CellRendering {
         }
     }
 
-    /// The nucleus: smaller and rounder than the cell, and not quite in its middle.
+    /// The nucleus: smaller and rounder than the cell, and slightly off its centre.
     private func nucleusShape(_ shape: CellShape, using generator: inout SeededGenerator) -> CellShape {
         let direction = generator.uniform(0, 2 * Double.pi)
         let offset = shape.radius * generator.uniform(0, 0.28)

@@ -16,7 +16,7 @@ struct CellShape {
     /// Amplitude and phase of the harmonics 2, 3, ... of the radius.
     private let harmonics: [(amplitude: Double, phase: Double)]
 
-    /// Draws the form of a cell at a place.
+    /// Draws the shape of a cell at a position.
     init(x: Double, y: Double, radius: Double, irregularity: Double, using generator: inout SeededGenerator) {
         self.x = x
         self.y = y
@@ -42,12 +42,12 @@ struct CellShape {
         return ((along * along + across * across).squareRoot() / outline, outline)
     }
 
-    /// A distance from the centre no point of the outline reaches.
+    /// A distance from the centre that no point of the outline reaches.
     var reach: Double {
         radius * elongation.squareRoot() * (1 + harmonics.reduce(0) { $0 + $1.amplitude })
     }
 
-    /// The pixels of an image within `reach` plus a margin, empty if the cell lies outside.
+    /// The pixels of an image within `reach` plus a margin, empty if the cell is outside.
     func window(width: Int, height: Int, margin: Double) -> (columns: Range<Int>, rows: Range<Int>) {
         func range(_ centre: Double, _ limit: Int) -> Range<Int> {
             let first = min(max(Int(centre - reach - margin), 0), limit)

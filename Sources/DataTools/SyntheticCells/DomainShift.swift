@@ -5,7 +5,7 @@ import Tensors
 /// The degradation of synthetic images, from 0 (a good microscope) to 5 (a bad one).
 ///
 /// With t = severity / 5: stain x (1 - 0.72 t), unlabelled structures in proportion to t, lamp falling off by up to
-/// 0.5 t across the image, Gaussian blur of 0.5 + 1.7 t pixels, colour drawn towards its mean by 0.6 t, and noise of
+/// 0.5 t across the image, Gaussian blur of 0.5 + 1.7 t pixels, colour pulled towards its mean by 0.6 t, and noise of
 /// standard deviation (0.012 + 0.06 t) sqrt(light).
 public struct DomainShift: Equatable, Sendable {
     /// The severity, 0...5.
@@ -21,7 +21,7 @@ public struct DomainShift: Equatable, Sendable {
 
     /// Factor on all optical densities.
     var stain: Double { 1 - 0.72 * t }
-    /// How much unlabelled structure lies about, 0...1.
+    /// The amount of unlabelled structure, 0...1.
     var clutter: Double { t }
     /// Standard deviation of the blur in pixels.
     var blur: Double { 0.5 + 1.7 * t }
@@ -44,7 +44,7 @@ public struct DomainShift: Equatable, Sendable {
                 let lamp = gain * (1 - fall * (0.5 * ramp + 0.9 * (u * u + v * v)) - 0.35 * fall * abs(ramp))
                 let base = (y * side + x) * 3
                 let grey = (blurred[base] + blurred[base + 1] + blurred[base + 2]) / 3
-                // Most of a camera's noise is shared by the channels after demosaicing; the rest is their own.
+                // Most of a camera's noise is shared by the channels after demosaicing; the rest is per channel.
                 let shared = generator.normal(log: { log($0) }, cos: { cos($0) })
                 for channel in 0..<3 {
                     let colour = blurred[base + channel] + 0.6 * t * (grey - blurred[base + channel])
@@ -58,7 +58,7 @@ public struct DomainShift: Equatable, Sendable {
         return image
     }
 
-    /// The separable Gaussian blur with repeated edges, cut off at three standard deviations.
+    /// The separable Gaussian blur with repeated edges, truncated at three standard deviations.
     private func blurred(_ light: [Double], side: Int) -> [Double] {
         let reach = Int((3 * blur).rounded(.up))
         let heights = (-reach...reach).map { exp(-Double($0 * $0) / (2 * blur * blur)) }

@@ -1,7 +1,7 @@
 import Foundation
 import Tensors
 
-/// What a careless eye takes for cells: fibres, rings and specks without a label.
+/// Structures easily mistaken for cells: fibres, rings and specks without a label.
 struct FalseStructures {
     /// A curved thread of the given optical density.
     private struct Fibre {
@@ -48,7 +48,7 @@ struct FalseStructures {
     }
 
     private func paint(_ fibre: Fibre, into density: inout [Double], stain: [Double]) {
-        // The nearest point of the thread decides, so that its own bends do not add up.
+        // The nearest point of the thread determines the density, so that its own bends do not add up.
         var nearest = [Double](repeating: .infinity, count: side * side)
         let reach = Int(3 * fibre.width) + 1
         func span(_ centre: Double) -> Range<Int> {

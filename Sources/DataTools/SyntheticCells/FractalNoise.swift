@@ -20,7 +20,7 @@ struct FractalNoise {
         var total = 0.0
         var frequency = 1.0
         for octave in 0..<octaves {
-            // Octaves are moved against each other so that their lattices do not line up.
+            // Octaves are shifted against each other so that their lattices do not align.
             let shift = Double(octave) * 17.3
             sum += amplitude * smooth(x * frequency + shift, y * frequency - shift)
             total += amplitude

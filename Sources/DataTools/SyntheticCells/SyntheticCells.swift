@@ -3,10 +3,10 @@ import Foundation
 public import Imaging
 import Tensors
 
-/// A seeded generator of images that look like stained cells under a microscope, with instance labels.
+/// A seeded generator of images that resemble stained cells under a microscope, with instance labels.
 ///
 /// Each image holds 8 to 30 irregular cells with granular bodies, dark membranes and nuclei, partly touching, on mottled
-/// ground. A `DomainShift` then makes the picture worse without moving an outline. Image k depends on (seed, k) and the
+/// ground. A `DomainShift` then degrades the picture without moving an outline. Image k depends on (seed, k) and the
 /// severity alone, and the cells of an image are the same at every severity.
 public struct SyntheticCells: Sendable {
     /// Width and height of the images.
@@ -48,9 +48,9 @@ public struct SyntheticCells: Sendable {
         return (image, LabelImage(width: side, height: side, labels: placement.labels))
     }
 
-    /// Writes a data set of the `folder` layout: `images/`, `labels/` and a `README.txt` that says what it is.
+    /// Writes a data set of the `folder` layout: `images/`, `labels/` and a `README.txt` that describes it.
     ///
-    /// Files are named cells-0000.png and on; existing files of these names are replaced. Throws `DatasetError`.
+    /// Files are named from cells-0000.png on; existing files of these names are replaced. Throws `DatasetError`.
     public static func write(to folder: String, count: Int, side: Int = 320, seed: UInt64, severity: Int) throws {
         guard count > 0 else {
             throw DatasetError(.invalidOption, at: "count", "\(count) images", remedy: "ask for at least one")

@@ -1,4 +1,4 @@
-/// Checks of a whole data set that name every fault instead of the first one.
+/// Checks of a whole data set that report every fault instead of only the first.
 public enum AnnotationCheck {
     private typealias Check = @Sendable (DatasetOptions, Int) throws(DatasetError) -> AnnotationReport
 
@@ -24,7 +24,7 @@ public enum AnnotationCheck {
 
     /// Checks annotations and, by their headers, images; nil if the format has no annotation files.
     ///
-    /// - Parameter limit: Faults that the report keeps; more are counted.
+    /// - Parameter limit: Maximum faults listed in the report; more are counted.
     /// - Throws: `DatasetError` if there is nothing to check.
     public static func run(
         format: String, _ options: DatasetOptions, limit: Int = 10_000

@@ -1,4 +1,4 @@
-/// The rules an annotation can break, by the names that reports use.
+/// The rules an annotation can break, by their names in reports.
 public enum AnnotationRule: String, CaseIterable, Sendable {
     /// The text is not JSON.
     case syntax
@@ -8,13 +8,13 @@ public enum AnnotationRule: String, CaseIterable, Sendable {
     case text
     /// A file cannot be read.
     case unreadable
-    /// A key stands twice in one object.
+    /// A key occurs twice in one object.
     case duplicateKey
-    /// A key that is needed is not there.
+    /// A required key is missing.
     case missingKey
-    /// A key that means nothing here, so it may be a misspelt one.
+    /// An unknown key, possibly a misspelt one.
     case unknownKey
-    /// A value of another type than the key demands.
+    /// A value of another type than the key requires.
     case wrongType
     /// A number that is not a possible value of its key.
     case badValue
@@ -32,50 +32,50 @@ public enum AnnotationRule: String, CaseIterable, Sendable {
     case path
     /// An image file that cannot be decoded.
     case imageFile
-    /// An image file of another size than the annotations say.
+    /// An image file of another size than the annotations state.
     case imageSize
     /// A polygon of an odd number of coordinates.
     case oddPolygon
     /// A polygon of fewer than three vertices.
     case shortPolygon
-    /// A coordinate that is no finite number, or too large to be one of an image.
+    /// A coordinate that is not finite, or too large for an image.
     case notFinite
     /// A box without width or height: the annotation is left out.
     case emptyBox
-    /// A box of negative width or height, or beside the image.
+    /// A box of negative width or height, or outside the image.
     case badBox
-    /// A box that reaches over the image's edge by more than a pixel: it is clipped.
+    /// A box that extends over the image's edge by more than a pixel: it is clipped.
     case clippedBox
-    /// A point beside the image.
+    /// A point outside the image.
     case badPoint
     /// A run of negative length.
     case negativeRun
-    /// Runs that add up to another number of pixels than the mask has.
+    /// Runs whose sum differs from the mask's number of pixels.
     case runSum
     /// A mask or a run over the limit.
     case runLimit
-    /// A text of runs with a character outside its alphabet, a number over six characters or one that ends too early.
+    /// A text of runs with a character outside its alphabet, a number over six characters or an incomplete number.
     case runText
     /// A mask of another size than its image.
     case maskSize
     /// An annotation with neither box nor mask nor points.
     case noLabel
-    /// Labels of one image that are not all of one kind, so that some are not used.
+    /// Labels of one image that are not all of one kind, so that some are unused.
     case partialLabels
     /// Lists of labels of different lengths.
     case labelCount
-    /// A shape of a kind that is not read.
+    /// A shape of an unsupported kind.
     case unsupportedShape
 
-    /// How much a broken rule matters.
+    /// The severity of a broken rule.
     public enum Severity: String, Sendable {
         /// The annotations cannot be used.
         case error
-        /// The annotations are used, but not quite as they stand.
+        /// The annotations are used, but not exactly as written.
         case warning
     }
 
-    /// Whether the annotations can be used all the same.
+    /// Whether the annotations can still be used.
     public var severity: Severity {
         switch self {
         case .emptyBox, .clippedBox, .unknownCategory, .partialLabels: .warning
@@ -84,7 +84,7 @@ public enum AnnotationRule: String, CaseIterable, Sendable {
     }
 }
 
-/// A shape that breaks a rule, without the place where it stands.
+/// A shape that breaks a rule, without its location.
 public struct ShapeFault: Error, Equatable, Sendable, CustomStringConvertible {
     /// The rule that is broken.
     public let rule: AnnotationRule
@@ -100,7 +100,7 @@ public struct ShapeFault: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String { "\(rule.rawValue): \(found)" }
 }
 
-/// What is wrong with one record: the first faults, so that a record of nothing else takes no more memory than others.
+/// The first faults of one record, so that a record full of faults takes no more memory than others.
 struct RecordFaults {
     private(set) var faults: [ShapeFault] = []
     private static let most = 100
@@ -112,13 +112,13 @@ struct RecordFaults {
     }
 }
 
-/// An annotation that breaks a rule: which file, which record, where in the file, which rule, what was found.
+/// An annotation that breaks a rule: the file, the record, the offset, the rule, and what was found.
 public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertible {
     /// The annotation file.
     public let file: String
-    /// The record, as in `annotation 17`; nil where the file as a whole is at fault.
+    /// The record, as in `annotation 17`; nil if the file as a whole is at fault.
     public let record: String?
-    /// The distance in bytes from the start of the file; nil where there is none.
+    /// The offset in bytes from the start of the file; nil if there is none.
     public let offset: Int?
     /// The rule that is broken.
     public let rule: AnnotationRule
@@ -142,7 +142,7 @@ public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertib
     /// The fault on one line: where, which rule, what was found.
     public var description: String { "\(location): \(rule.rawValue): \(found)" }
 
-    /// The same fault in a record that was not known where it was found.
+    /// The same fault with its record, which was unknown where it was found.
     func inside(_ record: String) -> AnnotationFault {
         AnnotationFault(file: file, record: self.record ?? record, offset: offset, rule, found)
     }
@@ -156,34 +156,34 @@ public struct AnnotationFault: Error, Equatable, Sendable, CustomStringConvertib
     }
 }
 
-/// What a check of annotations found.
+/// The results of a check of annotations.
 public struct AnnotationReport: Sendable {
-    /// The faults in the order of the file; no more errors and no more warnings than were asked for.
+    /// The faults in the order of the file, up to the limit of errors and of warnings.
     public private(set) var faults: [AnnotationFault] = []
-    /// How often each rule was broken, in the order of `AnnotationRule.allCases`, without those that never were.
+    /// The number of faults per broken rule, in the order of `AnnotationRule.allCases`.
     public var counts: [(rule: AnnotationRule, count: Int)] {
         AnnotationRule.allCases.compactMap { rule in countOfRule[rule].map { (rule, $0) } }
     }
     /// The number of faults that make the annotations unusable.
     public private(set) var errors = 0
-    /// The number of faults that do not.
+    /// The number of other faults.
     public private(set) var warnings = 0
 
     private var countOfRule: [AnnotationRule: Int] = [:]
     private let limit: Int
     private let stopsAtFirstError: Bool
 
-    /// A report that keeps at most so many errors and so many warnings, and counts the others.
+    /// Creates a report that lists at most `limit` errors and `limit` warnings, and counts the others.
     public init(limit: Int = 10_000) {
         (self.limit, stopsAtFirstError) = (limit, false)
     }
 
-    /// A report that ends the reading at the first error.
+    /// Creates a report that ends the reading at the first error.
     init(stoppingAtFirstError: Bool) {
         (limit, stopsAtFirstError) = (100, stoppingAtFirstError)
     }
 
-    /// Notes a fault; throws it if the reading is to end at it.
+    /// Records a fault; throws it if the reading must end at it.
     mutating func add(_ fault: AnnotationFault) throws(AnnotationFault) {
         let isKept: Bool
         if fault.rule.severity == .error {
@@ -201,7 +201,7 @@ public struct AnnotationReport: Sendable {
     /// The faults that make the annotations unusable, as errors of the data set.
     var datasetErrors: [DatasetError] { faults.filter { $0.rule.severity == .error }.map(\.error) }
 
-    /// Puts the faults found so far into the order of their places in the file.
+    /// Sorts the faults found so far by their offsets in the file.
     mutating func sortByOffset() {
         faults = faults.enumerated().sorted {
             ($0.element.offset ?? 0, $0.offset) < ($1.element.offset ?? 0, $1.offset)

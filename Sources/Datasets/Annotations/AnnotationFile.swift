@@ -1,10 +1,10 @@
 import Glibc
 
-/// A text file that is read in pieces, by several threads at once if need be.
+/// A text file that is read in pieces, also by several threads concurrently.
 ///
-/// It is read, not mapped: a file that shrinks meanwhile is a fault then instead of a signal.
+/// It is read, not mapped: a file that shrinks meanwhile is then a fault instead of a signal.
 final class AnnotationFile: Sendable {
-    /// The path it was opened under.
+    /// The path under which it was opened.
     let path: String
     /// Its size in bytes when it was opened.
     let size: Int
@@ -32,7 +32,7 @@ final class AnnotationFile: Sendable {
 
     deinit { close(descriptor) }
 
-    /// Reads bytes from a place in the file and returns how many; fewer than asked for only at its end.
+    /// Reads bytes at an offset of the file and returns their number; fewer than requested only at its end.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(AnnotationFault) -> Int {
         var filled = 0
         while filled < buffer.count {
@@ -49,7 +49,7 @@ final class AnnotationFile: Sendable {
         return filled
     }
 
-    /// Throws `AnnotationFault` if the file was written since it was opened, so that places in it mean nothing any more.
+    /// Throws `AnnotationFault` if the file was modified since it was opened, so that stored offsets are invalid.
     func checkUnchanged() throws(AnnotationFault) {
         var status = stat()
         let isSame =

@@ -28,7 +28,7 @@ public struct COCOAnnotations: Sendable {
         public let id: Int
         /// The number of its category; nil if it has none.
         public let categoryID: Int?
-        /// Its box as it stands in the file, which may reach over the edge of the image; nil if it has none.
+        /// Its box as in the file, which may extend over the edge of the image; nil if it has none.
         public let box: Box?
         /// Whether it marks a group of objects as one.
         public let isCrowd: Bool
@@ -45,7 +45,7 @@ public struct COCOAnnotations: Sendable {
     private let columns: COCOColumns
     /// The annotations, image by image, each image's in the order of the file.
     private let order: [Int32]
-    /// Where each image's annotations start in `order`; one more entry than there are images.
+    /// The start of each image's annotations in `order`; one more entry than there are images.
     private let starts: [Int32]
 
     /// Reads a file. Throws `DatasetError` at the first error.
@@ -58,18 +58,18 @@ public struct COCOAnnotations: Sendable {
         }
     }
 
-    /// Reads a file and notes every fault, those of single annotations without stopping.
+    /// Reads a file and records every fault, those of single annotations without stopping.
     ///
-    /// - Parameter limit: Faults that the report keeps; more are counted.
+    /// - Parameter limit: Maximum faults listed in the report; more are counted.
     public static func check(path: String, limit: Int = 10_000) -> AnnotationReport {
         var report = AnnotationReport(limit: limit)
         _ = try? COCOAnnotations(path: path, report: &report)
         return report
     }
 
-    /// Reads a file. Throws a fault that ends the reading, which the report then holds unless it is one that stops.
+    /// Reads a file. Throws a fault that ends the reading; the report lists it too unless it stops at the first error.
     ///
-    /// - Parameter piece: Bytes of the file in memory at once.
+    /// - Parameter piece: Bytes of the file in memory at a time.
     package init(
         path: String, report: inout AnnotationReport, piece: Int? = nil
     ) throws(AnnotationFault) {
@@ -103,7 +103,7 @@ public struct COCOAnnotations: Sendable {
         (order, starts) = columns.byImage(count: images.count)
     }
 
-    /// The numbers of an image's annotations, from 0, in the order of the file.
+    /// The indices of an image's annotations, from 0, in the order of the file.
     public func annotations(ofImage image: Int) -> [Int] {
         order[Int(starts[image])..<Int(starts[image + 1])].map { Int($0) }
     }
@@ -118,7 +118,7 @@ public struct COCOAnnotations: Sendable {
             isCrowd: columns.isCrowd[annotation], hasOutline: columns.outlineLengths[annotation] > 0)
     }
 
-    /// Width and height of an annotation's box as the file states them.
+    /// Width and height of an annotation's box as stated in the file.
     func boxSize(_ annotation: Int) -> (width: Double, height: Double) {
         (columns.boxes[annotation].z, columns.boxes[annotation].w)
     }
@@ -178,18 +178,18 @@ public struct COCOAnnotations: Sendable {
     }
 }
 
-/// Annotations column by column.
+/// Annotations in columns.
 struct COCOColumns: Sendable {
     static let noCategory = Int.min
 
     var ids: [Int] = []
-    /// First the numbers that the file gives images, then those of their places in the list of images.
+    /// First the image numbers of the file, then indices into the list of images.
     var images: [Int] = []
     var categories: [Int] = []
-    /// x, y, width and height; x is not a number where there is no box.
+    /// x, y, width and height; x is NaN if there is no box.
     var boxes: [SIMD4<Double>] = []
     var isCrowd: [Bool] = []
-    /// Where each annotation starts in the file.
+    /// The offset of each annotation in the file.
     var offsets: [Int] = []
     var outlineOffsets: [Int] = []
     var outlineLengths: [Int32] = []
@@ -198,7 +198,7 @@ struct COCOColumns: Sendable {
 
     var count: Int { ids.count }
 
-    /// The annotations sorted by image with where each image's start, keeping their order.
+    /// The annotations sorted by image, in their order, and the start of each image's.
     func byImage(count imageCount: Int) -> (order: [Int32], starts: [Int32]) {
         var starts = [Int32](repeating: 0, count: imageCount + 1)
         for image in images where image >= 0 { starts[image + 1] += 1 }

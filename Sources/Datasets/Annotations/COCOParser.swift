@@ -9,7 +9,7 @@ struct COCOParser: ~Copyable {
     private var imageIDs: Set<Int> = []
     private var annotationIDs: Set<Int> = []
     private var categoryIDs: Set<Int> = []
-    /// Faults of the record that is being read, whose number may come last in it.
+    /// Faults of the record being read, whose number may be its last member.
     private var pending: [(rule: AnnotationRule, found: String)] = []
     private var isRecordSound = true
 
@@ -24,7 +24,7 @@ struct COCOParser: ~Copyable {
         try readSections(&reader, &sections)
         try reader.finish()
         for section in ["images", "annotations"] where !sections.contains(section) {
-            try report.add(AnnotationFault(file: reader.file.path, .missingKey, "there is no list '\(section)'"))
+            try report.add(AnnotationFault(file: reader.file.path, .missingKey, "the list '\(section)' is missing"))
         }
     }
 
@@ -105,7 +105,7 @@ struct COCOParser: ~Copyable {
         return value
     }
 
-    /// Notes keys that are needed and neither there nor of the wrong type.
+    /// Records required keys that are neither present nor already reported with a wrong type.
     private mutating func require(_ values: [(key: String, isThere: Bool)], _ seen: [String]) {
         for value in values where !value.isThere && !seen.contains(value.key) {
             note(.missingKey, "'\(value.key)' is missing")
@@ -145,7 +145,7 @@ struct COCOParser: ~Copyable {
             note(.duplicateImage, "another image has this number")
             return "image \(id)"
         }
-        // A faulty image is kept for its number, so that its annotations are not said to be of no image.
+        // A faulty image keeps its number, so that its annotations are not reported as belonging to no image.
         images.append(
             COCOAnnotations.Image(
                 id: id, fileName: fileName ?? "", width: isRecordSound ? width ?? 0 : 0,
@@ -238,7 +238,7 @@ struct COCOParser: ~Copyable {
 
     // MARK: References
 
-    /// Sorts the images and checks what annotations can be checked for only when all images are known.
+    /// Sorts the images and performs the checks of annotations that need all images.
     mutating func resolve(file: String) throws(AnnotationFault) {
         let order = images.indices.sorted { images[$0].id < images[$1].id }
         images = order.map { images[$0] }
@@ -269,7 +269,7 @@ struct COCOParser: ~Copyable {
         }
     }
 
-    /// Two images of one name would be one image twice.
+    /// Checks for two images of one name, which would be one image twice.
     private mutating func checkNames(file: String) throws(AnnotationFault) {
         var names: [String: Int] = [:]
         for (index, image) in images.enumerated() where !image.fileName.isEmpty {
@@ -283,7 +283,7 @@ struct COCOParser: ~Copyable {
         }
     }
 
-    /// What does not fit the size of the image.
+    /// The fault of an annotation that does not fit the size of its image.
     private func sizeProblem(_ annotation: Int, _ image: COCOAnnotations.Image) -> ShapeFault? {
         guard image.width > 0 else { return nil }
         let size = columns.maskSizes[annotation]
@@ -305,10 +305,10 @@ extension Box {
         var text: String { "the box [\(x0), \(y0), \(x1), \(y1)]" }
         guard x1 > x0, y1 > y0 else { return ShapeFault(.badBox, "\(text) is empty") }
         guard x0 < right, y0 < bottom, x1 > 0, y1 > 0 else {
-            return ShapeFault(.badBox, "\(text) lies beside the image of \(width)x\(height)")
+            return ShapeFault(.badBox, "\(text) is outside the image of \(width)x\(height)")
         }
         guard x0 >= -1, y0 >= -1, x1 <= right + 1, y1 <= bottom + 1 else {
-            return ShapeFault(.clippedBox, "\(text) reaches over the edge of the image of \(width)x\(height)")
+            return ShapeFault(.clippedBox, "\(text) extends over the edge of the image of \(width)x\(height)")
         }
         return nil
     }

@@ -7,12 +7,12 @@ enum COCOShape: Equatable {
     /// Runs down the columns.
     case runs(RunLengthEncoding)
 
-    /// Bytes that the text form of runs may take.
+    /// Maximum bytes of the text form of runs.
     private static let longestText = 1 << 26
-    /// Polygons of one annotation.
+    /// Maximum polygons of one annotation.
     private static let mostPolygons = 1 << 16
 
-    /// Takes a value; what is wrong with it is told to `note`, and nil returned.
+    /// Reads a value; on a fault calls `note` and returns nil.
     static func read(
         _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> COCOShape? {
@@ -132,7 +132,7 @@ enum COCOShape: Equatable {
 
 /// The box of an annotation as COCO files write it: x, y, width and height.
 enum COCOBox {
-    /// Takes a value; what is wrong with it is told to `note`, and nil returned where it is no box at all.
+    /// Reads a value; on a fault calls `note`, and returns nil if it is not a box at all.
     static func read(
         _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> SIMD4<Double>? {

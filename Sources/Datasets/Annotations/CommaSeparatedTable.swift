@@ -1,12 +1,12 @@
-/// A text file of rows with commas between their values, the names of its columns in the first.
+/// A text file of rows of comma-separated values, with the column names in the first row.
 ///
-/// Values cannot contain a comma or quotation marks: the lists of paths that are read need none, and a stray one is a fault.
+/// Values cannot contain a comma or quotation marks: the supported lists need none, and a stray one is a fault.
 struct CommaSeparatedTable {
     /// One row.
     struct Row: Equatable {
         /// The number of its line, from 1.
         var line: Int
-        /// The values of the columns that were asked for.
+        /// The values of the requested columns.
         var values: [String]
     }
 
@@ -14,7 +14,7 @@ struct CommaSeparatedTable {
 
     private static let longestLine = 1 << 16
 
-    /// Reads the columns of the given names; bad rows are noted and left out. Throws if there is no line with the names.
+    /// Reads the columns of the given names; bad rows are recorded and left out. Throws if there is no line of names.
     init(_ file: AnnotationFile, columns: [String], _ report: inout AnnotationReport) throws(AnnotationFault) {
         var places: [Int] = []
         var width = 0
@@ -64,7 +64,7 @@ struct CommaSeparatedTable {
         guard var text = String(validating: buffer.prefix(count), as: UTF8.self) else {
             throw fault(.text, "text that is not UTF-8")
         }
-        // A file with carriage returns has one before the end of every line; that pair is one Character.
+        // In a file with carriage returns every line ends with one before the line feed; that pair is one Character.
         if text.unicodeScalars.last == "\r" { text.unicodeScalars.removeLast() }
         guard !text.contains("\"") else { throw fault(.syntax, "a quotation mark") }
         return text.split(separator: ",", omittingEmptySubsequences: false).map {

@@ -1,15 +1,15 @@
 /// Reads JSON value by value from a file of any size, with a piece of it in memory.
 ///
-/// Strict: UTF-8 without a byte order mark, no comments, no duplicate keys where a caller reads an object, at most 64 levels.
-/// NaN and infinities, which some writers put where numbers belong, are read as such, so that a caller can name the record.
-/// Every fault tells its distance from the start of the file.
+/// Strict: UTF-8 without a byte order mark, no comments, no duplicate keys in objects a caller reads, at most 64
+/// levels. NaN and infinities, which some writers use as numbers, are read as such, so that a caller can name the
+/// record. Every fault has its offset from the start of the file.
 struct JSONReader: ~Copyable {
-    /// What the next value is, by its first byte.
+    /// The type of the next value, by its first byte.
     enum Kind { case object, array, string, number, literal }
 
-    /// Bytes of the file that are in memory at once.
+    /// Bytes of the file in memory at a time.
     static let standardPiece = 1 << 16
-    /// A whole number or escape must fit.
+    /// An integer or escape must fit.
     static let smallestPiece = 512
     private static let deepest = 64
 
@@ -17,13 +17,13 @@ struct JSONReader: ~Copyable {
     /// Bytes in memory, followed by a zero byte that ends every scan.
     let piece: UnsafeMutablePointer<UInt8>
     let capacity: Int
-    /// The next byte's place in the piece.
+    /// The next byte's index in the piece.
     var position = 0
     /// Bytes in the piece.
     var filled = 0
-    /// Where the piece starts in the file.
+    /// The piece's offset in the file.
     private var origin: Int
-    /// Where the text ends in the file.
+    /// The text's end in the file.
     private let end: Int
     /// The bytes of the string read last.
     var token: [UInt8] = []
@@ -40,10 +40,10 @@ struct JSONReader: ~Copyable {
 
     deinit { piece.deallocate() }
 
-    /// The place of the next byte in the file.
+    /// The offset of the next byte in the file.
     var offset: Int { origin + position }
 
-    /// Moves what is left to the front of the piece and fills it up; false if nothing was added.
+    /// Moves the unread bytes to the front of the piece and fills it up; false if nothing was added.
     mutating func refill() throws(AnnotationFault) -> Bool {
         let kept = filled - position
         if position > 0 { piece.update(from: piece + position, count: kept) }
@@ -57,14 +57,14 @@ struct JSONReader: ~Copyable {
         return added > 0
     }
 
-    /// Makes so many bytes available if the text has them.
+    /// Makes `count` bytes available if the text has them.
     mutating func isAvailable(_ count: Int) throws(AnnotationFault) -> Bool {
         if filled - position >= count { return true }
         _ = try refill()
         return filled - position >= count
     }
 
-    /// The next byte that is not white space, without taking it.
+    /// The next byte that is not white space, without consuming it.
     mutating func peek() throws(AnnotationFault) -> UInt8 {
         while true {
             while position < filled {
@@ -91,25 +91,25 @@ struct JSONReader: ~Copyable {
         }
     }
 
-    /// Takes one punctuation mark.
+    /// Consumes one punctuation mark.
     mutating func take(_ mark: Unicode.Scalar) throws(AnnotationFault) {
         let byte = try peek()
         guard byte == UInt8(ascii: mark) else { throw fault(.syntax, "the byte \(byte) where '\(mark)' belongs") }
         position += 1
     }
 
-    /// Takes a mark if it is the next byte.
+    /// Consumes a mark if it is the next byte.
     private mutating func takes(_ mark: Unicode.Scalar) throws(AnnotationFault) -> Bool {
         guard try peek() == UInt8(ascii: mark) else { return false }
         position += 1
         return true
     }
 
-    /// Reads an object; `member` is called after each key and its colon and must take the value.
+    /// Reads an object; `member` is called after each key and its colon and must consume the value.
     ///
     /// - Parameters:
-    ///   - limit: Keys that it may have.
-    ///   - repeated: Is told of a key that stands there again, whose value is skipped then; by default that ends the reading.
+    ///   - limit: Maximum number of keys.
+    ///   - repeated: Receives a key that occurs again, whose value is then skipped; by default that ends the reading.
     mutating func object(
         limit: Int = 1000,
         repeated: (AnnotationFault) throws(AnnotationFault) -> Void = { fault throws(AnnotationFault) in throw fault },
@@ -138,7 +138,7 @@ struct JSONReader: ~Copyable {
         try take("}")
     }
 
-    /// Reads an array; `element` is called before each value and must take it.
+    /// Reads an array; `element` is called before each value and must consume it.
     mutating func array(
         _ element: (inout JSONReader) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) {
@@ -148,7 +148,7 @@ struct JSONReader: ~Copyable {
         try take("]")
     }
 
-    /// Takes a value of any kind, checking its syntax.
+    /// Skips a value of any kind, checking its syntax.
     mutating func skip() throws(AnnotationFault) {
         var objects: [Bool] = []  // for each open level whether it is an object
         repeat {
@@ -166,7 +166,7 @@ struct JSONReader: ~Copyable {
                 if try peek() != UInt8(ascii: "]") { continue }
             case .string: try skipString()
             case .number:
-                guard try notFinite() == nil else { throw fault(.syntax, "NaN and infinities are no JSON") }
+                guard try notFinite() == nil else { throw fault(.syntax, "NaN and infinities are not JSON") }
                 _ = try number()
             case .literal: _ = try literal()
             }
@@ -192,7 +192,7 @@ struct JSONReader: ~Copyable {
         try take(":")
     }
 
-    /// Takes true, false or null, which gives nil.
+    /// Consumes true, false or null; null gives nil.
     mutating func literal() throws(AnnotationFault) -> Bool? {
         if try takesWord("true") { return true }
         if try takesWord("false") { return false }
@@ -200,7 +200,7 @@ struct JSONReader: ~Copyable {
         throw fault(.syntax, "a word that is neither true, false nor null")
     }
 
-    /// Takes a word if it comes next.
+    /// Consumes a word if it comes next.
     mutating func takesWord(_ word: StaticString) throws(AnnotationFault) -> Bool {
         let count = word.utf8CodeUnitCount
         guard try isAvailable(count) else { return false }
@@ -209,12 +209,12 @@ struct JSONReader: ~Copyable {
         return true
     }
 
-    /// Makes sure that only white space is left.
+    /// Verifies that only white space is left.
     mutating func finish() throws(AnnotationFault) {
         while true {
             while position < filled {
                 guard [0x20, 0x0a, 0x0d, 0x09].contains(piece[position]) else {
-                    throw fault(.syntax, "something follows the value")
+                    throw fault(.syntax, "trailing data after the value")
                 }
                 position += 1
             }
@@ -222,36 +222,36 @@ struct JSONReader: ~Copyable {
         }
     }
 
-    /// A fault at the next byte.
+    /// Creates a fault at the next byte.
     func fault(_ rule: AnnotationRule, _ found: String) -> AnnotationFault {
         AnnotationFault(file: file.path, offset: offset, rule, found)
     }
 }
 
-/// Values that may be of the wrong type: those are taken all the same, so that reading can go on after them.
+/// Values that may be of the wrong type: those are consumed too, so that reading can continue after them.
 extension JSONReader {
-    /// Takes a value; nil if it is no whole number.
+    /// Consumes a value; nil if it is not an integer.
     mutating func integerOrNil() throws(AnnotationFault) -> Int? {
         if try kind() == .number { return try integer() }
         try skip()
         return nil
     }
 
-    /// Takes a value; nil if it is no number.
+    /// Consumes a value; nil if it is not a number.
     mutating func numberOrNil() throws(AnnotationFault) -> Double? {
         if try kind() == .number { return try number() }
         try skip()
         return nil
     }
 
-    /// Takes a value; nil if it is no string.
+    /// Consumes a value; nil if it is not a string.
     mutating func stringOrNil() throws(AnnotationFault) -> String? {
         if try kind() == .string { return try string() }
         try skip()
         return nil
     }
 
-    /// Takes an array of at most so many numbers into `numbers`; false if the value is something else.
+    /// Consumes an array of at most `limit` numbers into `numbers`; false if the value is something else.
     mutating func numbers(into numbers: inout [Double], limit: Int = 1 << 22) throws(AnnotationFault) -> Bool {
         numbers.removeAll(keepingCapacity: true)
         guard try kind() == .array else {

@@ -10,7 +10,7 @@ extension JSONReader {
     /// A number as it was scanned.
     private struct ScannedNumber {
         var isNegative = false
-        /// All digits as one whole number, as far as they fit.
+        /// All digits as one integer, as far as they fit.
         var digits: UInt64 = 0
         /// Whether all digits fitted.
         var isExact = true
@@ -20,12 +20,12 @@ extension JSONReader {
         var length = 0
     }
 
-    /// Takes a number as the nearest `Double`; infinite if it is too large for one.
+    /// Consumes a number as the nearest `Double`; infinite if it is too large for one.
     mutating func number() throws(AnnotationFault) -> Double {
         if let special = try notFinite() { return special }
         let scanned = try scannedNumber()
         defer { position += scanned.length }
-        // Digits and power of ten are both exact then, so that one operation rounds correctly.
+        // Digits and power of ten are then both exact, so that one operation rounds correctly.
         if scanned.isExact, scanned.digits <= 1 << 53, abs(scanned.exponent) <= 22 {
             let digits = Double(scanned.digits)
             let power = Self.powersOfTen[abs(scanned.exponent)]
@@ -35,7 +35,7 @@ extension JSONReader {
         return longNumber(scanned.length)
     }
 
-    /// Takes a number; nil if it is no whole one that fits.
+    /// Consumes a number; nil if it is not an integer that fits.
     mutating func integer() throws(AnnotationFault) -> Int? {
         if try notFinite() != nil { return nil }
         let scanned = try scannedNumber()
@@ -51,7 +51,7 @@ extension JSONReader {
         return Double(text) ?? .nan
     }
 
-    /// Takes NaN or an infinity, which JSON does not have.
+    /// Consumes NaN or an infinity, which JSON does not have.
     mutating func notFinite() throws(AnnotationFault) -> Double? {
         let byte = try peek()
         let isSigned = byte == UInt8(ascii: "-")
@@ -67,7 +67,7 @@ extension JSONReader {
     private mutating func scannedNumber() throws(AnnotationFault) -> ScannedNumber {
         while true {
             let scanned = scanNumber()
-            // A number at the end of the piece may go on in the file.
+            // A number at the end of the piece may continue in the file.
             if let scanned, position + scanned.length < filled { return scanned }
             if filled - position < Self.longestNumber, try refill() { continue }
             guard let scanned, scanned.length < Self.longestNumber else {
@@ -80,7 +80,7 @@ extension JSONReader {
         }
     }
 
-    /// Scans a number at the position without taking it; nil if it is malformed or ends with the piece.
+    /// Scans a number at the position without consuming it; nil if it is malformed or ends with the piece.
     private func scanNumber() -> ScannedNumber? {
         var scanned = ScannedNumber()
         var next = position
@@ -135,7 +135,7 @@ extension JSONReader {
         return scanned
     }
 
-    /// Takes a string of at most so many bytes.
+    /// Consumes a string of at most `limit` bytes.
     mutating func string(limit: Int = 1 << 20) throws(AnnotationFault) -> String {
         try stringBytes(limit: limit)
         guard let string = String(validating: token, as: UTF8.self) else {
@@ -144,13 +144,13 @@ extension JSONReader {
         return string
     }
 
-    /// Takes a string of at most so many bytes into `token`.
+    /// Consumes a string of at most `limit` bytes into `token`.
     mutating func stringBytes(limit: Int) throws(AnnotationFault) {
         token.removeAll(keepingCapacity: true)
         try scanString(keepingAtMost: limit)
     }
 
-    /// Takes a string without keeping it.
+    /// Consumes a string without storing it.
     mutating func skipString() throws(AnnotationFault) { try scanString(keepingAtMost: nil) }
 
     private mutating func scanString(keepingAtMost limit: Int?) throws(AnnotationFault) {
@@ -185,12 +185,12 @@ extension JSONReader {
         }
     }
 
-    /// Whether a byte of a string stands for itself alone.
+    /// Whether a byte of a string stands for itself.
     private static func isPlain(_ byte: UInt8) -> Bool {
         byte >= 0x20 && byte < 0x80 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
     }
 
-    /// The bytes of the character of several bytes that comes next.
+    /// The number of bytes of the multi-byte character that comes next.
     private mutating func characterLength() throws(AnnotationFault) -> Int {
         _ = try isAvailable(4)
         let length =
@@ -207,7 +207,7 @@ extension JSONReader {
         return length
     }
 
-    /// Takes an escape, one that stands for half a character together with the other half.
+    /// Consumes an escape; one for half a character together with the other half.
     private mutating func escape() throws(AnnotationFault) -> Unicode.Scalar {
         guard try isAvailable(2) else { throw fault(.truncated, "the text ends inside a string") }
         let mark = piece[position + 1]
@@ -239,7 +239,7 @@ extension JSONReader {
         return scalar
     }
 
-    /// Takes `\u` and its four digits.
+    /// Consumes `\u` and its four digits.
     private mutating func hexadecimal() throws(AnnotationFault) -> UInt32 {
         guard try isAvailable(6) else { throw fault(.truncated, "the text ends inside a string") }
         var code: UInt32 = 0

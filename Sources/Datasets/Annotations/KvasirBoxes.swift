@@ -7,21 +7,21 @@ struct KvasirBoxes {
         var height = 0
         /// Clipped to the image, right and bottom exclusive.
         var boxes: [Box] = []
-        /// What makes the record unusable.
+        /// The fault that makes the record unusable.
         var fault: AnnotationFault?
     }
 
-    /// The images in the order of the file, those whose records are at fault among them.
+    /// The images in the order of the file, including those with faulty records.
     private(set) var images: [Image] = []
 
     private static let mostImages = 20_000
 
-    /// Reads a file below the root and notes every fault; after one of the JSON itself the images before it are there.
+    /// Reads a file below the root and records every fault; after a JSON fault the images before it are available.
     init(_ list: String, in folder: AnnotatedFolder, _ report: inout AnnotationReport) {
         do throws(AnnotationFault) {
             try read(list, in: folder, &report)
         } catch {
-            // A report that does not stop at the first error keeps this one too.
+            // A report that does not stop at the first error lists this one too.
             try? report.add(error)
         }
     }
@@ -32,10 +32,10 @@ struct KvasirBoxes {
         guard folder.exists(list) else {
             throw AnnotationFault(
                 file: folder.path(list), .unreadable,
-                "is not there, and has the boxes of the data set (data.annotations can name another file)")
+                "is missing; it holds the boxes of the data set (data.annotations can name another file)")
         }
         var reader = JSONReader(try folder.annotationFile(list))
-        guard try reader.kind() == .object else { throw reader.fault(.wrongType, "the boxes are no object") }
+        guard try reader.kind() == .object else { throw reader.fault(.wrongType, "the boxes are not an object") }
         try reader.object(
             limit: Self.mostImages, repeated: { fault throws(AnnotationFault) in try report.add(fault) }
         ) { reader, id throws(AnnotationFault) in
@@ -45,7 +45,7 @@ struct KvasirBoxes {
                 _ = try reader.peek()
                 let start = reader.offset
                 var (image, faults) = try Self.image(id, &reader)
-                if !isName { faults.add(.path, "the name \(id.debugDescription) is none of a file") }
+                if !isName { faults.add(.path, "the name \(id.debugDescription) is not a file name") }
                 for fault in faults.faults {
                     let fault = AnnotationFault(
                         file: reader.file.path, record: record, offset: start, fault.rule, fault.found)
@@ -68,7 +68,7 @@ struct KvasirBoxes {
         var faults = RecordFaults()
         guard try reader.kind() == .object else {
             try reader.skip()
-            faults.add(.wrongType, "an image that is no object")
+            faults.add(.wrongType, "an image that is not an object")
             return (image, faults)
         }
         var seen: [String] = []
@@ -86,7 +86,7 @@ struct KvasirBoxes {
                 seen.append(key)
                 guard try reader.kind() == .array else {
                     try reader.skip()
-                    faults.add(.wrongType, "'bbox' is no list")
+                    faults.add(.wrongType, "'bbox' is not a list")
                     return
                 }
                 try reader.array { reader throws(AnnotationFault) in
@@ -106,11 +106,11 @@ struct KvasirBoxes {
         return (image, faults)
     }
 
-    /// The box of xmin, ymin, xmax and ymax; nil if something is wrong with it.
+    /// The box of xmin, ymin, xmax and ymax; nil if it is faulty.
     private static func box(_ reader: inout JSONReader, _ faults: inout RecordFaults) throws(AnnotationFault) -> Box? {
         guard try reader.kind() == .object else {
             try reader.skip()
-            faults.add(.wrongType, "a box that is no object")
+            faults.add(.wrongType, "a box that is not an object")
             return nil
         }
         let keys = ["xmin", "ymin", "xmax", "ymax"]
@@ -122,7 +122,7 @@ struct KvasirBoxes {
             if let number = try reader.numberOrNil(), abs(number) <= PolygonRasterisation.coordinateLimit {
                 corners[place] = number
             } else {
-                faults.add(.wrongType, "'\(key)' is no coordinate")
+                faults.add(.wrongType, "'\(key)' is not a coordinate")
             }
         }
         for key in keys where !seen.contains(key) {

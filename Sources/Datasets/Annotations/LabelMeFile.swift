@@ -4,7 +4,7 @@ import Foundation
 struct LabelMeFile {
     /// A shape.
     struct Shape: Equatable {
-        /// What the shape is.
+        /// The type of the shape.
         enum Kind: String { case polygon, rectangle, circle, point }
 
         var kind: Kind
@@ -13,7 +13,7 @@ struct LabelMeFile {
         var group: Int?
         /// x and y of the points in turn.
         var coordinates: [Double]
-        /// Whether a point lies off the object.
+        /// Whether a point is off the object.
         var isBackground: Bool
     }
 
@@ -64,7 +64,7 @@ struct LabelMeFile {
         try reader.finish()
         if !hasShapes { try add(AnnotationFault(file: file.path, .missingKey, "'shapes' is missing")) }
         if let path {
-            // LabelMe on Windows writes its separators.
+            // LabelMe on Windows writes backslashes as separators.
             imagePath = path.replacing("\\", with: "/")
         } else {
             try add(AnnotationFault(file: file.path, .missingKey, "'imagePath' is missing"))
@@ -145,7 +145,7 @@ struct LabelMeFile {
         return faults.isEmpty ? shape : nil
     }
 
-    /// Takes a list of points; false if it is something else.
+    /// Consumes a list of points; false if it is something else.
     private static func readPoints(
         _ reader: inout JSONReader, into coordinates: inout [Double]
     ) throws(AnnotationFault) -> Bool {
@@ -165,7 +165,7 @@ struct LabelMeFile {
 }
 
 extension LabelMeFile.Shape {
-    /// What is wrong with the shape wherever it lies.
+    /// The fault of the shape that does not depend on its position, if any.
     fileprivate var problem: ShapeFault? {
         let points = coordinates.count / 2
         do throws(ShapeFault) {

@@ -1,4 +1,4 @@
-/// One line of a manifest: an image and its labels, of whatever kinds there are.
+/// One line of a manifest: an image and its labels of any kinds.
 struct ManifestLine: Equatable {
     /// The path of the image relative to the manifest.
     var image = ""
@@ -6,14 +6,14 @@ struct ManifestLine: Equatable {
     var height: Int?
     /// Boxes as the corners [x0, y0, x1, y1] on the axes of `Box`.
     var boxes: [Box]?
-    /// For each instance its points.
+    /// The points of each instance.
     var points: [[LabelledPoint]]?
-    /// For each instance polygons whose union is its mask.
+    /// For each instance, polygons whose union is its mask.
     var polygons: [[[Double]]]?
     /// The path of a label image relative to the manifest.
     var mask: String?
 
-    /// Faults of one line that are told.
+    /// Maximum reported faults of one line.
     private static let mostFaults = 100
     private static let keys = ["boxes", "height", "image", "mask", "points", "polygons", "width"]
 
@@ -25,7 +25,7 @@ struct ManifestLine: Equatable {
         var reader = JSONReader(file, range)
         var faults: [(rule: AnnotationRule, found: String)] = []
         func note(_ rule: AnnotationRule, _ found: String) {
-            // Each element of a list in the wrong place would tell the same again.
+            // Each element of a misplaced list would repeat the same fault.
             guard faults.count < Self.mostFaults, faults.last?.rule != rule || faults.last?.found != found else {
                 return
             }
@@ -127,7 +127,7 @@ struct ManifestLine: Equatable {
         }
     }
 
-    /// Takes a list; elements that are nil are left out, since something was noted about them.
+    /// Consumes a list; elements that are nil are left out, since their fault was recorded.
     private static func readList<Element>(
         _ reader: inout JSONReader, _ key: String, _ note: (AnnotationRule, String) -> Void,
         _ element: (inout JSONReader) throws(AnnotationFault) -> Element?
@@ -157,7 +157,7 @@ struct ManifestLine: Equatable {
 }
 
 extension AnnotationFile {
-    /// Where the lines are that hold more than white space, without their ends; the numbers count from 1.
+    /// The ranges of the lines that are not blank, without their ends; line numbers count from 1.
     func lines() throws(AnnotationFault) -> [(number: Int, range: Range<Int>)] {
         var lines: [(number: Int, range: Range<Int>)] = []
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 1)

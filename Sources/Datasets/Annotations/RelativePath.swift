@@ -15,7 +15,7 @@ package enum RelativePath {
         return parts.joined(separator: "/")
     }
 
-    /// What is wrong with a path; nil if it may be opened.
+    /// The fault of a path; nil if it may be opened.
     static func problem(_ path: String, from folder: String = "") -> String? {
         guard !path.isEmpty else { return "an empty path" }
         guard !path.utf8.contains(0) else { return "a path with a zero byte" }

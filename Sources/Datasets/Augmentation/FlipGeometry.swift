@@ -1,8 +1,8 @@
 public import Imaging
 
-/// Flips as a group, and what they do to labels.
+/// Flips as a group, and their effect on labels.
 extension Flip {
-    /// A number from 0 to 3, for stores of things that depend on (image, flip): bit 0 horizontal, bit 1 vertical.
+    /// An index from 0 to 3, for caches keyed by (image, flip): bit 0 horizontal, bit 1 vertical.
     public var index: Int { (isHorizontal ? 1 : 0) + (isVertical ? 2 : 0) }
 
     /// This flip followed by another.
@@ -23,7 +23,7 @@ extension Flip {
         return result
     }
 
-    /// The point mirrored: a point is the number of a pixel, so x' = W - 1 - x.
+    /// The point mirrored: a point is the index of a pixel, so x' = W - 1 - x.
     public func apply(to point: LabelledPoint, width: Int, height: Int) -> LabelledPoint {
         var result = point
         if isHorizontal { result.x = Double(width - 1) - point.x }
@@ -31,7 +31,7 @@ extension Flip {
         return result
     }
 
-    /// The polygon mirrored: vertices lie on continuous axes, so x' = W - x.
+    /// The polygon mirrored: vertices are on continuous axes, so x' = W - x.
     public func apply(to polygon: Polygon, width: Int, height: Int) -> Polygon {
         Polygon(
             vertices: polygon.vertices.map { vertex in
@@ -41,7 +41,7 @@ extension Flip {
             })
     }
 
-    /// The sample with its image and every label mirrored together.
+    /// The sample with its image and all labels mirrored.
     public func apply(to sample: Sample) -> Sample {
         guard self != .none else { return sample }
         let (width, height) = (sample.image.width, sample.image.height)

@@ -25,7 +25,7 @@ public enum LookupOperations {
     /// Spreads the histogram of every channel (OpenCV `equalizeHist`).
     ///
     /// With i0 the first value in use: lut[i0] = 0, lut[i] = round(255 / (N - hist[i0]) * sum of hist over i0 < k <= i);
-    /// a channel of one value stays as it is.
+    /// a channel of one value is unchanged.
     public static func equalize(_ image: Image) -> Image {
         var result = image
         for channel in 0..<image.channels {
@@ -64,7 +64,7 @@ public enum LookupOperations {
 
 /// Rounds to the nearest integer, halves to even, and limits to 0...255.
 ///
-/// Adding and taking away 1.5 * 2^23 leaves the rounding to the adder: exact for every |value| < 2^22, without a call.
+/// Adding and subtracting 1.5 * 2^23 leaves the rounding to the adder: exact for every |value| < 2^22, without a call.
 @inline(__always)
 func saturated(_ value: Float) -> UInt8 {
     let magic: Float = 12_582_912

@@ -1,9 +1,9 @@
 /// Filling of polygons with whole-numbered vertices by the even-odd rule, outline included, as OpenCV's `fillPoly` does.
 ///
-/// Equal to it for vertices inside the image; where an outline leaves the image, OpenCV clips the line before it walks it,
-/// so a pixel of the outline may lie one place further.
+/// Identical for vertices inside the image; where an outline leaves the image, OpenCV clips the line before drawing it,
+/// so a pixel of the outline may be off by one.
 package enum PolygonFill {
-    /// Calls `mark` with the row-major number of every pixel inside or on the outline; a pixel may be named repeatedly.
+    /// Calls `mark` with the row-major index of every pixel inside or on the outline; a pixel may be repeated.
     package static func fill(_ polygon: [RandomShadow.Vertex], width: Int, height: Int, mark: (Int) -> Void) {
         guard let last = polygon.last else { return }
         var edges: [Edge] = []
@@ -42,7 +42,7 @@ package enum PolygonFill {
 
     private static func rounded(_ fixedPoint: Int) -> Int { (fixedPoint + (1 << 15)) >> 16 }
 
-    /// Walks the eight-connected Bresenham line between two pixels.
+    /// Visits the pixels of the eight-connected Bresenham line between two pixels.
     private static func drawLine(
         from start: RandomShadow.Vertex, to end: RandomShadow.Vertex, width: Int, height: Int, mark: (Int) -> Void
     ) {

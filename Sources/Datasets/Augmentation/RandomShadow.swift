@@ -3,7 +3,7 @@ import Tensors
 
 /// Shadows: polygons in the lower half of the image inside which the lightness is halved.
 public enum RandomShadow {
-    /// A polygon vertex: the number of a pixel; it may lie one pixel outside the image.
+    /// A polygon vertex: the indices of a pixel; it may be one pixel outside the image.
     public struct Vertex: Equatable, Sendable {
         /// Column, 0...W.
         public var x: Int
@@ -29,8 +29,8 @@ public enum RandomShadow {
 
     /// Halves the lightness inside the union of the polygons.
     ///
-    /// The whole image goes through 8-bit HLS (hue 0-180, lightness and saturation 0-255) and back, as OpenCV does it,
-    /// so pixels outside may change by the rounding too; inside, lightness becomes trunc(lightness / 2).
+    /// The whole image is converted to 8-bit HLS (hue 0-180, lightness and saturation 0-255) and back, as in OpenCV,
+    /// so rounding may change pixels outside too; inside, lightness becomes trunc(lightness / 2).
     public static func apply(to image: Image, polygons: [[Vertex]]) -> Image {
         precondition(image.channels == 3, "shadows need an RGB image")
         var isShadowed = [Bool](repeating: false, count: image.width * image.height)

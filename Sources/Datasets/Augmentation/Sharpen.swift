@@ -25,7 +25,7 @@ public enum Sharpen {
                             sum += Int(source[row + right + channel])
                         }
                         let value = Int(source[rows[1] + middle])
-                        // Neighbours are whole numbers, so their sum is exact and one product serves all eight.
+                        // Neighbours are integers, so their sum is exact and one product serves all eight.
                         let filtered = centre * Float(value) - alpha * Float(sum - value)
                         result.pixels[y * stride + middle] = saturated(filtered)
                     }
@@ -35,7 +35,7 @@ public enum Sharpen {
         return result
     }
 
-    /// Reflects an index that is one step outside 0 ..< count about the edge pixel.
+    /// Reflects an index at most one step outside 0 ..< count about the edge pixel.
     private static func mirrored(_ index: Int, _ count: Int) -> Int {
         if count == 1 { return 0 }
         return index < 0 ? -index : index >= count ? 2 * count - 2 - index : index

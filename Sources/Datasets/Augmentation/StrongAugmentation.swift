@@ -4,7 +4,7 @@ import Tensors
 /// The strong augmentation of WeSAM: photometric operations on the 8-bit image, in this order, with probability 1/2 each.
 ///
 /// Posterize (4 bits), equalize, sharpen, solarize (128), brightness and contrast, shadow; parameter ranges are the
-/// defaults of albumentations 1.3.1. Nothing moves a pixel, so masks and prompts of the weak view fit the strong one.
+/// defaults of albumentations 1.3.1. No pixel moves, so masks and prompts of the weak view fit the strong one.
 public enum StrongAugmentation {
     /// One operation with its parameters.
     public enum Operation: Equatable, Sendable {
@@ -49,7 +49,7 @@ public enum StrongAugmentation {
         return operations
     }
 
-    /// Applies operations to an image in the order given.
+    /// Applies operations to an image in the given order.
     public static func apply(_ operations: [Operation], to image: Image) -> Image {
         operations.reduce(image) { image, operation in
             switch operation {

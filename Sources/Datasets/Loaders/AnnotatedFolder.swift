@@ -8,7 +8,7 @@ struct AnnotatedFolder: Sendable {
     private var file: DatasetFile
     private let exif: ImageFile.ExifOrientation
 
-    /// Throws `DatasetError` if the folder is not there or the options name places outside of it.
+    /// Throws `DatasetError` if the folder is missing or the options name places outside it.
     init(_ options: DatasetOptions, retry: ReadRetry = .current) throws(DatasetError) {
         let places = [
             ("data.images", options.imagesFolder), ("data.labels", options.labelsFolder),
@@ -27,7 +27,7 @@ struct AnnotatedFolder: Sendable {
         file = DatasetFile(realRoot: realRoot, followsSymlinks: options.followsSymlinks, retry: retry)
     }
 
-    /// The same folder for a check, which names what cannot be read at once instead of trying again.
+    /// The same folder for a check, which reports unreadable files without retrying.
     func withoutRetries() -> AnnotatedFolder {
         var folder = self
         folder.file.retry = ReadRetry(delays: [])
@@ -37,7 +37,7 @@ struct AnnotatedFolder: Sendable {
     /// The path of a file below the root.
     func path(_ relative: String) -> String { root + "/" + relative }
 
-    /// Decodes an image to RGB. Throws `DatasetError` that names it, and `ImagingError` where memory is short.
+    /// Decodes an image to RGB. Throws `DatasetError` that names it, and `ImagingError` if memory is short.
     func image(_ relative: String) throws -> Image {
         try read(relative) { try ImageFile.decode(path: $0, exif: exif, followingLinks: false).rgb() }
     }
@@ -47,12 +47,12 @@ struct AnnotatedFolder: Sendable {
         try read(relative) { try ImageFile.size(path: $0, exif: exif, followingLinks: false) }
     }
 
-    /// The size of a file in bytes, `-` if it cannot be told.
+    /// The size of a file in bytes, `-` if unknown.
     func byteCount(_ relative: String) -> String {
         DatasetFile.byteCount(path(relative)).map(String.init) ?? "-"
     }
 
-    /// Runs a decoder on a file below the root; annotations come from elsewhere, so it must not be a link out of it.
+    /// Runs a decoder on a file below the root; annotations are untrusted, so it must not be a link out of it.
     func read<Result>(_ relative: String, _ decode: (String) throws -> Result) throws -> Result {
         try file.reading(path(relative), decode)
     }
@@ -71,7 +71,7 @@ struct AnnotatedFolder: Sendable {
 
     /// The names of the visible files of a folder below the root with one of the extensions, in order.
     ///
-    /// Throws `DatasetError`, also for a folder that is a link out of the root where those are not followed.
+    /// Throws `DatasetError`, also for a folder that is a link out of the root unless those are followed.
     func names(in folder: String, extensions: [String]) throws(DatasetError) -> [String] {
         try entries(of: folder).filter { name in
             let parts = name.split(separator: ".", omittingEmptySubsequences: false)
@@ -91,7 +91,7 @@ struct AnnotatedFolder: Sendable {
             && isDirectory.boolValue
     }
 
-    /// Whether there is anything of that name below the root.
+    /// Whether anything of that name exists below the root.
     func exists(_ relative: String) -> Bool { DatasetFile.byteCount(path(relative)) != nil }
 
     private func entries(of folder: String) throws(DatasetError) -> [String] {

@@ -2,7 +2,7 @@ extension LabelledImages {
     /// CAMO, camouflaged objects: `Images/Train/NAME.jpg` and `Images/Test/NAME.jpg`, masks of both in `GT/NAME.png`; the
     /// authors' split.
     ///
-    /// What is above 127 in a mask, or above `data.binarise`, is one instance.
+    /// Mask values above 127, or above `data.binarise`, are one instance.
     static func camo(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
         let folder = try AnnotatedFolder(options)
         func part(_ name: String) throws(DatasetError) -> [Entry] {

@@ -3,12 +3,12 @@ import Imaging
 /// Images with the annotations of a COCO instances file, in ascending order of the images' numbers.
 ///
 /// The layout is COCO's: images in `root/images` (`data.images`, as in `val2017`), annotations in
-/// `root/annotations/instances_IMAGES.json` or where `data.annotations` says. Outlines become masks with the pixels of
-/// pycocotools; an annotation without outline gives its box alone.
+/// `root/annotations/instances_IMAGES.json` or at `data.annotations`. Outlines become masks with the pixels of
+/// pycocotools; an annotation without outline has its box alone.
 ///
 /// By the corrected rules crowds, boxes without width or height and outlines without a pixel are left out, and boxes are
-/// clipped to the image. The released rules are those of WeSAM's code: crowds count; an annotation is left out if its box has
-/// no width, or no height and its mask fewer than 100 pixels; what follows the 151st mask is ignored; boxes stand as they are.
+/// clipped to the image. The released rules are those of WeSAM's code: crowds count; an annotation is left out if its
+/// box has no width, or no height and its mask fewer than 100 pixels; masks past the 151st are ignored; boxes are kept.
 public struct COCODataset: SegmentationDataset {
     /// The annotations.
     public let annotations: COCOAnnotations
@@ -56,7 +56,7 @@ public struct COCODataset: SegmentationDataset {
 
     public var count: Int { annotations.images.count }
 
-    /// Six images for training to one for evaluation, in order, as WeSAM cuts val2017.
+    /// Six images for training to one for evaluation, in order, as WeSAM splits val2017.
     public var publishedSplit: (training: [Int], evaluation: [Int])? { KToOneSplit(k: 6).apply(count: count) }
 
     public func id(_ index: Int) -> String { RelativePath.withoutExtension(annotations.images[index].fileName) }
@@ -67,7 +67,7 @@ public struct COCODataset: SegmentationDataset {
         return try labels(index).sample(id: id(index), image: image, location: location(index))
     }
 
-    /// The number of instances that the sample would have; reads outlines, but of the image only the header.
+    /// The number of instances of the sample; reads outlines, but of the image only the header.
     public func instanceCount(_ index: Int) throws -> Int {
         try check(index, size: folder.size(file(index)))
         return try labels(index).count(location: location(index))
@@ -125,9 +125,9 @@ public struct COCODataset: SegmentationDataset {
         return union.area
     }
 
-    /// Checks annotations and, by their headers, images; notes every fault.
+    /// Checks annotations and, by their headers, images; records every fault.
     ///
-    /// - Parameter limit: Faults that the report keeps; more are counted.
+    /// - Parameter limit: Maximum faults listed in the report; more are counted.
     public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
         let folder = try AnnotatedFolder(options).withoutRetries()
         let path = annotationsPath(options)
@@ -148,14 +148,14 @@ public struct COCODataset: SegmentationDataset {
                 }
             }
         } catch {
-            // The report holds it.
+            // The report contains it.
         }
         return report
     }
 }
 
 extension AnnotationReport {
-    /// Checks an image by its header; `expected` returns the size it should have if it is not the one given.
+    /// Checks an image by its header; `expected` returns the correct size if it differs from the given one.
     mutating func add(
         image: String, in folder: AnnotatedFolder, _ file: String, _ record: String?,
         _ expected: (_ width: Int, _ height: Int) -> (width: Int, height: Int)?

@@ -1,7 +1,7 @@
 extension COCODataset {
-    /// COCONut: COCO's images in `val2017` with annotations made anew, cut 6:1 as COCO is.
+    /// COCONut: COCO's images in `val2017` with new annotations, split 6:1 as COCO is.
     ///
-    /// The annotations are in `data.annotations`, or where the published archive unpacks them, or else in
+    /// The annotations are at `data.annotations`, or where the published archive unpacks them, or else in
     /// `annotations/relabeled_instances_val.json`.
     static func coconut(_ options: DatasetOptions) throws(DatasetError) -> COCODataset {
         try COCODataset(coconutLayout(options))

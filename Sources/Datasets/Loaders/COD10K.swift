@@ -1,8 +1,8 @@
 extension LabelledImages {
-    /// COD10K, camouflaged animals: the test part, `Test/Image/NAME.jpg` and `Test/GT_Object/NAME.png`, cut 4:1 as WeSAM does.
+    /// COD10K, camouflaged animals: `Test/Image/NAME.jpg`, `Test/GT_Object/NAME.png`; test part, split 4:1 as in WeSAM.
     ///
-    /// What is above 127 in a mask, or above `data.binarise`, is one instance. Images without a camouflaged object, which
-    /// their names tell (`COD10K-NonCAM-`), are left out before the split; the released code leaves them out after it.
+    /// Mask values above 127, or above `data.binarise`, are one instance. Images without a camouflaged object,
+    /// recognised by their names (`COD10K-NonCAM-`), are left out before the split; the released code does so after it.
     static func cod10k(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
         let folder = try AnnotatedFolder(options)
         var entries = try pairs(Part(images: "Test/Image", labels: "Test/GT_Object"), in: folder)

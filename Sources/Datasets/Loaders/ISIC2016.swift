@@ -2,9 +2,9 @@ extension LabelledImages {
     /// ISIC 2016, part 1, skin lesions: `ISBI2016_ISIC_Part1_Training_Data/NAME.jpg` with
     /// `ISBI2016_ISIC_Part1_Training_GroundTruth/NAME_Segmentation.png`, and the same with `Test`; the authors' split.
     ///
-    /// Where there is a list, `ISBI2016_ISIC_Part1_Training_GroundTruth.csv` with columns `img` and `seg` of paths below the
-    /// root, as MedSegDiff distributes them, it gives the images and their order; without it, the folders do. What is above
-    /// 127 in a mask, or above `data.binarise`, is one instance.
+    /// The list `ISBI2016_ISIC_Part1_Training_GroundTruth.csv` with columns `img` and `seg` of paths below the
+    /// root, as distributed by MedSegDiff, gives the images and their order if it exists; otherwise the folders do.
+    /// Mask values above 127, or above `data.binarise`, are one instance.
     static func isic2016(
         _ options: DatasetOptions, noting note: DatasetNote = DatasetRegistry.refuse
     ) throws(DatasetError) -> LabelledImages {
@@ -34,7 +34,7 @@ extension LabelledImages {
         return LabelledImages(folder, training: training, evaluation: held, LabelReading.object(greyMask(options)))
     }
 
-    /// Checks the lists that there are, without opening an image; notes every fault.
+    /// Checks the existing lists, without opening an image; records every fault.
     static func checkISIC2016(_ options: DatasetOptions, limit: Int) throws(DatasetError) -> AnnotationReport {
         let folder = try AnnotatedFolder(options)
         var report = AnnotationReport(limit: limit)
@@ -69,7 +69,7 @@ extension LabelledImages {
         }
     }
 
-    /// The images of a list, in its order; rows at fault are noted and left out.
+    /// The images of a list, in its order; faulty rows are recorded and left out.
     private static func listed(_ list: String, in folder: AnnotatedFolder, _ report: inout AnnotationReport) -> [Entry]
     {
         var entries: [Entry] = []
@@ -102,7 +102,7 @@ extension LabelledImages {
                 throw AnnotationFault(file: file.path, .missingKey, "no row below the header")
             }
         } catch {
-            // A report that does not stop at the first error keeps this one too.
+            // A report that does not stop at the first error lists this one too.
             try? report.add(error)
         }
         return entries

@@ -1,6 +1,6 @@
 import Imaging
 
-/// What one instance is labelled with.
+/// The labels of one instance.
 struct InstanceLabel: Equatable {
     /// Masks whose union is the instance's; none if it has no mask.
     var masks: [RunLengthEncoding] = []
@@ -14,8 +14,8 @@ struct InstanceLabel: Equatable {
 
 /// The labels of the instances of one image.
 ///
-/// A sample's lists describe the same instances, so it has the kinds of label that all instances have: masks if each has one;
-/// boxes if each has one or a mask to take it from; points if each has some; polygons if each has one.
+/// A sample's lists describe the same instances, so it has the kinds of label that all instances have: masks if each
+/// has one; boxes if each has one or a mask to derive it from; points if each has some; polygons if each has one.
 struct InstanceLabels: Equatable {
     var instances: [InstanceLabel]
 
@@ -26,7 +26,7 @@ struct InstanceLabels: Equatable {
     var havePoints: Bool { instances.allSatisfy { !$0.points.isEmpty } }
     private var havePolygons: Bool { instances.allSatisfy { $0.polygon != nil } }
 
-    /// What is wrong with the labels as a whole: no kind that all instances have, or kinds that only some have.
+    /// The fault of the labels as a whole: no kind that all instances have, or kinds that only some have.
     var problem: ShapeFault? {
         if !instances.isEmpty, !haveMasks, !haveBoxes, !havePoints {
             return ShapeFault(.noLabel, "no kind of label that all \(instances.count) instances have")
@@ -51,8 +51,8 @@ struct InstanceLabels: Equatable {
     /// A sample of the labels. Throws `DatasetError`.
     ///
     /// - Parameters:
-    ///   - location: Stands for the annotation in errors.
-    ///   - isLabelled: Whether no instance means that there is none, and not that the image was never labelled.
+    ///   - location: Replaces the annotation's location in errors.
+    ///   - isLabelled: Whether zero instances mean that there is none, and not that the image was never labelled.
     func sample(
         id: String, image: Image, location: String, isLabelled: Bool = true
     ) throws(DatasetError) -> Sample {
@@ -97,7 +97,7 @@ struct InstanceLabels: Equatable {
 }
 
 extension InstanceLabel {
-    /// Keeps a polygon if it is larger than the one at hand.
+    /// Keeps a polygon if it is larger than the present one.
     mutating func offer(polygon coordinates: [Double]) {
         let other = Polygon(coordinates: coordinates)
         if polygon.map({ other.area > $0.area }) ?? true { polygon = other }
@@ -117,7 +117,7 @@ extension InstanceLabel {
     }
 }
 
-/// An image that turns out to be of another size than its annotations say.
+/// The error of an image whose size differs from that in its annotations.
 func sizeMismatch(_ path: String, is size: (width: Int, height: Int), not expected: (width: Int, height: Int))
     -> DatasetError
 {

@@ -2,12 +2,12 @@ import Imaging
 
 extension LabelledImages {
     /// Kvasir-SEG, polyps: `images/NAME.jpg`, `masks/NAME.jpg`, and in `kavsir_bboxes.json` (or `data.annotations`) a box for
-    /// each polyp; in the order of that file, cut 5:1 as WeSAM does.
+    /// each polyp; in the order of that file, split 5:1 as in WeSAM.
     ///
-    /// An instance is what is foreground inside its box, and the box is its prompt. The masks are JPEG files, whose values
-    /// ring for several pixels around a rim: foreground is above 127, half of white, or above `data.binarise`. A box without
-    /// foreground is left out. By the released rules foreground is every value but 0, a box takes pixels from those before it,
-    /// and a box that is left without any is an error.
+    /// An instance is the foreground inside its box, and the box is its prompt. The masks are JPEG files with ringing
+    /// for several pixels around a rim: foreground is above 127, half of white, or above `data.binarise`. A box without
+    /// foreground is left out. By the released rules foreground is every value but 0, a box takes pixels from earlier
+    /// ones, and a box left without any is an error.
     static func kvasirSEG(
         _ options: DatasetOptions, noting note: DatasetNote = DatasetRegistry.refuse
     ) throws(DatasetError) -> LabelledImages {
@@ -24,7 +24,7 @@ extension LabelledImages {
             var entry = entry(
                 image.id, "images/" + name, masks.contains(name) ? mask : nil, pattern: folder.path(mask), folder)
             if !images.contains(name) { entry.fault = missingImage(entry.image, namedBy: list, folder) }
-            // The record is told of already where this is read; what else is wrong with the files is not.
+            // The record's fault has been reported by this point; other faults of the files have not.
             if let fault = image.fault, entry.fault == nil { entry.fault = fault.error }
             return entry
         }
@@ -46,7 +46,7 @@ extension LabelledImages {
         }
     }
 
-    /// Checks the boxes, without opening an image; notes every fault.
+    /// Checks the boxes, without opening an image; records every fault.
     static func checkKvasirSEG(_ options: DatasetOptions, limit: Int) throws(DatasetError) -> AnnotationReport {
         var report = AnnotationReport(limit: limit)
         _ = KvasirBoxes(boxList(options), in: try AnnotatedFolder(options), &report)
@@ -85,7 +85,7 @@ extension LabelledImages {
     /// The fault of an image that a list names.
     static func missingImage(_ image: String, namedBy list: String, _ folder: AnnotatedFolder) -> DatasetError {
         DatasetError(
-            .unreadableFile, at: folder.path(image), "is not there, but \(list) names it",
+            .unreadableFile, at: folder.path(image), "is missing, but \(list) names it",
             remedy: "add the image or remove its entry")
     }
 }

@@ -1,11 +1,11 @@
 import Imaging
 
-/// A folder of LabelMe files, each of which names its image, in order of their names.
+/// A folder of LabelMe files, each of which names its image, in order of the files' names.
 ///
-/// The files are in `root` or in the folder below it that `data.annotations` says. Polygons and circles give masks, rectangles
+/// The files are in `root` or in the folder `data.annotations` below it. Polygons and circles give masks, rectangles
 /// boxes, points point prompts, on the object unless the shape has the flag `background`. Shapes of one label and one
-/// `group_id` are one instance. Polygons are filled as in COCO; a circle has the pixels whose centres lie in it. Pictures inside
-/// the files (`imageData`) are not read.
+/// `group_id` are one instance. Polygons are filled as in COCO; a circle has the pixels with their centres in it.
+/// Pictures embedded in the files (`imageData`) are not read.
 public struct LabelMeDataset: SegmentationDataset {
     private var folder: AnnotatedFolder
     private let annotationsFolder: String
@@ -40,13 +40,13 @@ public struct LabelMeDataset: SegmentationDataset {
             .sample(id: id(index), image: pixels, location: path(index))
     }
 
-    /// The number of instances that the sample would have; reads the header of the image.
+    /// The number of instances of the sample; reads the header of the image.
     public func instanceCount(_ index: Int) throws -> Int {
         let (file, image) = try read(index)
         return try labels(index, file, image: image, size: folder.size(image)).count(location: path(index))
     }
 
-    /// The file's name and its size in bytes; the image is not looked for.
+    /// The file's name and its size in bytes; the image is not looked up.
     public func fingerprint(_ index: Int) -> String {
         id(index) + " " + folder.byteCount(name(index))
     }
@@ -90,7 +90,7 @@ public struct LabelMeDataset: SegmentationDataset {
         }
     }
 
-    /// The instances that shapes make in an image of this size.
+    /// The instances of the shapes in an image of this size.
     private static func labels(
         _ shapes: [LabelMeFile.Shape], size: (width: Int, height: Int), path: String,
         _ add: (AnnotationFault) throws(AnnotationFault) -> Void
@@ -118,9 +118,9 @@ public struct LabelMeDataset: SegmentationDataset {
         return InstanceLabels(labels.filter { !$0.isEmptyMask && $0 != InstanceLabel() })
     }
 
-    /// Checks every file and, by their headers, the images; notes every fault.
+    /// Checks every file and, by their headers, the images; records every fault.
     ///
-    /// - Parameter limit: Faults that the report keeps; more are counted.
+    /// - Parameter limit: Maximum faults listed in the report; more are counted.
     public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
         var report = AnnotationReport(limit: limit)
         var dataset = try LabelMeDataset(options) { twin throws(DatasetError) in
@@ -134,7 +134,7 @@ public struct LabelMeDataset: SegmentationDataset {
         return report
     }
 
-    /// Notes the faults of one file. Throws after one that makes further checks of it pointless.
+    /// Records the faults of one file. Throws after one that makes further checks of it pointless.
     private func check(
         _ index: Int, _ report: inout AnnotationReport, _ owners: inout [String: String]
     ) throws(AnnotationFault) {
@@ -167,7 +167,7 @@ public struct LabelMeDataset: SegmentationDataset {
 }
 
 extension InstanceLabel {
-    /// Adds a shape in an image of this size; returns a fault that does not matter much. Throws one that does.
+    /// Adds a shape in an image of this size; returns a minor fault, throws a serious one.
     fileprivate mutating func add(_ shape: LabelMeFile.Shape, width: Int, height: Int) throws(ShapeFault) -> ShapeFault?
     {
         let numbers = shape.coordinates
@@ -193,9 +193,9 @@ extension InstanceLabel {
             return problem
         case .point:
             guard numbers[0] >= 0, numbers[1] >= 0, numbers[0] <= Double(width), numbers[1] <= Double(height) else {
-                throw ShapeFault(.badPoint, "the point (\(numbers[0]), \(numbers[1])) lies beside the image")
+                throw ShapeFault(.badPoint, "the point (\(numbers[0]), \(numbers[1])) is outside the image")
             }
-            // LabelMe's coordinates are continuous; a point prompt is the number of a pixel.
+            // LabelMe's coordinates are continuous; a point prompt is the index of a pixel.
             points.append(
                 LabelledPoint(
                     x: min(numbers[0].rounded(.down), Double(width - 1)),

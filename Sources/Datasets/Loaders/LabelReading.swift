@@ -4,7 +4,7 @@ import Imaging
 enum LabelReading {
     /// Every stored value but 0 is the number of an instance, in ascending order.
     ///
-    /// - Parameter change: Corrects the values; told the path of the image below the root.
+    /// - Parameter change: Corrects the values; receives the path of the image below the root.
     static func numbers(
         _ change: @escaping @Sendable (inout LabelImage, _ folder: AnnotatedFolder, _ image: String) -> Void = {
             _, _, _ in
@@ -25,7 +25,7 @@ enum LabelReading {
         }
     }
 
-    /// What is foreground is one instance; none if there is no such pixel.
+    /// The foreground is one instance; none if it is empty.
     static func object(_ threshold: UInt8?) -> LabelledImages.Reading {
         { folder, entry, size in
             .init(masks: try folder.masks(entry, size, count: 1, threshold))
@@ -60,7 +60,7 @@ extension AnnotatedFolder {
 
     /// Whether each pixel of a label file belongs to an object, `[H, W]`.
     ///
-    /// - Parameter threshold: The first channel must be above it; nil takes stored values or palette indices but 0.
+    /// - Parameter threshold: The first channel must be above it; nil takes all stored values or palette indices but 0.
     /// - Throws: `DatasetError`, also if the file is not as large as its image.
     func foreground(
         _ label: String, _ threshold: UInt8?, image: String, _ size: (width: Int, height: Int)

@@ -2,28 +2,28 @@ import Imaging
 
 /// Images with label files beside them, the shape of most published data sets.
 ///
-/// A data set of this shape states its entries in order, how their label files are read, and its split; the rest is here.
+/// A data set of this shape states its entries in order, how their label files are read, and its split.
 struct LabelledImages: SegmentationDataset {
     /// One image with its label files, by their paths below the root.
     struct Entry: Sendable {
         var id: String
         var image: String
         var labels: [String]
-        /// What is known to be wrong since the folders were listed; thrown when the image is read.
+        /// A fault known since the folders were listed; thrown when the image is read.
         var fault: DatasetError?
 
-        /// The fault of an image file that is not there.
+        /// The fault of a missing image file.
         fileprivate var missingImage: DatasetError? { fault?.code == .unreadableFile ? fault : nil }
     }
 
-    /// What label files say.
+    /// The contents of label files.
     struct Labels: Sendable {
         var masks: InstanceMasks
-        /// Boxes other than the tight ones of the masks.
+        /// Boxes that differ from the tight ones of the masks.
         var boxes: [Box]?
     }
 
-    /// Reads the labels of an image of this size, as large as it.
+    /// Reads the labels of an image of this size; they must have the same size.
     typealias Reading =
         @Sendable (_ folder: AnnotatedFolder, _ entry: Entry, _ size: (width: Int, height: Int)) throws -> Labels
 
@@ -41,7 +41,7 @@ struct LabelledImages: SegmentationDataset {
         publishedSplit = split
     }
 
-    /// Creates a data set that is cut into k images for training and one for evaluation, in order.
+    /// Creates a data set that is split into k images for training and one for evaluation, in order.
     init(_ folder: AnnotatedFolder, _ entries: [Entry], k: Int, _ read: @escaping Reading) {
         self.init(folder, entries, split: KToOneSplit(k: k).apply(count: entries.count), read)
     }
@@ -67,7 +67,7 @@ struct LabelledImages: SegmentationDataset {
 
     func image(_ index: Int) throws -> Image { try folder.image(entries[index].image) }
 
-    /// The number of instances that the sample would have; reads the label files, but of the image only the header.
+    /// The number of instances of the sample; reads the label files, but of the image only the header.
     func instanceCount(_ index: Int) throws -> Int {
         let entry = entries[index]
         if let fault = entry.missingImage { throw fault }
@@ -76,7 +76,7 @@ struct LabelledImages: SegmentationDataset {
         return try read(folder, entry, size).masks.count
     }
 
-    /// What is known since the folders were listed, and what reading the image and its label files shows.
+    /// Faults known since the folders were listed, and those of reading the image and its label files.
     func faults(_ index: Int) throws -> [DatasetError] {
         let entry = entries[index]
         var faults = entry.fault.map { [$0] } ?? []
@@ -105,13 +105,13 @@ struct LabelledImages: SegmentationDataset {
 
 // Listing of folders.
 extension LabelledImages {
-    /// A folder of images and a folder of label files that have the names of the images without what follows the last dot.
+    /// A folder of images and a folder of label files with the same names up to the extension.
     struct Part {
         var images: String
         var labels: String
         var imageExtensions = ["jpg"]
         var labelExtensions = ["png"]
-        /// What the names of the images begin with, where several parts have images of the same name.
+        /// A prefix for the names of the images, if several parts have images of the same name.
         var prefix = ""
     }
 
@@ -134,7 +134,7 @@ extension LabelledImages {
         }
     }
 
-    /// An image with its label, which is missing if nil: then `pattern` tells where it belongs.
+    /// An image with its label; if that is nil, it is missing, and `pattern` describes where it belongs.
     static func entry(
         _ id: String, _ image: String, _ label: String?, pattern: String, _ folder: AnnotatedFolder
     ) -> Entry {
@@ -161,7 +161,7 @@ extension LabelledImages {
         return names
     }
 
-    /// File names by what precedes their last dot; of two that have that in common the first, if `note` lets it be.
+    /// File names by their part before the last dot; of two with equal parts the first, if `note` accepts it.
     static func byName(
         _ names: [String], _ place: String, _ folder: AnnotatedFolder,
         noting note: DatasetNote = DatasetRegistry.refuse

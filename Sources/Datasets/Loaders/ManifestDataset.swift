@@ -2,7 +2,7 @@ import Imaging
 
 /// Images listed one a line in a JSON Lines file, in its order.
 ///
-/// The file is `root/manifest.jsonl` or what `data.annotations` says; paths are relative to it. A line is an object with
+/// The file is `root/manifest.jsonl` or `data.annotations`; paths are relative to it. A line is an object with
 /// `image` and any of `boxes` ([x0, y0, x1, y1] each), `points` (for each instance a list of [x, y, 1 or 0]), `polygons` (for
 /// each instance a list of [x, y, x, y, ...]) or `mask` (a label image, read as in the folder layout), `width` and `height`.
 /// Lists of one line describe the same instances in the same order; an image without labels is allowed.
@@ -55,7 +55,7 @@ public struct ManifestDataset: SegmentationDataset {
             boxes: line.boxes == nil ? nil : labels.instances.compactMap(\.box), points: line.points)
     }
 
-    /// The number of instances that the sample would have; reads a label image, but of the image only the header.
+    /// The number of instances of the sample; reads a label image, but of the image only the header.
     public func instanceCount(_ index: Int) throws -> Int {
         let line = try line(index)
         let size = try folder.size(entries[index].image)
@@ -83,7 +83,7 @@ public struct ManifestDataset: SegmentationDataset {
         }
     }
 
-    /// The instances of a line, its label image left aside, in an image of this size, which is checked.
+    /// The instances of a line without its label image, in an image of this size, with all checks.
     private func labels(
         _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
     ) throws(DatasetError) -> InstanceLabels {
@@ -97,7 +97,7 @@ public struct ManifestDataset: SegmentationDataset {
         }
     }
 
-    /// The masks of a line's label image, as many as the line has other labels.
+    /// The masks of a line's label image, which must be as many as the line's other labels.
     private func masks(
         _ mask: String, _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
     ) throws -> InstanceMasks {
@@ -126,9 +126,9 @@ public struct ManifestDataset: SegmentationDataset {
 
 // Reading and checking the whole manifest.
 extension ManifestDataset {
-    /// Checks every line and, by their headers, the images; notes every fault.
+    /// Checks every line and, by their headers, the images; records every fault.
     ///
-    /// - Parameter limit: Faults that the report keeps; more are counted.
+    /// - Parameter limit: Maximum faults listed in the report; more are counted.
     public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
         let folder = try AnnotatedFolder(options).withoutRetries()
         var report = AnnotationReport(limit: limit)
@@ -212,7 +212,7 @@ extension ManifestDataset {
 }
 
 extension ManifestLine {
-    /// The instances of the line in an image of this size; `warn` is told what is clipped. Throws what cannot be used.
+    /// The instances of the line in an image of this size; `warn` receives what is clipped. Throws unusable labels.
     fileprivate func labels(
         width: Int, height: Int, _ warn: (ShapeFault) -> Void
     ) throws(ShapeFault) -> InstanceLabels {
@@ -233,7 +233,7 @@ extension ManifestLine {
             if let points {
                 for point in points[index] {
                     guard point.x >= 0, point.y >= 0, point.x < Double(width), point.y < Double(height) else {
-                        throw ShapeFault(.badPoint, "the point (\(point.x), \(point.y)) lies beside the image")
+                        throw ShapeFault(.badPoint, "the point (\(point.x), \(point.y)) is outside the image")
                     }
                 }
                 label.points = points[index]

@@ -2,11 +2,11 @@ import Imaging
 
 extension LabelledImages {
     /// OCID, indoor clutter: below the root, at any depth, folders of sequences with `rgb/NAME.png` and instance numbers in
-    /// `label/NAME.png`, in order of their paths; cut 6:1 as WeSAM does.
+    /// `label/NAME.png`, in order of their paths; split 6:1 as in WeSAM.
     ///
     /// Instance 1 is the floor, and in sequences below a folder `table` instance 2 is the table: both are background. By the
-    /// released rules any `table` in the path of the file counts, that of the root too, and a label image without background
-    /// loses its lowest instance.
+    /// released rules any `table` in the path of the file counts, including the root's, and a label image without
+    /// background loses its lowest instance.
     static func ocid(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
         let folder = try AnnotatedFolder(options)
         var entries: [Entry] = []
@@ -36,7 +36,7 @@ extension LabelledImages {
             })
     }
 
-    /// The folders that hold a folder `rgb`, in order; each once, whatever links lead to it.
+    /// The folders that hold a folder `rgb`, in order; each once, however many links lead to it.
     private static func sequences(
         below place: String, in folder: AnnotatedFolder, _ visited: inout Set<String>
     ) throws(DatasetError) -> [String] {

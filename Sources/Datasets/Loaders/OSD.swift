@@ -1,7 +1,7 @@
 import Imaging
 
 extension LabelledImages {
-    /// OSD, objects on a table: `image_color/NAME.png` and instance numbers in `annotation/NAME.png`; cut 6:1 as WeSAM does.
+    /// OSD, objects on a table: `image_color/NAME.png`, labels in `annotation/NAME.png`; split 6:1 as in WeSAM.
     ///
     /// The released rules drop instance 1, which is the supporting surface in OCID but the first object here.
     static func osd(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
@@ -18,7 +18,7 @@ extension LabelledImages {
 }
 
 extension LabelImage {
-    /// Makes background of labels that are not above a number.
+    /// Sets labels up to a number to background.
     mutating func clear(upTo most: UInt16) {
         for pixel in labels.indices where labels[pixel] <= most { labels[pixel] = 0 }
     }

@@ -2,10 +2,10 @@ import Imaging
 
 extension LabelledImages {
     /// Pascal VOC 2012: instances in `SegmentationObject/NAME.png`, images in `JPEGImages/NAME.jpg`, of which only those with
-    /// instances are used; cut 6:1 as WeSAM does.
+    /// instances are used; split 6:1 as in WeSAM.
     ///
     /// Palette indices are instance numbers; 255, the void at the rims of objects, is background. By the released rules the
-    /// palette's colours are taken with red and blue exchanged and looked up among the first 21: that renumbers instances,
+    /// palette's colours are looked up among the first 21 with red and blue swapped: that renumbers instances,
     /// and drops those numbered 8 to 15, 19, 21, 23 to 31 and from 40.
     static func pascalVOC(_ options: DatasetOptions) throws(DatasetError) -> LabelledImages {
         let folder = try AnnotatedFolder(options)
@@ -17,7 +17,7 @@ extension LabelledImages {
             var entry = Entry(id: stem, image: image, labels: [labels + "/" + name])
             if byName[stem] == nil {
                 entry.fault = DatasetError(
-                    .unreadableFile, at: folder.path(image), "is not there, but its label \(name) is",
+                    .unreadableFile, at: folder.path(image), "is missing, but its label \(name) exists",
                     remedy: "add the image or remove the label")
             }
             return entry
@@ -33,7 +33,7 @@ extension LabelledImages {
             })
     }
 
-    /// The index whose colour is that of another with red and blue exchanged; 0 if it is not below 21.
+    /// The index of the same colour with red and blue swapped; 0 unless it is below 21.
     ///
     /// Bits 0, 3 and 6 of an index are the first bits of red, bits 2 and 5 those of blue.
     private static func releasedIndex(_ index: UInt16) -> UInt16 {

@@ -1,16 +1,17 @@
 import Imaging
 
-/// SA-1B: images with a JSON file of the same name, in the root and in folders of it, in order of their paths.
+/// SA-1B: images with a JSON file of the same name, in the root and its folders, in order of their paths.
 ///
-/// An annotation has a box [x, y, width, height] and runs. Boxes without width or height and masks without a pixel are left out,
-/// boxes are clipped to the image. There is no published split; WeSAM draws 200 images, which `data.limit` and `data.splitSeed` do.
+/// An annotation has a box [x, y, width, height] and runs. Boxes without width or height and masks without a pixel are
+/// left out, boxes are clipped to the image. There is no published split; WeSAM draws 200 images, as `data.limit` and
+/// `data.splitSeed` can.
 struct SA1BDataset: SegmentationDataset {
     private let folder: AnnotatedFolder
     private let entries: [LabelledImages.Entry]
 
     /// Lists the folders without reading the files. Throws `DatasetError` if there is no image.
     ///
-    /// - Parameter note: Is told of images of one name; if it returns, the later of them are left out.
+    /// - Parameter note: Receives images of one name; if it returns, the later ones are left out.
     init(_ options: DatasetOptions, noting note: DatasetNote = DatasetRegistry.refuse) throws(DatasetError) {
         let folder = try AnnotatedFolder(options)
         var entries: [LabelledImages.Entry] = []
@@ -48,13 +49,13 @@ struct SA1BDataset: SegmentationDataset {
             .sample(id: id(index), image: image, location: file.path)
     }
 
-    /// The number of instances that the sample would have; reads the annotations, but of the image only the header.
+    /// The number of instances of the sample; reads the annotations, but of the image only the header.
     func instanceCount(_ index: Int) throws -> Int {
         let file = try file(index)
         return try labels(file, size: folder.size(entries[index].image)).count(location: file.path)
     }
 
-    /// What is wrong with the image file and, apart from it, with its annotations.
+    /// The faults of the image file and, separately, of its annotations.
     func faults(_ index: Int) throws -> [DatasetError] {
         var faults: [DatasetError] = []
         do {
@@ -85,14 +86,14 @@ struct SA1BDataset: SegmentationDataset {
         }
     }
 
-    /// Checks every file and, where its image can be read, what depends on its size; notes every fault.
+    /// Checks every file and, if its image can be read, whatever depends on its size; records every fault.
     static func check(_ options: DatasetOptions, limit: Int) throws(DatasetError) -> AnnotationReport {
-        // Images of one name are told when the data set is opened.
+        // Images of one name are reported when the data set is opened.
         let dataset = try SA1BDataset(options) { twin throws(DatasetError) in _ = twin }
         let folder = dataset.folder.withoutRetries()
         var report = AnnotationReport(limit: limit)
         for entry in dataset.entries {
-            // A missing file is a fault of the image, told when the sample is read.
+            // A missing file is a fault of the image, reported when the sample is read.
             guard let label = entry.labels.first else { continue }
             do throws(AnnotationFault) {
                 _ = try labels(folder.annotationFile(label), size: try? folder.size(entry.image)) {
@@ -117,18 +118,18 @@ struct SA1BDataset: SegmentationDataset {
         }
     }
 
-    /// The instances of a file for an image of this size; without one, what depends on it is not looked at.
+    /// The instances of a file for an image of this size; without a size, checks that need it are skipped.
     private static func labels(
         _ file: AnnotationFile, size: (width: Int, height: Int)?,
         _ add: (AnnotationFault) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) -> InstanceLabels {
         var reader = JSONReader(file)
-        guard try reader.kind() == .object else { throw reader.fault(.wrongType, "annotations that are no object") }
+        guard try reader.kind() == .object else { throw reader.fault(.wrongType, "annotations that are not an object") }
         var labels: [InstanceLabel]?
         var number = 0
         try reader.object { reader, key throws(AnnotationFault) in
             guard key == "annotations" else { return try reader.skip() }
-            guard try reader.kind() == .array else { throw reader.fault(.wrongType, "'annotations' is no list") }
+            guard try reader.kind() == .array else { throw reader.fault(.wrongType, "'annotations' is not a list") }
             labels = []
             try reader.array { reader throws(AnnotationFault) in
                 let record = "annotations[\(number)]"
@@ -152,14 +153,14 @@ struct SA1BDataset: SegmentationDataset {
         return InstanceLabels(labels)
     }
 
-    /// One annotation in an image of this size, nil if it is to be left out, and what is wrong with it.
+    /// One annotation in an image of this size, nil if it must be left out, and its faults.
     private static func label(
         _ reader: inout JSONReader, size: (width: Int, height: Int)?
     ) throws(AnnotationFault) -> (label: InstanceLabel?, faults: [ShapeFault]) {
         var faults = RecordFaults()
         guard try reader.kind() == .object else {
             try reader.skip()
-            return (nil, [ShapeFault(.wrongType, "an annotation that is no object")])
+            return (nil, [ShapeFault(.wrongType, "an annotation that is not an object")])
         }
         var shape: COCOShape? = COCOShape.none
         var box: SIMD4<Double>?

@@ -5,7 +5,7 @@ import Foundation
 //
 // Simplification is Douglas and Peucker's: a chain whose vertices all lie within the tolerance of the line between its ends
 // becomes that line, others are cut at the farthest vertex. A closed chain is first cut in two at a pair of vertices that
-// are far apart. Vertices that then lie nearly on the line of their neighbours are dropped.
+// are far apart. Vertices that then are nearly on the line of their neighbours are dropped.
 
 /// One pixel by its column and row.
 package struct OutlinePixel: Equatable, Sendable {
@@ -19,8 +19,8 @@ package struct OutlinePixel: Equatable, Sendable {
 package enum Outline {
     /// The corners of the outer border of the largest 8-connected part of a mask, closed; empty for an empty mask.
     ///
-    /// Of parts of one size the first in reading order is taken. OpenCV's `findContours` with simple chains gives the same
-    /// vertices for a mask of one part.
+    /// Of parts of equal size the first in reading order is used. OpenCV's `findContours` with simple chains gives the
+    /// same vertices for a mask of one part.
     package static func ofLargestPart(_ mask: [UInt8], width: Int, height: Int) -> [OutlinePixel] {
         guard let start = largestPart(mask, width: width, height: height) else { return [] }
         return border(from: start) { x, y in
@@ -56,7 +56,7 @@ package enum Outline {
         func neighbour(_ pixel: OutlinePixel, _ direction: Int) -> OutlinePixel {
             OutlinePixel(x: pixel.x + steps[direction].0, y: pixel.y + steps[direction].1)
         }
-        // Clockwise from the west, which is background: the pixel from which the border comes back to the start.
+        // Clockwise from the west, which is background: the pixel from which the border returns to the start.
         guard
             let entry = (0..<8).map({ (4 + 8 - $0) % 8 }).first(where: {
                 let pixel = neighbour(start, $0)
@@ -81,11 +81,11 @@ package enum Outline {
         }
     }
 
-    /// A closed chain with fewer vertices, none of the dropped ones farther than `tolerance` from what is left.
+    /// A closed chain with fewer vertices, none of the dropped ones farther than `tolerance` from the result.
     package static func simplified(_ chain: [OutlinePixel], tolerance: Double) -> [OutlinePixel] {
         guard chain.count > 2 else { return chain }
         let limit = tolerance * tolerance
-        // From a vertex to the farthest one, three times over: a pair that is far apart.
+        // From a vertex to the farthest one, three times in a row: a pair that is far apart.
         var (first, second, distance) = (0, 0, 0)
         for _ in 0..<3 {
             first = second
@@ -112,7 +112,7 @@ package enum Outline {
         abs((point.y - start.y) * (end.x - start.x) - (point.x - start.x) * (end.y - start.y))
     }
 
-    /// Appends the vertices that stay from one on until before another, going round the end of the list.
+    /// Appends the vertices that are kept from one on until before another, wrapping round the end of the list.
     private static func reduce(
         _ chain: [OutlinePixel], from start: Int, to end: Int, _ limit: Double, _ kept: inout [Int]
     ) {
@@ -137,7 +137,7 @@ package enum Outline {
 
     /// Drops a vertex that lies between its neighbours and within the tolerance over root two of their line.
     ///
-    /// Vertices on horizontal and vertical lines stay, and never are there fewer than two.
+    /// Vertices on horizontal and vertical lines are kept, and at least two always remain.
     private static func withoutNearlyStraight(_ chain: [OutlinePixel], _ limit: Double) -> [OutlinePixel] {
         var result = chain
         var index = 0
@@ -152,7 +152,7 @@ package enum Outline {
             if area * area <= 0.5 * limit * Double(dx * dx + dy * dy) && dx != 0 && dy != 0 && inner >= 0 {
                 result.remove(at: index)
                 if before > index { before -= 1 }
-                // The one that follows is kept without a look, as its neighbour has just gone.
+                // The one that follows is kept unchecked, as its neighbour has just been dropped.
                 if index >= result.count { break }
                 before = index
                 index += 1

@@ -1,11 +1,11 @@
-/// The pixels of polygons, the same ones that COCO's own tools give.
+/// Rasterisation of polygons to the same pixels as COCO's own tools.
 ///
 /// Vertices are rounded to a grid of five steps per pixel. The outline is followed on that grid one step at a time along
 /// the longer side of each edge; where it passes from one pixel's column to the next, at two fifths of the pixel, the
-/// column changes between outside and inside at the height it has there. What a scan of pixel centres would give differs
-/// at the rim. An outline that crosses itself has holes where it winds round twice.
+/// column changes between outside and inside at the outline's height there. A scan of pixel centres would differ
+/// at the rim. An outline that crosses itself has holes where it winds twice.
 public enum PolygonRasterisation {
-    /// Coordinates are at most this far from 0.
+    /// Maximum absolute value of a coordinate.
     public static let coordinateLimit = 1e8
 
     /// The pixels of a polygon.
@@ -27,7 +27,7 @@ public enum PolygonRasterisation {
         return try encode(outline: corners, width: width, height: height)
     }
 
-    /// Finds what is wrong with a polygon. Throws `ShapeFault`.
+    /// Checks a polygon. Throws `ShapeFault`.
     static func check(polygon coordinates: [Double]) throws(ShapeFault) {
         guard coordinates.count % 2 == 0 else {
             throw ShapeFault(.oddPolygon, "a polygon of \(coordinates.count) numbers")
@@ -38,7 +38,7 @@ public enum PolygonRasterisation {
         for coordinate in coordinates { try check(coordinate: coordinate) }
     }
 
-    /// Finds what is wrong with a coordinate. Throws `ShapeFault`.
+    /// Checks a coordinate. Throws `ShapeFault`.
     static func check(coordinate: Double) throws(ShapeFault) {
         guard abs(coordinate) <= coordinateLimit else { throw ShapeFault(.notFinite, "the coordinate \(coordinate)") }
     }
@@ -57,7 +57,7 @@ public enum PolygonRasterisation {
     }
 }
 
-/// The places where an outline changes between outside and inside, counted down the columns.
+/// The positions where an outline changes between outside and inside, counted down the columns.
 private struct ColumnCrossings {
     /// Grid steps per pixel.
     static let steps = 5
@@ -72,10 +72,10 @@ private struct ColumnCrossings {
         (self.width, self.height, self.pixels) = (width, height, pixels)
     }
 
-    /// Follows an edge between two places of the grid.
+    /// Follows an edge between two points of the grid.
     mutating func follow(from first: (x: Int, y: Int), to second: (x: Int, y: Int)) {
         let (low, high) = (min(first.x, second.x), max(first.x, second.x))
-        // Column c begins between the grid places 5c + 2 and 5c + 3. Places left of 0 do not count, so c >= 0.
+        // Column c begins between the grid positions 5c + 2 and 5c + 3. Positions left of 0 do not count, so c >= 0.
         let firstColumn = max(0, (max(low, 0) - 2 + Self.steps - 1) / Self.steps)
         guard high >= 3 else { return }
         let lastColumn = min(width - 1, (high - 3) / Self.steps)
@@ -101,7 +101,7 @@ private struct ColumnCrossings {
         }
     }
 
-    /// The rounded place on an edge after so many steps along its longer side.
+    /// The rounded position on an edge after `step` steps along its longer side.
     private static func place(_ start: Int, _ slope: Double, _ step: Int) -> Int {
         Int(Double(start) + slope * Double(step) + 0.5)
     }
@@ -110,20 +110,20 @@ private struct ColumnCrossings {
     private static func lastStep(before border: Int, from start: Int, _ slope: Double, of steps: Int) -> Int {
         let isRising = slope > 0
         func hasPassed(_ step: Int) -> Bool { (place(start, slope, step) > border) == isRising }
-        // The estimate is off by a rounding error at most.
+        // The estimate is off by at most a rounding error.
         var step = min(max(Int((Double(border) + 0.5 - Double(start)) / slope), 1), steps)
         while step > 1, hasPassed(step - 1) { step -= 1 }
         while step < steps, !hasPassed(step) { step += 1 }
         return step - 1
     }
 
-    /// Notes a change in a column at a height of the grid.
+    /// Records a change in a column at a height of the grid.
     private mutating func add(_ column: Int, _ fineHeight: Int) {
         let row = fineHeight <= 2 ? 0 : min((fineHeight - 2 + Self.steps - 1) / Self.steps, height)
         places.append(column * height + row)
     }
 
-    /// Sorts the places and removes pairs, which change nothing.
+    /// Sorts the positions and removes pairs, which change nothing.
     private mutating func tidy() {
         places.sort()
         var kept = 0

@@ -9,15 +9,15 @@ public struct RunLengthEncoding: Equatable, Sendable {
     /// The lengths of the runs.
     public let counts: [UInt32]
 
-    /// The most pixels of a mask: every difference of two runs then fits the six characters that the text form may use.
+    /// Maximum pixels of a mask: every difference of two runs then fits the six characters that the text form may use.
     public static let maximumPixels = 1 << 29 - 1
 
-    /// Creates a mask of the lengths of its runs, which are known to fit.
+    /// Creates a mask from the lengths of its runs, which are known to fit.
     init(trusted counts: [UInt32], width: Int, height: Int) {
         (self.width, self.height, self.counts) = (width, height, counts)
     }
 
-    /// Creates a mask of the lengths of its runs.
+    /// Creates a mask from the lengths of its runs.
     ///
     /// Throws `ShapeFault` if a run is negative, the mask is too large, or the runs do not add up to its pixels.
     public init(counts: [Int], width: Int, height: Int) throws(ShapeFault) {
@@ -55,7 +55,7 @@ public struct RunLengthEncoding: Equatable, Sendable {
                 top = min(top, start % height)
                 bottom = max(bottom, (end - 1) % height + 1)
             } else {
-                // A run that goes on in the next column passes the lower edge and the upper one.
+                // A run that continues in the next column passes the lower edge and the upper one.
                 (top, bottom) = (0, height)
             }
         }
@@ -63,7 +63,7 @@ public struct RunLengthEncoding: Equatable, Sendable {
         return Box(x0: Double(left), y0: Double(top), x1: Double(right), y1: Double(bottom))
     }
 
-    /// Calls a function with the start and the end of every run of ones that is not empty, counted down the columns.
+    /// Calls a function with the start and the end of every non-empty run of ones, counted down the columns.
     func forEachRun(_ body: (_ start: Int, _ end: Int) -> Void) {
         var position = 0
         for (index, count) in counts.enumerated() {
@@ -74,7 +74,7 @@ public struct RunLengthEncoding: Equatable, Sendable {
     }
 }
 
-/// Adds up runs and finds what is wrong with them.
+/// Sums runs and finds their faults.
 struct RunSum {
     let pixels: Int
     private var sum = 0

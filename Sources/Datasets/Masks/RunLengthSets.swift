@@ -1,5 +1,5 @@
 extension RunLengthEncoding {
-    /// The pixels that lie in either mask. Throws `ShapeFault` if the sizes differ.
+    /// The pixels in either mask. Throws `ShapeFault` if the sizes differ.
     public func union(_ other: RunLengthEncoding) throws(ShapeFault) -> RunLengthEncoding {
         var combined: [UInt32] = []
         var length: UInt32 = 0
@@ -16,7 +16,7 @@ extension RunLengthEncoding {
         return RunLengthEncoding(trusted: combined, width: width, height: height)
     }
 
-    /// Goes through both masks at once, in steps within which neither changes.
+    /// Traverses both masks together, in steps within which neither changes.
     private func walk(
         with other: RunLengthEncoding, _ body: (_ length: Int, _ isHere: Bool, _ isThere: Bool) -> Void
     ) throws(ShapeFault) {

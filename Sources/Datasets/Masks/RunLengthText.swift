@@ -1,25 +1,25 @@
 extension RunLengthEncoding {
-    /// The characters a number may take: five bits each, so a difference of two runs of any mask that is read fits.
+    /// Maximum characters of a number: five bits each, so a difference of two runs of any readable mask fits.
     static let maximumCharacters = 6
-    /// The characters are "0" to "o": five bits and one that says whether the number goes on.
+    /// The characters are "0" to "o": five bits and one that marks whether the number continues.
     private static let firstCharacter: UInt8 = 48
 
-    /// Creates a mask of COCO's text form, in which each character holds five bits of a number, low ones first.
+    /// Creates a mask from COCO's text form, in which each character holds five bits of a number, low ones first.
     ///
-    /// From the fourth number on it is the difference to the run two before. Throws `ShapeFault` if a character is none of
-    /// the alphabet, a number is longer than six characters, or the runs do not fit the mask.
+    /// From the fourth number on it is the difference to the run two before. Throws `ShapeFault` if a character is
+    /// outside the alphabet, a number is longer than six characters, or the runs do not fit the mask.
     public init(compressed text: some Collection<UInt8>, width: Int, height: Int) throws(ShapeFault) {
         var counts: [UInt32] = []
         try Self.decode(text, pixels: Self.pixels(width: width, height: height)) { counts.append(UInt32($0)) }
         self.init(trusted: counts, width: width, height: height)
     }
 
-    /// Creates a mask of COCO's text form.
+    /// Creates a mask from COCO's text form.
     public init(compressed text: String, width: Int, height: Int) throws(ShapeFault) {
         try self.init(compressed: Array(text.utf8), width: width, height: height)
     }
 
-    /// Reads the text form run by run and checks it.
+    /// Reads and checks the text form run by run.
     static func decode(
         _ text: some Collection<UInt8>, pixels: Int, _ body: (Int) -> Void
     ) throws(ShapeFault) {

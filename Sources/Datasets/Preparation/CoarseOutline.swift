@@ -1,13 +1,14 @@
 import Foundation
 
-// A mask's coarse outline (spec section 5): the outer border of its largest part, simplified with the tolerance
+// A mask's coarse outline, after the coarse prompts of WeSAM's released data loaders: the outer border of the mask's
+// largest part, simplified with the tolerance
 //   eps = max(0.05 perimeter, 3 pixels)
-// at the original resolution. The released code takes the border that OpenCV happens to list first, which for a mask of
+// at the original resolution. The released code uses the border that OpenCV happens to list first, which for a mask of
 // several parts may be any of them.
 
-/// A rough outline of one instance, drawn by hand or made of its mask.
+/// A rough outline of one instance, drawn by hand or derived from its mask.
 struct CoarseOutline: Sendable {
-    /// Least tolerance of the simplification, pixels of the original image.
+    /// Minimum tolerance of the simplification, pixels of the original image.
     static let leastTolerance = 3.0
     /// Tolerance per pixel of the perimeter.
     static let relativeTolerance = 0.05
@@ -16,7 +17,7 @@ struct CoarseOutline: Sendable {
     let box: Box
     private let polygon: Polygon
 
-    /// The annotated polygon, or the simplified outline of the mask; nil where the sample has neither.
+    /// The annotated polygon, or the simplified outline of the mask; nil if the sample has neither.
     ///
     /// A simplified outline without width or height is replaced by the mask's tight rectangle.
     init?(_ sample: Sample, _ instance: Int, _ source: PromptSource) {
@@ -37,15 +38,15 @@ struct CoarseOutline: Sendable {
         let (columns, rows) = (corners.map { Double($0.x) }, corners.map { Double($0.y) })
         guard let x0 = columns.min(), let x1 = columns.max(), let y0 = rows.min(), let y1 = rows.max(), x0 < x1, y0 < y1
         else { return (Polygon(tight), tight) }
-        // Vertices are pixels; an outline passes through their middles.
+        // Vertices are pixels; an outline passes through their centres.
         let middles = corners.map { Polygon.Vertex(x: Double($0.x) + 0.5, y: Double($0.y) + 0.5) }
         return (Polygon(vertices: middles), Box(x0: x0, y0: y0, x1: x1, y1: y1))
     }
 
-    /// The middle of the box around it.
+    /// The centre of the box around it.
     var middle: (x: Double, y: Double) { ((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) }
 
-    /// Whether a place of the original image lies inside, by the even-odd rule.
+    /// Whether a point of the original image is inside, by the even-odd rule.
     func contains(x: Double, y: Double) -> Bool {
         guard var previous = polygon.vertices.last else { return false }
         var isInside = false

@@ -1,7 +1,7 @@
 import Imaging
 import Tensors
 
-/// The way of one image from the data set to the model's inputs.
+/// Converts one image of the data set to the model's inputs.
 ///
 /// Read, mirror (weak), copy and change colours (strong), resize and scale both views, resize masks, cap, prompt. All
 /// randomness is keyed by (seed, epoch, sample index) in training, and by (seed, image name) in evaluation, so that an
@@ -19,8 +19,8 @@ public struct ExamplePreparation: Sendable {
     ///
     /// - Parameters:
     ///   - teacherKind: The teacher's kind of prompt in training; nil gives it the same prompts.
-    ///   - flips: When the weak view's mirroring is drawn.
-    ///   - keepsMasks: True to give training examples their masks, for methods that learn from them.
+    ///   - flips: How often the weak view's mirroring is drawn.
+    ///   - keepsMasks: Whether training examples include their masks, for methods that learn from them.
     public init(
         dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions,
         teacherKind: PromptKind? = nil, flips: WeakAugmentation.Schedule = .everyEpoch, keepsMasks: Bool = false,
@@ -76,7 +76,7 @@ public struct ExamplePreparation: Sendable {
 
     /// Prepares an evaluation image without augmentation and without a cap.
     ///
-    /// - Parameter kinds: The kinds of prompt to make; by default the one of the options.
+    /// - Parameter kinds: The kinds of prompt; by default the one of the options.
     /// - Throws: `DatasetError`.
     public func evaluationExample(_ index: Int, kinds: [PromptKind]? = nil) throws -> EvaluationExample {
         let sample = try dataset.sample(index)
@@ -108,7 +108,7 @@ public struct ExamplePreparation: Sendable {
     private static func withoutMasks(_ sample: Sample, _ purpose: String) -> DatasetError {
         DatasetError(
             .missingMasks, at: sample.id, "has no masks to \(purpose)",
-            remedy: "take a data set with masks, or a method that learns from weak labels")
+            remedy: "use a data set with masks, or a method that learns from weak labels")
     }
 
     /// The instances that still have a pixel in the model frame; all of them if there are no masks.

@@ -3,25 +3,25 @@ public import Tensors
 
 /// One training image, ready for the three branches.
 public struct TrainingExample: Sendable {
-    /// The place in the schedule this was prepared for.
+    /// The entry of the schedule for which this was prepared.
     public let request: SampleRequest
     /// The image's name.
     public let id: String
-    /// How the image was mirrored.
+    /// The mirroring of the image.
     public let flip: Flip
     /// Model input of the weakly augmented view, channel last, `[S, S, 3]`.
     public let weak: Tensor
     /// Model input of the strongly augmented view, same geometry, `[S, S, 3]`.
     public let strong: Tensor
-    /// Where the image lies in the model frame.
+    /// The placement of the image in the model frame.
     public let frame: ModelFrame
     /// The prompts; none if every instance vanished when resized.
     public let prompts: Prompts
-    /// Other prompts of the same instances for the teacher and the anchor; nil where they take the student's.
+    /// Other prompts of the same instances for the teacher and the anchor; nil if they use the student's.
     public let teacherPrompts: Prompts?
-    /// The true masks of the prompted instances in the model frame where they were asked for, `[n, S, S]`.
+    /// The true masks of the prompted instances in the model frame, if requested, `[n, S, S]`.
     public let masks: InstanceMasks?
-    /// What a method draws from in this step, keyed by seed, epoch and image.
+    /// The method's source of random numbers for this step, keyed by seed, epoch and image.
     public let random: SeededGenerator
 
     /// The image's number in the training set.
@@ -34,22 +34,22 @@ public struct EvaluationExample: Sendable {
     public let sampleIndex: Int
     /// The image's name.
     public let id: String
-    /// The image as it was read, RGB, for pictures of results.
+    /// The original image, RGB, for pictures of results.
     public let image: Image
     /// Model input, channel last, `[S, S, 3]`.
     public let input: Tensor
-    /// Where the image lies in the model frame.
+    /// The placement of the image in the model frame.
     public let frame: ModelFrame
-    /// The prompts of the same instances, one entry per kind asked for; empty if every instance vanished when resized.
+    /// The prompts of the same instances, one entry per requested kind; empty if every instance vanished when resized.
     public let prompts: [Prompts]
     /// The number n of prompted instances.
     public let count: Int
-    /// The true masks of the prompted instances in the model frame, `[n, S, S]`; nil where the image has none.
+    /// The true masks of the prompted instances in the model frame, `[n, S, S]`; nil if the image has none.
     public let masks: InstanceMasks?
     /// The true masks of the same instances at the original resolution, `[n, H, W]`.
     public let originalMasks: InstanceMasks?
-    /// The annotated boxes of the same instances in the original image, where there are any.
+    /// The annotated boxes of the same instances in the original image, if there are any.
     public let boxes: [Box]?
-    /// The annotated points of the same instances in the original image, where there are any.
+    /// The annotated points of the same instances in the original image, if there are any.
     public let points: [[LabelledPoint]]?
 }

@@ -1,7 +1,7 @@
 /// Resizing of binary masks with Pillow's 8-bit antialiased bilinear filter on the values 0 and 1.
 ///
-/// The filter rounds to whole numbers after the horizontal and after the vertical pass, so a pixel of either pass is set
-/// exactly if the fixed-point weights of its set source pixels add up to one half. Only the part of the frame an
+/// The filter rounds to integers after the horizontal and after the vertical pass, so a pixel of either pass is set
+/// exactly if the fixed-point weights of its set source pixels sum to at least one half. Only the part of the frame an
 /// instance can reach is computed.
 struct MaskResampling {
     /// Fractional bits of the weights, as in Pillow's 8-bit path.
@@ -36,7 +36,7 @@ struct MaskResampling {
     private func resample(_ instance: Int, of masks: InstanceMasks, into result: inout InstanceMasks) {
         guard let extent = masks.extent(of: instance) else { return }
         let reachable = Self.reach(extent.columns, columns)
-        // Horizontal pass over the rows that hold the instance; everything above and below stays zero.
+        // Horizontal pass over the rows of the instance; everything above and below stays zero.
         var narrowed = [Bool](repeating: false, count: extent.rows.count * reachable.count)
         var source = [Int](repeating: 0, count: masks.width)
         for (row, y) in extent.rows.enumerated() {
@@ -69,7 +69,7 @@ struct MaskResampling {
         return first..<max(first, end)
     }
 
-    /// The triangle filter of every target pixel, widened by the scale when shrinking; one full weight if nothing changes.
+    /// The triangle filter of every target pixel, widened by the scale when shrinking; one weight if nothing changes.
     static func windows(from source: Int, to target: Int) -> [Window] {
         let one = 1 << fractionBits
         if source == target { return (0..<target).map { Window(first: $0, weights: [one]) } }
@@ -87,7 +87,7 @@ struct MaskResampling {
 }
 
 extension InstanceMasks {
-    /// The masks in a model frame, resized as the image is and then compared with 1, `[n, S, S]`; small ones may vanish.
+    /// The masks in a model frame, resized like the image and then compared with 1, `[n, S, S]`; small ones may vanish.
     public func resized(to frame: ModelFrame) -> InstanceMasks {
         MaskResampling(frame: frame).apply(to: self)
     }

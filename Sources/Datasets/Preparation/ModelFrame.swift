@@ -1,6 +1,6 @@
 public import Tensors
 
-/// Where an image lies in the square frame the model sees: original pixel x goes to x * resizedWidth / width + left.
+/// The placement of an image in the model's square frame: original pixel x maps to x * resizedWidth / width + left.
 public struct ModelFrame: Equatable, Sendable {
     /// Side S of the model's input.
     public let side: Int
@@ -54,15 +54,15 @@ public struct ModelFrame: Equatable, Sendable {
             x: point.x * scaleX + Double(left), y: point.y * scaleY + Double(top), isForeground: point.isForeground)
     }
 
-    /// What a mask prompt says inside of the mask, its negative outside: about the size of SAM's own low-resolution logits.
+    /// The logit of a mask prompt inside the mask, its negative outside: about the size of SAM's own logits.
     public static let maskPromptLogit: Float = 10
 
-    /// A mask prompt: each cell of a grid over the whole frame takes the place of the original image under its centre.
+    /// A mask prompt: each cell of a grid over the whole frame reads the point of the original image under its centre.
     ///
     /// - Parameters:
     ///   - side: m, cells on a side of the grid.
-    ///   - isInside: Whether a place of the original image, on the axes of `Box`, is in the mask.
-    ///   - middle: Where a mask too thin for the centre of any cell is, so that it is not lost.
+    ///   - isInside: Whether a point of the original image, on the axes of `Box`, is in the mask.
+    ///   - middle: The position of a mask too thin for the centre of any cell, so that it is not lost.
     /// - Returns: +-10, `[m, m]`; padding is outside.
     public func maskPrompt(
         side grid: Int, middle: (x: Double, y: Double)? = nil, isInside: (_ x: Double, _ y: Double) -> Bool
@@ -88,9 +88,9 @@ public struct ModelFrame: Equatable, Sendable {
         return values
     }
 
-    /// Logits of the whole frame brought back to the original image: padding cropped, then bilinear without antialias.
+    /// Logits of the whole frame mapped back to the original image: padding cropped, then bilinear without antialias.
     ///
-    /// Sample position: source = (target + 0.5) * resized / original - 0.5, limited to the image (align_corners = false).
+    /// Sample position: (target + 0.5) * resized / original - 0.5, clamped to the image (align_corners = false).
     /// - Parameter logits: `[S, S]`.
     /// - Returns: `[H, W]`.
     public func restore(_ logits: Tensor) -> Tensor {

@@ -1,7 +1,7 @@
 public import Imaging
 public import Tensors
 
-/// How an image becomes the square input of a model: resized by its longest side, scaled to floats, padded.
+/// The conversion of an image to a model's square input: resized by its longest side, scaled to floats, padded.
 ///
 /// Resizing is Pillow's antialiased bilinear filter on 8-bit samples for every kind.
 public struct Preprocessing: Equatable, Sendable {
@@ -32,7 +32,7 @@ public struct Preprocessing: Equatable, Sendable {
     /// Standard deviation of each channel over SAM's training images.
     static let standardDeviation: [Float] = [58.395, 57.12, 57.375]
 
-    /// The place of an image of the given size in the model frame.
+    /// The placement of an image of the given size in the model frame.
     public func frame(width: Int, height: Int) -> ModelFrame {
         ModelFrame(side: side, originalWidth: width, originalHeight: height, isCentred: kind == .wesam)
     }

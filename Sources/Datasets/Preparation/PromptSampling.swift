@@ -1,18 +1,18 @@
 package import Tensors
 
-/// Making prompts of weak labels.
+/// Creates prompts from weak labels.
 ///
-/// Simulated boxes are the data set's own where it has some, otherwise the tight rectangles of the masks at the original
-/// resolution (exclusive right and bottom); simulated points are drawn from the masks in the model frame. What is annotated
-/// is taken as it is, and a polygon stands for its box where no box is.
+/// Simulated boxes are the data set's own if it has some, otherwise the tight rectangles of the masks at the original
+/// resolution (exclusive right and bottom); simulated points are drawn from the masks in the model frame. Annotations
+/// are used unchanged, and a polygon replaces a missing box.
 package enum PromptSampling {
-    /// Makes the prompts of the given instances of a sample.
+    /// Creates the prompts of the given instances of a sample.
     ///
     /// - Parameters:
     ///   - sample: The sample, already mirrored.
     ///   - modelMasks: All its masks in the model frame, if it has masks.
     ///   - instances: The instances to prompt, in the order of the prompts.
-    /// - Throws: `DatasetError` if the sample's labels cannot give this kind of prompt.
+    /// - Throws: `DatasetError` if the sample's labels cannot provide this kind of prompt.
     static func prompts(
         for sample: Sample, modelMasks: InstanceMasks?, instances: [Int], frame: ModelFrame, options: PromptOptions,
         generator: inout SeededGenerator
@@ -88,7 +88,7 @@ package enum PromptSampling {
         return points
     }
 
-    /// The instances a training step uses: those left after resizing, reduced by the cap to a random subset.
+    /// The instances of a training step: those left after resizing, reduced by the cap to a random subset.
     ///
     /// The subset is the head of a random permutation and stays in the permuted order, as in WeSAM; prompts, masks and
     /// predictions share that order, so nothing depends on the labels' own.
@@ -99,7 +99,7 @@ package enum PromptSampling {
 }
 
 extension InstanceMasks {
-    /// The pixel that has `rank` pixels of its own sort, in or out of the mask, before it in row-major order.
+    /// The pixel preceded by `rank` pixels of its own sort, in or out of the mask, in row-major order.
     fileprivate func point(ranked rank: Int, of instance: Int, isSet: Bool, rowCounts: [Int]) -> LabelledPoint {
         var remaining = rank
         var y = 0

@@ -6,23 +6,23 @@ public enum PromptKind: String, CaseIterable, Sendable {
     case box
     /// Points on and off each instance.
     case point
-    /// A simplified outline of each instance, given to the model as a box or as a mask.
+    /// A simplified outline of each instance, passed to the model as a box or as a mask.
     case coarse
 }
 
-/// Where prompts come from.
+/// The source of prompts.
 public enum PromptSource: String, CaseIterable, Sendable {
     /// From masks, as in the paper: tight boxes or the data set's own, points drawn on and off the mask, simplified outlines.
     ///
-    /// Where an image has no masks its annotations are taken.
+    /// Images without masks use their annotations.
     case simulated
-    /// From boxes, points and polygons as they were annotated; masks are not looked at.
+    /// From boxes, points and polygons as annotated; masks are ignored.
     case annotations
     /// From masks that the unadapted model finds in the whole image; they are the data set's masks from then on.
     case automatic
 }
 
-/// What a coarse prompt is to the model.
+/// The form in which a coarse prompt is passed to the model.
 public enum CoarseForm: String, CaseIterable, Sendable {
     /// The box around the simplified outline (the released code).
     case box
@@ -40,7 +40,7 @@ public struct Prompts: Sendable {
     public let boxes: Tensor?
     /// Points as (x, y), `[n, k, 2]`.
     public let points: Tensor?
-    /// 1 for a point on the instance, 0 for one off it, -1 for a place holder that is no point, `[n, k]`.
+    /// 1 for a point on the instance, 0 for one off it, -1 for a placeholder, `[n, k]`.
     public let pointLabels: Tensor?
     /// Mask logits on the model's low-resolution grid, `[n, m, m]`.
     public let masks: Tensor?
@@ -56,7 +56,7 @@ public struct Prompts: Sendable {
         pointLabels = nil
     }
 
-    /// Point prompts; shorter rows are filled with place holders.
+    /// Point prompts; shorter rows are padded with placeholders.
     public init(points rows: [[LabelledPoint]]) {
         kind = .point
         count = rows.count
@@ -87,7 +87,7 @@ public struct Prompts: Sendable {
     }
 }
 
-/// How prompts are made from labels.
+/// Options for creating prompts from labels.
 public struct PromptOptions: Equatable, Sendable {
     /// The kind of prompt.
     public var kind: PromptKind
@@ -95,11 +95,11 @@ public struct PromptOptions: Equatable, Sendable {
     public var positivePoints: Int
     /// Points drawn off each instance.
     public var negativePoints: Int
-    /// The largest number of instances of a training image; evaluation has no cap.
+    /// Maximum instances of a training image; evaluation has no cap.
     public var maximumInstances: Int
-    /// Where prompts come from.
+    /// The source of prompts.
     public var source: PromptSource
-    /// What a coarse prompt is to the model.
+    /// The form of coarse prompts.
     public var coarse: CoarseForm
     /// Side m of the grid of mask prompts: four times the side of the image embedding.
     public var maskSide: Int

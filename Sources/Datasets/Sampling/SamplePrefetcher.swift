@@ -1,20 +1,20 @@
 import Foundation
 
-/// Prepares examples on background threads, ahead of their use, and hands them out strictly in order.
+/// Prepares examples on background threads, ahead of their use, and returns them strictly in order.
 ///
 /// At most `depth` examples are being prepared or waiting at any time. An error takes the place of its example: `next`
-/// throws it there and goes on with the following one. Dropping the prefetcher cancels it; a thread in the middle of an
-/// example finishes that example and ends.
+/// throws it there and continues with the following one. Releasing the prefetcher cancels it; a thread in the middle of
+/// an example finishes that example and ends.
 public final class SamplePrefetcher<Request: Sendable, Example: Sendable>: Sendable {
     private let queue: PrefetchQueue<Request, Example>
 
     /// Starts preparing.
     ///
     /// - Parameters:
-    ///   - requests: What to prepare, in order; may be endless.
-    ///   - depth: The largest number of examples under way.
+    ///   - requests: The examples to prepare, in order; may be endless.
+    ///   - depth: The maximum number of examples in preparation or waiting.
     ///   - threads: The number of background threads.
-    ///   - prepare: Makes one example; called on any thread.
+    ///   - prepare: Prepares one example; called on any thread.
     public init<Requests: IteratorProtocol<Request> & Sendable>(
         _ requests: Requests, depth: Int, threads: Int = 1,
         prepare: @escaping @Sendable (Request) throws -> Example
@@ -32,25 +32,25 @@ public final class SamplePrefetcher<Request: Sendable, Example: Sendable>: Senda
 
     deinit { queue.cancel() }
 
-    /// The next example, waiting for it if need be; nil after the last one or after `cancel`.
+    /// The next example, waiting for it if necessary; nil after the last one or after `cancel`.
     ///
-    /// Throws what preparing this example threw.
+    /// Throws the error of preparing this example.
     public func next() throws -> Example? { try queue.take()?.get() }
 
-    /// Stops preparing and wakes whoever waits in `next`; returns at once.
+    /// Stops preparing and wakes all callers waiting in `next`; returns immediately.
     public func cancel() { queue.cancel() }
 
-    /// Waits until every thread has left; call `cancel` before, unless the requests have an end.
+    /// Waits until every thread has ended; call `cancel` before, unless the requests are finite.
     public func waitUntilStopped() { queue.waitUntilStopped() }
 }
 
-/// The state the threads of a prefetcher share; they hold it, not the prefetcher, so that dropping that ends them.
+/// The state shared by a prefetcher's threads; they hold it, not the prefetcher, so that releasing that ends them.
 private final class PrefetchQueue<Request: Sendable, Example: Sendable>: @unchecked Sendable {
     /// Guards every property below; signalled at every change of them.
     private let condition = NSCondition()
     private var requests: any IteratorProtocol<Request>
     private let depth: Int
-    /// Finished examples by their place in the order.
+    /// Finished examples by their index in the order.
     private var finished: [Int: Result<Example, any Error>] = [:]
     private var started = 0
     private var taken = 0
@@ -78,7 +78,7 @@ private final class PrefetchQueue<Request: Sendable, Example: Sendable>: @unchec
         condition.unlock()
     }
 
-    /// Takes the next request when there is room for its example; nil when there is nothing more to do.
+    /// Takes the next request when there is space for its example; nil when there is nothing more to do.
     private func claim() -> (Int, Request)? {
         condition.lock()
         defer { condition.unlock() }

@@ -6,12 +6,13 @@ import Tensors
 /// which may be short. Rank r of N computes as many images as there are positions in [r L / N, (r + 1) L / N) of a batch of
 /// L: shares differ by at most one, may be empty, and their union is the batch whatever N is.
 ///
-/// Which positions they are decides what the ranks must exchange (see `SampleOrderedSum`), so a share is made of as few
-/// aligned blocks as its size allows: a block of 2^b positions, starting at a multiple of 2^b, for every bit b of the size.
+/// The choice of positions determines what the ranks must exchange (see `SampleOrderedSum`), so a share consists of as
+/// few aligned blocks as its size allows: a block of 2^b positions, starting at a multiple of 2^b, for every bit b of
+/// the size.
 ///
 /// On several nodes every image has a home, node[i mod N] for image i, where it is computed in every epoch as long as the
-/// node's share has room, so that a node meets the same images again; the others fill the shares that are left. Images
-/// are dealt to nodes one by one, or in the blocks of the shares. Who computes an image changes no result.
+/// node's share has capacity, so that a node sees the same images again; the others fill the remaining shares. Images
+/// are dealt to nodes individually, or in the blocks of the shares. The rank that computes an image changes no result.
 public struct ShardedSampler: Equatable, Sendable {
     /// Images that are sampled alike: those of one source.
     public struct Pool: Equatable, Sendable {
@@ -109,11 +110,11 @@ public struct ShardedSampler: Equatable, Sendable {
         return Array(order(epoch: epoch)[start..<start + batchSize(step: step)])
     }
 
-    /// What is dealt to a node as one.
+    /// The unit in which images are dealt to nodes.
     public enum Unit: Sendable, Equatable {
-        /// Single images: most of them come home, and a rank sends up to one vector for each.
+        /// Single images: most of them are computed at home, and a rank sends up to one vector for each.
         case image
-        /// Aligned blocks of positions: fewer images come home, and a rank sends no more vectors than its share has blocks.
+        /// Aligned blocks of positions: fewer images are at home, and a rank sends at most one vector per block.
         case block
     }
 
@@ -121,8 +122,8 @@ public struct ShardedSampler: Equatable, Sendable {
     ///
     /// - Parameters:
     ///   - batch: The images of the batch, in order.
-    ///   - nodeOfRank: The number of every rank's node, from 0; all the same deals by place.
-    ///   - unit: What is dealt to nodes as one; of no effect on one node.
+    ///   - nodeOfRank: The number of every rank's node, from 0; on a single node images are dealt by position.
+    ///   - unit: The unit of dealing to nodes; no effect on one node.
     public static func deal(_ batch: [Int], nodeOfRank: [Int], unit: Unit = .image) -> [[Int]] {
         let ranks = nodeOfRank.count
         let counts = (0..<ranks).map { share(rank: $0, worldSize: ranks, batchSize: batch.count).count }
@@ -131,7 +132,7 @@ public struct ShardedSampler: Equatable, Sendable {
             ? dealBlocks(homes, counts, nodeOfRank) : dealImages(homes, counts, nodeOfRank)
     }
 
-    /// Deals single positions: to their homes while there is room, the others to the nodes with room left.
+    /// Deals single positions: to their homes while those have capacity, the others to nodes with capacity left.
     private static func dealImages(_ homes: [Int], _ counts: [Int], _ nodeOfRank: [Int]) -> [[Int]] {
         var room = [Int](repeating: 0, count: (nodeOfRank.max() ?? 0) + 1)
         for (rank, node) in nodeOfRank.enumerated() { room[node] += counts[rank] }
@@ -157,7 +158,7 @@ public struct ShardedSampler: Equatable, Sendable {
         }
     }
 
-    /// Deals aligned blocks, the largest first: what is left of the batch then starts at a multiple of every later size.
+    /// Deals aligned blocks, the largest first: the rest of the batch then starts at a multiple of every later size.
     private static func dealBlocks(_ homes: [Int], _ counts: [Int], _ nodeOfRank: [Int]) -> [[Int]] {
         var dealt = [[Int]](repeating: [], count: counts.count)
         var start = 0
@@ -172,7 +173,7 @@ public struct ShardedSampler: Equatable, Sendable {
         return dealt
     }
 
-    /// Blocks in the order of the ranks that take one each: where most of their images are at home, as far as there is room.
+    /// Assigns one block to each rank, in rank order: where most of its images are at home, as capacity allows.
     private static func place(_ blocks: [Range<Int>], _ homes: [Int], nodes: [Int]) -> [Range<Int>] {
         var room = [Int](repeating: 0, count: (nodes.max() ?? 0) + 1)
         for node in nodes { room[node] += 1 }
@@ -202,17 +203,17 @@ public struct ShardedSampler: Equatable, Sendable {
         }
     }
 
-    /// Consecutive places of a batch of `batchSize` images, as many as a rank's share has; may be empty.
+    /// A range of consecutive positions of a batch of `batchSize` images with the size of a rank's share; may be empty.
     public static func share(rank: Int, worldSize: Int, batchSize: Int) -> Range<Int> {
         precondition(rank >= 0 && rank < worldSize, "rank \(rank) of \(worldSize)")
         return rank * batchSize / worldSize..<(rank + 1) * batchSize / worldSize
     }
 
-    /// Everything a rank visits from a step on, up to the end of epoch `epochs - 1`.
+    /// All requests of a rank from a step on, up to the end of epoch `epochs - 1`.
     ///
     /// - Parameters:
-    ///   - nodeOfRank: The number of every rank's node; all the same deals by place.
-    ///   - unit: What is dealt to nodes as one.
+    ///   - nodeOfRank: The number of every rank's node; on a single node images are dealt by position.
+    ///   - unit: The unit of dealing to nodes.
     public func requests(
         rank: Int, nodeOfRank: [Int], unit: Unit = .image, fromEpoch epoch: Int = 0, step: Int = 0, epochs: Int
     ) -> SampleRequests {

@@ -2,12 +2,12 @@ import Foundation
 
 // Cheng et al., "Boundary IoU", CVPR 2021, section 4: with G_d the pixels of mask G that lie within d pixels of its contour,
 //   boundary IoU = |G_d and P_d| / |G_d or P_d|
-// G_d = G minus G eroded d times by a square of three pixels, which is once by a square of 2 d + 1; outside of the image is
-// background. d is 2 % of the image's diagonal, at least one pixel.
+// G_d = G minus G eroded d times by a 3 x 3 square, which equals one erosion by a square of side 2 d + 1; outside the
+// image is background. d is 2 % of the image's diagonal, at least one pixel.
 
-/// How well the rims of two masks agree.
+/// The agreement of two masks near their boundaries.
 public enum BoundaryIoU {
-    /// Share of the image's diagonal that a rim is wide.
+    /// Width of a rim as a fraction of the image's diagonal.
     public static let dilationRatio = 0.02
 
     /// d for an image, pixels.
@@ -43,7 +43,7 @@ public enum BoundaryIoU {
         return result
     }
 
-    /// Along each line, the places that have `distance` set ones on both sides.
+    /// Along each line, the positions with `distance` set ones on both sides.
     private static func eroded(
         _ mask: [Bool], lines: Int, length: Int, step: Int, stride: Int, _ distance: Int
     ) -> [Bool] {

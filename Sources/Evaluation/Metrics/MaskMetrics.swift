@@ -1,7 +1,7 @@
 public import Kernels
 public import Tensors
 
-/// How well predicted masks agree with true ones, per instance and per image (WeSAM's "micro-imagewise" scores).
+/// Agreement of predicted masks with true ones, per instance and per image (WeSAM's "micro-imagewise" scores).
 public struct MaskMetrics: Sendable, Equatable {
     /// TP / (TP + FP + FN) of every instance; 1 where both masks are empty.
     public let iou: [Double]

@@ -1,10 +1,10 @@
 public import Datasets
 
-// Without masks a prediction can only be held against what was annotated:
+// Without masks a prediction can only be compared with its weak labels:
 //   box consistency = |B and A| / |B or A|,   B the tight box of the predicted pixels, A the annotated box
-//   point hit rate  = share of the annotated points that are in the prediction if they are positive, out of it if negative
+//   point hit rate  = share of the annotated points that are inside the prediction if positive, outside if negative
 
-/// How well one predicted mask agrees with weak labels.
+/// Agreement of one predicted mask with weak labels.
 public struct WeakLabelMetrics: Sendable {
     private let prediction: [Bool]
     private let width: Int
@@ -16,7 +16,7 @@ public struct WeakLabelMetrics: Sendable {
         (self.prediction, self.width, self.height) = (prediction, width, height)
     }
 
-    /// The tight box of the predicted pixels; nil where there is none.
+    /// The tight box of the predicted pixels; nil without pixels.
     public var tightBox: Box? {
         var (left, top, right, bottom) = (width, height, -1, -1)
         for y in 0..<height {
@@ -39,7 +39,7 @@ public struct WeakLabelMetrics: Sendable {
         return union > 0 ? overlap / union : 0
     }
 
-    /// 1 for every point on its right side, 0 for every other; points outside of the image are on no mask.
+    /// 1 for every point on its correct side, 0 for every other; points outside the image are on no mask.
     public func hits(_ points: [LabelledPoint]) -> [Double] {
         points.map { point in
             let (x, y) = (Int(point.x.rounded(.down)), Int(point.y.rounded(.down)))

@@ -1,24 +1,24 @@
-/// The adapter sets that act in a pass, in their order; which ones may be chosen for every image.
+/// The adapter sets that are active in a pass, in their order; they may differ from image to image.
 public struct ActiveAdapters: Sendable {
     /// The sets.
     public let sets: [any AdapterSet]
-    /// Those that change projections of the encoder.
+    /// The sets that change projections of the encoder.
     public let projections: [any ProjectionAdapter]
-    /// Those that add to inputs of encoder blocks.
+    /// The sets that add to inputs of encoder blocks.
     public let blockInputs: [any BlockInputAdapter]
-    /// Those that give extra tokens which go through the encoder.
+    /// The sets that provide extra tokens for the encoder.
     public let encoderTokens: [any TokenAdapter]
-    /// Those that give extra sparse prompt tokens.
+    /// The sets that provide extra sparse prompt tokens.
     public let promptTokens: [any TokenAdapter]
-    /// Those that give the mask decoder further output tokens.
+    /// The sets that provide further output tokens for the mask decoder.
     public let outputTokens: [any OutputTokenAdapter]
-    /// Whether a set that acts inside the encoder has parameters with a place among those that train.
+    /// Whether a set that acts inside the encoder has trained parameters.
     public let trainsInEncoder: Bool
 
-    /// None: the base model.
+    /// No adapter: the base model.
     public static let none = ActiveAdapters([])
 
-    /// Some sets, which act in this order.
+    /// Creates a list of sets, which act in this order.
     public init(_ sets: [any AdapterSet]) {
         self.sets = sets
         projections = sets.compactMap(\.projections)
@@ -31,18 +31,18 @@ public struct ActiveAdapters: Sendable {
         }
     }
 
-    /// The blocks whose outputs the decoder's further heads read, ascending.
+    /// The blocks whose outputs are read by the decoder's additional heads, ascending.
     public var taps: [Int] { Set(outputTokens.flatMap(\.taps)).sorted() }
 }
 
-/// What is wanted of an encoder pass beside the image embedding.
+/// The results requested from an encoder pass beside the image embedding.
 public struct EncoderRequest: Sendable, Equatable {
-    /// Blocks whose outputs are wanted, as in `BlockSite.index`.
+    /// Blocks whose outputs are requested, as in `BlockSite.index`.
     public let taps: [Int]
 
-    /// Asks for outputs of blocks.
+    /// Requests the outputs of blocks.
     public init(taps: [Int] = []) { self.taps = taps }
 
-    /// What some adapters need.
+    /// Requests the outputs some adapters need.
     public init(_ adapters: ActiveAdapters) { self.init(taps: adapters.taps) }
 }

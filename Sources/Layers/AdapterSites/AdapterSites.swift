@@ -8,16 +8,16 @@ public struct ProjectionSite: Sendable, Equatable {
     public let name: String
     /// Width of the projection's input.
     public let inputWidth: Int
-    /// Width of each of q, k and v, which stand side by side in the output.
+    /// Width of each of q, k and v, which are side by side in the output.
     public let outputWidth: Int
-    /// How the weight file orders the output's rows.
+    /// The order of the output's rows in the weight file.
     public let storedOrder: StoredOrder
 
     /// The order of the rows of a fused projection in a weight file.
     public enum StoredOrder: Sendable, Equatable {
         /// [q | k | v], as in the layer itself (SAM's ViT).
         case sideBySide
-        /// [q | k | v] for each of so many heads (TinyViT).
+        /// [q | k | v] for each head in turn (TinyViT).
         case byHead(heads: Int)
     }
 
@@ -40,7 +40,7 @@ public struct ProjectionSite: Sendable, Equatable {
     }
 }
 
-/// A block of the encoder: its input may be added to, its output tapped.
+/// A block of the encoder, where adapters may add to the input and read the output.
 public struct BlockSite: Sendable, Equatable {
     /// Position among the encoder's blocks, from the input upwards.
     public let index: Int

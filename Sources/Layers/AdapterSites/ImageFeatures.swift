@@ -1,18 +1,18 @@
 public import Kernels
 public import Tensors
 
-/// The image as it enters the encoder's blocks: what no adapter changes.
+/// The image as it enters the encoder's blocks; no adapter changes it.
 public struct EncoderStem: Sendable {
     /// The model input. // [S, S, 3]
     public let image: Tensor
-    /// The tokens that the first block reads. // [T, D]
+    /// The input tokens of the first block. // [T, D]
     public let tokens: Tensor
 
-    /// Puts an image and its tokens together.
+    /// Creates a stem from an image and its tokens.
     public init(image: Tensor, tokens: Tensor) { (self.image, self.tokens) = (image, tokens) }
 }
 
-/// What an image encoder gives the decoder and the adapters.
+/// The result of an image encoder, for the decoder and the adapters.
 public struct ImageFeatures: Sendable {
     /// A block's output.
     public struct Tap: Sendable {
@@ -21,36 +21,36 @@ public struct ImageFeatures: Sendable {
         /// Its output. // [T, D]
         public var tokens: Tensor
 
-        /// Names a block's output.
+        /// Creates a tap.
         public init(block: Int, tokens: Tensor) { (self.block, self.tokens) = (block, tokens) }
     }
 
     /// The image embedding. // [h * w, C]
     public var embedding: Tensor
-    /// Further levels of finer grids, finest first; SAM's encoders have none. // [h_i * w_i, C_i] each
+    /// Further levels with finer grids, finest first; SAM's encoders have none. // [h_i * w_i, C_i] each
     public var levels: [Tensor]
-    /// Outputs of the blocks that were asked for, in the order asked.
+    /// Outputs of the requested blocks, in the order of the request.
     public var taps: [Tap]
 
-    /// Puts features together.
+    /// Creates features.
     public init(embedding: Tensor, levels: [Tensor] = [], taps: [Tap] = []) {
         (self.embedding, self.levels, self.taps) = (embedding, levels, taps)
     }
 
-    /// The output of a block that was asked for.
+    /// The output of a requested block.
     public func tap(_ block: Int) -> Tensor? { taps.first { $0.block == block }?.tokens }
 }
 
-/// The gradient of image features: that of the embedding, and of what else carries one.
+/// The gradients of image features: of the embedding, and of levels and taps that were read.
 public struct FeatureGradients: Sendable {
     /// Of the image embedding. // [h * w, C]
     public var embedding: Tensor
-    /// Of the finer levels; nil where nothing looked at one. // [h_i * w_i, C_i] each
+    /// Of the finer levels; nil if nothing read them. // [h_i * w_i, C_i] each
     public var levels: [Tensor?]
-    /// Of the tapped blocks that something looked at, in any order.
+    /// Of the tapped blocks that were read, in any order.
     public var taps: [ImageFeatures.Tap]
 
-    /// Starts from the embedding's gradient.
+    /// Creates gradients from that of the embedding.
     public init(embedding: Tensor, levels: [Tensor?] = [], taps: [ImageFeatures.Tap] = []) {
         (self.embedding, self.levels, self.taps) = (embedding, levels, taps)
     }
@@ -58,7 +58,7 @@ public struct FeatureGradients: Sendable {
     /// The gradient of a block's output, if there is one.
     public func tap(_ block: Int) -> Tensor? { taps.first { $0.block == block }?.tokens }
 
-    /// Adds the gradients that another consumer of the same features gave.
+    /// Adds the gradients from another consumer of the same features.
     public mutating func add(_ other: FeatureGradients, in workspace: Workspace) {
         ElementwiseKernel.accumulate(other.embedding, into: &embedding, in: workspace)
         for (index, level) in other.levels.enumerated() {

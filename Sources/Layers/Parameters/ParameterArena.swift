@@ -1,10 +1,11 @@
 public import Tensors
 
-// A model asks its source for every tensor it will hold, by name: those of the weight file and those derived from them.
-// Asked once without values, it has told what one block of memory must hold, and where each tensor starts. One process
-// fills the block; any process that sees the block builds the same model over it without reading or computing anything.
+// A model requests every tensor it will hold from its source, by name: those of the weight file and those derived from
+// them. A first pass of requests without values determines the size of one block of memory and the start of each
+// tensor. One process fills the block; any process that maps the block builds the same model over it, reading and
+// computing nothing.
 
-/// Where the frozen tensors of a model lie in one block of memory.
+/// The layout of a model's frozen tensors in one block of memory.
 public struct ParameterArena: Sendable {
     private struct Place {
         let offset: Int
@@ -18,7 +19,7 @@ public struct ParameterArena: Sendable {
     /// Every tensor starts at a multiple of 64 bytes.
     private static let alignment = 16
 
-    /// Lays out what `build` asks for.
+    /// Lays out the tensors that `build` requests.
     ///
     /// - Parameter build: Builds the model from a source; its tensors have no values and no memory of their own.
     public init(laying build: (any ParameterSource) -> Void) {
@@ -45,7 +46,7 @@ public struct ParameterArena: Sendable {
         build(Filler(arena: self, block: block, parameters: parameters))
     }
 
-    /// The tensors of a block that is filled.
+    /// The tensors of a filled block.
     public func parameters(in block: TensorStorage) -> any ParameterSource { Reader(arena: self, block: block) }
 
     private func place(_ name: String, _ shape: Shape) -> Place {
@@ -54,7 +55,7 @@ public struct ParameterArena: Sendable {
         return place
     }
 
-    /// Writes down what is asked for; derived tensors are not made.
+    /// Records requests; derived tensors are not computed.
     private final class Recorder: ParameterSource {
         var requests: [(name: String, shape: Shape)] = []
 
@@ -66,7 +67,7 @@ public struct ParameterArena: Sendable {
         func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor { tensor(name, shape) }
     }
 
-    /// Copies what is asked for to its place. Tensors that only serve to derive others have none.
+    /// Copies requested tensors to their places. Tensors that only serve to derive others have none.
     private struct Filler: ParameterSource {
         let arena: ParameterArena
         let block: UnsafeMutablePointer<Float>

@@ -1,38 +1,38 @@
 public import Tensors
 
-/// What an optimiser does with some of the parameters in its own way.
+/// Parameters that the optimiser treats alike, and how.
 public struct ParameterGroup: Sendable, Equatable, Hashable {
     /// How weights decay.
     public enum Decay: String, Sendable {
-        /// As the optimiser's configuration says.
+        /// According to the optimiser's configuration.
         case asConfigured
-        /// Not at all.
+        /// No decay.
         case none
         /// An L2 term inside the gradient (Adam).
         case coupled
-        /// A shrinking of the weights beside the gradient (AdamW).
+        /// A shrinking of the weights separate from the gradient (AdamW).
         case decoupled
     }
 
     /// The name, for logs.
     public let name: String
-    /// What the learning rate is multiplied with.
+    /// The factor on the learning rate.
     public let rateFactor: Double
     /// How the weights decay.
     public let decay: Decay
 
-    /// Describes a group; by default it is treated as the optimiser's configuration says.
+    /// Creates a group; by default it follows the optimiser's configuration.
     public init(_ name: String, rateFactor: Double = 1, decay: Decay = .asConfigured) {
         precondition(rateFactor >= 0 && rateFactor.isFinite, "a rate factor of \(rateFactor)")
         (self.name, self.rateFactor, self.decay) = (name, rateFactor, decay)
     }
 }
 
-/// Which parameters train, and where each stands in the flat vector that is exchanged, updated, hashed and saved.
+/// The parameters that train, and the place of each in the flat vector that is exchanged, updated, hashed and saved.
 public struct ParameterLayout: Sendable, Equatable {
-    /// A parameter before it has a place.
+    /// A parameter without a place yet.
     public struct Declaration: Sendable, Equatable {
-        /// Its name in files: that of the weight file, or the adapter's own.
+        /// Its name in files: that in the weight file, or the adapter's own.
         public let name: String
         /// Its extents.
         public let shape: Shape
@@ -52,22 +52,22 @@ public struct ParameterLayout: Sendable, Equatable {
 
         /// Its extents.
         public var shape: Shape { slot.shape }
-        /// Its first number in the flat vector.
+        /// Index of its first value in the flat vector.
         public var offset: Int { slot.offset }
-        /// Its numbers in the flat vector.
+        /// Indices of its values in the flat vector.
         public var range: Range<Int> { slot.range }
     }
 
-    /// The parameters in the order of their numbers.
+    /// The parameters in the order of their places.
     public private(set) var entries: [Entry] = []
-    /// All numbers.
+    /// Number of values in all.
     public private(set) var count = 0
     private var slots: [String: ParameterSlot] = [:]
 
-    /// A layout of nothing.
+    /// Creates an empty layout.
     public init() {}
 
-    /// Gives parameters the places behind those that are there; names are unique.
+    /// Places parameters after the existing ones; names are unique.
     public mutating func append(_ declarations: [Declaration], group: ParameterGroup) {
         for declaration in declarations {
             let slot = ParameterSlot(offset: count, shape: declaration.shape)
@@ -80,7 +80,7 @@ public struct ParameterLayout: Sendable, Equatable {
     /// The place of a parameter, or nil when it does not train.
     public func slot(of name: String) -> ParameterSlot? { slots[name] }
 
-    /// The parameter that a number of the flat vector belongs to.
+    /// The parameter that contains an index of the flat vector.
     public func entry(containing index: Int) -> Entry? {
         guard (0..<count).contains(index) else { return nil }
         var (low, high) = (0, entries.count)
@@ -91,7 +91,8 @@ public struct ParameterLayout: Sendable, Equatable {
         return entries[low]
     }
 
-    /// The parts of a range of the flat vector that one group each has, in order; neighbours of one group are one part.
+    /// Splits a range of the flat vector into parts of one group each, in order; adjacent parts of one group are
+    /// joined.
     public func groups(in range: Range<Int>) -> [(range: Range<Int>, group: ParameterGroup)] {
         var parts: [(range: Range<Int>, group: ParameterGroup)] = []
         for entry in entries {

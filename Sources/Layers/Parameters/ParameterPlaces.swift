@@ -1,18 +1,18 @@
 public import Tensors
 
-/// Gives an adapter's parameters their places while it is built.
+/// Assigns places to an adapter's parameters while it is built.
 public struct ParameterPlaces {
-    /// What has a place until now.
+    /// The layout so far.
     public private(set) var layout: ParameterLayout
-    /// The group of what comes; nil where it does not train.
+    /// The group of the next parameters; nil if they do not train.
     private let group: ParameterGroup?
 
-    /// Places behind those of a layout, in one group; without a group parameters are frozen.
+    /// Starts after the places of a layout, with one group for all parameters; without a group they are frozen.
     public init(behind layout: ParameterLayout = ParameterLayout(), group: ParameterGroup?) {
         (self.layout, self.group) = (layout, group)
     }
 
-    /// A parameter with the values it begins with.
+    /// Creates a parameter with its initial values.
     public mutating func parameter(_ name: String, _ initial: Tensor) -> Parameter {
         guard let group else { return Parameter(initial) }
         layout.append([.init(name, initial.shape)], group: group)

@@ -1,22 +1,22 @@
 public import Tensors
 
-/// Where a model's weights come from, by their names in the weight file.
+/// The source of a model's weights, by their names in the weight file.
 ///
-/// A model is built by asking for each tensor it needs, with its shape. Asking a `ParameterRecorder` first gives the
+/// A model is built by requesting each tensor it needs, with its shape. Requests to a `ParameterRecorder` yield the
 /// list that a weight file must hold, so names and shapes are written down once: in the layers themselves.
 public protocol ParameterSource {
-    /// The tensor of this name, which has this shape.
+    /// The tensor of this name and shape.
     func tensor(_ name: String, _ shape: Shape) -> Tensor
 
-    /// A tensor of this name that a layer knows how to train, and its place where it does.
+    /// A tensor of this name that a layer can train, with its place if it trains.
     func parameter(_ name: String, _ shape: Shape) -> Parameter
 
-    /// A tensor that a layer makes of others once, when it is built: folded, packed or tabulated.
+    /// A tensor that a layer computes from others once, when it is built: folded, packed or tabulated.
     ///
-    /// A layer that keeps such a tensor asks for it by a name of its own, so that a source which has it already
-    /// (`ParameterArena`) gives it without making it again.
+    /// A layer that stores such a tensor requests it under a name of its own, so that a source that already holds it
+    /// (`ParameterArena`) returns it without computing it again.
     ///
-    /// - Parameter make: Makes it, asking this source for what it needs; the result has `shape`.
+    /// - Parameter make: Computes it from tensors requested of this source; the result has `shape`.
     func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor
 }
 
@@ -24,14 +24,14 @@ extension ParameterSource {
     /// The tensor, frozen.
     public func parameter(_ name: String, _ shape: Shape) -> Parameter { Parameter(tensor(name, shape)) }
 
-    /// Makes the tensor.
+    /// Computes the tensor.
     public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
         let tensor = make()
         precondition(tensor.count == shape.count, "\(name) was made as \(tensor.shape), not \(shape)")
         return tensor.reshaped(shape)
     }
 
-    /// The same source below a prefix, as in `scoped("blocks.0")`.
+    /// The same source with a prefix, as in `scoped("blocks.0")`.
     public func scoped(_ prefix: String) -> ScopedParameterSource {
         ScopedParameterSource(base: self, prefix: prefix + ".")
     }
@@ -61,7 +61,7 @@ public struct ParameterStore: ParameterSource, Sendable {
     /// The names, sorted.
     public let names: [String]
 
-    /// Takes tensors whose names and shapes a weight contract has already checked.
+    /// Creates a store from tensors whose names and shapes a weight contract has already checked.
     public init(_ tensors: [String: Tensor]) {
         self.tensors = tensors
         names = tensors.keys.sorted()
@@ -75,11 +75,11 @@ public struct ParameterStore: ParameterSource, Sendable {
     }
 }
 
-/// A source whose parameters never train, for parts of a model that have no parameter gradients.
+/// A source whose parameters never train, for parts of a model without parameter gradients.
 public struct FrozenSource: ParameterSource {
     private let base: any ParameterSource
 
-    /// Looks at a source.
+    /// Wraps a source.
     public init(_ base: any ParameterSource) { self.base = base }
 
     /// The tensor of the source.
@@ -91,19 +91,19 @@ public struct FrozenSource: ParameterSource {
     }
 }
 
-/// A source that gives parameters the places they have in a layout, and collects the values that training begins with.
+/// A source that gives parameters their places in a layout and collects the initial values of training.
 public final class TrainableSource: ParameterSource {
     private let base: any ParameterSource
     private let layout: ParameterLayout
     private var values: Tensor
 
-    /// Looks at a source through a layout.
+    /// Wraps a source with a layout.
     public init(_ base: any ParameterSource, layout: ParameterLayout) {
         (self.base, self.layout) = (base, layout)
         values = Tensor(zeros: [layout.count])
     }
 
-    /// The values of the parameters asked for until now, at their places. // [P]
+    /// The values of the parameters requested so far, at their places. // [P]
     public var initialValues: Tensor { values }
 
     /// The tensor of the source.
@@ -123,11 +123,11 @@ public final class TrainableSource: ParameterSource {
     }
 }
 
-/// Writes down what a model asks for.
+/// Records the requests of a model.
 public final class ParameterRecorder: ParameterSource {
-    /// Names and shapes in the order of first asking; two derived tensors may be made of the same one.
+    /// Names and shapes in the order of first request; two derived tensors may be computed from the same one.
     public private(set) var requests: [(name: String, shape: Shape)] = []
-    /// Those that a layer knows how to train, in that order.
+    /// The requested tensors that a layer can train, in that order.
     public private(set) var trainable: [ParameterLayout.Declaration] = []
     private var names: Set<String> = []
 
@@ -140,7 +140,7 @@ public final class ParameterRecorder: ParameterSource {
         return Tensor(uninitialized: shape)
     }
 
-    /// Records the request as one that can train.
+    /// Records a request for a tensor that can train.
     public func parameter(_ name: String, _ shape: Shape) -> Parameter {
         if !names.contains(name) { trainable.append(.init(name, shape)) }
         return Parameter(tensor(name, shape))

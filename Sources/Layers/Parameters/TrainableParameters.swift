@@ -1,31 +1,31 @@
 public import Tensors
 
-/// The numbers that train, in one flat vector: exchange, update, hash and save each take one call.
+/// The trained values in one flat vector: exchange, update, hash and save each take one call.
 public struct TrainableParameters: Sendable {
     /// Names, shapes and places.
     public let layout: ParameterLayout
-    /// The numbers. // [P]
+    /// The values. // [P]
     public var values: Tensor
 
-    /// Takes numbers in the order of a layout. // [P]
+    /// Creates trained values in the order of a layout. // [P]
     public init(layout: ParameterLayout, values: Tensor) {
         precondition(values.count == layout.count, "\(values.count) numbers for a layout of \(layout.count)")
         (self.layout, self.values) = (layout, values.reshaped([layout.count]))
     }
 
-    /// The numbers of one parameter; shares storage.
+    /// The values of one parameter; shares storage.
     public func value(_ slot: ParameterSlot) -> Tensor { values.rows(slot.range).reshaped(slot.shape) }
 }
 
-/// The gradient of all numbers that train, flat, in the layout of the numbers themselves.
+/// The gradient of all trained values, flat, in the same layout.
 public struct GradientBuffer: Sendable {
-    /// The numbers. // [P]
+    /// The gradient. // [P]
     public var values: Tensor
 
-    /// A gradient of zeros.
+    /// Creates a gradient of zeros.
     public init(count: Int) { values = Tensor(zeros: [count]) }
 
-    /// A gradient of zeros for a layout.
+    /// Creates a gradient of zeros for a layout.
     public init(_ layout: ParameterLayout) { self.init(count: layout.count) }
 
     /// Adds a parameter's gradient at its place.

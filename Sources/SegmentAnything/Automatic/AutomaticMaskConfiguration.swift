@@ -4,13 +4,13 @@ public import Recipes
 public struct AutomaticMaskConfiguration: Sendable, Equatable {
     /// Points along each side of the image; the grid has the square of it.
     public var pointsPerSide = 32
-    /// Points the mask decoder takes at once. More take more memory; scores change in their last digits.
+    /// Points per call of the mask decoder. More points take more memory; scores change in their last digits.
     public var pointsPerBatch = 64
-    /// A candidate stays if its predicted IoU is above this; nothing is dropped at 0 or below.
+    /// A candidate is kept if its predicted IoU is above this; nothing is dropped at 0 or below.
     public var predictedIoUThreshold = 0.88
-    /// A candidate stays if its stability score is at least this; nothing is dropped at 0 or below.
+    /// A candidate is kept if its stability score is at least this; nothing is dropped at 0 or below.
     public var stabilityScoreThreshold = 0.95
-    /// How far the logit threshold is moved up and down for the stability score.
+    /// Distance by which the logit threshold is moved up and down for the stability score.
     public var stabilityScoreOffset = 1.0
     /// Of two masks of one crop whose boxes overlap by a higher IoU, the one with the lower predicted IoU is dropped.
     public var boxSuppressionThreshold = 0.7
@@ -18,19 +18,19 @@ public struct AutomaticMaskConfiguration: Sendable, Equatable {
     public var cropLayers = 0
     /// Of two masks whose boxes overlap by a higher IoU, the one from the larger crop is dropped.
     public var cropSuppressionThreshold = 0.7
-    /// The part of the image's shorter side by which the crops of layer 1 overlap; half of it in layer 2, and so on.
+    /// The fraction of the image's shorter side by which the crops of layer 1 overlap; halved with every layer.
     public var cropOverlapRatio = 512.0 / 1500.0
-    /// Every layer of crops has this many times fewer points per side than the one before.
+    /// The factor by which every layer of crops has fewer points per side than the one before.
     public var cropPointsDownscaleFactor = 1
-    /// Holes and islands of fewer pixels are filled and dropped; 0 leaves the masks as they are.
+    /// Holes and islands of fewer pixels are filled and dropped; 0 leaves the masks unchanged.
     public var minimumRegionArea = 0
 
     /// SAM's settings.
     public init() {}
 
-    /// The most layers of crops: a fourth would have 256.
+    /// Maximum layers of crops: a fourth would have 256.
     public static let maximumCropLayers = 3
-    /// The most points per side.
+    /// Maximum points per side.
     public static let maximumPointsPerSide = 1024
 
     /// Points per side of a layer of crops; 0 is the whole image.
@@ -40,7 +40,7 @@ public struct AutomaticMaskConfiguration: Sendable, Equatable {
         return points
     }
 
-    /// Throws `SegmentAnythingError` of kind `settings` for a value that means nothing.
+    /// Throws `SegmentAnythingError` of kind `settings` for an invalid value.
     public func validate() throws(SegmentAnythingError) {
         func check(_ condition: Bool, _ text: @autoclosure () -> String) throws(SegmentAnythingError) {
             if !condition { throw SegmentAnythingError(.settings, text()) }

@@ -5,12 +5,12 @@ public import Tensors
 // Crop by crop, the whole image first: image embedding; a grid of points, each a prompt of its own with three candidates;
 // predicted IoU > threshold; logits at the crop's size; stability score >= threshold; mask = logit > 0; masks that a crop's
 // edge cuts off are dropped; non-maximum suppression by predicted IoU. Then, over all crops, non-maximum suppression by
-// 1 / area of the crop. Last, if asked, holes and islands are cleaned up, and the masks this changed give way to the others
-// (upstream: automatic_mask_generator.py, utils/amg.py).
+// 1 / area of the crop. Last, if configured, holes and islands are removed, and masks changed by this yield to
+// unchanged ones (upstream: automatic_mask_generator.py, utils/amg.py).
 //
-// Memory: logits at the crop's size are made in pieces of `pieceBytes`, and what stays of a mask is its runs.
+// Memory: logits at the crop's size are computed in pieces of `pieceBytes`, and a mask is stored as runs.
 
-/// A mask that was found without a prompt.
+/// A mask found without a prompt.
 public struct AutomaticMask: Sendable {
     /// The mask at the image's size.
     public let mask: MaskRuns
@@ -18,14 +18,14 @@ public struct AutomaticMask: Sendable {
     public let extents: PixelBox
     /// The model's own estimate of its IoU.
     public let predictedIoU: Float
-    /// How little the mask changes when the logit threshold moves: 0 to 1.
+    /// The stability of the mask against a shift of the logit threshold: 0 to 1.
     public let stabilityScore: Float
-    /// The point of the image that the mask was made for.
+    /// The point of the image from which the mask was decoded.
     public let point: (x: Double, y: Double)
     /// The part of the image that was segmented.
     public let crop: PixelBox
 
-    /// Puts a mask and what is known of it together.
+    /// Creates a mask with its scores and origin.
     public init(
         mask: MaskRuns, predictedIoU: Float, stabilityScore: Float, point: (x: Double, y: Double), crop: PixelBox
     ) {
@@ -33,7 +33,7 @@ public struct AutomaticMask: Sendable {
         (self.predictedIoU, self.stabilityScore, self.point, self.crop) = (predictedIoU, stabilityScore, point, crop)
     }
 
-    /// The same find with another mask.
+    /// The same result with another mask.
     func with(_ mask: MaskRuns) -> AutomaticMask {
         AutomaticMask(
             mask: mask, predictedIoU: predictedIoU, stabilityScore: stabilityScore, point: point, crop: crop)
@@ -42,24 +42,24 @@ public struct AutomaticMask: Sendable {
 
 /// Finds the masks of a whole image.
 public struct AutomaticMaskGenerator: Sendable {
-    /// A crop as the model takes it.
+    /// A crop prepared for the model.
     public struct PreparedCrop {
         /// The model's input. // [S, S, 3]
         public var input: Tensor
-        /// Where the crop lies in it; its original size is the crop's.
+        /// The crop's placement in it; its original size is the crop's.
         public var frame: MaskFrame
 
-        /// Puts input and frame together.
+        /// Creates a crop from input and frame.
         public init(input: Tensor, frame: MaskFrame) { (self.input, self.frame) = (input, frame) }
     }
 
-    /// Logits at a crop's size are made for as many candidates at once as fit these bytes, but for one at least.
+    /// Logits at a crop's size are computed for as many candidates at a time as fit these bytes, and at least one.
     static let pieceBytes = 64 << 20
 
     private let model: SegmentAnythingModel
     private let configuration: AutomaticMaskConfiguration
 
-    /// Segments with a model. Throws `SegmentAnythingError` for settings that mean nothing.
+    /// Creates a generator for a model. Throws `SegmentAnythingError` for invalid settings.
     public init(
         _ model: SegmentAnythingModel, configuration: AutomaticMaskConfiguration = .init()
     ) throws(SegmentAnythingError) {
@@ -67,12 +67,12 @@ public struct AutomaticMaskGenerator: Sendable {
         (self.model, self.configuration) = (model, configuration)
     }
 
-    /// The masks of an image, in the order of the suppression that came last: without crops by falling predicted IoU.
+    /// The masks of an image, in the order of the last suppression: without crops by descending predicted IoU.
     ///
-    /// The same for any number of threads. Throws what `prepare` throws.
+    /// The result does not depend on the thread count. Throws what `prepare` throws.
     /// - Parameters:
-    ///   - context: Runs the model, with the adapters that act in it.
-    ///   - prepare: Makes a part of the image ready for the model; called once per crop.
+    ///   - context: Runs the model with its adapters.
+    ///   - prepare: Prepares a part of the image for the model; called once per crop.
     public func masks(
         width: Int, height: Int, in context: PassContext, prepare: (PixelBox) throws -> PreparedCrop
     ) throws -> [AutomaticMask] {
@@ -93,7 +93,7 @@ public struct AutomaticMaskGenerator: Sendable {
         return configuration.minimumRegionArea > 0 ? cleaned(found) : found
     }
 
-    /// The masks without small holes and islands; one that was changed gives way to a like one that was not.
+    /// The masks without small holes and islands; a changed mask yields to a similar unchanged one.
     private func cleaned(_ masks: [AutomaticMask]) -> [AutomaticMask] {
         var cleaned = masks
         var scores = [Float](repeating: 1, count: masks.count)

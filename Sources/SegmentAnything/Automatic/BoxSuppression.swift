@@ -1,9 +1,9 @@
-/// Non-maximum suppression: of masks with nearly the same box the best stays.
+/// Non-maximum suppression: of masks with nearly the same box the best is kept.
 public enum BoxSuppression {
-    /// The boxes that stay, the highest score first; of equal scores the earlier box is first.
+    /// Indices of the boxes that are kept, the highest score first; of equal scores the earlier box is first.
     ///
-    /// Boxes are taken by falling score, and each drops the later ones whose IoU with it is above the threshold. Areas are
-    /// (x1 - x0) (y1 - y0), so a box of one column has none and is never dropped (torchvision's `nms`).
+    /// Boxes are visited by descending score, and each drops the later ones whose IoU with it is above the threshold.
+    /// Areas are (x1 - x0) (y1 - y0), so a box of one column has none and is never dropped (torchvision's `nms`).
     public static func kept(_ boxes: [PixelBox], scores: [Float], threshold: Double) -> [Int] {
         precondition(boxes.count == scores.count, "\(scores.count) scores for \(boxes.count) boxes")
         let order = boxes.indices.sorted { scores[$0] != scores[$1] ? scores[$0] > scores[$1] : $0 < $1 }
@@ -17,7 +17,7 @@ public enum BoxSuppression {
                 let width = max(0, min(a.x1, b.x1) - max(a.x0, b.x0))
                 let height = max(0, min(a.y1, b.y1) - max(a.y0, b.y0))
                 let both = Float(width) * Float(height)
-                // 0 / 0 is above nothing.
+                // NaN (0 / 0) is above no threshold.
                 if Double(both / (areas[index] + areas[other] - both)) > threshold { isDropped[other] = true }
             }
         }

@@ -11,15 +11,15 @@ struct CropSegmentation {
     let imageWidth: Int
     let imageHeight: Int
 
-    /// A candidate whose predicted IoU is high enough.
+    /// A candidate with a sufficient predicted IoU.
     private struct Candidate {
         let logits: Tensor  // [4 h, 4 w]
         let iou: Float
-        /// The point it was made for, counted from the crop's corner.
+        /// The point it was decoded from, relative to the crop's corner.
         let point: (x: Double, y: Double)
     }
 
-    /// The crop's masks by falling predicted IoU, in the image's coordinates.
+    /// The crop's masks by descending predicted IoU, in the image's coordinates.
     ///
     /// Throws `SegmentAnythingError`.
     func masks(
@@ -72,7 +72,7 @@ struct CropSegmentation {
         return candidates
     }
 
-    /// The masks of those candidates that are stable and not cut off.
+    /// The masks of those candidates that are stable and not cut off by the crop.
     private func masks(_ candidates: [Candidate], _ frame: MaskFrame, in workspace: Workspace) -> [AutomaticMask] {
         let area = frame.originalWidth * frame.originalHeight
         let perPiece = max(1, AutomaticMaskGenerator.pieceBytes / (area * MemoryLayout<Float>.stride))

@@ -1,11 +1,11 @@
-/// What the logits of a candidate say.
+/// Stability score and mask of a candidate's logits.
 package struct LogitScan {
     /// Pixels above threshold + offset over pixels above threshold - offset; 0 where there are none of the latter.
     package let stabilityScore: Float
     /// The pixels above the threshold.
     package let mask: MaskRuns
 
-    /// Goes over a map row by row, once for the score and, if that is high enough, once for the mask; nil if it is not.
+    /// Scans a map row by row, once for the score and, if that is sufficient, once for the mask; nil if it is not.
     ///
     /// - Parameters:
     ///   - logits: // [H, W]
@@ -22,8 +22,8 @@ package struct LogitScan {
         mask = Self.runs(logits, width: width, height: height, threshold: threshold)
     }
 
-    /// The runs down the columns, read along the rows as they lie in memory: the rows at which a column changes sides are
-    /// noted in passing and then put in the order of columns.
+    /// The runs down the columns, read along the rows in memory order: the rows at which a column changes sides are
+    /// recorded during the scan and then put in the order of columns.
     private static func runs(
         _ logits: UnsafePointer<Float>, width: Int, height: Int, threshold: Float
     ) -> MaskRuns {

@@ -1,7 +1,7 @@
 // Regions are sets of pixels joined by sides or corners (8-connectivity). They are found on the spans of the columns: two
-// spans of neighbouring columns are joined where their rows, lengthened by one at both ends, have a row in common.
+// spans of neighbouring columns are joined if their rows, extended by one at both ends, share a row.
 
-/// The connected regions of a mask or of what surrounds it.
+/// The connected regions of a mask or of its complement.
 struct MaskRegions {
     /// A span of a column.
     struct Span {
@@ -15,7 +15,7 @@ struct MaskRegions {
     let regionOfSpan: [Int]
     /// The pixels of every region.
     let areas: [Int]
-    /// Where each region begins, in blocks of 2 x 2 pixels numbered row by row: the order that OpenCV gives them.
+    /// The start of each region, in blocks of 2 x 2 pixels numbered row by row: OpenCV's order.
     let firstBlocks: [Int]
 
     /// Finds the regions.
@@ -119,7 +119,7 @@ extension MaskRuns {
     }
 
     /// The mask without its islands of fewer than `minimumArea` pixels; nil if there are none. If all are smaller, the
-    /// largest stays.
+    /// largest is kept.
     package func droppingIslands(below minimumArea: Int) -> MaskRuns? {
         let inside = MaskRegions(columnSpans, width: width)
         guard inside.areas.contains(where: { $0 < minimumArea }) else { return nil }

@@ -9,7 +9,7 @@ public struct MaskRuns: Sendable, Equatable {
     /// The lengths; they add up to `width * height`.
     public let counts: [UInt32]
 
-    /// Creates a mask of the spans of its ones, in ascending order, counted down the columns; spans may touch.
+    /// Creates a mask from the spans of its ones, in ascending order, counted down the columns; spans may touch.
     init(spans: some Sequence<Range<Int>>, width: Int, height: Int) {
         var counts: [UInt32] = []
         var end = 0
@@ -26,7 +26,7 @@ public struct MaskRuns: Sendable, Equatable {
         (self.width, self.height, self.counts) = (width, height, counts)
     }
 
-    /// Creates a mask of its pixels, row by row. // [H, W]
+    /// Creates a mask from its pixels, row by row. // [H, W]
     public init(pixels: [Bool], width: Int, height: Int) {
         precondition(pixels.count == width * height, "\(pixels.count) pixels for \(width) x \(height)")
         let spans = (0..<width).flatMap { x -> [Range<Int>] in

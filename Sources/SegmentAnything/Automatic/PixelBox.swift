@@ -18,10 +18,10 @@ public struct PixelBox: Sendable, Equatable {
     /// y1 - y0.
     public var height: Int { y1 - y0 }
 
-    /// The rectangle at a distance.
+    /// The translated rectangle.
     func shifted(x: Int, y: Int) -> PixelBox { PixelBox(x0: x0 + x, y0: y0 + y, x1: x1 + x, y1: y1 + y) }
 
-    /// Pixels around an edge of a crop within which a mask counts as cut off by it.
+    /// Distance in pixels from an edge of a crop within which a mask counts as cut off by it.
     static let edgeTolerance = 20
 
     /// True if an edge lies within 20 pixels of the crop's edge on the same side, and that is not near the image's.
@@ -34,9 +34,9 @@ public struct PixelBox: Sendable, Equatable {
     }
 }
 
-/// A part of an image that is segmented on its own, at a finer scale than the whole.
+/// A part of an image that is segmented separately, at a finer scale than the whole.
 public struct ImageCrop: Sendable, Equatable {
-    /// Where it lies.
+    /// Its rectangle in the image.
     public let box: PixelBox
     /// 0 for the whole image; layer L has 4^L crops.
     public let layer: Int
@@ -58,7 +58,7 @@ public struct ImageCrop: Sendable, Equatable {
                     let (x, y) = ((cropWidth - overlap) * column, (cropHeight - overlap) * row)
                     let box = PixelBox(
                         x0: x, y0: y, x1: min(x + cropWidth, width), y1: min(y + cropHeight, height))
-                    // Of an image of few pixels the last crops have none.
+                    // In an image of few pixels the last crops are empty.
                     if box.width > 0, box.height > 0 { crops.append(ImageCrop(box: box, layer: layer + 1)) }
                 }
             }
@@ -67,9 +67,9 @@ public struct ImageCrop: Sendable, Equatable {
     }
 }
 
-/// The points that stand in for a user's.
+/// The points that replace a user's.
 public enum PointGrid {
-    /// The centres of the cells of a grid over a rectangle that begins at 0, 0; x varies fastest.
+    /// The centres of the cells of a grid over a rectangle with its corner at 0, 0; x varies fastest.
     public static func points(perSide count: Int, width: Int, height: Int) -> [(x: Double, y: Double)] {
         func centre(_ cell: Int, _ length: Int) -> Double {
             (Double(cell) + 0.5) / Double(count) * Double(length)

@@ -4,18 +4,18 @@
 public struct BaseModel: Sendable {
     /// The name, as in `model.kind` of a recipe.
     public let name: String
-    /// The name people use.
+    /// The common name.
     public let title: String
     /// Encoder and decoder with their sizes.
     public let configuration: SegmentAnythingConfiguration
-    /// How pixels were prepared when the model was trained.
+    /// The pixel preprocessing of the model's training.
     public let preprocessing: Preprocessing
     /// The kinds of prompt the model was trained on.
     public let prompts: [Prompt]
     /// The published weights; nil for a model of seeded random numbers.
     public let weights: PublishedWeights?
 
-    /// How pixels become the model's input, by the values of the recipe key `preprocessing`.
+    /// The mapping from pixels to the model's input, by the values of the recipe key `preprocessing`.
     public enum Preprocessing: Sendable {
         /// SAM's mean and standard deviation.
         case sam
@@ -27,7 +27,7 @@ public struct BaseModel: Sendable {
     public enum Prompt: String, CaseIterable, Sendable {
         case box, point, mask
 
-        /// The word for several of them.
+        /// The plural of the word.
         public var plural: String { self == .box ? "boxes" : rawValue + "s" }
     }
 }
@@ -54,7 +54,7 @@ extension BaseModel: RawRepresentable, CaseIterable, Hashable, Codable {
 
 /// The file in which a model's weights are published.
 public struct PublishedWeights: Sendable {
-    /// The name that `scripts/fetch-weights` knows the file by.
+    /// The file's name in `scripts/fetch-weights`.
     public let fetchName: String
     /// The name of the file.
     public let file: String

@@ -1,6 +1,6 @@
 extension ModelCatalog {
-    /// `scripts/models.tsv`, from which `scripts/fetch-weights` works before there is a build: a comment with the names of
-    /// the columns, then a line for each published file.
+    /// The contents of `scripts/models.tsv`, which `scripts/fetch-weights` reads before there is a build: a comment
+    /// with the column names, then a line for each published file.
     public static var fetchTable: String {
         let columns = ["fetch name", "kind", "title", "size", "file", "SHA-256", "source", "from", "member"]
         let rows = models.compactMap { model -> [String]? in
@@ -18,7 +18,7 @@ extension ModelCatalog {
 
     /// The models as a table of at most 80 columns.
     ///
-    /// - Parameter sizeOfFile: The size of the file at a path, or nil where there is none.
+    /// - Parameter sizeOfFile: The size of the file at a path, or nil if it is missing.
     public static func listing(sizeOfFile: (String) -> Int?) -> String {
         let rows = models.map { model -> [String] in
             let prompts = model.prompts.map(\.rawValue).joined(separator: " ")
@@ -33,7 +33,7 @@ extension ModelCatalog {
         return table.map { row in
             row.indices.map { column in
                 let padding = String(repeating: " ", count: widths[column] - row[column].count)
-                // Numbers end in one column.
+                // Numbers are right-aligned.
                 return column == 2 || column == 3 ? padding + row[column] : row[column] + padding
             }.joined(separator: "  ").trimmedAtEnd
         }.joined(separator: "\n")
@@ -41,7 +41,7 @@ extension ModelCatalog {
 }
 
 extension String {
-    /// The text without spaces at its end.
+    /// The text without trailing spaces.
     fileprivate var trimmedAtEnd: String {
         var text = self
         while text.last == " " { text.removeLast() }

@@ -2,9 +2,9 @@ import Foundation
 public import WeightFiles
 
 extension BaseModel {
-    /// Whether weights with this image encoder are those of the model's architecture.
+    /// Whether weights with this image encoder match the model's architecture.
     ///
-    /// The weight contract compares every tensor afterwards; this is what names the model that a wrong file belongs to.
+    /// The weight contract compares every tensor afterwards; this check names the model that a wrong file belongs to.
     public func fits(_ encoder: EncoderSignature) -> Bool {
         switch (configuration.encoder, encoder) {
         case (.viT(let own), .viT(let found)): own.width == found.width && own.depth == found.depth
@@ -16,12 +16,12 @@ extension BaseModel {
 }
 
 extension ModelCatalog {
-    /// The models with published weights whose architecture weights with this image encoder have.
+    /// The models with published weights whose architecture matches this image encoder.
     public static func published(_ encoder: EncoderSignature) -> [BaseModel] {
         models.filter { $0.weights != nil && $0.fits(encoder) }
     }
 
-    /// The folder where `scripts/fetch-weights` puts files: `KEDGE_WEIGHTS_DIR`, or `weights` in the working folder.
+    /// The destination folder of `scripts/fetch-weights`: `KEDGE_WEIGHTS_DIR`, or `weights` in the working folder.
     public static var weightsFolder: String {
         let folder = ProcessInfo.processInfo.environment["KEDGE_WEIGHTS_DIR"] ?? ""
         return folder.isEmpty ? "weights" : folder
@@ -29,7 +29,7 @@ extension ModelCatalog {
 }
 
 extension PublishedWeights {
-    /// The path of the file where `scripts/fetch-weights` puts it.
+    /// The path at which `scripts/fetch-weights` stores the file.
     public var path: String { ModelCatalog.weightsFolder + "/" + file }
 
     /// The size in words, as in `39 MiB` or `1.2 GiB`.

@@ -6,7 +6,7 @@ public enum ModelCatalog {
     /// The models, in the order in which they are listed.
     public static let models: [BaseModel] = [.mobileSAM, .liteMedSAM, .vitB, .vitL, .vitH, .tiny]
 
-    /// The model of a recipe that names none.
+    /// The model of a recipe that does not name one.
     public static let standard = BaseModel.mobileSAM
 }
 
@@ -58,7 +58,7 @@ extension BaseModel {
 }
 
 extension PublishedWeights {
-    /// A file of the official SAM release. Its name holds the beginning of its MD5, not of its SHA-256.
+    /// A file of the official SAM release. Its name contains the start of its MD5, not of its SHA-256.
     fileprivate static func segmentAnything(
         _ fetchName: String, file: String, bytes: Int, digest: String
     ) -> PublishedWeights {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Attention written out as its definition, in Double, with every score in memory.
+/// Attention by its definition, in Double, with every score in memory.
 public struct AttentionReference {
     /// Attention heads.
     public var heads: Int

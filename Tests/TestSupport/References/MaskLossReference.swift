@@ -19,7 +19,7 @@ public enum MaskLossReference {
     }
 
     /// The sums of one plane of logits, enlarged to a canvas; `weights` are c and theta, with M = [c > theta], or M = c
-    /// where theta is nil.
+    /// if theta is nil.
     public static func sums(
         _ logits: [Double], h: Int, w: Int, canvas: Int, target: [Double], threshold: Double,
         weights: (values: [Double], theta: Double?)? = nil

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Attention between the tokens of one prompt and the positions of an image, written out in Double.
+/// Attention between the tokens of one prompt and the positions of an image by its definition, in Double.
 ///
 /// All operands are row-major with C columns; the R rows of tokens are ordered [head, token].
 public struct TokenImageAttentionReference: Sendable {
