@@ -90,7 +90,8 @@ let package = Package(
         module(
             "Runs",
             [
-                "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
+                "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers",
+                "SegmentAnything",
                 "Adapters", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Planning", "Collectives",
                 "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training",
             ]),
@@ -107,9 +108,13 @@ let package = Package(
                 "DataTools",
                 "Recipes", "AdaptationMethods", "Planning", "Collectives", "Telemetry", "ModelLoading", "Runs",
             ]),
+        // Compiled again after each commit, and so a module that only the program imports.
+        .plugin(name: "RevisionPlugin", capability: .buildTool()),
+        .target(name: "Revision", swiftSettings: swiftSettings, plugins: ["RevisionPlugin"]),
         .executableTarget(
             name: "kedge",
             dependencies: [
+                "Revision",
                 "FaultInjection", "Machine", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
                 "Imaging", "Datasets", "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives",
                 "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training", "Runs", "Diagnosis",

@@ -29,6 +29,8 @@ public struct AdaptationRun {
     public let notice: @Sendable (String) -> Void
 
     let assembly: RunAssembly
+    /// The git revision of the program, for the log.
+    let revision: String
 
     /// How to treat an existing run in the same folder.
     public struct Start: Sendable {
@@ -65,11 +67,12 @@ public struct AdaptationRun {
 
     /// Describes a run.
     public init(
-        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace, watchdog: Watchdog? = nil,
-        isStopRequested: @escaping @Sendable () -> Bool, notice: @escaping @Sendable (String) -> Void = { _ in }
+        recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace, revision: String = "unknown",
+        watchdog: Watchdog? = nil, isStopRequested: @escaping @Sendable () -> Bool,
+        notice: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         (self.notice, self.recipe, self.communicator, self.workspace) = (notice, recipe, communicator, workspace)
-        (self.watchdog, self.isStopRequested) = (watchdog, isStopRequested)
+        (self.revision, self.watchdog, self.isStopRequested) = (revision, watchdog, isStopRequested)
         folder = RunFolder(folder: recipe.recipe.run.folder, name: recipe.recipe.run.name)
         assembly = RunAssembly(recipe: recipe.recipe, communicator: communicator, workspace: workspace)
     }
@@ -97,7 +100,10 @@ public struct AdaptationRun {
             communicator: communicator)
         let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges)
         let log = try openLog(start, resumed)
-        log.record(.start(try assembly.startRecord(recipe.entries, loaded, firstStep: resumed?.state.step ?? 0)))
+        log.record(
+            .start(
+                try assembly.startRecord(
+                    recipe.entries, loaded, Versions.all(revision: revision), firstStep: resumed?.state.step ?? 0)))
         announce(data, kernels, resumed, to: log)
         loaded.placement.map { log.fact($0) }
         log.fact(memory.fact)

@@ -1,17 +1,21 @@
-import Machine
 import Collectives
 import Foundation
-import Kernels
+import Machine
 
 /// The versions a log and `--version` name.
 public enum Versions {
-    /// Kedge's own.
-    public static let kedge = "0.1.0"
+    /// Kedge's own: the only place that states it beside CITATION.cff, which scripts/lint compares.
+    public static let kedge = "0.2.0"
+
+    /// Version and git revision, as `--version` prints them.
+    public static func full(revision: String) -> String { "\(kedge) (\(revision))" }
 
     /// Programs and libraries with their versions.
-    public static var all: [(name: String, version: String)] {
+    ///
+    /// - Parameter revision: The git revision of the build, which only the program knows.
+    static func all(revision: String) -> [(name: String, version: String)] {
         [
-            ("kedge", kedge), ("mpi", String(MPICommunicator.libraryVersion.prefix { $0 != "," })),
+            ("kedge", full(revision: revision)), ("mpi", String(MPICommunicator.libraryVersion.prefix { $0 != "," })),
             ("openblas", BLASEnvironment.configuration),
             ("system", ProcessInfo.processInfo.operatingSystemVersionString),
         ]

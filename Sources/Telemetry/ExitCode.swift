@@ -20,7 +20,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case hang = 72
     /// The run folder cannot be written, holds another run, or is in use by one.
     case cannotWrite = 73
-    /// The run stopped on request; a checkpoint is saved; the same command goes on from it.
+    /// The run stopped on request; a checkpoint is saved; the same command resumes from it.
     case resumable = 75
     /// No checkpoint can be used.
     case checkpointUnusable = 76
@@ -29,7 +29,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     public var meaning: String {
         switch self {
         case .done: "The run ended as its recipe says."
-        case .usage: "The command line, the recipe or the launch is wrong; mend it as the message says."
+        case .usage: "The command line, the recipe or the launch is wrong; correct it as the message says."
         case .data: "An image, a label or a weight file is damaged or of the wrong kind; the message names it."
         case .noInput: "A file or folder that was named does not exist or cannot be read."
         case .resources: "Memory, shared memory or disk does not suffice; the message says how much is needed."
@@ -37,24 +37,25 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         case .nonFinite: "A loss or gradient is not finite; no update was made with it."
         case .hang: "A rank stopped answering; the message names it and what the others waited for."
         case .cannotWrite: "The run folder cannot be written, holds another run, or is in use by one."
-        case .resumable: "The run stopped on request; a checkpoint is saved; the same command goes on from it."
+        case .resumable: "The run stopped on request; a checkpoint is saved; the same command resumes from it."
         case .checkpointUnusable: "No checkpoint can be used; the message lists each with its reason."
         }
     }
 
-    /// The page `docs/exit-codes.md`.
+    /// The page `docs/reference/exit-codes.md`.
     public static var markdown: String {
         """
         # Exit codes
 
-        `mpirun` passes on the status of a failing rank. A restart with the same command mends 72, what a signal has ended (128
-        and more, such as 137), and faults of `mpirun` itself (1, 255): `scripts/launch` does so. 75 is for who asked for it: a
-        job script restarts on it where its scheduler had asked. Any other status needs a person.
+        `mpirun` passes on the status of a failing rank. Restarting with the same command is the right answer to 72, to a status
+        that a signal caused (128 and more, such as 137), and to faults of `mpirun` itself (1, 255): `cluster/launch` does so.
+        75 concerns whoever asked for the stop: a job script restarts on it where its scheduler had asked. Any other status needs
+        a person.
 
         To ask for a stop send SIGUSR1 to `mpirun`, which passes it on: all ranks finish their step, save and end with 75; before
         the first step they end with 75 and nothing is saved. SIGUSR1 or SIGTERM to one rank does the same. SIGTERM or SIGINT to
         `mpirun` gives the ranks one second: a step that ends in it is saved, and `mpirun` ends with 1 in any case. Without
-        `mpirun` a first SIGINT asks, a second ends the process at once with 130. Whatever happens, the same command goes on from
+        `mpirun` a first SIGINT asks, a second ends the process at once with 130. Whatever happens, the same command resumes from
         the last checkpoint.
 
         `kedge doctor` ends with the status of its first fault, the one a run would end with; warnings are 0.

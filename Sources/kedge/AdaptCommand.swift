@@ -6,6 +6,7 @@ import FaultInjection
 import Foundation
 import Kernels
 import Telemetry
+import Revision
 import Runs
 
 /// Options that name a recipe.
@@ -94,7 +95,8 @@ struct AdaptCommand: ParsableCommand {
                 _exit(ExitCode.hang.rawValue)
             }
             let run = AdaptationRun(
-                recipe: resolved, communicator: communicator, workspace: workspace, watchdog: watchdog,
+                recipe: resolved, communicator: communicator, workspace: workspace, revision: Revision.git,
+                watchdog: watchdog,
                 isStopRequested: { Startup.isStopRequested }, notice: { Failure.notice($0) })
             return try run.run(
                 AdaptationRun.Start(resume: resume, overwriting: overwrite, allowedChanges: allowChange)

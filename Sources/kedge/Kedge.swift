@@ -1,5 +1,6 @@
 import ArgumentParser
 import Telemetry
+import Revision
 import Runs
 
 /// The command line: it reads arguments, starts the ranks' part of a command, and turns errors into one line and a status.
@@ -13,7 +14,7 @@ struct Kedge: ParsableCommand {
             recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 72 no answer, \
             73 cannot write, 75 stopped on request, 76 no usable checkpoint.
             """,
-        version: Versions.kedge,
+        version: Versions.full(revision: Revision.git),
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
             DataCommand.self, CompareCommand.self, ModelsCommand.self, PlanCommand.self, BenchCommand.self,

@@ -2,7 +2,7 @@ import Collectives
 import CollectivesConformance
 import Testing
 
-/// The conformance list on the communicators that need no launcher; `scripts/test-mpi` runs it over MPI.
+/// The conformance list on the communicators that need no launcher; `Tests/System/mpi` runs it over MPI.
 @Suite struct CollectivesConformanceTests {
     @Test(arguments: Conformance.cases)
     func singleProcess(_ conformanceCase: ConformanceCase) throws {

@@ -76,12 +76,12 @@ struct COCOShapeVector: Decodable {
         #expect(vectors.count { $0.area > 0 } > 300, "most shapes must have pixels")
     }
 
-    /// More shapes than are committed; scripts/compare-coco writes them and sets the variable.
+    /// More shapes than are committed; Tests/System/coco-masks writes them and sets the variable.
     @Test(.enabled(if: ProcessInfo.processInfo.environment["KEDGE_COCO_SHAPES"] != nil))
     func manyShapesAreEqual() throws {
         let path = try #require(ProcessInfo.processInfo.environment["KEDGE_COCO_SHAPES"])
         let tally = try compare(COCOShapeVector.read(URL(fileURLWithPath: path)))
-        print("compare-coco: \(tally)")
+        print("coco-masks: \(tally)")
         #expect(tally == Tally(shapes: tally.shapes))
     }
 }

@@ -1,4 +1,4 @@
-// Runs the conformance list over real MPI; scripts/test-mpi starts it with several numbers of ranks.
+// Runs the conformance list over real MPI; Tests/System/mpi starts it with several numbers of ranks.
 //
 //   mpirun -np N mpi-conformance              the list, the digest, and "N passed, N failed" on rank 0
 //   mpirun -np N mpi-conformance --fail R     rank R throws while the others wait: the run must end with code 70

@@ -63,8 +63,8 @@ import WeightFiles
         }
     }
 
-    @Test func tableOfTheREADMEIsCurrent() throws {
-        let file = Self.root.appendingPathComponent("README.md")
+    @Test func tableOfTheDocumentsIsCurrent() throws {
+        let file = Self.root.appendingPathComponent("docs/reference/models.md")
         let text = try String(contentsOf: file, encoding: .utf8)
         let start = try #require(text.range(of: "| `model.kind` |"))
         let end = try #require(text.range(of: "\n\n", range: start.lowerBound..<text.endIndex))

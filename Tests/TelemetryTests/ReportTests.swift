@@ -48,7 +48,7 @@ import Testing
 
     @Test func theExitCodePageIsCurrent() throws {
         let file = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-            .deletingLastPathComponent().appendingPathComponent("docs/exit-codes.md")
+            .deletingLastPathComponent().appendingPathComponent("docs/reference/exit-codes.md")
         if ProcessInfo.processInfo.environment["KEDGE_UPDATE_REFERENCE"] == "1" {
             try ExitCode.markdown.write(to: file, atomically: true, encoding: .utf8)
         }

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the `log.jsonl` of a run says about its speed; see docs/log.md.
+/// What the `log.jsonl` of a run says about its speed; see docs/reference/log.md.
 public struct AdaptationLog: Sendable, Equatable {
     /// One line `step`.
     public struct Step: Sendable, Equatable {
@@ -42,7 +42,7 @@ public struct AdaptationLog: Sendable, Equatable {
     public init(text: String, path: String) throws(ScalingError) {
         func malformed(_ problem: String) -> ScalingError {
             ScalingError(
-                .malformedLog, "\(path): \(problem)", remedy: "run one build of kedge on all ranks, and see docs/log.md"
+                .malformedLog, "\(path): \(problem)", remedy: "run one build of kedge on all ranks, and see docs/reference/log.md"
             )
         }
         var ranks: Int?

@@ -59,7 +59,7 @@ public struct ScalingError: Error, Sendable, CustomStringConvertible, Equatable 
             let remedy = told.split(separator: ";", maxSplits: 1).dropFirst().first.map(String.init)
             return ScalingError(
                 .run(status: status), "\(what) failed: \(told.split(separator: ";", maxSplits: 1)[0])",
-                remedy: remedy?.trimmed ?? "see docs/exit-codes.md for status \(status)")
+                remedy: remedy?.trimmed ?? "see docs/reference/exit-codes.md for status \(status)")
         }
         // Launchers have statuses of their own above those of signals.
         if (129...192).contains(status) {

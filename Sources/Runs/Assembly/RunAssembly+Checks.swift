@@ -42,13 +42,14 @@ extension RunAssembly {
 
     /// The record that opens a log. Collective.
     func startRecord(
-        _ entries: [(key: String, value: String)], _ loaded: LoadedModel, firstStep: Int
+        _ entries: [(key: String, value: String)], _ loaded: LoadedModel,
+        _ versions: [(name: String, version: String)], firstStep: Int
     ) throws -> StartRecord {
         let placements = try communicator.allGather(
             floats: [Float(ProcessInfo.processInfo.activeProcessorCount), Float(workspace.pool.threads)])
         let hosts = communicator.hostNames
         return StartRecord(
-            recipe: entries, versions: Versions.all,
+            recipe: entries, versions: versions,
             placement: placements.enumerated().map { rank, numbers in
                 .init(host: hosts[rank], cores: Int(numbers[0]), threads: Int(numbers[1]))
             },

@@ -1,7 +1,7 @@
 /// All models, one entry each.
 ///
 /// To add one of a known architecture: its entry here, then `KEDGE_UPDATE_REFERENCE=1 swift test -c release --filter
-/// ModelCatalogTests`, which writes `scripts/models.tsv` and the table of the README.
+/// ModelCatalogTests`, which writes `scripts/models.tsv` and the table of `docs/reference/models.md`.
 public enum ModelCatalog {
     /// The models, in the order in which they are listed.
     public static let models: [BaseModel] = [.mobileSAM, .liteMedSAM, .vitB, .vitL, .vitH, .tiny]

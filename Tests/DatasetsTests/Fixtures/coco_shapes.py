@@ -4,7 +4,7 @@
     pip install pycocotools numpy
     coco_shapes.py COUNT SEED > FILE
 
-Tests/DatasetsTests/Fixtures/coco-shapes.jsonl is `coco_shapes.py 400 1`; scripts/compare-coco compares more.
+Tests/DatasetsTests/Fixtures/coco-shapes.jsonl is `coco_shapes.py 400 1`; Tests/System/coco-masks compares more.
 Each line: w, h, `polygon` or `bbox` (x, y, width, height), `rle` (the text form of the mask), `area`, `box` (tight, x y w h),
 and for every second line `union` with the shape of the line before, which has the same size.
 """

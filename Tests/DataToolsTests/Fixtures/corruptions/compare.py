@@ -2,7 +2,7 @@
 
     python compare.py KEDGE FOLDER [NAME ...]     all corruptions if none is named
 
-See scripts/compare-corruptions, which names what it needs.
+See Tests/System/corruptions, which names what it needs.
 
 The package is handed Kedge's random numbers, so corruptions are compared draw by draw; frost too, where Kedge is given the
 package's photographs. For frost as Kedge makes it, from textures of its own, draws would differ for many thousands of them;

@@ -1,0 +1,5 @@
+/// What the program was built from.
+public enum Revision {
+    /// The git revision, as in `3f2a91c0`; a `+` stands for uncommitted changes, `unknown` for a build without git.
+    public static var git: String { builtRevision }
+}
