@@ -53,7 +53,7 @@ let package = Package(
         module("Kernels", ["Machine", "Tensors", "COpenBLAS"]),
         module("Recipes", [yams]),
         module("WeightFiles", ["FaultInjection", "Tensors", "COpenSSL", "CZlib"]),
-        module("Layers", ["Machine", "Tensors", "Kernels"]),
+        module("Layers", ["Tensors", "Kernels"]),
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
         module("Imaging", ["CImageCodecs"]),
@@ -61,10 +61,10 @@ let package = Package(
         module("DataTools", ["Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Datasets", "Recipes"]),
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Recipes"]),
         module(
             "Planning",
-            ["Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
         module("Collectives", ["COpenMPI"]),
         module("CheckpointStore", ["FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
         module("Telemetry", []),
@@ -77,7 +77,7 @@ let package = Package(
         module(
             "Evaluation",
             [
-                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
                 "Recipes", "Collectives", "Telemetry", "ModelLoading",
             ]),
         module(
@@ -105,8 +105,7 @@ let package = Package(
             "Benchmarking",
             [
                 "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Datasets",
-                "DataTools",
-                "Recipes", "AdaptationMethods", "Planning", "Collectives", "Telemetry", "ModelLoading", "Runs",
+                "DataTools", "AdaptationMethods", "Planning", "Collectives", "Telemetry", "ModelLoading", "Runs",
             ]),
         // Compiled again after each commit, and so a module that only the program imports.
         .plugin(name: "RevisionPlugin", capability: .buildTool()),
@@ -135,7 +134,7 @@ let package = Package(
         tests("Kernels", ["Machine", "Tensors"]),
         tests("Recipes", []),
         tests("WeightFiles", ["Tensors"], resources: [.copy("Fixtures")]),
-        tests("Layers", ["Machine", "Tensors", "Kernels"]),
+        tests("Layers", ["Tensors", "Kernels"]),
         tests(
             "SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],
             resources: [.copy("Fixtures")]),
@@ -149,7 +148,7 @@ let package = Package(
         tests(
             "AdaptationMethods",
             [
-                "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters", "Datasets",
+                "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters",
                 "Recipes",
             ],
             resources: [.copy("Fixtures")]),
@@ -159,7 +158,7 @@ let package = Package(
         tests(
             "Planning",
             [
-                "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
+                "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters",
                 "AdaptationMethods", "Benchmarking",
             ]),
         tests("Collectives", ["CollectivesConformance"]),
@@ -168,15 +167,13 @@ let package = Package(
         tests(
             "Evaluation",
             [
-                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
-                "ModelLoading", "Telemetry",
+                "Machine", "Tensors", "Kernels", "SegmentAnything", "Imaging", "Datasets",
+                "ModelLoading",
             ]),
         tests(
             "Training",
             [
-                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
-                "DataTools", "AdaptationMethods", "Collectives", "CheckpointStore", "Telemetry", "ModelLoading",
-                "Evaluation", "Runs", "Recipes",
+                "Machine", "Tensors", "Layers", "Imaging", "Datasets", "Collectives", "Telemetry",
             ]),
         tests(
             "Runs",
@@ -197,8 +194,8 @@ let package = Package(
         .target(
             name: "Fuzzing",
             dependencies: [
-                "Machine", "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
-                "Recipes", "CheckpointStore", "Training", "Evaluation", "Runs", "CZlib",
+                "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "Recipes", "CheckpointStore", "Training", "Runs", "CZlib",
             ], path: "Tests/Fuzzing", exclude: ["generate_corpus.py"],
             resources: [.copy("Corpus")], swiftSettings: swiftSettings),
         tests("Fuzzing", []),

@@ -7,13 +7,13 @@ public struct CheckpointState: Sendable, Equatable {
     /// Updates of the optimiser.
     public var updates: Int
     /// Batches skipped in a row.
-    public var skipsInARow: Int
+    public var skipsInARow = 0
     /// Batches skipped in all.
-    public var skips: Int
+    public var skips = 0
     /// Images that could not be read, by their numbers in the data, ascending.
-    public var badSamples: [Int]
+    public var badSamples: [Int] = []
     /// Scores of the unadapted model and of the last evaluation.
-    public var scores: [CheckpointScore]
+    public var scores: [CheckpointScore] = []
     /// Index of the first value below: 0 with all values after loading, the start of a rank's slice for saving.
     public var first: Int
     /// The trained numbers.
@@ -25,16 +25,29 @@ public struct CheckpointState: Sendable, Equatable {
 
     /// Creates a state.
     public init(
-        step: Int, images: Int, updates: Int, skipsInARow: Int, skips: Int, badSamples: [Int] = [],
-        scores: [CheckpointScore] = [], first: Int, parameters: [Float], firstMoment: [Float], secondMoment: [Float]
+        step: Int, images: Int, updates: Int, first: Int, parameters: [Float], firstMoment: [Float],
+        secondMoment: [Float]
     ) {
-        (self.step, self.images, self.updates, self.badSamples) = (step, images, updates, badSamples)
-        (self.skipsInARow, self.skips, self.scores, self.first) = (skipsInARow, skips, scores, first)
+        (self.step, self.images, self.updates, self.first) = (step, images, updates, first)
         (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
     }
 
     /// True if all parameters and moments are finite.
     var isFinite: Bool { [parameters, firstMoment, secondMoment].allSatisfy { $0.allSatisfy(\.isFinite) } }
+}
+
+extension CheckpointState {
+    /// A manifest's counts with the values of all ranks.
+    init(
+        _ manifest: CheckpointManifest, parameters: [Float], firstMoment: [Float], secondMoment: [Float]
+    ) {
+        self.init(
+            step: manifest.step, images: manifest.images, updates: manifest.updates, first: 0, parameters: parameters,
+            firstMoment: firstMoment, secondMoment: secondMoment)
+        (skipsInARow, skips, badSamples, scores) = (
+            manifest.skipsInARow, manifest.skips, manifest.badSamples, manifest.scores
+        )
+    }
 }
 
 /// One result of an evaluation; its numbers are texts that parse to the same bits, because a manifest has one text.

@@ -52,12 +52,10 @@ extension CheckpointStore {
         if numbers.isEmpty { numbers = [Float](repeating: 0, count: 3 * identity.parameterCount) }
         try numbers.withUnsafeMutableBytes { try communicator.broadcast(buffer: $0, from: 0) }
         let count = identity.parameterCount
-        let told = CheckpointState(
-            step: manifest.step, images: manifest.images, updates: manifest.updates,
-            skipsInARow: manifest.skipsInARow, skips: manifest.skips, badSamples: manifest.badSamples,
-            scores: manifest.scores, first: 0, parameters: Array(numbers[..<count]),
-            firstMoment: Array(numbers[count..<2 * count]), secondMoment: Array(numbers[(2 * count)...]))
-        return Resumed(path: verdict.path, state: told, skipped: verdict.skipped, kernels: manifest.kernels)
+        let received = CheckpointState(
+            manifest, parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
+            secondMoment: Array(numbers[(2 * count)...]))
+        return Resumed(path: verdict.path, state: received, skipped: verdict.skipped, kernels: manifest.kernels)
     }
 
     /// Rank 0's message to the others; the values follow.

@@ -140,11 +140,7 @@ public struct CheckpointStore: Sendable {
     ) throws(CheckpointError) -> (CheckpointManifest, CheckpointState) {
         let manifest = try manifest(of: path)
         try accepting(manifest)
-        var state = CheckpointState(
-            step: manifest.step, images: manifest.images, updates: manifest.updates,
-            skipsInARow: manifest.skipsInARow, skips: manifest.skips, badSamples: manifest.badSamples,
-            scores: manifest.scores, first: 0,
-            parameters: [], firstMoment: [], secondMoment: [])
+        var state = CheckpointState(manifest, parameters: [], firstMoment: [], secondMoment: [])
         for shard in manifest.shards {
             let parts = try tensors(of: shard, at: path + "/" + shard.name)
             state.parameters += parts[0]

@@ -26,9 +26,9 @@ public struct TinyViTConfiguration: Sendable, Equatable {
     /// Strides of the three patch mergings: the last has stride 1 in SAM's variant.
     public let mergingStrides: [Int]
     /// Hidden width of an inverted bottleneck over its width.
-    public let expansion: Int
+    public let expansion = 4
     /// Hidden width of a feed-forward over its width.
-    public let feedForwardRatio: Int
+    public let feedForwardRatio = 4
     /// Channels of the image embedding.
     public let embeddingWidth: Int
 
@@ -36,14 +36,13 @@ public struct TinyViTConfiguration: Sendable, Equatable {
     public init(
         imageSize: Int, patchEmbedding: PatchEmbedding, widths: [Int] = [64, 128, 160, 320],
         depths: [Int] = [2, 2, 6, 2], heads: [Int] = [2, 4, 5, 10], windows: [Int] = [7, 7, 14, 7],
-        mergingStrides: [Int] = [2, 2, 1], expansion: Int = 4, feedForwardRatio: Int = 4, embeddingWidth: Int = 256
+        mergingStrides: [Int] = [2, 2, 1], embeddingWidth: Int = 256
     ) {
         precondition([widths, depths, heads, windows].allSatisfy { $0.count == 4 } && mergingStrides.count == 3)
         precondition(zip(widths, heads).dropFirst().allSatisfy { $0 % $1 == 0 }, "heads must divide the width")
         precondition(widths[0] % 2 == 0 && depths.allSatisfy { $0 > 0 })
         (self.imageSize, self.patchEmbedding, self.widths, self.depths) = (imageSize, patchEmbedding, widths, depths)
         (self.heads, self.windows, self.mergingStrides) = (heads, windows, mergingStrides)
-        (self.expansion, self.feedForwardRatio) = (expansion, feedForwardRatio)
         self.embeddingWidth = embeddingWidth
     }
 

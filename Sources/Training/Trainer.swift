@@ -93,11 +93,13 @@ public final class Trainer {
     /// What this rank brings to a checkpoint: its slice of all numbers, and the counts.
     package func state(step: Int, images: Int) -> CheckpointState {
         let own = sum.ownSlice
-        return CheckpointState(
-            step: step, images: images, updates: optimizer.step, skipsInARow: controller.skipsInARow,
-            skips: controller.skips, badSamples: controller.badSamples, first: own.lowerBound,
-            parameters: values.rows(own).elements,
-            firstMoment: optimizer.firstMoment, secondMoment: optimizer.secondMoment)
+        var state = CheckpointState(
+            step: step, images: images, updates: optimizer.step, first: own.lowerBound,
+            parameters: values.rows(own).elements, firstMoment: optimizer.firstMoment,
+            secondMoment: optimizer.secondMoment)
+        (state.skipsInARow, state.skips) = (controller.skipsInARow, controller.skips)
+        state.badSamples = controller.badSamples
+        return state
     }
 
     /// Runs one step on all ranks.

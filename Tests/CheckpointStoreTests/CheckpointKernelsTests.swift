@@ -25,7 +25,7 @@ import Testing
         let writer = try CheckpointWriter(store, identity: identity(kernels), communicator: communicator)
         writer.begin(
             CheckpointState(
-                step: step, images: 4 * step, updates: step, skipsInARow: 0, skips: 0, first: 0, parameters: [1, 2],
+                step: step, images: 4 * step, updates: step, first: 0, parameters: [1, 2],
                 firstMoment: [3, 4], secondMoment: [5, 6]))
         guard case .published = try writer.finish() else {
             Issue.record("step \(step) was not saved")

@@ -27,10 +27,11 @@ import WeightFiles
     /// Values that identify step, kind and index.
     private static func state(_ step: Int, _ range: Range<Int> = 0..<count) -> CheckpointState {
         func values(_ kind: Float) -> [Float] { range.map { Float(step) + kind + Float($0) / 64 } }
-        return CheckpointState(
-            step: step, images: 4 * step, updates: step, skipsInARow: 1, skips: 2, badSamples: [3, step + 10],
-            first: range.lowerBound,
-            parameters: values(0.1), firstMoment: values(0.2), secondMoment: values(0.3))
+        var state = CheckpointState(
+            step: step, images: 4 * step, updates: step, first: range.lowerBound, parameters: values(0.1),
+            firstMoment: values(0.2), secondMoment: values(0.3))
+        (state.skipsInARow, state.skips, state.badSamples) = (1, 2, [3, step + 10])
+        return state
     }
 
     fileprivate func save(_ step: Int, ranks: Int = 1) throws {

@@ -42,7 +42,8 @@ public struct AdaptationLog: Sendable, Equatable {
     public init(text: String, path: String) throws(ScalingError) {
         func malformed(_ problem: String) -> ScalingError {
             ScalingError(
-                .malformedLog, "\(path): \(problem)", remedy: "run one build of kedge on all ranks, and see docs/reference/log.md"
+                .malformedLog, "\(path): \(problem)",
+                remedy: "run one build of kedge on all ranks, and see docs/reference/log.md"
             )
         }
         var ranks: Int?

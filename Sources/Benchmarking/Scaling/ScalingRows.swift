@@ -43,12 +43,12 @@ public struct ScalingPoint: Codable, Sendable, Equatable {
         self.coreBound = coreBound
     }
 
-    /// Creates a point from its numbers.
+    /// Creates a point from its numbers, without a spread.
     public init(
-        work: ScalingPlan.Case, nodes: Int, secondsPerStep: Double, spread: Double = 0, communication: Double,
-        peerWait: Double?, peakBytesPerRank: Int, bytesPerNode: Int?, coreBound: Double
+        work: ScalingPlan.Case, nodes: Int, secondsPerStep: Double, communication: Double, peerWait: Double?,
+        peakBytesPerRank: Int, bytesPerNode: Int?, coreBound: Double
     ) {
-        (self.work, self.nodes, self.secondsPerStep, self.spread) = (work, nodes, secondsPerStep, spread)
+        (self.work, self.nodes, self.secondsPerStep, spread) = (work, nodes, secondsPerStep, 0)
         (self.communication, self.peerWait, self.coreBound) = (communication, peerWait, coreBound)
         (self.peakBytesPerRank, self.bytesPerNode) = (peakBytesPerRank, bytesPerNode)
     }
