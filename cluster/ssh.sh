@@ -44,7 +44,7 @@ mpirun="" signalled=no next=USR1
 trap 'signalled=yes; kill "-$next" "$mpirun"; echo "ssh.sh: sent SIG$next" >&2; next=TERM' INT TERM HUP USR1
 mpirun ${OPENBLAS_CORETYPE+-x OPENBLAS_CORETYPE} --hostfile "$hostfile" \
     --map-by "ppr:$ranks:node:PE=$threads" --bind-to core \
-    "$kedge" adapt --set "training.threads=$threads" "$@" </dev/null &
+    "$kedge" adapt --set "execution.threads=$threads" "$@" </dev/null &
 mpirun=$!
 
 # A signal ends `wait` early, with a status of its own; then it has to wait again.

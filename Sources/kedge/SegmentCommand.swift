@@ -73,13 +73,14 @@ struct SegmentCommand: ParsableCommand {
             try refuseContradictions()
             let resolved = try ResolvedRecipe(
                 settings: [
-                    "model.kind=\(model.name)", "model.weights=\(weights)", "model.preprocessing=\(preprocessing)",
-                    "data.root=.",
+                    "model.kind=\(model.name)", "model.preprocessing=\(preprocessing)", "data.root=.",
                 ])
             let picture = try ImageFile.decode(path: image).rgb()
             let objects =
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
-            let loaded = try LoadedModel(resolved.recipe.model)
+            var base = resolved.recipe.model
+            base.weights = weights
+            let loaded = try LoadedModel(base)
             let adapted = try adapter.map { try loaded.adapted(opening: $0) }
             let workspace = Workspace(threads: cores)
             if automatic.automatic {

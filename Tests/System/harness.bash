@@ -154,7 +154,7 @@ finish() {
 # Data, and options of kedge adapt for runs of seconds; of two --set with the same key the later one counts.
 make_data() { "$kedge" synthesize --output "$work/data" --count 10 --size 96 --seed 7 >/dev/null; }
 tiny=(--set model.kind=tiny --set "data.root=$work/data" --set "run.folder=$work/runs")
-training=(--set training.globalBatch=4 --set training.threads=1 --set optimizer.warmUpSteps=2
+training=(--set training.globalBatch=4 --set execution.threads=1 --set optimizer.warmUpSteps=2
     --set optimizer.learningRate=1e-3)
 unscored=(--set evaluation.before=false --set 'evaluation.prompts=[]')
 # adapt RUN RANKS [OPTION ...]: kedge adapt with the options in $settings.
@@ -171,7 +171,7 @@ digest() { sha256sum "$work/runs/$1/adapter.safetensors" 2>/dev/null | cut -d' '
 # Whether a run's adapter has a SHA-256, which must not be empty.
 has_digest() { [ -n "$2" ] && equal "$(digest "$1")" "$2"; } # RUN DIGEST
 # Whether a run continued from a checkpoint, by its output or log: the line names the checkpoint.
-continued() { grep -qE ' from [^ ]+step-[0-9]+' "$1"; }
+continued() { grep -qE ' from [^ ]+step-[0-9]+|"event":"resume"' "$1"; }
 # A PNG whose header asks for 50,000 x 50,000 pixels.
 huge_png() {
     base64 -d <<<iVBORw0KGgoAAAANSUhEUgAAw1AAAMNQCAIAAADEzaqdAAAAC0lEQVR4nGNggAEAAAoAAX+AdF4AAAAASUVORK5CYII=
