@@ -211,3 +211,8 @@ if Context.environment["KEDGE_FUZZ"] == "1" {
             swiftSettings: swiftSettings, linkerSettings: [.linkedLibrary("stdc++")]),
     ]
 }
+
+// scripts/docs builds the documentation of public symbols with this plugin, which nothing else needs.
+if Context.environment["KEDGE_DOCS"] == "1" {
+    package.dependencies.append(.package(url: "https://github.com/swiftlang/swift-docc-plugin", from: "1.4.3"))
+}
