@@ -96,7 +96,7 @@ struct TrainingLoop {
     }
 
     private func reportEpoch(_ outcome: StepOutcome, _ reporter: inout StepReporter) {
-        reporter.reportAnchors(epoch: outcome.epoch)
+        if assembly.recipe.adaptationMethod.needs.anchor { reporter.reportAnchors(epoch: outcome.epoch) }
         if let fault = anchors?.takeFault() {
             log.warning("the anchor store is full or failing on \(assembly.communicator.hostName): \(fault)")
         }
