@@ -184,7 +184,7 @@ import Training
         ranks.stopped = []
         ranks.meet()
         let told = ranks.pass(2)
-        #expect(told.count == 1 && told.first.map { text($0.notice) } == "goes on after 79 s", "\(told)")
+        #expect(told.count == 1 && told.first.map { text($0.notice) } == "continues after 79 s", "\(told)")
         #expect(ranks.board.heartbeats.withLock { $0.isEmpty }, "heartbeats are taken away")
     }
 
@@ -193,7 +193,7 @@ import Training
         ranks.board.isWritable.store(false, ordering: .relaxed)
         ranks.stopped = [1]
         let told = ranks.pass(200, waiting: [0])
-        #expect(text(told[0].notice).contains("the other ranks cannot be asked"))
+        #expect(text(told[0].notice).contains("other ranks are unknown"))
         #expect(told.contains { if case .hang = $0.notice { true } else { false } })
     }
 

@@ -32,7 +32,7 @@ import Training
         let all = warnings([pace(2), pace(2.1), pace(6), pace(1.9)])
         #expect(all.enumerated().filter { $0.element != nil }.map(\.offset) == [StragglerWatch.patience - 1])
         #expect(
-            all[2] == "rank 2 on node1 takes 3.0 times as long for an image as the median rank, in 3 intervals: "
+            all[2] == "rank 2 on node1 takes 3.0 times as long per image as the median rank, in 3 intervals: "
                 + "throttled or shared with other programs")
     }
 
@@ -80,10 +80,10 @@ import Training
         }
         #expect(
             try cause(pace(6, instances: 60, anchors: 2, threads: 2))
-                == "30.0 instances in an image, the median is 10.0")
+                == "30.0 instances per image, the median is 10.0")
         #expect(try cause(pace(2, wait: 4, anchors: 2, threads: 2)) == "it waits for data 67 % of its time")
         #expect(
-            try cause(pace(6, threads: 2)) == "0 % of its anchor embeddings were at hand, the median is 100 %")
+            try cause(pace(6, threads: 2)) == "0 % of its anchor embeddings were stored, the median is 100 %")
         #expect(try cause(pace(6, anchors: 2)) == "it has 1 threads, the median is 2")
         // Ranks 0 and 1 are bound to the same two cores, with two threads each; 2 and 3 on the other node to four.
         let shared = [[0, 1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3]]

@@ -73,7 +73,7 @@ import Training
         let outcome = try #require(try run("skipped", settings + ["data.badSamples=skip"]).first)
         #expect(outcome.exitCode == .done && outcome.adapterDigest != nil)
         let log = try String(contentsOfFile: place + "/runs/skipped/log.jsonl", encoding: .utf8)
-        #expect(log.contains("is left out: ") && log.contains("its labels give no point prompts"))
+        #expect(log.contains("skipped: ") && log.contains("its labels give no point prompts"))
         #expect(log.contains(#""bad_images":1"#))
     }
 
