@@ -54,7 +54,7 @@ import Testing
                 FakeCluster.two {
                     $0.recipe.isGiven = given
                     guard $0.rank == 0 else { return }
-                    $0.weights.problem = "there is no weight file weights/mobile_sam.pt"
+                    $0.weights.problem = "weight file weights/mobile_sam.pt does not exist"
                     ($0.weights.remedy, $0.weights.status) = ("fetch it", status)
                 })
         }
@@ -62,7 +62,7 @@ import Testing
         #expect(finding(given: true, status: 65).first?.state == .fault(.data))
         #expect(
             finding(given: false, status: 66).line
-                == "warning | rank 0 on node0: there is no weight file weights/mobile_sam.pt | fetch it")
+                == "warning | rank 0 on node0: weight file weights/mobile_sam.pt does not exist | fetch it")
     }
 
     @Test func foldersOfImages() {

@@ -109,7 +109,7 @@ import Testing
         #expect(box.cargo == Cargo(kind: "box", weight: 3))
         #expect(
             faults("cargo:\n  weight: 3\n") == [
-                "h.yaml:2: cargo.weight: is a setting of box, not of none; leave it out"
+                "h.yaml:2: cargo.weight: is a setting of box, not of none; remove it"
             ])
         #expect(box.entries.map(\.key.key).last == "cargo.weight")
     }

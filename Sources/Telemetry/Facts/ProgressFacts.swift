@@ -11,7 +11,7 @@ public struct StageFact: RunFact, Equatable {
     public var count: Int
     /// The domains it trains on.
     public var domains: [String]
-    /// Steps done before it.
+    /// Steps completed before it.
     public var firstStep: Int
     /// Its steps.
     public var steps: Int

@@ -112,7 +112,7 @@ import Testing
 
     @Test(
         arguments: [
-            ("lora.rank: 3\n", "instead of joining them with dots"), ("- a\n", "not a mapping"),
+            ("lora.rank: 3\n", "contains dots; nest the keys in a file"), ("- a\n", "not a mapping"),
             ("lora:\n  rank: {a: 1}\n", "must be whole number"), ("[1]: 2\n", "plain word"),
             ("lora: [\n", "not valid YAML"), ("a: \u{1}\n", "not valid YAML"), ("--- {}\n--- {}\n", "not valid YAML"),
             ("<<: {lora: {rank: 2}}\n", "unknown key"), ("lora:\n  rank: 2\n  rank: 3\n", "more than once"),
@@ -142,14 +142,14 @@ import Testing
         asKey += "? *a40\n: 1\n"
         let clock = ContinuousClock()
         let duration = clock.measure {
-            #expect(faults(nested) == ["r.yaml: uses YAML aliases; write the values out"])
-            #expect(faults(asKey) == ["r.yaml: uses YAML aliases; write the values out"])
+            #expect(faults(nested) == ["r.yaml: uses YAML aliases; write out the values"])
+            #expect(faults(asKey) == ["r.yaml: uses YAML aliases; write out the values"])
         }
         #expect(duration < .seconds(2))
     }
 
     @Test func fewAliasesAreRefusedByTheirAnchor() {
-        #expect(faults("run: &r {name: a}\nmodel: *r\n") == ["r.yaml:1: uses a YAML anchor; write the values out"])
+        #expect(faults("run: &r {name: a}\nmodel: *r\n") == ["r.yaml:1: uses a YAML anchor; write out the values"])
     }
 
     /// Every unknown key is compared with all known ones; a file has room for a hundred thousand.
@@ -158,7 +158,7 @@ import Testing
         var found: [String] = []
         let time = ContinuousClock().measure { found = faults(yaml) }
         #expect(found.count == 101)
-        #expect(found.last == "r.yaml: has more faults; correct these first")
+        #expect(found.last == "r.yaml: has more faults; fix these first")
         #expect(time < .seconds(30), "\(time)")
     }
 
