@@ -1,17 +1,17 @@
 public import Telemetry
 
-/// What a check has found, in one line, and what to do about it.
+/// The result of a check, in one line, with its remedy.
 public struct Finding: Sendable, Equatable {
-    /// How bad it is.
+    /// The severity.
     public enum State: Sendable, Equatable {
-        /// As it should be.
+        /// As expected.
         case ok
-        /// A run will work, but slower or otherwise than expected.
+        /// A run will work, but slower or not as expected.
         case warning
-        /// A run will fail; with this status.
+        /// A run will fail with this exit code.
         case fault(ExitCode)
 
-        /// The word for it.
+        /// The name in the report.
         public var name: String {
             switch self {
             case .ok: "ok"
@@ -21,11 +21,11 @@ public struct Finding: Sendable, Equatable {
         }
     }
 
-    /// How bad it is.
+    /// The severity.
     public let state: State
-    /// What was found.
+    /// The finding.
     public let found: String
-    /// What to do; empty when nothing need be done.
+    /// The remedy; empty if nothing needs to be done.
     public let remedy: String
 
     init(_ state: State, _ found: String, remedy: String) {

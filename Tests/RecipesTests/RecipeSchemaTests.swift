@@ -115,8 +115,8 @@ import Testing
     }
 
     @Test func movedKeysAreRefusedWithTheirNewName() {
-        #expect(faults("sail: 3\n") == ["h.yaml:1: sail: is now called ship.power"])
-        #expect(faults("", ["sail=3"]) == ["--set: sail: is now called ship.power"])
+        #expect(faults("sail: 3\n") == ["h.yaml:1: sail: was renamed to ship.power"])
+        #expect(faults("", ["sail=3"]) == ["--set: sail: was renamed to ship.power"])
     }
 
     @Test func faultsComeInTheOrderOfTheirSourcesAndRulesAfterThem() {

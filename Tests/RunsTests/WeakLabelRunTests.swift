@@ -85,7 +85,7 @@ import Training
             "prompts.source=annotations", "prompts.kind=coarse", "evaluation.prompts=[box]", "data.badSamples=skip",
         ]
         let error = #expect(throws: RunError.self) { try run("nothing", settings) }
-        #expect(error?.exitCode == .data && error?.problem.hasPrefix("none of 2 steps made an update") == true)
+        #expect(error?.exitCode == .data && error?.problem.hasPrefix("none of 2 steps updated the model") == true)
     }
 
     @Test(arguments: [(5, "into 1x1 squares; choose 1 to 4"), (8, "into 1x1"), (9, "into 0x0")])
@@ -107,7 +107,7 @@ import Training
         let assembly = RunAssembly(
             recipe: try ResolvedRecipe(settings: settings + ["data.root=d"]).recipe,
             communicator: try SingleProcessCommunicator(), workspace: Workspace(threads: 1))
-        #expect(assembly.promptWarning?.contains("does little with \(asked ?? "-");") == (asked == nil ? nil : true))
+        #expect(assembly.promptWarning?.contains("performs poorly with \(asked ?? "-");") == (asked == nil ? nil : true))
     }
 
     /// What has no masks cannot be learnt from with them, and says so.

@@ -183,7 +183,7 @@ import Testing
     @Test func largeFilesAreRefused() {
         let comment = "#" + String(repeating: "x", count: (1 << 20) - 2) + "\n"
         #expect(faults(comment).isEmpty)
-        #expect(faults(comment + " ").first?.contains("larger than 1048576 bytes") == true)
+        #expect(faults(comment + " ").first?.contains("maximum size of a recipe, 1048576 bytes") == true)
     }
 
     @Test func onlyReadableRegularFilesAreRead() throws {
