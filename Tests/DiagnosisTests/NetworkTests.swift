@@ -9,7 +9,8 @@ import Testing
     @Test func aSubnetOnAllNodes() {
         #expect(findings("network", FakeCluster.two()).line == "ok | 10.0.0.0/24 on all 2 nodes | ")
         #expect(
-            findings("network", FakeCluster.ranks(["a", "a"])).line == "ok | one node: ranks communicate through its memory | ")
+            findings("network", FakeCluster.ranks(["a", "a"])).line
+                == "ok | one node: ranks communicate through its memory | ")
     }
 
     @Test func noSubnetInCommon() {

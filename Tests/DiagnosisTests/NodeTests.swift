@@ -99,7 +99,9 @@ import Testing
         }
         let finding = findings("memory", tight)
         #expect(finding.first?.state == .fault(.resources))
-        #expect(finding.line.contains("node1: 2 ranks need 2.0 GiB, 1.0 GiB are free according to the control group's limit"))
+        #expect(
+            finding.line.contains(
+                "node1: 2 ranks need 2.0 GiB, 1.0 GiB are free according to the control group's limit"))
         #expect(finding.line.hasSuffix("start fewer ranks"))
         #expect(Report(tight).exitCode == .resources)
     }

@@ -107,7 +107,8 @@ import Training
         let assembly = RunAssembly(
             recipe: try ResolvedRecipe(settings: settings + ["data.root=d"]).recipe,
             communicator: try SingleProcessCommunicator(), workspace: Workspace(threads: 1))
-        #expect(assembly.promptWarning?.contains("performs poorly with \(asked ?? "-");") == (asked == nil ? nil : true))
+        #expect(
+            assembly.promptWarning?.contains("performs poorly with \(asked ?? "-");") == (asked == nil ? nil : true))
     }
 
     /// What has no masks cannot be learnt from with them, and says so.

@@ -20,7 +20,7 @@ public struct AnchorStoreSettings: RecipeSection {
             "mode", \.mode, effect: .machine, "Whether embeddings are stored; the result is the same either way"),
         .number(
             "limitGiB", \.limitGiB, 0...1e6, effect: .machine,
-            "Maximum size on each node in GiB; 0 is half of the free space and memory"),
+            "Maximum size on each node in GiB; 0 uses half of the free space or memory, whichever is less"),
         .text(
             "folder", \.folder, effect: .machine,
             "Folder on each node, /dev/shm for memory; empty uses the node's temporary folder"),
