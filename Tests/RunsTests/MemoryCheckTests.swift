@@ -8,7 +8,7 @@ import Telemetry
 import Testing
 import Training
 
-/// A run is refused on all ranks when a node cannot hold its ranks, and otherwise told what it will need.
+/// A run is refused on all ranks if a node cannot hold its ranks; otherwise the planned memory is reported.
 @Suite struct MemoryCheckTests {
     private func check(ranks: Int, free: NodeMemory?, recompute: String = "none") throws -> [String] {
         let recipe = try ResolvedRecipe(

@@ -5,7 +5,7 @@ import Testing
 
 import Training
 
-/// Which rank counts as slow, when it is told, and what is said to be the cause.
+/// Which rank counts as slow, when it is reported, and the reported cause.
 @Suite struct StragglerWatchTests {
     private func watch(_ ranks: Int = 4, cores: [[Int]]? = nil) -> StragglerWatch {
         StragglerWatch(
@@ -22,7 +22,7 @@ import Training
             threads: threads)
     }
 
-    /// The warnings of intervals that look the same.
+    /// The warnings of identical intervals.
     private func warnings(_ paces: [RankPace], intervals: Int = 6, cores: [[Int]]? = nil) -> [String?] {
         var watch = watch(paces.count, cores: cores)
         return (0..<intervals).map { _ in watch.observe(paces).warning }
@@ -51,7 +51,7 @@ import Training
     }
 
     @Test func sharesOfOtherSizesAreNotSlow() {
-        // Three images against one take three times as long.
+        // Three images take three times as long as one.
         let paces = [pace(2, samples: 1), pace(6, samples: 3), pace(2, samples: 1), pace(0, samples: 0)]
         var watch = watch()
         #expect(watch.observe(paces) == StragglerWatch.Verdict(ratio: 1, warning: nil))

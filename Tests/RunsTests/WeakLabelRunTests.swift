@@ -10,11 +10,11 @@ import Telemetry
 import Testing
 import Training
 
-/// A run on boxes and points that somebody drew, without a mask anywhere.
+/// A run on annotated boxes and points without any mask.
 @Suite struct WeakLabelRunTests {
     private let place = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-weak-\(UUID())").path
 
-    /// Four images of cells in a manifest with boxes of their own and one point on each.
+    /// Four images of cells in a manifest with annotated boxes and one point on each.
     private func makeData() throws {
         try SyntheticCells.write(to: place + "/data", count: 4, side: 64, seed: 7, severity: 1)
         try FileManager.default.removeItem(atPath: place + "/data/labels")
@@ -59,7 +59,7 @@ import Training
         #expect(rows.map { $0.after[.boxIoU] } == one.after.map { $0.scores[.boxIoU] })
     }
 
-    /// One image has no points: it stops a run for points, or is left out of it like one that cannot be read.
+    /// One image has no points: it stops a run for points, or is skipped like an unreadable image.
     @Test func anImageWithoutThePromptIsABadSample() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()
@@ -77,7 +77,7 @@ import Training
         #expect(log.contains(#""bad_images":1"#))
     }
 
-    /// Leaving all images out is no success.
+    /// Skipping all images is an error.
     @Test func aRunWithoutAnUpdateIsAnError() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()
@@ -111,7 +111,7 @@ import Training
             assembly.promptWarning?.contains("performs poorly with \(asked ?? "-");") == (asked == nil ? nil : true))
     }
 
-    /// What has no masks cannot be learnt from with them, and says so.
+    /// A method that needs masks refuses images without masks, with a message.
     @Test func supervisionNeedsMasks() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()

@@ -83,8 +83,8 @@ package struct AnchorPlace {
         return file.map { Opened(file: $0) }
     }
 
-    /// The number of embeddings that may be added: the limit, or half of the folder's free space; if the folder is in
-    /// memory, at most half of what the ranks leave.
+    /// The number of embeddings that may be added: the limit, or half of the folder's free space; without a limit, or
+    /// if the folder is in memory, at most half of the memory the ranks leave.
     private func room() -> Int {
         var figures = statvfs()
         guard statvfs(folder, &figures) == 0 else { return 0 }

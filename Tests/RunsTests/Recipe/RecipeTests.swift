@@ -9,7 +9,7 @@ import Recipes
 import Runs
 import Testing
 
-/// Reading, precedence, checks and printing of recipes.
+/// Parsing, precedence, validation and printing of recipes.
 @Suite struct RecipeTests {
     private static let valid = ["data.root=d", "model.weights=w"]
 
@@ -152,7 +152,7 @@ import Testing
         #expect(faults("run: &r {name: a}\nmodel: *r\n") == ["r.yaml:1: uses a YAML anchor; write out the values"])
     }
 
-    /// Every unknown key is compared with all known ones; a file has room for a hundred thousand.
+    /// Every unknown key is compared with all known ones; a file can hold a hundred thousand.
     @Test func aFileFullOfUnknownKeysIsRefusedInSeconds() {
         let yaml = (0..<90_000).map { "k\($0): 1\n" }.joined()
         var found: [String] = []
