@@ -32,12 +32,15 @@ public struct Finding: Sendable, Equatable {
         (self.state, self.found, self.remedy) = (state, found, remedy)
     }
 
+    /// A finding without a problem.
     package static func ok(_ found: String) -> Finding { Finding(.ok, found, remedy: "") }
 
+    /// A finding that does not stop a run.
     package static func warning(_ found: String, remedy: String) -> Finding {
         Finding(.warning, found, remedy: remedy)
     }
 
+    /// A finding that makes a run fail with the given exit code.
     package static func fault(_ code: ExitCode, _ found: String, remedy: String) -> Finding {
         Finding(.fault(code), found, remedy: remedy)
     }

@@ -9,7 +9,7 @@ public enum LogValue: Equatable, Sendable {
 
 /// One named value of a log event; the order of fields is the order of columns.
 public struct LogField: Equatable, Sendable {
-    /// Name in lower case with underscores and, where it has one, the unit.
+    /// Name in lower case with underscores, including the unit if there is one.
     public let name: String
     /// The value.
     public let value: LogValue
