@@ -193,7 +193,7 @@ import Training
         ranks.board.isWritable.store(false, ordering: .relaxed)
         ranks.stopped = [1]
         let told = ranks.pass(200, waiting: [0])
-        #expect(text(told[0].notice).contains("other ranks are unknown"))
+        #expect(text(told[0].notice).contains("the state of other ranks is unknown"))
         #expect(told.contains { if case .hang = $0.notice { true } else { false } })
     }
 

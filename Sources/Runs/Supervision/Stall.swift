@@ -50,7 +50,7 @@ struct Stall {
                 ? "waits in \(watch.activity.operationName) (operation \(watch.activity.sequence))"
                 : watch.activity.work
             return
-                "no progress for \(StallWatch.rounded(watch.quiet)) s: \(doing), \(phase); other ranks are unknown, "
+                "no progress for \(StallWatch.rounded(watch.quiet)) s: \(doing), \(phase); the state of other ranks is unknown, "
                 + "because the run's folder cannot be written"
         }
         var parts: [String] = []
