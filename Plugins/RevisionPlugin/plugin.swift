@@ -6,7 +6,7 @@ import PackagePlugin
     func createBuildCommands(context: PluginContext, target: any Target) throws -> [Command] {
         let root = context.package.directoryURL
         let file = context.pluginWorkDirectoryURL.appending(path: "BuiltRevision.swift")
-        // Written only when it differs, so that nothing is compiled again for the same revision.
+        // Written only if it differs, so that nothing is recompiled for the same revision.
         let script = """
             cd "$1" || exit
             revision=$(git rev-parse --short=8 HEAD 2>/dev/null) || revision=unknown
@@ -23,7 +23,7 @@ import PackagePlugin
         ]
     }
 
-    /// What a revision depends on: where git notes each new commit, and the files that may differ from it.
+    /// The inputs of a revision: git's record of commits, and the source files that may differ from it.
     private static func inputs(_ root: URL) -> [URL] {
         let files = FileManager.default
         var inputs = [".git/HEAD", ".git/logs/HEAD", "Package.swift"].map { root.appending(path: $0) }

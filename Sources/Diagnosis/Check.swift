@@ -1,8 +1,8 @@
 /// One question about the ranks of a run and the pure function that answers it.
 ///
-/// Facts are gathered before; a check measures nothing, so a made-up cluster tests it.
+/// Facts are collected beforehand; a check measures nothing, so a fake cluster can test it.
 package struct Check: Sendable {
-    /// What the report calls it.
+    /// The name in the report.
     package let name: String
     private let judge: @Sendable ([RankFacts]) -> [Finding]
 
@@ -10,10 +10,10 @@ package struct Check: Sendable {
         (self.name, self.judge) = (name, judge)
     }
 
-    /// The answer for these ranks, which are in rank order and at least one; nothing where the question does not arise.
+    /// The findings for these ranks (at least one, in rank order); empty if the check does not apply.
     package func findings(_ ranks: [RankFacts]) -> [Finding] { judge(ranks) }
 
-    /// All checks in the order of the report: what must be mended first stands first.
+    /// All checks in the order of the report: faults to be fixed first come first.
     package static let all: [Check] = [
         launcher, library, build, recipe, weights, data, nodes, cores, kernels, memory, sharedMemory, network, clocks,
         openFiles, hugePages, temporaryFolder, runFolder,

@@ -1,21 +1,21 @@
 package import Collectives
 import Foundation
 
-/// By how much a rank's wall clock is ahead of rank 0's.
+/// The offset of a rank's wall clock from rank 0's.
 package struct ClockFacts: Codable, Sendable, Equatable {
-    /// Seconds; the middle of what is possible.
+    /// Seconds ahead of rank 0; the middle of the possible range.
     package var ahead = 0.0
-    /// Seconds by which the true value may differ.
+    /// Uncertainty in seconds.
     package var uncertainty = 0.0
 
     package init() {}
 
     /// Compares clocks around a barrier, several times, and keeps the narrowest bounds. Collective.
     ///
-    /// Rank 0 reads its clock after the barrier, so after this rank entered it, and before this rank has the reading:
-    /// the difference is known as well as the round trip is short. Throws `CollectivesError`.
+    /// Rank 0 reads its clock after the barrier, hence after this rank entered it, and before this rank receives the
+    /// reading: the offset is known to within the round trip. Throws `CollectivesError`.
     ///
-    /// - Parameter clock: Seconds of the wall clock.
+    /// - Parameter clock: Returns the wall clock in seconds.
     package static func measure(
         _ communicator: any Communicator, rounds: Int = 5,
         clock: () -> Double = { Date().timeIntervalSince1970 }
@@ -38,11 +38,11 @@ package struct ClockFacts: Codable, Sendable, Equatable {
 }
 
 extension Check {
-    /// Do the clocks of the nodes agree, so that logs can be laid side by side?
+    /// Checks that the clocks of the nodes agree, so that logs can be compared.
     static let clocks = Check("clocks") { ranks in
         let nodes = Node.all(of: ranks)
         guard nodes.count > 1 else { return [] }
-        // The rank of a node that measured it best speaks for it.
+        // The most precise rank of a node represents it.
         let clocks = nodes.map { node in
             (node, node.ranks.map(\.clock).min { $0.uncertainty < $1.uncertainty } ?? ClockFacts())
         }
@@ -52,7 +52,7 @@ extension Check {
                 .warning(
                     "the clock of \(node.host) is \(seconds(abs(clock.ahead))) "
                         + "\(clock.ahead > 0 ? "ahead of" : "behind") that of \(nodes[0].host)",
-                    remedy: "let chrony or systemd-timesyncd set the clocks of all nodes")
+                    remedy: "synchronise the clocks of all nodes with chrony or systemd-timesyncd")
             }
         }
         let most = clocks.map { abs($0.1.ahead) + $0.1.uncertainty }.max() ?? 0

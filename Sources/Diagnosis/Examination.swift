@@ -2,18 +2,18 @@ public import Collectives
 import Foundation
 public import Telemetry
 
-/// Looks at a cluster as a run would find it: all ranks gather facts, rank 0 judges them.
+/// Examines a cluster from a run's perspective: all ranks collect facts, rank 0 evaluates them.
 public struct Examination {
     private let recipe: String?
     private let settings: [String]
     private let environment: [String: String]
     private let launch: Launch
 
-    /// Describes an examination.
+    /// Creates an examination.
     ///
     /// - Parameters:
     ///   - recipe: A recipe file, or nil for none.
-    ///   - settings: `key=value` texts laid over it.
+    ///   - settings: `key=value` texts that override it.
     ///   - environment: The process environment.
     ///   - launch: How this process was started.
     public init(
@@ -22,11 +22,11 @@ public struct Examination {
         (self.recipe, self.settings, self.environment, self.launch) = (recipe, settings, environment, launch)
     }
 
-    /// Examines the ranks and returns the same status on all of them. Collective.
+    /// Examines the ranks and returns the same exit code on all of them. Collective.
     ///
-    /// Throws `CollectivesError`, and what `tell` throws.
+    /// Throws `CollectivesError`, and the errors of `tell`.
     ///
-    /// - Parameter tell: Gets the report, on one rank, before any rank returns.
+    /// - Parameter tell: Receives the report, on one rank, before any rank returns.
     public func run(_ communicator: any Communicator, tell: (Report) throws -> Void) throws -> ExitCode {
         communicator.phase = "doctor"
         let gathering = FactCollector(communicator: communicator, environment: environment, launch: launch)
@@ -38,7 +38,7 @@ public struct Examination {
         if communicator.isRoot {
             let report = Report(facts: all, hosts: communicator.hostNames)
             code = report.exitCode
-            // Of lone processes that were meant to be ranks, one speaks.
+            // If processes meant to be ranks run alone, only one of them reports.
             if communicator.worldSize > 1 || (launch.environmentRank ?? 0) == 0 || launch.expectedRanks ?? 1 <= 1 {
                 try tell(report)
             }

@@ -13,13 +13,13 @@ import Telemetry
 import Runs
 import WeightFiles
 
-/// Collects one rank's facts. Whatever a rank cannot find out is a fact too, so no rank leaves the others waiting.
+/// Collects one rank's facts. A failure to determine a fact is a fact too, so no rank leaves the others waiting.
 struct FactCollector {
     let communicator: any Communicator
     let environment: [String: String]
     let launch: Launch
 
-    /// This rank's facts about a recipe. Collective. Throws `CollectivesError` and nothing else.
+    /// This rank's facts about a recipe. Collective. Throws only `CollectivesError`.
     func facts(recipe path: String?, settings: [String]) throws -> RankFacts {
         var facts = RankFacts(rank: communicator.rank, host: communicator.hostName)
         facts.launch = LaunchFacts(launch, worldSize: communicator.worldSize)
@@ -54,7 +54,7 @@ struct FactCollector {
                 facts.folders = folders
                 facts.missingFolders = folders.filter { access($0 + "/.", R_OK | X_OK) != 0 }
             } catch let error where error.faults.allSatisfy({ $0.key == "data.root" }) {
-                // Everything but the images can be judged without their folder.
+                // Everything except the images can be checked without their folder.
                 resolved = try ResolvedRecipe(
                     path: path, environment: environment, settings: settings + ["data.root=."])
             }
@@ -82,7 +82,7 @@ struct FactCollector {
         return facts
     }
 
-    /// Rank 0 reads the weights as a run would.
+    /// Rank 0 reads the weights as in a run.
     private func weights(_ recipe: Recipe?) -> WeightFacts {
         var facts = WeightFacts()
         guard communicator.isRoot, let model = recipe?.model, let path = LoadedModel.weightPath(model) else {
@@ -96,14 +96,14 @@ struct FactCollector {
         } catch {
             let isUnreadable = (error as? WeightFileError)?.rule == .fileUnreadable
             (facts.problem, facts.remedy) = (
-                "\(error)", "fetch it again with scripts/fetch-weights, or name another file"
+                "\(error)", "fetch it again with scripts/fetch-weights, or use another file"
             )
             facts.status = (isUnreadable ? ExitCode.noInput : .data).rawValue
         }
         return facts
     }
 
-    /// The first rank of a node rehearses a step and plans for all of them.
+    /// The first rank of a node rehearses a step and plans memory for all its ranks.
     private func memory(_ recipe: Recipe?, threads: Int) -> MemoryFacts {
         var facts = MemoryFacts()
         facts.node = NodeMemory.now()

@@ -1,17 +1,17 @@
 public import Telemetry
 
-/// What a check has found, in one line, and what to do about it.
+/// The result of a check, in one line, with its remedy.
 public struct Finding: Sendable, Equatable {
-    /// How bad it is.
+    /// The severity.
     public enum State: Sendable, Equatable {
-        /// As it should be.
+        /// As expected.
         case ok
-        /// A run will work, but slower or otherwise than expected.
+        /// A run will work, but slower or not as expected.
         case warning
-        /// A run will fail; with this status.
+        /// A run will fail with this exit code.
         case fault(ExitCode)
 
-        /// The word for it.
+        /// The name in the report.
         public var name: String {
             switch self {
             case .ok: "ok"
@@ -21,23 +21,26 @@ public struct Finding: Sendable, Equatable {
         }
     }
 
-    /// How bad it is.
+    /// The severity.
     public let state: State
-    /// What was found.
+    /// The finding.
     public let found: String
-    /// What to do; empty when nothing need be done.
+    /// The remedy; empty if nothing needs to be done.
     public let remedy: String
 
     init(_ state: State, _ found: String, remedy: String) {
         (self.state, self.found, self.remedy) = (state, found, remedy)
     }
 
+    /// A finding without a problem.
     package static func ok(_ found: String) -> Finding { Finding(.ok, found, remedy: "") }
 
+    /// A finding that does not stop a run.
     package static func warning(_ found: String, remedy: String) -> Finding {
         Finding(.warning, found, remedy: remedy)
     }
 
+    /// A finding that makes a run fail with the given exit code.
     package static func fault(_ code: ExitCode, _ found: String, remedy: String) -> Finding {
         Finding(.fault(code), found, remedy: remedy)
     }

@@ -1,15 +1,15 @@
 import Foundation
 import Telemetry
 
-/// What rank 0 finds where the recipe's weights should be; it reads them for all ranks, the others know nothing.
+/// Rank 0's facts about the recipe's weight file; other ranks do not read it.
 package struct WeightFacts: Codable, Sendable, Equatable {
-    /// The file; empty when the model needs none or the recipe is not known.
+    /// The file; empty if the model needs none or the recipe is unknown.
     package var path = ""
-    /// Why it cannot be used; nil when it can.
+    /// Why it cannot be used; nil if it can.
     package var problem: String?
-    /// What to do about it.
+    /// The remedy.
     package var remedy = ""
-    /// The status that `kedge adapt` would end with.
+    /// The exit code of `kedge adapt`.
     package var status: Int32?
     /// The digest of names, shapes and values.
     package var digest = ""
@@ -18,11 +18,11 @@ package struct WeightFacts: Codable, Sendable, Equatable {
 }
 
 extension Check {
-    /// Can rank 0, which reads the weights for all, read them?
+    /// Checks that rank 0, which reads the weights for all, can read them.
     static let weights = Check("weights") { ranks in
         guard let first = ranks.first(where: { $0.rank == 0 }), first.recipe.problem == nil else { return [] }
         let facts = first.weights
-        guard !facts.path.isEmpty else { return [.ok("the model is made from a seed and needs no file")] }
+        guard !facts.path.isEmpty else { return [.ok("the model is generated from a seed and needs no file")] }
         guard let problem = facts.problem else {
             return [
                 .ok(
@@ -30,7 +30,7 @@ extension Check {
                         + (ranks.count > 1 ? ", read by \(named([first])) for all" : ""))
             ]
         }
-        // Where nothing was asked for, nothing that is asked for is missing.
+        // Without a requested recipe, a missing file is not a fault.
         let code = ExitCode(rawValue: facts.status ?? ExitCode.noInput.rawValue) ?? .noInput
         return Complaint.findings([
             Complaint(
@@ -39,21 +39,21 @@ extension Check {
         ])
     }
 
-    /// Can every rank read the images?
+    /// Checks that every rank can read the images.
     static let data = Check("images") { ranks in
         let asking = ranks.filter { $0.recipe.problem == nil && $0.recipe.isGiven }
         guard let first = asking.first else { return [] }
         guard first.recipe.folders != nil else {
-            return [.warning("the recipe names no folder of images", remedy: "add --set data.root=DIR")]
+            return [.warning("the recipe names no image folder", remedy: "add --set data.root=DIR")]
         }
         let complaints = asking.filter { !$0.recipe.missingFolders.isEmpty }.map { rank in
             Complaint(
                 ranks: [rank], state: .fault(.noInput), text: "cannot read \(list(rank.recipe.missingFolders))",
-                remedy: "mount the folder on every node, or name another in data.root")
+                remedy: "mount the folder on every node, or set another in data.root")
         }
         guard complaints.isEmpty else { return Complaint.findings(complaints) }
         return [
-            .ok("\(list(first.recipe.folders ?? []))\(ranks.count > 1 ? ", which all ranks can read" : " can be read")")
+            .ok("\(list(first.recipe.folders ?? []))\(ranks.count > 1 ? ", readable on all ranks" : " is readable")")
         ]
     }
 }

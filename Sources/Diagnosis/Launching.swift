@@ -4,11 +4,11 @@ import Telemetry
 /// How a rank was started.
 package struct LaunchFacts: Codable, Sendable, Equatable {
     package var launcher = Launch.Launcher.none.rawValue
-    /// Ranks the environment speaks of.
+    /// The number of ranks according to the environment.
     package var expectedRanks: Int?
-    /// The variable that says so.
+    /// The environment variable with that number.
     package var evidence = ""
-    /// Ranks that found each other.
+    /// The number of ranks that connected.
     package var worldSize = 1
     /// The MPI library's description of itself.
     package var library = ""
@@ -20,19 +20,19 @@ package struct LaunchFacts: Codable, Sendable, Equatable {
         (self.worldSize, library) = (worldSize, MPICommunicator.libraryVersion)
     }
 
-    /// True when something like `mpirun` started the rank.
+    /// True if a launcher such as `mpirun` started the rank.
     var isLaunched: Bool { launcher != Launch.Launcher.none.rawValue }
 }
 
 extension Check {
-    /// Did the ranks that were started find each other?
+    /// Checks that the started ranks connected to each other.
     static let launcher = Check("launcher") { ranks in
         let launch = ranks[0].launch
         if ranks.count == 1, launch.worldSize == 1, let expected = launch.expectedRanks, expected > 1 {
             return [
                 .fault(
                     .usage,
-                    "\(launch.evidence), but this process is alone: \(expected) runs of one rank would write over "
+                    "\(launch.evidence), but this process is alone: \(expected) runs of one rank would overwrite "
                         + "each other",
                     remedy: "start with the mpirun of the Open MPI that Kedge was built with, or srun --mpi=pmix")
             ]
@@ -44,7 +44,7 @@ extension Check {
         return [.ok("\(way), \(counted(ranks.count, "rank"))")]
     }
 
-    /// Do all ranks run the same MPI library?
+    /// Checks that all ranks use the same MPI library.
     static let library = Check("MPI library") { ranks in
         let versions = Majority(ranks) { String($0.launch.library.prefix { $0 != "," }) }
         if !versions.odd.isEmpty {

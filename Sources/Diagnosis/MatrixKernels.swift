@@ -5,13 +5,13 @@ import Kernels
 import Telemetry
 import Runs
 
-/// Which kernels OpenBLAS runs on a rank.
+/// The OpenBLAS kernels of a rank.
 package struct KernelFacts: Codable, Sendable, Equatable {
     /// The core OpenBLAS chose.
     package var core = ""
-    /// The core it should have chosen here; nil when it is the right one.
+    /// The core it should have chosen on this processor; nil if its choice is right.
     package var betterCore: String?
-    /// The highest core its processor can run; nil when that is not known.
+    /// The highest core its processor supports; nil if unknown.
     package var possibleCore: OpenBLASCore?
     /// The user's own `OPENBLAS_CORETYPE`.
     package var chosenByUser: String?
@@ -21,12 +21,12 @@ package struct KernelFacts: Codable, Sendable, Equatable {
     package var form = ""
     /// `pthreads`, `OpenMP` or `none`.
     package var threading = ""
-    /// Threads a call takes.
+    /// Threads per call.
     package var threads = 1
 
     package init() {}
 
-    /// What this process has loaded.
+    /// The kernels loaded in this process.
     static func now(_ environment: [String: String]) -> KernelFacts {
         var facts = KernelFacts()
         let (kernels, flags) = (KernelSet.loaded, BLASEnvironment.processorFlags())
@@ -34,7 +34,7 @@ package struct KernelFacts: Codable, Sendable, Equatable {
         facts.betterCore = BLASEnvironment.coreTypeToSet(
             coreName: facts.core, flags: flags, environment: [:])
         facts.possibleCore = OpenBLASCore.highest(flags: flags)
-        // A process that started itself again has set the variable on its own.
+        // A process that replaced itself has set the variable on its own.
         facts.chosenByUser = environment["KEDGE_RESTARTED"] == nil ? environment["OPENBLAS_CORETYPE"] : nil
         (facts.threading, facts.threads) = (BLASEnvironment.threading, BLASEnvironment.threads)
         return facts
@@ -42,14 +42,14 @@ package struct KernelFacts: Codable, Sendable, Equatable {
 }
 
 extension Check {
-    /// Do all ranks compute with the same, fast matrix kernels?
+    /// Checks that all ranks compute with the same, fast matrix kernels.
     static let kernels = Check("OpenBLAS") { ranks in
         let findings = slowKernels(ranks) + differentKernels(ranks) + ownThreads(ranks)
         guard findings.isEmpty else { return findings }
         let facts = ranks[0].kernels
         return [
             .ok(
-                "\(facts.version), \(facts.core) kernels\(ranks.count > 1 ? " on all ranks" : ""), one thread a call, "
+                "\(facts.version), \(facts.core) kernels\(ranks.count > 1 ? " on all ranks" : ""), one thread per call, "
                     + "\(facts.threading)")
         ]
     }
@@ -57,7 +57,7 @@ extension Check {
     private static func slowKernels(_ ranks: [RankFacts]) -> [Finding] {
         let complaints = ranks.compactMap { rank -> Complaint? in
             let facts = rank.kernels
-            // Somebody who pins AVX2 kernels on a newer processor wants the same bits on a mixed cluster.
+            // A user who pins AVX2 kernels on a newer processor wants bit-identical results on a mixed cluster.
             guard let better = facts.betterCore, facts.chosenByUser == nil || OpenBLASCore(coreName: facts.core) == nil
             else { return nil }
             return Complaint(
@@ -68,7 +68,7 @@ extension Check {
         return Complaint.findings(complaints)
     }
 
-    /// What a run refuses, or lets pass where its recipe says so.
+    /// Differences that a run refuses, or accepts if its recipe allows them.
     private static func differentKernels(_ ranks: [RankFacts]) -> [Finding] {
         let allows = ranks.allSatisfy { rank in
             rank.recipe.settings.contains { $0 == .init("execution.mixedKernels", "allow") }
@@ -93,7 +93,7 @@ extension Check {
             Complaint(
                 ranks: [rank],
                 text:
-                    "OpenBLAS (\(rank.kernels.threading)) takes \(rank.kernels.threads) threads in each "
+                    "OpenBLAS (\(rank.kernels.threading)) uses \(rank.kernels.threads) threads in each "
                     + "thread of Kedge",
                 remedy: rank.kernels.threading == "OpenMP"
                     ? "mpirun -x OMP_NUM_THREADS=1, or install libopenblas0-pthread"

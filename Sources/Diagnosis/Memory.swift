@@ -3,24 +3,24 @@ import Collectives
 import Planning
 import Telemetry
 
-/// Memory of a rank's node and what the ranks there will need.
+/// Memory of a rank's node and the planned memory of its ranks.
 package struct MemoryFacts: Codable, Sendable, Equatable {
-    /// What the node can give; nil where the system does not tell.
+    /// Available memory of the node; nil if the system does not report it.
     package var node: NodeMemory?
-    /// What a step needs; only the first rank of a node plans it, and only with a recipe.
+    /// The planned memory of a step; only on the first rank of a node, and only with a recipe.
     package var plan: Plan?
-    /// What `/dev/shm` can take; nil where there is none.
+    /// Free bytes of `/dev/shm`; nil if there is none.
     package var sharedFree: Int?
 
-    /// A step's memory, planned.
+    /// The planned memory of a step.
     package struct Plan: Codable, Sendable, Equatable {
         package var bytesPerRank: Int
         package var bytesPerNode: Int
-        /// One copy of the frozen weights.
+        /// Bytes of one copy of the frozen weights.
         package var weightBytes: Int
-        /// True when the ranks of a node are to share it.
+        /// True if the ranks of a node share the copy.
         package var sharesWeights: Bool
-        /// What to do when it does not fit.
+        /// The remedy if it does not fit.
         package var remedy: String
 
         package init(
@@ -35,7 +35,7 @@ package struct MemoryFacts: Codable, Sendable, Equatable {
 }
 
 extension Check {
-    /// Can every node hold its ranks?
+    /// Checks that every node can hold its ranks.
     static let memory = Check("memory") { ranks in
         let planned = plannedNodes(ranks)
         let tight = planned.filter { $0.plan.bytesPerNode > $0.first.memory.node?.available ?? .max }
@@ -45,7 +45,7 @@ extension Check {
                 return .fault(
                     .resources,
                     "\(node.host): \(counted(node.ranks.count, "rank")) need\(node.ranks.count == 1 ? "s" : "") "
-                        + "\(size(plan.bytesPerNode)), \(size(free?.available ?? 0)) are free by \(free?.source ?? "")",
+                        + "\(size(plan.bytesPerNode)), \(size(free?.available ?? 0)) are free according to \(free?.source ?? "")",
                     remedy: plan.remedy)
             }
         }
@@ -54,7 +54,7 @@ extension Check {
         }
         guard let closest = rooms.min(by: { $0.free - $0.1.bytesPerNode < $1.free - $1.1.bytesPerNode }) else {
             return planned.first.map {
-                [.ok("\(size($0.plan.bytesPerNode)) a node expected; the system tells no figure")]
+                [.ok("\(size($0.plan.bytesPerNode)) per node expected; free memory is unknown")]
             }
                 ?? []
         }
@@ -62,11 +62,11 @@ extension Check {
         return [.ok("\(place)\(size(closest.1.bytesPerNode)) needed, \(size(closest.free)) free")]
     }
 
-    /// Can `/dev/shm` of every node hold the copy of the frozen weights that its ranks share?
+    /// Checks that `/dev/shm` of every node can hold the shared copy of the frozen weights.
     static let sharedMemory = Check("shared memory") { ranks in
         let planned = plannedNodes(ranks)
         guard !planned.isEmpty else { return [] }
-        // A rank that has its node to itself keeps the copy in its own memory.
+        // A rank that is alone on its node keeps the copy in its own memory.
         let sharing = planned.filter { $0.plan.sharesWeights && $0.node.ranks.count > 1 }
         guard let least = sharing.min(by: { $0.first.memory.sharedFree ?? 0 < $1.first.memory.sharedFree ?? 0 }) else {
             return [.ok("not needed: every rank keeps the frozen weights in its own memory")]
@@ -81,7 +81,7 @@ extension Check {
         ]
     }
 
-    /// What a node does without the room: it takes a file, if there is room for that.
+    /// The complaint for a node without enough shared memory: it uses a file if there is space for one.
     private static func shortOfRoom(_ node: Node, _ first: RankFacts, _ plan: MemoryFacts.Plan) -> Complaint? {
         let needed = NodeMemoryDecision.windowBytes(plan.weightBytes, ranks: node.ranks.count)
         guard first.memory.sharedFree ?? 0 < needed else { return nil }
@@ -94,13 +94,13 @@ extension Check {
         let (folder, room) = (first.system.temporaryFolder, first.system.temporaryFree ?? 0)
         guard room >= plan.weightBytes else {
             return Complaint(
-                ranks: node.ranks, state: .fault(.resources), text: found + "; \(folder) has no room for them either",
+                ranks: node.ranks, state: .fault(.resources), text: found + "; \(folder) has no space for them either",
                 remedy: container
-                    + "; or name a folder with room in node.temporaryFolder, or give --base-memory private")
+                    + "; or set node.temporaryFolder to a folder with enough space, or use --base-memory private")
         }
         return Complaint(
-            ranks: node.ranks, text: found + "; they will lie in a file of \(folder)",
-            remedy: container + "; or leave it so, if that folder is on a disk of the node")
+            ranks: node.ranks, text: found + "; they will be stored in a file in \(folder)",
+            remedy: container + "; or keep it so if that folder is on a local disk")
     }
 
     /// Nodes whose first rank could plan a step.
@@ -110,7 +110,7 @@ extension Check {
         Node.all(of: ranks).compactMap { node in node.ranks[0].memory.plan.map { (node, node.ranks[0], $0) } }
     }
 
-    /// Weights and what MPI puts beside them, as Docker writes sizes.
+    /// The size of the weights plus MPI's own segments, in Docker's notation.
     private static func advised(_ weights: Int) -> String {
         "\(((weights * 5 / 4 + (128 << 20)) >> 20) / 64 * 64 + 64)m"
     }

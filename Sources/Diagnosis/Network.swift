@@ -1,6 +1,6 @@
 import Foundation
 
-/// The network of a rank's node as MPI may use it.
+/// The network interfaces of a rank's node and MPI's settings for them.
 package struct NetworkFacts: Codable, Sendable, Equatable {
     /// An address of a network interface that is up.
     package struct Interface: Codable, Sendable, Equatable {
@@ -13,7 +13,7 @@ package struct NetworkFacts: Codable, Sendable, Equatable {
             (self.name, self.address, self.subnet) = (name, address, subnet)
         }
 
-        /// True for what container and virtual machine software makes inside a node.
+        /// True for interfaces that container and virtual machine software creates inside a node.
         var isVirtual: Bool {
             [
                 "docker", "br-", "virbr", "veth", "cni", "flannel", "cali", "lxc", "lxd", "podman", "vnet", "vmnet",
@@ -21,25 +21,25 @@ package struct NetworkFacts: Codable, Sendable, Equatable {
             ].contains { name.hasPrefix($0) }
         }
 
-        /// True where packets may come from another node: not the loopback, not an address that each link has alike.
+        /// True if packets from another node may arrive: excludes the loopback and link-local addresses.
         var mayReachNodes: Bool {
             !["127.", "169.254.", "fe80:"].contains { address.hasPrefix($0) } && address != "::1"
         }
     }
 
-    /// Addresses in the order of the system; IPv4 and IPv6.
+    /// Addresses in system order; IPv4 and IPv6.
     package var interfaces: [Interface] = []
-    /// The value of `btl_tcp_if_include`, where it was given to `mpirun` or in the environment.
+    /// The value of `btl_tcp_if_include`, if passed to `mpirun` or set in the environment.
     package var include: String?
 
     package init() {}
 }
 
 extension Check {
-    /// Have the nodes a network in common, and nothing that could be mistaken for one?
+    /// Checks that the nodes share a network, and that no interface can be mistaken for one.
     static let network = Check("network") { ranks in
         let nodes = Node.all(of: ranks)
-        guard nodes.count > 1 else { return [.ok("one node: ranks meet in its memory")] }
+        guard nodes.count > 1 else { return [.ok("one node: ranks communicate through its memory")] }
         let shared = sharedSubnets(nodes)
         if let include = nodes[0].ranks[0].network.include { return including(include, nodes) }
         guard let best = shared.first else { return [noSharedSubnet(nodes)] }
@@ -60,7 +60,7 @@ extension Check {
         return [.ok("\(list(shared)) on all \(nodes.count) nodes")]
     }
 
-    /// Subnets that every node has on a real interface, in the order of the first node, IPv4 first.
+    /// Subnets that every node has on a physical interface, in the order of the first node, IPv4 first.
     private static func sharedSubnets(_ nodes: [Node]) -> [String] {
         let subnets = nodes.map { node in
             node.ranks[0].network.interfaces.filter { $0.mayReachNodes && !$0.isVirtual }.map(\.subnet)
@@ -79,7 +79,7 @@ extension Check {
         }
         return .warning(
             "no subnet is on all nodes: \(list(addresses))",
-            remedy: "where the nodes reach each other through a router, name their networks: "
+            remedy: "if the nodes reach each other through a router, select their networks: "
                 + remedy("NETWORK,NETWORK"))
     }
 
@@ -89,12 +89,12 @@ extension Check {
             !node.ranks[0].network.interfaces.contains { wanted.contains($0.name) || wanted.contains($0.subnet) }
         }
         guard !without.isEmpty else {
-            return [.ok("btl_tcp_if_include=\(include), which all \(nodes.count) nodes have")]
+            return [.ok("btl_tcp_if_include=\(include), present on all \(nodes.count) nodes")]
         }
         return [
             .warning(
-                "btl_tcp_if_include=\(include), which \(list(without.map(\.host))) has not",
-                remedy: "name a network that all nodes have"
+                "btl_tcp_if_include=\(include), missing on \(list(without.map(\.host)))",
+                remedy: "select a network that all nodes have"
                     + (sharedSubnets(nodes).first.map { ": " + remedy($0) } ?? ""))
         ]
     }

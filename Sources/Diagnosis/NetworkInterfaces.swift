@@ -1,7 +1,7 @@
 import Foundation
 
 extension NetworkFacts {
-    /// This node's interfaces, and what the environment says about them.
+    /// This node's interfaces, and the settings of the environment for them.
     static func now(_ environment: [String: String]) -> NetworkFacts {
         var facts = NetworkFacts()
         facts.interfaces = interfacesNow()
@@ -9,7 +9,7 @@ extension NetworkFacts {
         return facts
     }
 
-    /// Addresses of the interfaces that are up, in the order of the system.
+    /// Addresses of the interfaces that are up, in system order.
     static func interfacesNow() -> [Interface] {
         var first: UnsafeMutablePointer<ifaddrs>?
         guard getifaddrs(&first) == 0 else { return [] }
@@ -29,7 +29,7 @@ extension NetworkFacts {
         return interfaces
     }
 
-    /// The 4 or 16 bytes of an internet address; nil for another kind.
+    /// The 4 or 16 bytes of an internet address; nil for other kinds.
     private static func bytes(_ address: UnsafeMutablePointer<sockaddr>?) -> [UInt8]? {
         guard let address else { return nil }
         switch Int32(address.pointee.sa_family) {

@@ -2,24 +2,24 @@ package import Machine
 import Foundation
 import Kernels
 
-/// The cores a rank may run on and the threads it will start.
+/// The cores a rank may use and the threads it will start.
 package struct CoreFacts: Codable, Sendable, Equatable {
-    /// Where the scheduler lets it run.
+    /// The cores the scheduler allows.
     package var bound = CoreAffinity(cores: [])
-    /// Where it could run if nobody had bound it.
+    /// The cores available without binding.
     package var unbound = CoreAffinity(cores: [])
     /// Compute threads.
     package var threads = 1
-    /// True when the recipe names that number.
+    /// True if the recipe sets that number.
     package var isAsked = false
-    /// True when ranks that wait give way (`OMPI_MCA_mpi_yield_when_idle`).
+    /// True if waiting ranks yield (`OMPI_MCA_mpi_yield_when_idle`).
     package var yields = false
 
     package init() {}
 }
 
 extension Check {
-    /// How are the ranks spread over the nodes?
+    /// Reports how the ranks are distributed over the nodes.
     static let nodes = Check("nodes") { ranks in
         let nodes = Node.all(of: ranks)
         guard nodes.count > 1 else { return [.ok("\(counted(ranks.count, "rank")) on \(nodes[0].host)")] }
@@ -32,12 +32,12 @@ extension Check {
         return [
             .warning(
                 "uneven: \(list(nodes.map { "\(counted($0.ranks.count, "rank")) on \($0.host)" })); "
-                    + "a step lasts as long as the fullest node needs",
+                    + "every step waits for the fullest node",
                 remedy: "mpirun --map-by ppr:\(fair):node, with slots=\(fair) for every host of the hostfile")
         ]
     }
 
-    /// Has every rank cores for its threads?
+    /// Checks that every rank has cores for its threads.
     static let cores = Check("cores") { ranks in
         let complaints = Node.all(of: ranks).flatMap { node in
             let crowded = node.ranks.filter { $0.cores.threads > $0.cores.bound.count }
@@ -51,7 +51,7 @@ extension Check {
     }
 }
 
-/// The sentences about threads and cores.
+/// Complaints about threads and cores.
 private enum Placement {
     static func moreThreadsThanCores(_ rank: RankFacts, on node: Node) -> Complaint {
         let (threads, bound) = (rank.cores.threads, rank.cores.bound)
@@ -65,7 +65,7 @@ private enum Placement {
                 : "set execution.threads=\(max(1, bound.count)), or 0 for the rank's share")
     }
 
-    /// Ranks that run on the same cores and together have more threads than these.
+    /// Complains about ranks on the same cores with more threads in total than cores.
     static func sharing(_ ranks: [RankFacts]) -> Complaint? {
         let cores = Set(ranks.flatMap(\.cores.bound.cores))
         let threads = ranks.reduce(0) { $0 + $1.cores.threads }
@@ -88,7 +88,8 @@ private enum Placement {
             remedy: "set execution.threads=\(max(1, cores.count / ranks.count)), or 0 for each rank's share")
     }
 
-    /// A launched node whose ranks are bound to half of its cores or fewer: what Open MPI does with one or two ranks.
+    /// Complains about a launched node whose ranks are bound to half of its cores or fewer, as Open MPI does with one
+    /// or two ranks.
     static func idleCores(_ node: Node) -> Complaint? {
         let used = Set(node.ranks.flatMap(\.cores.bound.cores)).count
         let given = node.ranks[0].cores.unbound.count
@@ -104,7 +105,7 @@ private enum Placement {
         "mpirun --bind-to none, or --map-by ppr:\(node.ranks.count):node:PE=\(max(1, threads)) --bind-to core"
     }
 
-    /// Groups of ranks whose cores overlap, in the order of their first ranks.
+    /// Groups of ranks with overlapping cores, in the order of their first ranks.
     static func overlapping(_ ranks: [RankFacts]) -> [[RankFacts]] {
         var groups: [(cores: Set<Int>, ranks: [RankFacts])] = []
         for rank in ranks {
@@ -125,7 +126,7 @@ private enum Placement {
         let own = Node.all(of: ranks).allSatisfy { overlapping($0.ranks).count == $0.ranks.count }
         let (fewest, largest) = (cores.min() ?? 1, cores.max() ?? 1)
         let place = fewest == largest ? counted(fewest, "core") : "\(fewest) to \(largest) cores"
-        let sharing = ranks.count == 1 ? place : own ? "\(place) of its own" : "\(place) that ranks share"
+        let sharing = ranks.count == 1 ? place : own ? "\(place) of its own" : "\(place) shared with other ranks"
         return (ranks.count == 1 ? "" : "each rank has ") + "\(each) on \(sharing)"
     }
 }

@@ -1,11 +1,12 @@
-/// What one rank knows of itself, its node and its recipe; it travels to rank 0 as JSON.
+/// One rank's facts about itself, its node and its recipe; sent to rank 0 as JSON.
 ///
-/// Each part has the defaults of a rank that could find out nothing, and a file of its own that measures and judges it.
+/// The defaults of each part stand for a rank that could determine nothing; each part has its own file that measures
+/// and checks it.
 public struct RankFacts: Codable, Sendable, Equatable {
     package var rank: Int
     package var host: String
     package var launch = LaunchFacts()
-    /// SHA-256 of the running program; empty when it cannot be read.
+    /// SHA-256 of the running program; empty if it cannot be read.
     package var program = ""
     package var recipe = RecipeFacts()
     package var weights = WeightFacts()

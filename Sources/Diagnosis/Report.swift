@@ -1,28 +1,28 @@
 import Foundation
 public import Telemetry
 
-/// What an examination found, check by check.
+/// The findings of an examination, check by check.
 public struct Report: Sendable {
     /// A finding and the check it belongs to.
     public struct Entry: Sendable, Equatable {
         /// The name of the check.
         public let check: String
-        /// What it found.
+        /// The finding.
         public let finding: Finding
     }
 
     /// The findings in the order of the checks.
     public let entries: [Entry]
-    /// What the ranks told, in rank order.
+    /// The facts of the ranks, in rank order.
     let ranks: [RankFacts]
     private let worldSize: Int
 
-    /// Judges facts. There must be at least one rank.
+    /// Evaluates facts of at least one rank.
     package init(_ ranks: [RankFacts]) { self.init(ranks, worldSize: ranks.count, unreadable: []) }
 
-    /// Judges facts as they came from the ranks.
+    /// Evaluates encoded facts of the ranks.
     ///
-    /// Ranks of another build may tell theirs in another form; they are named, and the others judged.
+    /// Ranks of another build may encode theirs differently; they are reported, and the others evaluated.
     package init(facts: [[UInt8]], hosts: [String]) {
         let decoded = facts.map { try? JSONDecoder().decode(RankFacts.self, from: Data($0)) }
         let strangers = decoded.indices.filter { decoded[$0] == nil }.map { RankFacts(rank: $0, host: hosts[$0]) }
@@ -36,7 +36,7 @@ public struct Report: Sendable {
                 Entry(
                     check: "program",
                     finding: .fault(
-                        .usage, "\(named(unreadable)) tells facts in another form: another build of kedge",
+                        .usage, "\(named(unreadable)) reports facts in another format: a different build of kedge",
                         remedy: "copy one build to all nodes, or start it from a shared folder")))
         }
         if !ranks.isEmpty {
@@ -47,7 +47,7 @@ public struct Report: Sendable {
         (self.entries, self.ranks, self.worldSize) = (entries, ranks, worldSize)
     }
 
-    /// The status of the first fault, else `done`: warnings do not fail.
+    /// The exit code of the first fault, else `done`: warnings do not count.
     public var exitCode: ExitCode {
         for entry in entries {
             if case .fault(let code) = entry.finding.state { return code }
@@ -57,7 +57,7 @@ public struct Report: Sendable {
 
     private func count(_ name: String) -> Int { entries.count { $0.finding.state.name == name } }
 
-    /// The report for a reader: a line for each finding, its remedy below, and a line that sums up.
+    /// The report as text: a line per finding, with its remedy below, and a summary.
     public var text: String {
         let width = entries.map(\.check.count).max() ?? 0
         let indent = String(repeating: " ", count: 9 + width + 2)
@@ -71,7 +71,7 @@ public struct Report: Sendable {
         return lines.joined(separator: "\n")
     }
 
-    /// One line: how many findings of each kind, and the status.
+    /// One line: the number of findings of each kind, and the exit code.
     public var summary: String {
         let (faults, warnings) = (count("fault"), count("warning"))
         let verdict =
@@ -90,7 +90,7 @@ extension Report: Encodable {
     private enum Key: String, CodingKey { case checks, status, ranks }
     private enum EntryKey: String, CodingKey { case check, state, found, remedy }
 
-    /// Writes `checks` (each with `check`, `state`, `found`, `remedy`), `status`, and `ranks`, the facts themselves.
+    /// Encodes `checks` (each with `check`, `state`, `found`, `remedy`), `status`, and `ranks`, the facts.
     public func encode(to encoder: any Encoder) throws {
         var container = encoder.container(keyedBy: Key.self)
         var checks = container.nestedUnkeyedContainer(forKey: .checks)

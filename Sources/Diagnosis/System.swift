@@ -3,24 +3,24 @@ import Telemetry
 
 /// Limits and folders of a rank.
 package struct SystemFacts: Codable, Sendable, Equatable {
-    /// Files and connections the rank may have open.
+    /// Maximum number of open files and connections.
     package var openFiles = 0
-    /// The choice in `/sys/kernel/mm/transparent_hugepage/enabled`; empty where there is none.
+    /// The choice in `/sys/kernel/mm/transparent_hugepage/enabled`; empty if there is none.
     package var hugePages = ""
-    /// Where files of the node alone go.
+    /// The folder for node-local files.
     package var temporaryFolder = ""
-    /// Bytes free there; nil when it does not exist.
+    /// Bytes free there; nil if it does not exist.
     package var temporaryFree: Int?
     /// The folder of the run; only on rank 0.
     package var runFolder: RunFolderFacts?
 
-    /// What rank 0 finds where it is to write.
+    /// Rank 0's facts about the location of the run's folder.
     package struct RunFolderFacts: Codable, Sendable, Equatable {
         package var path: String
-        /// The folder, or the nearest one above it that exists.
+        /// The folder, or its nearest existing parent.
         package var existing: String
         package var isWritable: Bool
-        /// True when a run of that name is there.
+        /// True if a run of that name exists.
         package var holdsRun: Bool
         /// Bytes free.
         package var free: Int?
@@ -47,7 +47,7 @@ package struct SystemFacts: Codable, Sendable, Equatable {
         return facts
     }
 
-    /// Bytes that the file system of a path can still take from an ordinary user; nil when there is no such path.
+    /// Bytes that the file system of a path still accepts from an ordinary user; nil if the path does not exist.
     static func free(_ path: String) -> Int? {
         var status = statvfs()
         guard statvfs(path, &status) == 0 else { return nil }
@@ -57,7 +57,7 @@ package struct SystemFacts: Codable, Sendable, Equatable {
 }
 
 extension SystemFacts.RunFolderFacts {
-    /// Looks at a folder, and makes nothing.
+    /// Examines a folder without creating anything.
     init(path: String) {
         var existing = path.isEmpty ? "." : path
         while access(existing, F_OK) != 0, existing != "/", existing != "." {
@@ -71,9 +71,9 @@ extension SystemFacts.RunFolderFacts {
 }
 
 extension Check {
-    /// May every rank open enough files and connections?
+    /// Checks that every rank may open enough files and connections.
     static let openFiles = Check("open files") { ranks in
-        // A connection to every other rank and its daemon's pipes, beside images, weights and libraries.
+        // A connection to every other rank and its daemon's pipes, plus images, weights and libraries.
         let needed = 256 + 2 * ranks.count
         let complaints = ranks.filter { $0.system.openFiles < needed }.map { rank in
             Complaint(
@@ -85,7 +85,7 @@ extension Check {
         return [.ok("\(least) allowed\(ranks.count > 1 ? " or more on every rank" : "")")]
     }
 
-    /// What the kernel does about huge pages; every setting works.
+    /// Reports the kernel's setting for huge pages; every setting works.
     static let hugePages = Check("huge pages") { ranks in
         let settings = Majority(Node.all(of: ranks).map { $0.ranks[0] }, by: \.system.hugePages)
         let others = settings.odd.map {
@@ -94,7 +94,7 @@ extension Check {
         return [.ok((settings.value.isEmpty ? "unknown" : settings.value) + others.joined())]
     }
 
-    /// Is there room for temporary files?
+    /// Checks that there is space for temporary files.
     static let temporaryFolder = Check("temporary") { ranks in
         let least = 16 << 20
         let firsts = Node.all(of: ranks).map { $0.ranks[0] }
@@ -102,8 +102,8 @@ extension Check {
             Complaint(
                 ranks: [rank],
                 text: rank.system.temporaryFree.map { "\(size($0)) free in \(rank.system.temporaryFolder)" }
-                    ?? "there is no folder \(rank.system.temporaryFolder)",
-                remedy: "free some space, or name another folder in TMPDIR or node.temporaryFolder")
+                    ?? "folder \(rank.system.temporaryFolder) does not exist",
+                remedy: "free disk space, or set another folder in TMPDIR or node.temporaryFolder")
         }
         guard complaints.isEmpty else { return Complaint.findings(complaints) }
         guard let tightest = firsts.min(by: { $0.system.temporaryFree ?? 0 < $1.system.temporaryFree ?? 0 }) else {
@@ -116,24 +116,24 @@ extension Check {
         ]
     }
 
-    /// Can rank 0 write the run's folder?
+    /// Checks that rank 0 can write to the run's folder.
     static let runFolder = Check("run folder") { ranks in
         guard let folder = ranks[0].system.runFolder else { return [] }
         guard folder.isWritable else {
             return [
                 .fault(
                     .cannotWrite,
-                    "\(named([ranks[0]])) cannot write \(folder.path): no right to write \(folder.existing)",
-                    remedy: "name a folder that can be written with --set run.folder=PATH")
+                    "\(named([ranks[0]])) cannot write \(folder.path): no write permission for \(folder.existing)",
+                    remedy: "choose a writable folder with --set run.folder=PATH")
             ]
         }
         guard !folder.holdsRun else {
             return [
                 .warning(
                     "\(folder.path) already holds a run, which kedge adapt will not replace",
-                    remedy: "choose another run.name, or give --overwrite to adapt")
+                    remedy: "choose another run.name, or pass --overwrite to adapt")
             ]
         }
-        return [.ok("\(folder.path) can be written\(folder.free.map { ", \(size($0)) free" } ?? "")")]
+        return [.ok("\(folder.path) is writable\(folder.free.map { ", \(size($0)) free" } ?? "")")]
     }
 }

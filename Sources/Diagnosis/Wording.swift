@@ -1,19 +1,19 @@
 import Collectives
 import Foundation
 
-/// Names of ranks as a reader wants them: `rank 3 on node1`, `ranks 0-3, 6 on node0 and node1`.
+/// Names of ranks for a message: `rank 3 on node1`, `ranks 0-3, 6 on node0 and node1`.
 func named(_ ranks: [RankFacts]) -> String {
     let numbers = (ranks.count == 1 ? "rank " : "ranks ") + spans(ranks.map(\.rank))
     return numbers + " on " + list(Node.all(of: ranks).map(\.host))
 }
 
-/// Ranks that have something: `rank 3 on node1 has`.
+/// Ranks as the subject of a sentence: `rank 3 on node1 has`.
 func owners(_ ranks: [RankFacts]) -> String { named(ranks) + (ranks.count == 1 ? " has" : " have") }
 
 /// Ascending numbers as ranges: `0-3, 6`.
 func spans(_ numbers: [Int]) -> String { RankNames.spans(numbers) }
 
-/// A list that stays on a line: `a`, `a and b`, `a, b, c and 5 more`.
+/// A list shortened to fit a line: `a`, `a and b`, `a, b, c and 5 more`.
 func list(_ words: [String]) -> String { RankNames.list(words) }
 
 /// A number with its noun: `1 rank`, `2 ranks`.
@@ -24,11 +24,11 @@ func size(_ bytes: Int) -> String {
     bytes < 1 << 30 ? "\((bytes + (1 << 19)) >> 20) MiB" : String(format: "%.1f GiB", Double(bytes) / Double(1 << 30))
 }
 
-/// The value that most ranks have, and the ranks that have another.
+/// The value of most ranks, and the ranks with another value.
 struct Majority<Value: Equatable> {
-    /// What most have; rank 0's on a tie.
+    /// The most frequent value; rank 0's on a tie.
     let value: Value
-    /// The ranks that have it.
+    /// The ranks with that value.
     let ranks: [RankFacts]
     /// The others, grouped by their value, in the order of their first ranks.
     let odd: [(value: Value, ranks: [RankFacts])]
@@ -50,18 +50,18 @@ struct Majority<Value: Equatable> {
         (self.value, self.ranks, odd) = (common.value, common.ranks, groups)
     }
 
-    /// Who has the common value, for the other half of a sentence.
+    /// The ranks with the common value, as the second half of a sentence.
     var others: String { owners(ranks) }
 }
 
-/// What is wrong with one rank or node; complaints of the same words become one finding.
+/// A fault of one rank or node; complaints with the same text become one finding.
 struct Complaint {
     let ranks: [RankFacts]
     var state = Finding.State.warning
     let text: String
     let remedy: String
 
-    /// One finding per state, text and remedy, with the names of its ranks in front where there are several.
+    /// One finding per state, text and remedy, preceded by the names of its ranks if there are several.
     static func findings(_ complaints: [Complaint]) -> [Finding] {
         var groups: [Complaint] = []
         for complaint in complaints {

@@ -4,10 +4,10 @@ import Foundation
 public import Imaging
 public import SegmentAnything
 
-/// The masks of one image as a JSON file that is an SA-1B record and a COCO instances file at once.
+/// The masks of one image as a JSON file that is both an SA-1B record and a COCO instances file.
 ///
-/// SA-1B has one `image` and says of each annotation how it was made; COCO has `images`, `categories` and in each
-/// annotation the numbers of both.
+/// SA-1B has a single `image` and, in each annotation, how it was generated; COCO has `images`, `categories` and, in
+/// each annotation, the IDs of both.
 public struct AutomaticMaskRecord: Encodable {
     struct ImageEntry: Encodable {
         let id: Int
@@ -43,10 +43,10 @@ public struct AutomaticMaskRecord: Encodable {
     let categories: [Category]
     let annotations: [Annotation]
 
-    /// Describes the masks of an image; annotation k is mask k - 1. As SAM writes them, boxes are x, y, width and height of
-    /// the rectangle from the first to the last column and row, so they are one pixel smaller than the mask.
+    /// Describes the masks of an image; annotation k is mask k - 1. As in SAM, boxes are x, y, width and height of the
+    /// rectangle from the first to the last column and row, so they are one pixel smaller than the mask.
     ///
-    /// Throws `ShapeFault` for an image of more pixels than an encoding may have.
+    /// Throws `ShapeFault` for an image with more pixels than an encoding supports.
     public init(_ masks: [AutomaticMask], fileName: String, width: Int, height: Int) throws {
         image = ImageEntry(id: 1, image_id: 1, width: width, height: height, file_name: fileName)
         images = [image]
@@ -61,15 +61,15 @@ public struct AutomaticMaskRecord: Encodable {
         }
     }
 
-    /// The masks as numbers from 1, those of the annotations; smaller masks lie over larger ones, of equal ones the later
-    /// over the earlier.
+    /// The masks as annotation numbers, from 1; smaller masks lie over larger ones, and of equal ones the later over
+    /// the earlier.
     ///
-    /// Throws `RunError` for more masks than there are numbers.
+    /// Throws `RunError` for more masks than a label image can number.
     public static func labels(_ masks: [AutomaticMask], width: Int, height: Int) throws(RunError) -> LabelImage {
         guard masks.count <= Int(UInt16.max) else {
             throw RunError(
-                .configuration, "\(masks.count) masks are more than a label image holds, \(UInt16.max)",
-                remedy: "raise the thresholds or ask for fewer points")
+                .configuration, "\(masks.count) masks exceed the \(UInt16.max) of a label image",
+                remedy: "raise the thresholds or use fewer points")
         }
         var image = LabelImage(width: width, height: height, labels: [UInt16](repeating: 0, count: width * height))
         let areas = masks.map(\.mask.area)
@@ -81,7 +81,7 @@ public struct AutomaticMaskRecord: Encodable {
         return image
     }
 
-    /// Writes the file, appearing under `path` only when complete. Throws `ImagingError`.
+    /// Writes the file atomically. Throws `ImagingError`.
     public func write(to path: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

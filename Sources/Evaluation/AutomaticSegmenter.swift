@@ -7,7 +7,7 @@ public import SegmentAnything
 
 /// Segments whole images without prompts.
 public struct AutomaticSegmenter {
-    /// An object that was found, in pixels of the image, as a label for training.
+    /// A segmented object in image pixels, as a label for training.
     public struct Label: Sendable, Equatable {
         /// The tight box of its mask.
         public let box: Box
@@ -20,9 +20,9 @@ public struct AutomaticSegmenter {
     private let preprocessing: Preprocessing
     private let workspace: Workspace
 
-    /// Segments with a model as it is, or adapted.
+    /// Creates a segmenter from a model, with or without adaptation.
     ///
-    /// Throws `SegmentAnythingError` for settings that mean nothing.
+    /// Throws `SegmentAnythingError` for invalid settings.
     public init(
         _ loaded: LoadedModel, adapted: AdaptedModel? = nil, settings: AutomaticMaskConfiguration = .init(),
         workspace: Workspace
@@ -32,7 +32,7 @@ public struct AutomaticSegmenter {
         (preprocessing, self.workspace) = (loaded.preprocessing, workspace)
     }
 
-    /// The masks of an image, in the order of `AutomaticMaskGenerator`; the same for any number of threads.
+    /// The masks of an image, in the order of `AutomaticMaskGenerator`; independent of the number of threads.
     ///
     /// Throws `SegmentAnythingError`.
     public func masks(of image: Image) throws -> [AutomaticMask] {
@@ -46,9 +46,9 @@ public struct AutomaticSegmenter {
         }
     }
 
-    /// The masks of an image as labels, in the same order, without those that are empty.
+    /// The non-empty masks of an image as labels, in the same order.
     ///
-    /// Throws `SegmentAnythingError`, and `ShapeFault` for an image of more pixels than an encoding may have.
+    /// Throws `SegmentAnythingError`, and `ShapeFault` for an image with more pixels than an encoding supports.
     public func labels(of image: Image) throws -> [Label] {
         try masks(of: image).compactMap { found in
             let mask = try found.mask.encoding()
@@ -58,7 +58,7 @@ public struct AutomaticSegmenter {
 }
 
 extension MaskRuns {
-    /// The same runs as data sets hold them. Throws `ShapeFault` for more pixels than an encoding may have.
+    /// The same runs in the form of data sets. Throws `ShapeFault` for more pixels than an encoding supports.
     public func encoding() throws(ShapeFault) -> RunLengthEncoding {
         try RunLengthEncoding(counts: counts.map { Int($0) }, width: width, height: height)
     }

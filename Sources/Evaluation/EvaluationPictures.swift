@@ -8,10 +8,10 @@ import Layers
 import SegmentAnything
 import Tensors
 
-/// Pictures of what an evaluation scores: truth, base model and adapted model side by side.
+/// Pictures of an evaluation: truth, base model and adapted model side by side.
 package struct EvaluationPictures {
     let loaded: LoadedModel
-    /// The adapted model, if there is one beside the base model.
+    /// The adapted model, if there is one besides the base model.
     let adapted: AdaptedModel?
     let threshold: Float
     let decoderChunk: Int
@@ -27,10 +27,10 @@ package struct EvaluationPictures {
     /// Largest side of one panel, pixels: three of them fit a screen.
     private static let panelSide = 448
 
-    /// The picture of one evaluation image under one of its kinds of prompt: `truth | base | adapted`, the panels
-    /// captioned with their mean IoU.
+    /// The picture of an evaluation image with one kind of prompt: `truth | base | adapted`, each panel captioned with
+    /// its mean IoU.
     ///
-    /// Throws `SegmentAnythingError` for prompts the model cannot take.
+    /// Throws `SegmentAnythingError` for prompts the model does not support.
     package func picture(_ example: EvaluationExample, _ prompts: Prompts) throws -> Image {
         var panels = [
             panel(
@@ -88,7 +88,7 @@ package struct EvaluationPictures {
                 colour: .instance(index + 1))
         }
         let size = Resize.longestSideSize(width: image.width, height: image.height, target: Self.panelSide)
-        // A very long image has a side of less than a pixel.
+        // A very long image may have a scaled side below one pixel.
         return Resize.bilinear(image, width: max(size.width, 1), height: max(size.height, 1)).captioned(caption)
     }
 }

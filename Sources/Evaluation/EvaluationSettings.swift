@@ -1,7 +1,7 @@
 public import Datasets
 public import Recipes
 
-/// What is measured before, during and after adaptation.
+/// The evaluation before, during and after adaptation.
 public struct EvaluationSettings: RecipeSection {
     public var prompts = [PromptKind.box, .point]
     public var threshold = 0.0
@@ -20,10 +20,10 @@ public struct EvaluationSettings: RecipeSection {
             "Logit above which a pixel belongs to the mask; the released WeSAM code uses 0.5"),
         .integer(
             "limit", \.limit, 0...1_000_000_000, effect: .experiment,
-            "Largest number of evaluation images of a source; 0: all"),
+            "Maximum number of evaluation images per source; 0 uses all"),
         .flag("before", \.before, effect: .machine, "Evaluate the unadapted model before the first step"),
         .flag(
             "boundary", \.boundary, effect: .experiment,
-            "Measure the boundary IoU too, at the images' own resolution"),
+            "Also measure the boundary IoU, at the images' own resolution"),
     ]
 }

@@ -8,10 +8,10 @@ import Tensors
 
 /// Scores a model on the evaluation images, sharded over the ranks.
 ///
-/// Each rank takes a run of consecutive images; the per-image scores are gathered and averaged in the order of the
-/// images, so the figures do not depend on the number of ranks. An image is encoded once for all kinds of prompt.
+/// Each rank scores a range of consecutive images; per-image scores are gathered and averaged in image order, so the
+/// results do not depend on the number of ranks. An image is encoded once for all kinds of prompt.
 public struct Evaluator {
-    /// The score of one image under one kind of prompt.
+    /// The score of one image with one kind of prompt.
     public struct ImageScore: Sendable, Equatable {
         /// The image's name.
         public var id: String
@@ -21,11 +21,11 @@ public struct Evaluator {
         public var scores: EvaluationScores
     }
 
-    /// All images under one kind of prompt.
+    /// The scores of all images with one kind of prompt.
     public struct Outcome: Sendable, Equatable {
         /// The kind of prompt.
         public var prompt: PromptKind
-        /// One score per image that has an instance, in the order of the data set.
+        /// One score per image with an instance, in data set order.
         public var images: [ImageScore]
 
         /// Means over images of per-image means (the released WeSAM's metric), each over the images that have it.
@@ -34,21 +34,21 @@ public struct Evaluator {
         public var instances: Int { images.reduce(0) { $0 + $1.instances } }
     }
 
-    /// How images are made ready.
+    /// How images are preprocessed.
     public let preparation: ExamplePreparation
     /// The kinds of prompt to score with.
     public let kinds: [PromptKind]
     /// The names of the evaluation images, in order.
     public let ids: [String]
-    /// What the run calls them.
+    /// The images' names in the run.
     public let images: [ImageID]
-    /// A pixel is mask when its logit is above 0 or, for any other threshold, at least that.
+    /// A pixel is mask if its logit is above 0 or, for any other threshold, at least the threshold.
     public let threshold: Double
-    /// Prompts that the decoder processes at once.
+    /// Prompts per decoder pass.
     public let decoderChunk: Int
-    /// Whether the boundary IoU is measured too.
+    /// True if the boundary IoU is measured too.
     public let measuresBoundaries: Bool
-    /// Images that are prepared ahead, and by how many threads.
+    /// Images prepared in advance, and the number of threads that do so.
     public let prefetch: (depth: Int, threads: Int)
 
     /// Creates an evaluator.
@@ -62,9 +62,9 @@ public struct Evaluator {
         (self.decoderChunk, self.prefetch) = (decoderChunk, prefetch)
     }
 
-    /// Scores all images that can be read, and names the others; the same on every rank.
+    /// Scores all readable images and reports the others; the result is the same on every rank.
     ///
-    /// Throws `CollectivesError`, and `DatasetError` for what is not the fault of one image.
+    /// Throws `CollectivesError`, and `DatasetError` for a fault that does not concern a single image.
     public func evaluate(
         _ adapted: AdaptedModel, communicator: any Communicator, in workspace: Workspace
     ) throws -> (outcomes: [Outcome], unreadable: [UnreadableSample]) {

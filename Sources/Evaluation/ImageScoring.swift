@@ -7,20 +7,20 @@ import SegmentAnything
 import Telemetry
 import Tensors
 
-/// Scores a model on one image for every kind of prompt: against masks where there are some, otherwise against boxes and
-/// points as they were annotated.
+/// Scores a model on one image for every kind of prompt: against masks if there are any, otherwise against annotated
+/// boxes and points.
 struct ImageScoring {
     let adapted: AdaptedModel
     let kinds: [PromptKind]
-    /// A pixel is mask when its logit is above 0 or, for any other threshold, at least that.
+    /// A pixel is mask if its logit is above 0 or, for any other threshold, at least the threshold.
     let threshold: Float
     let decoderChunk: Int
     let measuresBoundaries: Bool
 
-    /// Numbers per kind of prompt: instances, then for every measure how many of them it was taken of and its sum.
+    /// Values per kind of prompt: the number of instances, then for each measure its count and sum.
     static let width = 1 + 2 * EvaluationScores.Measure.allCases.count
 
-    /// The score that an image's numbers for one kind of prompt stand for; nil without an instance.
+    /// The score encoded by an image's values for one kind of prompt; nil without an instance.
     static func score(_ values: [Double], id: String) -> Evaluator.ImageScore? {
         guard values[0] > 0 else { return nil }
         var scores = EvaluationScores()
@@ -46,7 +46,7 @@ struct ImageScoring {
         }
     }
 
-    /// The numbers of one image, one kind of prompt after the other. The image is encoded once.
+    /// The values of one image, one kind of prompt after the other. The image is encoded once.
     func values(_ example: EvaluationExample, in workspace: Workspace) throws -> [Double] {
         guard example.count > 0 else { return [Double](repeating: 0, count: Self.width * kinds.count) }
         let context = adapted.context(in: workspace)

@@ -6,13 +6,13 @@ public import Kernels
 import SegmentAnything
 import Tensors
 
-/// Segments one image with a user's own prompts and draws the result.
+/// Segments one image from user prompts and draws the result.
 public struct ImageSegmenter {
     /// One object to segment, in pixels of the original image.
     public struct ObjectPrompt: Sendable {
-        /// Its box, if there is one.
+        /// Its box, if any.
         public var box: Box?
-        /// Points on and off it.
+        /// Points on the object and on the background.
         public var points: [LabelledPoint]
         /// A rough mask of the original image's size, 1 inside.
         public var mask: [UInt8]?
@@ -23,7 +23,7 @@ public struct ImageSegmenter {
         }
     }
 
-    /// One mask.
+    /// A segmented object.
     public struct Mask: Sendable {
         /// True inside. // [H, W]
         public var pixels: [Bool]
@@ -35,15 +35,14 @@ public struct ImageSegmenter {
     private let adapted: AdaptedModel
     private let workspace: Workspace
 
-    /// Segments with a model as it is, or adapted.
+    /// Creates a segmenter from a model, with or without adaptation.
     public init(_ loaded: LoadedModel, adapted: AdaptedModel? = nil, workspace: Workspace) {
         (self.loaded, self.adapted, self.workspace) = (loaded, adapted ?? loaded.base, workspace)
     }
 
-    /// One mask per object, in their order; of SAM's three candidates the one with the best predicted IoU when
-    /// `multimask`.
+    /// One mask per object, in order; with `multimask`, the best of SAM's three candidates by predicted IoU.
     ///
-    /// Throws `SegmentAnythingError` for prompts the model cannot take.
+    /// Throws `SegmentAnythingError` for prompts the model does not support.
     public func segment(_ image: Image, _ objects: [ObjectPrompt], multimask: Bool) throws -> [Mask] {
         let frame = loaded.preprocessing.frame(width: image.width, height: image.height)
         let context = adapted.context(in: workspace)
@@ -61,7 +60,7 @@ public struct ImageSegmenter {
         }
     }
 
-    /// The image with its masks, boxes and points drawn in.
+    /// The image overlaid with its masks, boxes and points.
     public static func overlay(_ image: Image, _ masks: [Mask], _ objects: [ObjectPrompt]) -> Image {
         var picture = image.rgb()
         for (index, mask) in masks.enumerated() {

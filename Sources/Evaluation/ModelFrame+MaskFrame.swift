@@ -2,7 +2,7 @@ import Datasets
 import SegmentAnything
 
 extension ModelFrame {
-    /// The same placement in the words of mask post-processing.
+    /// The same placement as the type used by mask post-processing.
     var maskFrame: MaskFrame {
         MaskFrame(
             side: side, left: left, top: top, width: resizedWidth, height: resizedHeight,

@@ -3,7 +3,7 @@ package import SegmentAnything
 import Tensors
 
 extension PromptBatch {
-    /// Some instances' prompts, from the data set's form to the model's.
+    /// Converts some instances' prompts from the data set's form to the model's.
     package init(_ prompts: Prompts, _ range: Range<Int>) throws {
         let labels = prompts.pointLabels?.rows(range).elements.map { PointLabel(rawValue: Int($0)) ?? .padding }
         try self.init(

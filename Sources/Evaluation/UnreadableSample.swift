@@ -2,28 +2,28 @@ package import Collectives
 public import Datasets
 import Foundation
 
-/// An image that could not be read, as all ranks know it.
+/// An unreadable image, known to all ranks.
 public struct UnreadableSample: Codable, Equatable, Sendable {
-    /// Which image of the run it is.
+    /// The image in the run.
     public let image: ImageID
     /// Its name.
     public let id: String
-    /// The file at fault and what is wrong with it.
+    /// The faulty file and its fault.
     public let reason: String
-    /// What can be done about it.
+    /// The remedy.
     public let remedy: String
-    /// The rank that met it, and its host.
+    /// The rank that tried to read it.
     public let rank: Int
     /// The host of that rank.
     public let host: String
 
-    /// Describes an image by the error that reading it gave.
+    /// Describes an image by the error of reading it.
     public init(_ image: ImageID, id: String, _ error: DatasetError, rank: Int, host: String) {
         (self.image, self.id, self.rank, self.host) = (image, id, rank, host)
         (reason, remedy) = ("\(error.location): \(error.problem)", error.remedy)
     }
 
-    /// What is wrong and who met it.
+    /// The fault and the rank that found it.
     public var line: String { "\(reason) (rank \(rank) on \(host))" }
 
     /// The samples of all ranks, in the order of the data. Collective.

@@ -10,14 +10,14 @@ public enum BLASEnvironment {
     /// The core OpenBLAS chose, as in `SkylakeX`.
     public static var coreName: String { String(cString: openblas_get_corename()) }
 
-    /// OpenBLAS's version and build options. Read once, because OpenBLAS writes its answer into the same buffer at
-    /// every call, which another thread may be reading.
+    /// OpenBLAS's version and build options. Read once, because every call of OpenBLAS writes its answer to the same
+    /// buffer, which another thread may be reading.
     public static let configuration = String(cString: openblas_get_config()).trimmingCharacters(in: .whitespaces)
 
     /// OpenBLAS's version, as in `OpenBLAS 0.3.21`.
     public static var version: String { configuration.split(separator: " ").prefix(2).joined(separator: " ") }
 
-    /// Threads a call of OpenBLAS uses.
+    /// Threads used by a call of OpenBLAS.
     public static var threads: Int { Int(openblas_get_num_threads()) }
 
     /// The threading library OpenBLAS was built with: `pthreads`, `OpenMP` or `none`.
@@ -32,7 +32,7 @@ public enum BLASEnvironment {
     /// Restricts OpenBLAS to the calling thread: Kedge's own pool is the only owner of threads.
     public static func useSingleThread() { openblas_set_num_threads(1) }
 
-    /// The instruction sets of this processor, as Linux names them (`avx2`, `avx512f`); empty when unknown.
+    /// The instruction sets of this processor, as named by Linux (`avx2`, `avx512f`); empty if unknown.
     public static func processorFlags(cpuInfo path: String = "/proc/cpuinfo") -> Set<String> {
         guard let text = try? String(contentsOfFile: path, encoding: .utf8),
             let line = text.split(separator: "\n").first(where: { $0.hasPrefix("flags") }),
@@ -41,10 +41,10 @@ public enum BLASEnvironment {
         return Set(line[line.index(after: colon)...].split(separator: " ").map(String.init))
     }
 
-    /// The value `OPENBLAS_CORETYPE` should have, or nil when the library's own choice is right or the user set one.
+    /// The value `OPENBLAS_CORETYPE` should have, or nil if the library's own choice is right or the user set one.
     ///
     /// - Parameters:
-    ///   - coreName: What OpenBLAS chose.
+    ///   - coreName: The core OpenBLAS chose.
     ///   - flags: The processor's instruction sets.
     ///   - environment: The process environment; a value set there is never overridden.
     public static func coreTypeToSet(
@@ -58,7 +58,7 @@ public enum BLASEnvironment {
         return isRight ? nil : better.name
     }
 
-    /// Nil when this processor can run Kedge's kernels as compiled, else the instruction sets it lacks.
+    /// The instruction sets this processor lacks to run Kedge's kernels as compiled; nil if it lacks none.
     public static func missingInstructionSets(flags: Set<String>) -> [String]? {
         guard !flags.isEmpty else { return nil }
         let missing = KernelForm.compiled.instructionSets.filter { !flags.contains($0) }

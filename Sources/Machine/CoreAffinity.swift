@@ -36,9 +36,9 @@ public struct CoreAffinity: Codable, Equatable, Sendable {
             ?? CoreAffinity(cores: Array(0..<ProcessInfo.processInfo.activeProcessorCount))
     }
 
-    /// The cores an unbound process would have on this node: those of its control group, else all.
+    /// The cores available to an unbound process on this node: those of its control group, else all.
     ///
-    /// Launchers bind each rank's process and leave the group alone, so the difference shows what binding withholds.
+    /// Launchers bind each rank's process but do not change its group, so the difference shows what binding withholds.
     ///
     /// - Parameter root: The folder that contains `/proc` and `/sys`.
     public static func unbound(root: String = "") -> CoreAffinity {

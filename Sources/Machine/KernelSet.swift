@@ -14,13 +14,14 @@ public enum KernelForm: String, Codable, CaseIterable, Sendable {
     }
 }
 
-/// The kernels a process computes with: beside program and input, they determine the bits of its results.
+/// The kernels a process computes with: together with program and input, they determine the bits of its results.
 public struct KernelSet: Codable, Hashable, Sendable {
     /// The core whose kernels OpenBLAS runs, as in `SkylakeX`.
     public var core: String
     /// OpenBLAS's version, as in `OpenBLAS 0.3.21`.
     public var version: String
-    /// The instruction sets of Kedge's own kernels, as in `x86-64-v3`; text, because a checkpoint may name a later form.
+    /// The instruction sets of Kedge's own kernels, as in `x86-64-v3`; text, because a checkpoint may name a newer
+    /// form.
     public var form: String
 
     /// Creates a set from its parts.
@@ -34,7 +35,7 @@ public struct KernelSet: Codable, Hashable, Sendable {
     /// All parts, as in `OpenBLAS 0.3.21 core Zen, own kernels x86-64-v3`.
     public var description: String { "\(version) core \(core), own kernels \(form)" }
 
-    /// Only the parts in which several sets differ, in words; empty where they are equal.
+    /// Only the parts in which several sets differ; empty if they are equal.
     public func description(differingIn sets: [KernelSet]) -> String {
         func differ(_ part: (KernelSet) -> String) -> Bool { sets.contains { part($0) != part(self) } }
         let isCoreOther = differ(\.core)
@@ -48,7 +49,7 @@ public struct KernelSet: Codable, Hashable, Sendable {
         return parts.joined(separator: ", ")
     }
 
-    /// How to give ranks with different sets the same one; empty where they are equal.
+    /// The remedies that give ranks the same set; empty if they are equal.
     ///
     /// - Parameter ranks: Each rank's set, and the highest OpenBLAS core its processor can run, nil if unknown.
     public static func remedies(_ ranks: [(kernels: KernelSet, possible: OpenBLASCore?)]) -> [String] {
@@ -65,5 +66,5 @@ public struct KernelSet: Codable, Hashable, Sendable {
     /// The remedy for different versions of OpenBLAS.
     public static let sameVersion = "install the same OpenBLAS on every node"
     /// The remedy for different forms of Kedge's own kernels.
-    public static let sameForm = "start the same build of Kedge on every node"
+    public static let sameForm = "run the same build of Kedge on every node"
 }

@@ -1,21 +1,21 @@
 import Foundation
 
-/// Memory that this node can still give, as the system and the control group of the process tell.
+/// Available memory of this node, according to the system and the control group of the process.
 public struct NodeMemory: Codable, Sendable, Equatable {
-    /// Bytes.
+    /// Available bytes.
     public let available: Int
-    /// Where the figure is from, for messages.
+    /// The source of the figure, for messages.
     public let source: String
 
     /// Creates a figure.
     public init(available: Int, source: String) { (self.available, self.source) = (available, source) }
 
-    /// What is there now, or nil where the system does not tell.
+    /// The memory available now, or nil if the system does not report it.
     ///
-    /// The least of Linux's MemAvailable and, for the control group of this process and each above it (version 2), its
-    /// limit less what it uses; pages of files count as free, since the system takes them back when it needs them.
+    /// The minimum of Linux's MemAvailable and, for the control group of this process and each group above it (version
+    /// 2), its limit minus its usage; file pages count as free, since the system reclaims them on demand.
     ///
-    /// - Parameter root: Where `/proc` and `/sys` are found.
+    /// - Parameter root: The folder that contains `/proc` and `/sys`.
     public static func now(root: String = "") -> NodeMemory? {
         ([system(root)] + groups(root)).compactMap(\.self).min { $0.available < $1.available }
     }

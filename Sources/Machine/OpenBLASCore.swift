@@ -25,7 +25,7 @@ public enum OpenBLASCore: String, CaseIterable, Codable, Comparable, Sendable {
         }
     }
 
-    /// The core with the requirements of a set of kernels, by OpenBLAS's name; nil for those of older processors.
+    /// The core with the same requirements as a kernel set, by OpenBLAS's name; nil for those of older processors.
     public init?(coreName: String) {
         let name = coreName.lowercased()
         if ["zen", "excavator"].contains(name) {
@@ -44,18 +44,18 @@ public enum OpenBLASCore: String, CaseIterable, Codable, Comparable, Sendable {
 
     /// A core that all ranks can use.
     ///
-    /// It is the lowest of those their processors can run, and not above all of those they run now, which their
-    /// OpenBLAS is known to have.
+    /// It is the lowest of those their processors support, but not above every core running now, because only those are
+    /// known to exist in their OpenBLAS.
     ///
-    /// - Parameter ranks: The name of the core that each rank runs, and the highest one its processor can run; nil if
-    ///   unknown, then the running core counts.
+    /// - Parameter ranks: The name of each rank's running core, and the highest core its processor supports; if that is
+    ///   nil (unknown), the running core counts.
     public static func common(_ ranks: [(running: String, possible: OpenBLASCore?)]) -> OpenBLASCore {
         let running = ranks.map { OpenBLASCore(coreName: $0.running) ?? .haswell }
         let possible = zip(ranks, running).map { $0.possible ?? $1 }
         return min(possible.min() ?? .haswell, running.max() ?? .haswell)
     }
 
-    /// How a user selects this core on all ranks.
+    /// The remedy that selects this core on all ranks.
     public var remedy: String { "mpirun -x OPENBLAS_CORETYPE=\(name) for all ranks on all nodes" }
 
     /// Orders cores by their requirements.

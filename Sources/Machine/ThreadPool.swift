@@ -3,8 +3,9 @@ import Synchronization
 
 /// The threads of one rank: the only owner of parallelism below `Training`.
 ///
-/// Work is cut into numbered tasks by shape, never by thread count; threads draw the numbers from a counter. As every
-/// task writes its own outputs, the bits of a result do not depend on the number of threads or on who runs a task.
+/// Work is divided into numbered tasks by shape, never by thread count; threads draw the numbers from a counter. As
+/// every task writes its own outputs, the bits of a result do not depend on the number of threads or on which thread
+/// runs a task.
 public final class ThreadPool: Sendable {
     /// The number of threads, including the caller.
     public let threads: Int

@@ -6,25 +6,25 @@ package import SegmentAnything
 package import Telemetry
 import Tensors
 
-/// The frozen weights of a run: read by rank 0 alone, held once on every node, read-only from then on.
+/// The frozen weights of a run: read by rank 0 only, stored once per node, read-only afterwards.
 ///
-/// What layers derive from the weights when they are built (folded, packed, tabulated) lies there too, so no rank keeps
-/// a copy of its own. Anchor, teacher and student of all ranks of a node read the same pages.
+/// Tensors that layers derive from the weights when they are built (folded, packed, tabulated) are stored there too, so
+/// no rank has its own copy. Anchor, teacher and student of all ranks of a node read the same pages.
 package struct FrozenBase {
-    /// The model over the shared block.
+    /// The model built on the shared block.
     package let model: SegmentAnythingModel
-    /// Gives the tensors of the shared block, to build further models over it.
+    /// Provides the tensors of the shared block, to build further models on it.
     package let parameters: @Sendable () -> any ParameterSource
-    /// What rank 0 says of the weights it read.
+    /// The digest of the weights, from rank 0.
     package let digest: String
-    /// Where the weights lie on each node, for the log.
+    /// The placement of the weights on the nodes, for the log.
     package let placement: WeightsFact
 
     /// Loads the weights on all ranks. Collective.
     ///
-    /// - Parameter read: Reads the weight file; called on rank 0 alone, before memory is made.
+    /// - Parameter read: Reads the weight file; called on rank 0 only, before memory is allocated.
     ///
-    /// Throws what `read` throws on rank 0, `RunError` of kind `resources` when a node lacks the memory, and
+    /// Throws the error of `read` on rank 0, `RunError` of kind `resources` if a node lacks the memory, and
     /// `CollectivesError`.
     package init(
         _ configuration: SegmentAnythingConfiguration, _ node: NodeSettings, communicator: any Communicator,
@@ -49,8 +49,8 @@ package struct FrozenBase {
         model = build(parameters())
     }
 
-    /// Stops all ranks when a node's memory, or its control group's, cannot hold the block: pages beyond a limit would
-    /// end a rank without a word.
+    /// Stops all ranks if a node's memory, or its control group's, cannot hold the block: pages beyond a limit would
+    /// kill a rank without a message.
     private static func checkRoom(
         _ byteCount: Int, _ kind: NodeSharedMemory.Kind, _ communicator: any Communicator
     ) throws {
@@ -59,25 +59,25 @@ package struct FrozenBase {
         if communicator.nodeRank == 0, let free = NodeMemory.now(), free.available < needed {
             fault =
                 "the frozen weights need \(needed >> 20) MiB on \(communicator.hostName), "
-                + "\(free.available >> 20) MiB are free by \(free.source)"
+                + "\(free.available >> 20) MiB are free according to \(free.source)"
         }
         let faults = try communicator.allGather(bytes: Array(fault.utf8))
         if let first = faults.first(where: { !$0.isEmpty }) {
             throw RunError(
                 .resources, String(decoding: first, as: UTF8.self),
                 remedy: kind == .window
-                    ? "give the node more memory or take a smaller model"
-                    : "set node.baseMemory=window or start fewer ranks on a node")
+                    ? "give the node more memory or use a smaller model"
+                    : "set node.baseMemory=window or start fewer ranks per node")
         }
     }
 
-    /// How often the weights are in memory, and which nodes had to use a file.
+    /// The number of copies in memory, and the nodes that had to use a file.
     private static func placement(
         of memory: NodeSharedMemory, _ kind: NodeSharedMemory.Kind, _ communicator: any Communicator
     ) throws -> WeightsFact {
         var mine = ""
         if communicator.nodeRank == 0, case .file(let folder) = memory.placement {
-            mine = "\(communicator.hostName) keeps them in a file of \(folder) because /dev/shm is too small"
+            mine = "\(communicator.hostName) stores them in a file in \(folder) because /dev/shm is too small"
         }
         let notes = try communicator.allGather(bytes: Array(mine.utf8)).filter { !$0.isEmpty }
         let nodes = (communicator.nodeOfRank.max() ?? 0) + 1

@@ -8,23 +8,23 @@ public import Telemetry
 import Tensors
 package import WeightFiles
 
-/// A model with its weights, and what must be known about both to use an adapter on them.
+/// A model with its weights, and the properties needed to apply an adapter.
 public struct LoadedModel: Sendable {
     /// The model.
     public let model: SegmentAnythingModel
     /// The kind, as in recipes.
     public let kind: BaseModel
-    /// How images are made ready for it.
+    /// How images are preprocessed for it.
     public let preprocessing: Preprocessing
-    /// SHA-256 over names, shapes and values of the weights; the same for every container and dialect.
+    /// SHA-256 over names, shapes and values of the weights; independent of container and dialect.
     public let baseDigest: String
-    /// Where the weights lie, for the log; nil for a model of this process alone.
+    /// The placement of the weights, for the log; nil for a model of this process alone.
     public let placement: WeightsFact?
-    /// Gives the frozen weights under their official names; building a model from it again reads and computes nothing that
-    /// the node shares.
+    /// Provides the frozen weights under their official names; building another model from it neither reads nor
+    /// computes anything that the node shares.
     private let weights: @Sendable () -> any ParameterSource
 
-    /// Loads what a recipe names; rank 0 alone reads the weight file. Collective.
+    /// Loads the model of a recipe; only rank 0 reads the weight file. Collective.
     ///
     /// Throws `WeightFileError`, `RunError` and `CollectivesError`.
     public init(_ settings: ModelSettings, _ node: NodeSettings, communicator: any Communicator) throws {
@@ -46,7 +46,7 @@ public struct LoadedModel: Sendable {
             weights: { parameters })
     }
 
-    /// What stands before the seed in place of a weight file.
+    /// The prefix of a seed that replaces a weight file.
     private static let randomPrefix = "random:"
 
     /// The tensors of a weight file under the official names, and their digest. Throws `WeightFileError` and
@@ -82,9 +82,9 @@ public struct LoadedModel: Sendable {
         preprocessing = Preprocessing(kind: settings.resolvedPreprocessing, side: model.encoder.imageSize)
     }
 
-    /// Seeded random weights of a model, for benchmarks: same sizes and speed as the real ones, no file needed.
+    /// Seeded random weights of a model, for benchmarks: sizes and speed are those of the real ones, no file is needed.
     ///
-    /// Throws `RunError` for an input size the architecture does not allow.
+    /// Throws `RunError` for an input size the architecture does not support.
     public static func randomWeights(
         _ kind: BaseModel, seed: UInt64
     ) throws -> (SegmentAnythingConfiguration, any ParameterSource) {
@@ -94,7 +94,7 @@ public struct LoadedModel: Sendable {
     /// The frozen weights under their official names.
     public var parameters: any ParameterSource { weights() }
 
-    /// The sizes of a kind, at another input size where the architecture allows one. Throws `RunError`.
+    /// The sizes of a kind, at another input size if the architecture supports it. Throws `RunError`.
     public static func configuration(
         _ kind: BaseModel, imageSize: Int = 0
     ) throws(RunError) -> SegmentAnythingConfiguration {
@@ -108,19 +108,19 @@ public struct LoadedModel: Sendable {
         return kind.configuration
     }
 
-    /// The weight file that a recipe names, or where `scripts/fetch-weights` puts it; nil when none is needed.
+    /// The weight file named by a recipe, or the location used by `scripts/fetch-weights`; nil if none is needed.
     package static func weightPath(_ model: ModelSettings) -> String? {
         guard let published = model.kind.weights, !model.weights.hasPrefix(randomPrefix) else { return nil }
         return model.weights.isEmpty ? published.path : model.weights
     }
 
-    /// The tensors of a weight file under their official names. Throws `WeightFileError`, and `RunError` when there
-    /// is no such file.
+    /// The tensors of a weight file under their official names. Throws `WeightFileError`, and `RunError` if the file
+    /// does not exist.
     package static func weightTable(_ kind: BaseModel, path: String) throws -> TensorTable {
         guard FileManager.default.fileExists(atPath: path) else {
             throw RunError(
-                .missingInput, "there is no weight file \(path)",
-                remedy: "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, or name the file in "
+                .missingInput, "weight file \(path) does not exist",
+                remedy: "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, or set its path in "
                     + "model.weights")
         }
         let table = try WeightDialect.officialNames(try WeightFile.open(path))
@@ -129,28 +129,28 @@ public struct LoadedModel: Sendable {
             let owner = ModelCatalog.published(identity.encoder).first?.title ?? "\(identity.encoder)"
             throw WeightFileError(
                 .dialect, path: path, found: "the weights of \(owner), not of \(kind.name)",
-                remedy: "name the right file in model.weights or the right model in model.kind")
+                remedy: "set the right file in model.weights or the right model in model.kind")
         }
         return table
     }
 
-    /// What an adapter of this model states about itself.
+    /// The description that an adapter of this model carries.
     public func description(recipeDigest: String, step: Int) -> AdapterFile.Description {
         AdapterFile.Description(
             model: kind.name, imageSize: model.encoder.imageSize, baseDigest: baseDigest,
             preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipeDigest)
     }
 
-    /// The model with fresh trainables over the same frozen weights.
+    /// The model with new trainable parameters over the same frozen weights.
     public func adapted(by trainables: Trainables) -> AdaptedModel {
         AdaptedModel(model.configuration, weights(), trainables)
     }
 
-    /// The model without anything that adapts it.
+    /// The model without adaptation.
     public var base: AdaptedModel { AdaptedModel(model) }
 
-    /// The model as an adapter file adapts it. Throws `WeightFileError`, or `RunError` when the file was trained with
-    /// another preprocessing.
+    /// The model adapted by a file. Throws `WeightFileError`, or `RunError` if the file was trained with another
+    /// preprocessing.
     public func adapted(opening path: String) throws -> AdaptedModel {
         let file = try AdapterFile(opening: path)
         guard file.description.preprocessing == preprocessing.kind.rawValue else {

@@ -9,21 +9,21 @@ public struct ModelSettings: RecipeSection {
     public var imageSize = 0
     public var preprocessing = PreprocessingChoice.automatic
 
-    /// MobileSAM.
+    /// Defaults to MobileSAM.
     public init() {}
 
     public static let fields: [RecipeField<ModelSettings>] = [
         .choice("kind", \.kind, "Architecture of the base model; tiny is a small seeded random model for tests"),
         .text(
             "weights", \.weights, effect: .experiment,
-            "Checkpoint of the base model, .safetensors or .pth; empty is where scripts/fetch-weights puts it; "
-                + "random:SEED is noise of the real sizes, for trying out memory and speed"),
+            "Checkpoint of the base model, .safetensors or .pth; empty uses the location of scripts/fetch-weights; "
+                + "random:SEED generates random weights of the same sizes, to test memory and speed"),
         .integer(
             "imageSize", \.imageSize, 0...4096,
-            "Side of the square the image is resized and padded to, in pixels; 0 is the model's own"),
+            "Side of the square the image is resized and padded to, in pixels; 0 uses the model's own"),
         .choice(
             "preprocessing", \.preprocessing,
-            "Pixel normalisation and padding: sam, wesam, medsam, or auto for what the model was trained with"),
+            "Pixel normalisation and padding: sam, wesam, medsam, or auto for the model's own"),
     ]
 
     public var faults: [SettingFault] {
@@ -32,7 +32,7 @@ public struct ModelSettings: RecipeSection {
             : [SettingFault(key: "imageSize", rule: "must be 0 or a multiple of 16, the side of an image patch")]
     }
 
-    /// The preprocessing: the one asked for, else what the model was trained with.
+    /// The requested preprocessing, or else the model's own.
     public var resolvedPreprocessing: Preprocessing.Kind {
         if case .kind(let kind) = preprocessing { return kind }
         return switch kind.preprocessing {
@@ -42,17 +42,17 @@ public struct ModelSettings: RecipeSection {
     }
 }
 
-/// A preprocessing, or the model's own.
+/// A preprocessing, or the model's default.
 public enum PreprocessingChoice: Sendable, Equatable, RawRepresentable, CaseIterable {
-    /// What the model was trained with.
+    /// The model's own.
     case automatic
-    /// This one, whatever the model.
+    /// A fixed one, for any model.
     case kind(Preprocessing.Kind)
 
-    /// `auto` and the kinds.
+    /// `auto` and all kinds.
     public static let allCases = [automatic] + Preprocessing.Kind.allCases.map(kind)
 
-    /// Reads `auto` or the name of a kind.
+    /// Parses `auto` or the name of a kind.
     public init?(rawValue text: String) {
         if text == "auto" {
             self = .automatic
@@ -63,7 +63,7 @@ public enum PreprocessingChoice: Sendable, Equatable, RawRepresentable, CaseIter
         }
     }
 
-    /// The word of the recipe.
+    /// The name in recipes.
     public var rawValue: String {
         switch self {
         case .automatic: "auto"

@@ -7,7 +7,7 @@ public struct NodeSettings: RecipeSection {
     public var baseMemory = NodeSharedMemory.Kind.window
     public var temporaryFolder = ""
 
-    /// One copy of the frozen weights per node.
+    /// Defaults to one copy of the frozen weights per node.
     public init() {}
 
     public static let fields: [RecipeField<NodeSettings>] = [
@@ -16,10 +16,10 @@ public struct NodeSettings: RecipeSection {
             "One copy of the frozen weights per node in a shared window, or a private one per rank"),
         .text(
             "temporaryFolder", \.temporaryFolder, effect: .machine,
-            "Folder for files of this node alone; empty is $TMPDIR, or /tmp without it"),
+            "Folder for node-local files; empty uses $TMPDIR, or /tmp if unset"),
     ]
 
-    /// The folder for files of this node alone.
+    /// The folder for node-local files.
     public var folderForTemporaryFiles: String {
         if !temporaryFolder.isEmpty { return temporaryFolder }
         return ProcessInfo.processInfo.environment["TMPDIR"].flatMap { $0.isEmpty ? nil : $0 } ?? "/tmp"

@@ -1,10 +1,10 @@
 import Layers
 import Tensors
 
-/// Weights of a tiny random model, a function of a seed: for tests of everything around the model.
+/// Weights of a tiny random model as a function of a seed, for tests of everything around the model.
 ///
-/// Scales and variances lie around 1, shifts and biases around 0, and matrices have the spread that keeps activations
-/// near unit size, so that masks, losses and gradients are of the usual order.
+/// Scales and variances are near 1, shifts and biases near 0, and matrices have the spread that keeps activations near
+/// unit size, so that masks, losses and gradients are of the usual magnitude.
 struct SeededParameters: ParameterSource {
     let seed: UInt64
 

@@ -1,23 +1,23 @@
 public import Layers
 public import SegmentAnything
 
-/// Floating-point operations of an image encoder, two per multiply-add, products and convolutions only.
+/// Floating-point operations of an image encoder, two per multiply-add, counting only matrix products and convolutions.
 public struct EncoderCost: Sendable, Equatable {
-    /// One forward pass, the stem included.
+    /// One forward pass, including the stem.
     public let forward: Double
-    /// What lies below the lowest adapter: has no backward, and is the same for anchor and teacher.
+    /// The layers below the lowest adapter: without a backward pass, and equal for anchor and teacher.
     public let stem: Double
-    /// The backward pass behind it: gradients of activations alone, since the weights are frozen. A linear layer costs
-    /// as much again; attention five products for its two.
+    /// The backward pass of the rest: gradients of activations only, since the weights are frozen. A linear layer costs
+    /// the same again; attention needs five products for its two.
     public let backward: Double
-    /// The hidden layers of all MLPs that have a backward, one forward pass.
+    /// The hidden layers of all MLPs with a backward pass, one forward pass.
     private let expansions: Double
-    /// The blocks that have a backward, one forward pass without the second layer of their MLPs.
+    /// The blocks with a backward pass, one forward pass without the second layer of their MLPs.
     private let blocks: Double
 
     /// Counts an encoder's operations.
     public init(_ encoder: SegmentAnythingConfiguration.Encoder) {
-        // `kept`: what has a backward and is never made again.
+        // `kept`: layers with a backward pass that are never recomputed.
         let parts: (total: Int, attention: Int, stem: Int, expansions: Int, kept: Int)
         switch encoder {
         case .viT(let sizes):
@@ -48,7 +48,7 @@ public struct EncoderCost: Sendable, Equatable {
         blocks = 2 * Double(parts.total - parts.stem - parts.kept - parts.expansions)
     }
 
-    /// What a level makes again in one backward pass.
+    /// The operations that a level recomputes in one backward pass.
     public func recomputed(_ level: RecomputeLevel) -> Double {
         switch level {
         case .none: 0

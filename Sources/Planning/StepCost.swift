@@ -1,11 +1,12 @@
 public import Layers
 public import SegmentAnything
 
-/// Floating-point operations of one step on one image, two per multiply-add, products and convolutions only.
+/// Floating-point operations of one step on one image, two per multiply-add, counting only matrix products and
+/// convolutions.
 public struct StepCost: Sendable, Equatable {
     /// The encoder's passes, forward and backward.
     public let encoder: Double
-    /// What the encoder computes again in backward.
+    /// Operations the encoder recomputes in the backward pass.
     public let recomputed: Double
     /// The decoder's passes over all instances, forward and backward.
     public let decoder: Double
@@ -31,7 +32,7 @@ public struct StepCost: Sendable, Equatable {
 struct DecoderCost {
     let forward: Double
     let backward: Double
-    /// The gradients of its parameters, where they train: as much again as the upscaling's products.
+    /// The gradients of its parameters, if they train: as much again as the upscaling's products.
     let parameters: Double
 
     init(_ configuration: SegmentAnythingConfiguration) {
@@ -42,7 +43,7 @@ struct DecoderCost {
         let attentions = Double(2 * configuration.decoder.depth + 1)
         let upscaling = positions * width * width + 4 * positions * (width / 4) * (width / 2)
         forward = 2 * (attentions * attention + upscaling)
-        // Attention has five products for two, upscaling is made again and gone back.
+        // Attention needs five products for two; upscaling is recomputed and propagated back.
         backward = 2 * (attentions * 2.5 * attention + 2 * upscaling)
         parameters = 2 * upscaling
     }

@@ -2,30 +2,30 @@ public import AdaptationMethods
 public import Layers
 public import SegmentAnything
 
-/// Memory, operations and time of an adaptation step, before it is run.
+/// Memory, operations and time of an adaptation step, predicted before a run.
 public struct StepPlan: Codable, Sendable, Equatable {
     /// A part of a rank's memory.
     public struct Part: Codable, Sendable, Equatable {
-        /// What it holds.
+        /// The contents.
         public let name: String
-        /// Bytes.
+        /// Size in bytes.
         public let bytes: Int
     }
 
-    /// What is asked for.
+    /// The subject of a plan.
     public struct Request: Sendable {
         /// The step.
         public var step: StepRequest
-        /// Images of a step that one rank computes.
+        /// Images per step on one rank.
         public var imagesPerRank = 1
         /// Samples read ahead.
         public var prefetchDepth = 4
-        /// True when a node holds the frozen weights once, false when each rank does.
+        /// True if a node stores the frozen weights once, false if each rank does.
         public var isBaseShared = true
-        /// Compute threads of a rank.
+        /// Compute threads per rank.
         public var threads = 1
 
-        /// A request with the defaults of a recipe.
+        /// Creates a request with the defaults of a recipe.
         public init(_ configuration: SegmentAnythingConfiguration, _ method: any AdaptationMethod) {
             step = StepRequest(configuration, method)
         }
@@ -41,7 +41,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
     /// Bytes of one rank.
     public var bytesPerRank: Int { parts.reduce(0) { $0 + $1.bytes } }
 
-    /// Bytes a rank has yet to take once the program runs and its weights are loaded.
+    /// Bytes a rank will still allocate after the program started and its weights are loaded.
     public var bytesToCome: Int {
         parts.filter { $0.name != Self.weightsName && $0.name != Self.programName }.reduce(0) { $0 + $1.bytes }
     }
@@ -49,28 +49,28 @@ public struct StepPlan: Codable, Sendable, Equatable {
     /// Bytes of one copy of the frozen weights.
     public var weightBytes: Int { parts.filter { $0.name == Self.weightsName }.reduce(0) { $0 + $1.bytes } }
 
-    /// Bytes of weights that all ranks of a node share: they are in memory once.
+    /// Bytes of weights shared by all ranks of a node, which are in memory once.
     public let sharedBytes: Int
 
-    /// Bytes of a node that runs so many ranks.
+    /// Bytes of a node with this number of ranks.
     public func bytes(ranks: Int) -> Int { sharedBytes + ranks * (bytesPerRank - sharedBytes) }
 
     private static let weightsName = "frozen weights"
     private static let programName = "program and libraries"
-    /// Program, libraries and MPI, measured as what a run of the tiny model holds.
+    /// Program, libraries and MPI, measured as the memory of a run of the tiny model.
     private static let programBytes = 30 << 20
-    /// Per thread: OpenBLAS's buffer and the scratch of the kernels, measured the same way.
+    /// Per thread: OpenBLAS's buffer and the kernels' scratch, measured in the same way.
     private static let scratchBytes = 15 << 20
 
-    /// Plans a step by rehearsing it. Throws what a rehearsal throws.
+    /// Plans a step by rehearsing it. Throws the errors of a rehearsal.
     public init(_ request: Request) throws {
         let step = request.step
         let rehearsal = try StepRehearsal(step)
         let side = step.configuration.imageSize
-        // Two views in single precision; a sample being prepared also holds its masks, a bit per pixel and instance.
+        // Two views in single precision; a prepared sample also holds its masks, one bit per pixel and instance.
         let views = side * side * (2 * 3 * 4)
         let masks = step.instances * side * side / 8
-        // Masks that a step learns from are bytes.
+        // Masks a step learns from are stored as bytes.
         let truth = step.method.needs.masks ? step.instances * side * side : 0
         let parameterBytes = rehearsal.parameterCount * MemoryLayout<Float>.stride
         let k = max(1, request.imagesPerRank)
@@ -84,7 +84,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
                 name: "decoder, losses, temporaries", bytes: max(0, rehearsal.step - rehearsal.encoderResiduals) + truth
             ),
             Part(name: "samples read ahead", bytes: request.prefetchDepth * views + masks),
-            // The slab while images are computed, what is sent while it is packed, and the optimiser's moments.
+            // The slab while images are computed, the data being packed and sent, and the optimiser's moments.
             Part(
                 name: "gradients and optimiser",
                 bytes: (Int.bitWidth - k.leadingZeroBitCount + k.nonzeroBitCount + 2) * parameterBytes),
@@ -93,7 +93,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
         ]
     }
 
-    /// Seconds of a step at a rate of matrix products, operations per second.
+    /// Seconds of a step at a given matrix product rate in operations per second.
     public func seconds(rate: Double, configuration: SegmentAnythingConfiguration) -> Double {
         switch configuration.encoder {
         case .viT: operations / (rate * Self.shareOfViT)
@@ -101,7 +101,8 @@ public struct StepPlan: Codable, Sendable, Equatable {
         }
     }
 
-    /// Share of `cblas_sgemm` that a step reaches over `StepCost.total`, from `kedge bench step` on two cores with AVX2.
+    /// Share of the `cblas_sgemm` rate that a step reaches over `StepCost.total`, from `kedge bench step` on two cores
+    /// with AVX2.
     private static let shareOfViT = 0.75
     private static let shareOfTinyViT = 0.55
 }

@@ -5,7 +5,7 @@ public import Layers
 public import SegmentAnything
 import Tensors
 
-/// A step of a method on one image of a model, as far as its memory and its operations depend on it.
+/// A step of a method on one image, as far as it determines memory and operations.
 public struct StepRequest: Sendable {
     /// The model's sizes.
     public var configuration: SegmentAnythingConfiguration
@@ -13,34 +13,34 @@ public struct StepRequest: Sendable {
     public var method: any AdaptationMethod
     /// The settings of the adapters it trains.
     public var adapters = AdapterOptions()
-    /// Prompts that the decoder takes at once.
+    /// Prompts per decoder pass.
     public var decoderChunk = StepContext.defaultDecoderChunk
-    /// What the encoder computes again in backward.
+    /// What the encoder recomputes in the backward pass.
     public var recompute = RecomputeLevel.none
-    /// Instances in the image.
+    /// Instances per image.
     public var instances = 40
     /// Points per instance, or nil for boxes.
     public var points: Int?
 
-    /// A step with the defaults of a recipe.
+    /// Creates a step with the defaults of a recipe.
     public init(_ configuration: SegmentAnythingConfiguration, _ method: any AdaptationMethod) {
         (self.configuration, self.method) = (configuration, method)
     }
 }
 
-/// The tensors and the passes of a step, counted by going through one without computing.
+/// The tensors and passes of a step, counted by executing one without computing.
 ///
-/// The very code of the method's step runs, with kernels that leave out their tasks, so the count cannot drift from the
-/// code. Fresh pages of the system take no memory before they are written, and most never are. A method without steps is
-/// rehearsed as the evaluation of one image.
+/// The method's own step code runs, with kernels that skip their tasks, so the count cannot diverge from the code.
+/// Fresh pages occupy no memory before they are written, and most never are. A method that does not train is rehearsed
+/// as the evaluation of one image.
 public struct StepRehearsal: Sendable, Equatable {
     /// How often the parts of the model run in a step.
     public struct Passes: Sendable, Equatable {
         /// Passes below the lowest adapter.
         public let stems: Int
-        /// Encoder passes above it, and backward ones.
+        /// Encoder passes above the lowest adapter, forward and backward.
         public let encoder: (forward: Int, backward: Int)
-        /// Prompts through the decoder, and back.
+        /// Prompts through the decoder, forward and backward.
         public let decoder: (forward: Int, backward: Int)
 
         init(_ counter: PassCounter) {
@@ -49,30 +49,30 @@ public struct StepRehearsal: Sendable, Equatable {
             decoder = (counter.decodedPrompts, counter.decodedBackwards)
         }
 
-        /// Equal where all counts are.
+        /// Equal if all counts are.
         public static func == (one: Passes, other: Passes) -> Bool {
             one.stems == other.stems && one.encoder == other.encoder && one.decoder == other.decoder
         }
     }
 
-    /// Bytes of the frozen weights as the layers hold them, copies in another layout included.
+    /// Bytes of the frozen weights as stored by the layers, including copies in another layout.
     public let weights: Int
-    /// Bytes one encoder pass keeps for its backward.
+    /// Bytes that one encoder pass keeps for its backward pass.
     public let encoderResiduals: Int
-    /// The largest number of bytes in tensors during a step, the weights not counted, blocks kept for reuse included.
+    /// The peak number of bytes in tensors during a step, excluding weights and including blocks kept for reuse.
     public let step: Int
-    /// Numbers that train.
+    /// Number of trainable parameters.
     public let parameterCount: Int
-    /// Whether parameters of the mask decoder train.
+    /// True if parameters of the mask decoder train.
     public let trainsDecoder: Bool
-    /// What runs in a step; all 0 for a method without steps.
+    /// The passes of a step; all 0 for a method that does not train.
     public let passes: Passes
 
-    /// Rehearses one step on one image, with tensors from a pool of its own.
+    /// Rehearses one step on one image, with tensors from its own pool.
     ///
-    /// Throws `AdapterError` for trainables that the model does not have, and what the step throws.
+    /// Throws `AdapterError` for trainables that the model does not have, and the errors of the step.
     ///
-    /// - Parameter keepsAnchor: True where the frozen model's features are there already.
+    /// - Parameter keepsAnchor: True if the frozen model's features are already stored.
     public init(_ request: StepRequest, keepsAnchor: Bool = false) throws {
         let pool = StoragePool()
         defer { pool.trim() }
@@ -115,7 +115,7 @@ public struct StepRehearsal: Sendable, Equatable {
         passes = Passes(counter)
     }
 
-    /// What one encoder pass of the method keeps.
+    /// The tensors that one encoder pass of the method keeps.
     private static func residuals(
         _ encoder: any ImageEncoder, _ example: AdaptationExample, _ context: PassContext, _ pool: StoragePool
     ) -> Int {
@@ -150,7 +150,7 @@ public struct StepRehearsal: Sendable, Equatable {
     }
 }
 
-/// Tensors of the right shapes whose pages stay untouched.
+/// Tensors of the right shapes whose pages are never written.
 private struct UntouchedParameters: ParameterSource {
     func tensor(_ name: String, _ shape: Shape) -> Tensor { Tensor(uninitialized: shape) }
 }

@@ -1,22 +1,22 @@
 import Foundation
 import Yams
 
-/// Which dotted paths are sections, so that a file's tree can be flattened.
+/// Knows which dotted paths are sections, so that a file's tree can be flattened.
 protocol RecipeSections {
-    /// Whether keys stand below a path.
+    /// True if there are keys below a path.
     func isSection(_ path: String) -> Bool
 }
 
-/// The entries of a recipe file by dotted key, with their lines; hostile YAML is refused before it is unfolded.
+/// The entries of a recipe file by dotted key, with their lines; hostile YAML is refused before it is expanded.
 ///
-/// A recipe needs neither anchors nor aliases, so none are taken: they are how a small file becomes a large tree.
+/// A recipe needs neither anchors nor aliases, so none are accepted: they turn a small file into a huge tree.
 struct RecipeDocument {
-    /// Largest recipe file that is read, in bytes.
+    /// Maximum size of a recipe file in bytes.
     static let maximumBytes = 1 << 20
-    /// Deepest nesting of mappings and lists.
+    /// Maximum nesting depth of mappings and lists.
     static let maximumDepth = 32
-    /// Most words that begin with `*`. Composing the file hashes its keys with aliases unfolded, before anchors can be
-    /// seen; so many aliases unfold a file by at most a few hundred times.
+    /// Maximum number of words that begin with `*`. Composing the file hashes its keys with aliases expanded, before
+    /// anchors can be detected; this many aliases expand a file by at most a few hundred times.
     static let maximumStars = 16
 
     /// One key of the file.
@@ -30,12 +30,12 @@ struct RecipeDocument {
     private(set) var lines: [Line] = []
     /// Faults of structure, such as a section without keys below it.
     private(set) var faults: [RecipeFault] = []
-    /// Name of the file as messages print it.
+    /// Name of the file in messages.
     let name: String
 
     /// Reads a recipe file.
     ///
-    /// - Throws: ``RecipeError`` when there is no readable regular file or it is not an acceptable YAML mapping.
+    /// - Throws: ``RecipeError`` if it is not a readable regular file or not an acceptable YAML mapping.
     init(contentsOf path: String, sections: some RecipeSections) throws(RecipeError) {
         let attributes = try? FileManager.default.attributesOfItem(
             atPath: URL(fileURLWithPath: path).resolvingSymlinksInPath().path)
@@ -43,7 +43,7 @@ struct RecipeDocument {
             let handle = FileHandle(forReadingAtPath: path)
         else {
             throw RecipeError(
-                RecipeFault(rule: "is not a readable file; give the path of a recipe", place: path), isFileMissing: true
+                RecipeFault(rule: "is not a readable file; pass the path of a recipe", place: path), isFileMissing: true
             )
         }
         let data: Data?
@@ -58,19 +58,19 @@ struct RecipeDocument {
 
     /// Reads recipe text.
     ///
-    /// - Throws: ``RecipeError`` when the text is not an acceptable YAML mapping.
+    /// - Throws: ``RecipeError`` if the text is not an acceptable YAML mapping.
     init(yaml: String, name: String, sections: some RecipeSections) throws(RecipeError) {
         self.name = name
         guard yaml.utf8.count <= Self.maximumBytes else {
             throw RecipeError(
-                RecipeFault(rule: "is larger than \(Self.maximumBytes) bytes, the most a recipe may have", place: name))
+                RecipeFault(rule: "exceeds the maximum size of a recipe, \(Self.maximumBytes) bytes", place: name))
         }
         guard Self.countStars(yaml) <= Self.maximumStars else {
-            throw RecipeError(RecipeFault(rule: "uses YAML aliases; write the values out", place: name))
+            throw RecipeError(RecipeFault(rule: "uses YAML aliases; write out the values", place: name))
         }
         let root: Node?
         do {
-            // Nodes hold their anchors weakly; the parser keeps them, so it must outlive the look for them.
+            // Nodes hold their anchors weakly; the parser owns them, so it must outlive the search for them.
             let parser = try Parser(yaml: yaml, resolver: .basic)
             root = try parser.singleRoot()
             let fault = withExtendedLifetime(parser) { root.flatMap { Self.structuralFault($0, depth: 1, name: name) } }
@@ -90,7 +90,7 @@ struct RecipeDocument {
         }
     }
 
-    /// Words that could be aliases: a star with something behind it.
+    /// The number of words that could be aliases: a star followed by something.
     private static func countStars(_ yaml: String) -> Int {
         var count = 0
         var previousIsStar = false
@@ -101,12 +101,12 @@ struct RecipeDocument {
         return count
     }
 
-    /// The first anchor or the first too deep node; stops at it, so nothing is walked twice.
+    /// The first anchor or the first node that is too deep; stops there, so nothing is visited twice.
     private static func structuralFault(_ node: Node, depth: Int, name: String) -> RecipeFault? {
         let place = "\(name):\(node.mark?.line ?? 1)"
         if depth > maximumDepth { return RecipeFault(rule: "nests deeper than \(maximumDepth) levels", place: place) }
         if node.anchor != nil {
-            return RecipeFault(rule: "uses a YAML anchor; write the values out", place: place)
+            return RecipeFault(rule: "uses a YAML anchor; write out the values", place: place)
         }
         switch node {
         case .mapping(let mapping):
@@ -123,7 +123,7 @@ struct RecipeDocument {
         return nil
     }
 
-    /// Flattens the tree into dotted keys; a list stays one entry.
+    /// Flattens the tree into dotted keys; a list stays a single entry.
     private mutating func collect(_ mapping: Node.Mapping, prefix: String, _ sections: some RecipeSections) {
         for (keyNode, value) in mapping {
             let line = keyNode.mark?.line ?? 1
@@ -134,7 +134,7 @@ struct RecipeDocument {
             if key.string.contains(".") {
                 faults.append(
                     RecipeFault(
-                        key: prefix + key.string, rule: "a file nests keys instead of joining them with dots",
+                        key: prefix + key.string, rule: "contains dots; nest the keys in a file",
                         place: "\(name):\(line)"))
                 continue
             }
@@ -163,7 +163,7 @@ struct RecipeDocument {
         }
     }
 
-    /// What the YAML library found, in one line.
+    /// The YAML library's error, in one line.
     private static func fault(of error: any Error, name: String) -> RecipeFault {
         switch error as? YamlError {
         case .scanner(_, let problem, let mark, _), .parser(_, let problem, let mark, _),
@@ -171,7 +171,7 @@ struct RecipeDocument {
             RecipeFault(rule: "not valid YAML: \(problem)", place: "\(name):\(mark.line)")
         case .duplicatedKeysInMapping(let duplicates, let context):
             RecipeFault(
-                key: duplicates.joined(separator: ", "), rule: "is given more than once; keep one",
+                key: duplicates.joined(separator: ", "), rule: "occurs more than once; keep one",
                 place: "\(name):\(context.mark.line)")
         case .reader(let problem, _, _, _): RecipeFault(rule: "not valid YAML: \(problem)", place: name)
         default: RecipeFault(rule: "not valid YAML", place: name)

@@ -1,12 +1,12 @@
-/// One mistake in a recipe, in one line: where, which key and value, and the rule it breaks.
+/// One fault in a recipe, in one line: place, key, value and the violated rule.
 public struct RecipeFault: Equatable, Sendable, CustomStringConvertible {
-    /// Dotted key, or nothing when the fault concerns the whole file.
+    /// Dotted key; empty if the fault concerns the whole file.
     public let key: String
-    /// Value as it was given, or nothing.
+    /// The value as written; may be empty.
     public let value: String
-    /// The rule that is broken and what to do.
+    /// The violated rule and the remedy.
     public let rule: String
-    /// Where the value came from: a file and line, `KEDGE_SET`, `--set` or the defaults.
+    /// The origin of the value: a file and line, `KEDGE_SET`, `--set` or the defaults.
     public let place: String
 
     init(key: String = "", value: String = "", rule: String, place: String = "") {
@@ -16,7 +16,7 @@ public struct RecipeFault: Equatable, Sendable, CustomStringConvertible {
         self.place = place
     }
 
-    /// The line that a user reads.
+    /// The fault in one line.
     public var description: String {
         let setting = [key, value].filter { !$0.isEmpty }.map(Self.oneLine).joined(separator: " = ")
         return [place, setting, rule].filter { !$0.isEmpty }.joined(separator: ": ")
@@ -28,11 +28,11 @@ public struct RecipeFault: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// All mistakes found in a recipe at once.
+/// All faults found in a recipe.
 public struct RecipeError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// At least one fault, in the order of the file and then of the settings.
+    /// At least one fault, ordered by file and then settings.
     public let faults: [RecipeFault]
-    /// True when the recipe file itself is missing or cannot be read, which is not a mistake in it.
+    /// True if the recipe file is missing or unreadable, which is not a fault of its content.
     public let isFileMissing: Bool
 
     init(_ faults: [RecipeFault], isFileMissing: Bool = false) {

@@ -1,13 +1,13 @@
-/// One row of a settings type's table: a name, its rule, its meaning, and the way to the property.
+/// One row of a settings type's table: name, rule, meaning, and the path to the property.
 public struct RecipeField<Section>: Sendable {
-    /// A key path that may cross threads.
+    /// A key path that may be sent across threads.
     public typealias Path<Value> = any WritableKeyPath<Section, Value> & Sendable
 
-    /// The row without the type.
+    /// The row without the section's type.
     public let row: RecipeRow
     /// The field's value.
     let value: @Sendable (Section) -> RecipeValue
-    /// Sets the field to a value that the rule has read.
+    /// Sets the field to a value parsed by the rule.
     let write: @Sendable (inout Section, RecipeValue) -> Void
 
     private init(
@@ -19,7 +19,7 @@ public struct RecipeField<Section>: Sendable {
         (self.value, self.write) = (value, write)
     }
 
-    /// The same row in a section that holds this one as a part.
+    /// The same row in a section that contains this one.
     public func within<Whole>(_ part: any WritableKeyPath<Whole, Section> & Sendable) -> RecipeField<Whole> {
         RecipeField<Whole>(row.name, row.rule, row.effect, row.doc) { [value] in
             value($0[keyPath: part])
@@ -29,14 +29,14 @@ public struct RecipeField<Section>: Sendable {
     }
 
     private static func mismatch(_ name: String, _ value: RecipeValue) {
-        preconditionFailure("the rule of \(name) let \(value) through, which its field cannot hold")
+        preconditionFailure("the rule of \(name) accepted \(value), which its field cannot hold")
     }
 }
 
-// MARK: - One maker per type of property
+// MARK: - One factory per type of property
 
 extension RecipeField {
-    /// Text, by default any.
+    /// A text, by default unrestricted.
     public static func text(
         _ name: String, _ path: Path<String>, rule: RecipeRule = .text, effect: RecipeEffect = .result, _ doc: String
     ) -> RecipeField {
@@ -48,7 +48,7 @@ extension RecipeField {
         }
     }
 
-    /// Text, or `none` for nil.
+    /// A text, or `none` for nil.
     public static func optionalText(
         _ name: String, _ path: Path<String?>, effect: RecipeEffect = .result, _ doc: String
     ) -> RecipeField {
@@ -63,14 +63,14 @@ extension RecipeField {
         }
     }
 
-    /// One of an enumeration's words.
+    /// One case of an enumeration.
     public static func choice<Choice>(
         _ name: String, _ path: Path<Choice>, effect: RecipeEffect = .result, _ doc: String
     ) -> RecipeField where Choice: CaseIterable & RawRepresentable<String> & Sendable {
         parsed(name, path, rule: .choice(Choice.allCases.map(\.rawValue)), effect: effect, doc)
     }
 
-    /// Text with a grammar of its own, which the type reads and prints; `rule` describes it.
+    /// A text with its own grammar, parsed and printed by the type; `rule` describes it.
     public static func parsed<Value>(
         _ name: String, _ path: Path<Value>, rule: RecipeRule, effect: RecipeEffect = .result, _ doc: String
     ) -> RecipeField where Value: RawRepresentable<String> & Sendable {
@@ -82,7 +82,7 @@ extension RecipeField {
         }
     }
 
-    /// Some of an enumeration's words, each at most once.
+    /// Several cases of an enumeration, each at most once.
     public static func choices<Choice>(
         _ name: String, _ path: Path<[Choice]>, effect: RecipeEffect = .result, _ doc: String
     ) -> RecipeField where Choice: CaseIterable & RawRepresentable<String> & Sendable {
@@ -133,7 +133,7 @@ extension RecipeField {
         }
     }
 
-    /// A number within bounds that it may reach.
+    /// A number within inclusive bounds.
     public static func number(
         _ name: String, _ path: Path<Double>, _ range: ClosedRange<Double>, effect: RecipeEffect = .result,
         _ doc: String
@@ -142,7 +142,7 @@ extension RecipeField {
             name, path, rule: .number(from: range.lowerBound, to: range.upperBound, isOpen: false), effect: effect, doc)
     }
 
-    /// A finite number above a bound.
+    /// A finite number above an exclusive bound.
     public static func number(
         _ name: String, _ path: Path<Double>, above bound: Double, effect: RecipeEffect = .result, _ doc: String
     ) -> RecipeField {

@@ -1,13 +1,13 @@
-/// A section whose rows depend on a choice, for the reference and for messages.
+/// A section whose rows depend on a choice, for the reference and messages.
 public protocol RecipeVariants: RecipeRows {
-    /// The choice made.
+    /// The selected choice.
     var chosen: String { get }
-    /// Every choice with the rows it brings and their defaults.
+    /// All choices, each with its rows and their defaults.
     var variants: [(name: String, rows: [RecipeRow], defaults: [RecipeValue])] { get }
 }
 
 extension RecipeRoot {
-    /// A commented recipe of the values of this one, as `recipes/reference.yaml` holds the defaults.
+    /// A commented recipe with the values of this one; `recipes/reference.yaml` contains the defaults.
     public var referenceYAML: String {
         var text = """
             # Every key of a recipe with its default; leave out what you do not change.
@@ -44,7 +44,7 @@ extension RecipeRoot {
         "\(indent)# \(row.doc).\n\(indent)\(row.name): \(value)  # \(row.rule.description)\n"
     }
 
-    /// The tables as plain text, one key per paragraph, for `--help`.
+    /// The tables as plain text for `--help`, one paragraph per key.
     public var helpText: String {
         func paragraph(_ key: String, _ row: RecipeRow, _ value: RecipeValue) -> String {
             "\(key)  (\(row.rule.description); default \(value))\n    \(row.doc)."
@@ -67,7 +67,7 @@ extension RecipeRoot {
         }.joined(separator: "\n")
     }
 
-    /// The known key nearest to a mistaken one, by edit distance of the whole path or of its last part.
+    /// The known key nearest to an unknown one, by edit distance of the whole path or of its last component.
     package func nearestKey(to key: String) -> String {
         let last = key.split(separator: ".").last.map(String.init) ?? key
         let keys = entries.map(\.key)
@@ -79,7 +79,7 @@ extension RecipeRoot {
 }
 
 extension Resolved {
-    /// The whole recipe as YAML that resolves to itself, with the source of each value that is not a default.
+    /// The whole recipe as YAML that resolves to itself, with the source of each non-default value.
     public var resolvedYAML: String {
         var text = ""
         var open: [Substring] = []
@@ -104,9 +104,10 @@ extension Resolved {
     }
 }
 
-/// Levenshtein distance: the fewest insertions, deletions and substitutions that turn one text into the other.
+/// Levenshtein distance: the minimum number of insertions, deletions and substitutions that turn one text into the
+/// other.
 ///
-/// Only the first 64 bytes count, which bounds the work on hostile input.
+/// Only the first 64 bytes count, which limits the work on hostile input.
 package func editDistance(_ first: String, _ second: String) -> Int {
     let target = Array(second.lowercased().utf8.prefix(64))
     var row = Array(0...target.count)

@@ -1,6 +1,6 @@
-/// Where a recipe value came from.
+/// The origin of a recipe value.
 public enum RecipeSource: Equatable, Sendable, CustomStringConvertible {
-    /// Nothing set it.
+    /// The default.
     case defaults
     /// A line of a recipe file.
     case file(String, line: Int)
@@ -9,7 +9,7 @@ public enum RecipeSource: Equatable, Sendable, CustomStringConvertible {
     /// A `--set` on the command line.
     case setting
 
-    /// The source as it is printed beside a value.
+    /// The origin as printed next to a value.
     public var description: String {
         switch self {
         case .defaults: "default"
@@ -20,21 +20,21 @@ public enum RecipeSource: Equatable, Sendable, CustomStringConvertible {
     }
 }
 
-/// A checked recipe together with the source of each of its values.
+/// A validated recipe with the source of each of its values.
 public struct Resolved<Root: RecipeRoot>: Sendable {
     /// The recipe, without faults.
     public let recipe: Root
-    /// Source per dotted key; holds every key of the recipe.
+    /// Source of each dotted key; contains every key of the recipe.
     public let sources: [String: RecipeSource]
 
-    /// Resolves a recipe: defaults, then a file, then `KEDGE_SET`, then `--set`; later wins.
+    /// Resolves a recipe: defaults, then a file, then `KEDGE_SET`, then `--set`; later sources override earlier ones.
     ///
     /// - Parameters:
     ///   - defaults: The recipe of all defaults.
     ///   - path: The recipe file, or nil for none.
     ///   - environment: The process environment; only `KEDGE_SET`, written `key=value;key=value`, is read.
-    ///   - settings: The `key=value` texts of `--set`, in their order.
-    /// - Throws: ``RecipeError`` with all faults of all sources at once.
+    ///   - settings: The `key=value` texts of `--set`, in order.
+    /// - Throws: ``RecipeError`` that lists all faults of all sources.
     public init(
         _ defaults: Root, path: String? = nil, environment: [String: String] = [:], settings: [String] = []
     ) throws(RecipeError) {
@@ -43,9 +43,9 @@ public struct Resolved<Root: RecipeRoot>: Sendable {
         try self.init(defaults, document: document, environment: environment, settings: settings)
     }
 
-    /// Resolves recipe text in place of a file.
+    /// Resolves recipe text instead of a file.
     ///
-    /// - Throws: ``RecipeError`` with all faults of all sources at once.
+    /// - Throws: ``RecipeError`` that lists all faults of all sources.
     public init(
         _ defaults: Root, yaml: String, name: String = "recipe", environment: [String: String] = [:],
         settings: [String] = []
@@ -69,7 +69,7 @@ public struct Resolved<Root: RecipeRoot>: Sendable {
     }
 }
 
-/// A recipe while its sources are laid over one another.
+/// A recipe while its sources are applied.
 private struct RecipeAssembly<Root: RecipeRoot> {
     /// One `key: value` of a source.
     private struct Assignment {
@@ -78,11 +78,11 @@ private struct RecipeAssembly<Root: RecipeRoot> {
         let source: RecipeSource
     }
 
-    /// What a source holds for a key: a file's entry, or the text of a setting, whose shape depends on the key's rule.
+    /// A source's value for a key: an entry of a file, or the text of a setting, whose form depends on the key's rule.
     private enum Entry {
         case file(RecipeEntry)
         case text(String)
-        /// Text of a setting that is not `key=value`.
+        /// The text of a setting that is not of the form `key=value`.
         case malformed(String)
     }
 
@@ -92,8 +92,8 @@ private struct RecipeAssembly<Root: RecipeRoot> {
     private let schema = Root.schema
     private var assignments: [Assignment] = []
 
-    /// The most faults of a file that are reported. Looking for the nearest known key takes time, and a file of the largest
-    /// size has room for a hundred thousand unknown ones.
+    /// Maximum number of a file's faults to report. Finding the nearest known key takes time, and a file of the maximum
+    /// size can hold a hundred thousand unknown keys.
     static var maximumFaults: Int { 100 }
 
     init(_ defaults: Root) { root = defaults }
@@ -115,8 +115,8 @@ private struct RecipeAssembly<Root: RecipeRoot> {
         assignments.append(Assignment(key: parts[0], entry: .text(parts[1]), source: source))
     }
 
-    /// Applies all assignments: choices first, because they decide which keys there are, then ordinary sections, then the
-    /// named ones, which begin as copies of these.
+    /// Applies all assignments: choices first, because they determine the available keys, then ordinary sections, then
+    /// named ones, which start as copies of these.
     mutating func resolve() {
         let ranks = assignments.map { rank(of: $0.key) }
         var found: [(place: Int, fault: RecipeFault)] = []
@@ -129,7 +129,7 @@ private struct RecipeAssembly<Root: RecipeRoot> {
         found.sort { $0.place < $1.place }
         faults += found.map(\.fault)
         if found.count >= Self.maximumFaults, let name = fileName {
-            faults.append(RecipeFault(rule: "has more faults; correct these first", place: name))
+            faults.append(RecipeFault(rule: "has more faults; fix these first", place: name))
         }
         for entry in root.entries where sources[entry.key.key] == nil { sources[entry.key.key] = .defaults }
         faults += boundFaults()
@@ -153,7 +153,7 @@ private struct RecipeAssembly<Root: RecipeRoot> {
         return .ordinary
     }
 
-    /// The section of a key and the name of its row, a named section being added when it is first mentioned.
+    /// The section of a key and the name of its row; a named section is added on first mention.
     private mutating func section(of key: String) -> (instance: RecipeSchema<Root>.Instance, row: String)? {
         guard let dot = key.lastIndex(of: ".") else { return nil }
         let (path, row) = (String(key[..<dot]), String(key[key.index(after: dot)...]))
@@ -198,7 +198,7 @@ private struct RecipeAssembly<Root: RecipeRoot> {
 
     private func unknown(_ key: String, _ place: String) -> RecipeFault {
         if let new = schema.moved.first(where: { $0.old == key })?.new {
-            return RecipeFault(key: key, rule: "is now called \(new)", place: place)
+            return RecipeFault(key: key, rule: "was renamed to \(new)", place: place)
         }
         for part in schema.parts where key.hasPrefix(part.path + ".") {
             guard let variants = part.read(root, "") as? any RecipeVariants else { continue }
@@ -207,7 +207,7 @@ private struct RecipeAssembly<Root: RecipeRoot> {
             if !owners.isEmpty {
                 return RecipeFault(
                     key: key,
-                    rule: "is a setting of \(owners.joined(separator: ", ")), not of \(variants.chosen); leave it out",
+                    rule: "is a setting of \(owners.joined(separator: ", ")), not of \(variants.chosen); remove it",
                     place: place)
             }
         }
@@ -215,9 +215,9 @@ private struct RecipeAssembly<Root: RecipeRoot> {
             key: key, rule: "unknown key; the nearest known key is \(root.nearestKey(to: key))", place: place)
     }
 
-    /// The faults of the recipe's own rules with the places their values came from.
+    /// The violations of the recipe's own rules, with the places of their values.
     ///
-    /// A key whose text was already refused still holds its default; one line about it is enough.
+    /// A key whose text was already refused still has its default; one message about it is enough.
     private func boundFaults() -> [RecipeFault] {
         root.validate().filter { fault in !faults.contains { $0.key == fault.key } }.map { fault in
             let source = sources[fault.key] ?? .defaults
@@ -233,7 +233,7 @@ private struct RecipeAssembly<Root: RecipeRoot> {
         }
     }
 
-    /// The entry a setting's text stands for: lists may be written `a,b` or `[a, b]`.
+    /// The entry of a setting's text: lists may be written `a,b` or `[a, b]`.
     private static func entry(_ text: String, for rule: RecipeRule) -> RecipeEntry {
         switch rule {
         case .choices, .integers:

@@ -1,14 +1,14 @@
-/// The type and the allowed values of one recipe field.
+/// The type and the valid values of a recipe field.
 public enum RecipeRule: Sendable {
-    /// Any text; empty text is refused by the rules between fields where a value is needed.
+    /// Any text; rules between fields refuse empty text where a value is required.
     case text
     /// Text, or `none`.
     case optionalText
-    /// Text that can name a folder.
+    /// Text that is valid as the name of a folder.
     case name
-    /// One of these words.
+    /// One of the given words.
     case choice([String])
-    /// Some of these words, each at most once.
+    /// Some of the given words, each at most once.
     case choices([String])
     /// A whole number.
     case integer(ClosedRange<Int>)
@@ -16,14 +16,14 @@ public enum RecipeRule: Sendable {
     case optionalInteger(ClosedRange<Int>)
     /// Whole numbers, ascending.
     case integers(ClosedRange<Int>)
-    /// A number from `lower` to `upper`; `isOpen` leaves both bounds out.
+    /// A number from `lower` to `upper`; `isOpen` excludes both bounds.
     case number(from: Double, to: Double, isOpen: Bool)
     /// `true` or `false`.
     case flag
-    /// Text with a grammar of its own: its description, and whether a text follows it.
+    /// Text with its own grammar: a description, and a predicate for valid text.
     case parsed(String, @Sendable (String) -> Bool)
 
-    /// The rule in words, as messages and the reference print it.
+    /// The rule in words, as printed in messages and the reference.
     public var description: String {
         switch self {
         case .text: "text"
@@ -47,9 +47,9 @@ public enum RecipeRule: Sendable {
         range.upperBound == .max ? "from \(range.lowerBound)" : "\(range.lowerBound) to \(range.upperBound)"
     }
 
-    /// The value that an entry means under this rule, or nil when it is of another type.
+    /// The value of an entry under this rule, or nil if it is of another type.
     ///
-    /// Bounds are not looked at here: ``accepts(_:)`` does that for values from every source alike.
+    /// Bounds are not checked here: ``accepts(_:)`` does so for values from any source.
     func read(_ entry: RecipeEntry) -> RecipeValue? {
         switch (self, entry) {
         case (.text, .scalar(let text, let isQuoted)), (.name, .scalar(let text, let isQuoted)):
@@ -74,7 +74,7 @@ public enum RecipeRule: Sendable {
         }
     }
 
-    /// Whether a value of the right type is within the rule's bounds.
+    /// True if a value of the right type is within the rule's bounds.
     func accepts(_ value: RecipeValue) -> Bool {
         switch (self, value) {
         case (.text, .text), (.optionalText, .text), (.flag, .flag): true
@@ -96,13 +96,13 @@ public enum RecipeRule: Sendable {
 
     private static func isNone(_ text: String) -> Bool { ["none", "null", "~", ""].contains(text) }
 
-    /// Whether text follows ``name``.
+    /// True if text satisfies ``name``.
     public static func isName(_ text: String) -> Bool {
         guard let first = text.utf8.first, first != UInt8(ascii: "."), first != UInt8(ascii: "-") else { return false }
         return text.utf8.count <= 128 && text.utf8.allSatisfy { isWordByte($0) || "._-".utf8.contains($0) }
     }
 
-    /// Whether a byte is an ASCII letter or digit.
+    /// True if a byte is an ASCII letter or digit.
     static func isWordByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true

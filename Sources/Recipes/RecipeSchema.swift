@@ -1,18 +1,18 @@
-/// The sections of a recipe: how each is found in the recipe's type.
+/// The sections of a recipe and how to access each in the recipe's type.
 public struct RecipeSchema<Root: Sendable>: Sendable {
-    /// One section, or the sections of a kind that the user names.
+    /// One section, or a group of sections named by the user.
     public struct Part: Sendable {
-        /// The dotted path of the section; of named ones the path above their names.
+        /// The dotted path of the section; for named sections, the path of the group.
         let path: String
-        /// What the section is about, in one sentence.
+        /// The section's purpose, in one sentence.
         let doc: String
-        /// The names of the named sections, in the order they were added; nil for an ordinary section.
+        /// The names of the named sections, in order of addition; nil for an ordinary section.
         let names: (@Sendable (Root) -> [String])?
         /// Adds a named section.
         let add: @Sendable (inout Root, String) -> Void
-        /// The section, by its name where it has one.
+        /// Reads the section, by name if it has one.
         let read: @Sendable (Root, String) -> any RecipeRows
-        /// Puts a section back.
+        /// Writes the section.
         let write: @Sendable (inout Root, String, any RecipeRows) -> Void
 
         /// An ordinary section at a property of the recipe.
@@ -26,7 +26,7 @@ public struct RecipeSchema<Root: Sendable>: Sendable {
             }
         }
 
-        /// Sections `PATH.NAME` that the user names; a new one begins as a copy of `template`.
+        /// Sections `PATH.NAME` named by the user; a new one starts as a copy of `template`.
         public static func named<Section: RecipeRows>(
             _ path: String, _ property: any WritableKeyPath<Root, [NamedSection<Section>]> & Sendable,
             template: any KeyPath<Root, Section> & Sendable, _ doc: String
@@ -48,25 +48,25 @@ public struct RecipeSchema<Root: Sendable>: Sendable {
 
     /// The sections, in the order of the reference.
     let parts: [Part]
-    /// Keys of earlier versions and what they are called now.
+    /// Keys of earlier versions and their current names.
     public let moved: [(old: String, new: String)]
 
-    /// Describes a recipe.
+    /// Creates a schema.
     ///
-    /// - Parameter moved: Keys of earlier versions; a recipe that uses one is refused with its new name.
+    /// - Parameter moved: Keys of earlier versions; a recipe that uses one is refused with the new name.
     public init(_ parts: [Part], moved: [(old: String, new: String)] = []) {
         (self.parts, self.moved) = (parts, moved)
     }
 }
 
-/// A section that the user named.
+/// A section named by the user.
 public struct NamedSection<Section: Sendable>: Sendable {
     /// The name.
     public var name: String
-    /// What it says.
+    /// The settings of the section.
     public var settings: Section
 
-    /// Names a section.
+    /// Creates a named section.
     public init(_ name: String, _ settings: Section) { (self.name, self.settings) = (name, settings) }
 }
 
@@ -76,25 +76,25 @@ extension NamedSection: Equatable where Section: Equatable {}
 public protocol RecipeRoot: Sendable, Equatable {
     /// The sections.
     static var schema: RecipeSchema<Self> { get }
-    /// Rules between sections that are broken, by full key.
+    /// Violated rules between sections, by full key.
     var faults: [SettingFault] { get }
 }
 
-/// A key of a recipe, with its row.
+/// A key of a recipe with its row.
 public struct RecipeKey: Sendable {
     /// The dotted path, for example `training.globalBatch`.
     public let key: String
     /// The dotted path of its section.
     public let section: String
-    /// Its row of the section's table.
+    /// Its row in the section's table.
     public let row: RecipeRow
 }
 
 extension RecipeSchema: RecipeSections {
-    /// A section as it is in a recipe.
+    /// A section within a recipe.
     struct Instance {
         let part: Part
-        /// Of a named section; empty for an ordinary one.
+        /// The name of a named section; empty for an ordinary one.
         let name: String
 
         var path: String { name.isEmpty ? part.path : "\(part.path).\(name)" }
@@ -131,20 +131,20 @@ extension RecipeSchema: RecipeSections {
 }
 
 extension RecipeRoot {
-    /// Every key with its row and value, in the order of the reference; which keys there are depends on what was chosen.
+    /// Every key with its row and value, in the order of the reference; the set of keys depends on the choices made.
     public var entries: [(key: RecipeKey, value: RecipeValue)] { Self.schema.entries(of: self) }
 
-    /// The value of a key; nil where this recipe has no such key.
+    /// The value of a key; nil if this recipe has no such key.
     public func value(of key: String) -> RecipeValue? { entries.first { $0.key.key == key }?.value }
 
-    /// The keys that shape what is learnt, in order.
+    /// The keys that affect the result, in order.
     public var resultEntries: [(key: String, value: RecipeValue)] {
         entries.filter { $0.key.row.effect == .result }.map { ($0.key.key, $0.value) }
     }
 
-    /// All faults at once: values out of their row's bounds, then rules within sections, then rules between them.
+    /// All faults: values out of bounds, then violated rules within sections, then between them.
     ///
-    /// Needs no file, data or network, so it runs before anything is started.
+    /// Needs no file, data or network, so it runs before anything starts.
     public func validate() -> [RecipeFault] {
         let values = entries
         let outOfBounds = values.compactMap { entry -> RecipeFault? in

@@ -1,10 +1,10 @@
-/// What a recipe key decides, which says who has to care when it differs.
+/// What a recipe key affects, which determines where a difference matters.
 public enum RecipeEffect: Sendable, Equatable {
-    /// The learnt numbers: part of a recipe's digest, and not to be changed between a checkpoint and the run that resumes it.
+    /// The trained parameters: part of a recipe's digest, and fixed between a checkpoint and the run that resumes it.
     case result
-    /// Which images, how many steps, what is measured: runs that differ here are different experiments.
+    /// Images, steps and measurements: runs that differ here are different experiments.
     case experiment
-    /// How fast and how safely a run gets there: two runs that differ here alone are the same experiment.
+    /// Speed and safety of a run: runs that differ only here are the same experiment.
     case machine
 }
 
@@ -14,9 +14,9 @@ public struct RecipeRow: Sendable {
     public let name: String
     /// Type and allowed values.
     public let rule: RecipeRule
-    /// What the field means, in one line without a full stop.
+    /// The field's meaning, in one line without a full stop.
     public let doc: String
-    /// What the field decides.
+    /// What the field affects.
     public let effect: RecipeEffect
 
     /// Creates a row.
@@ -25,39 +25,39 @@ public struct RecipeRow: Sendable {
     }
 }
 
-/// A setting that breaks a rule which concerns more than its own value.
+/// A setting that violates a rule beyond its own value.
 public struct SettingFault: Sendable, Equatable {
-    /// The setting, as recipes name it below its section.
+    /// The setting, as named in recipes below its section.
     public let key: String
-    /// The rule it breaks and what to do.
+    /// The violated rule and the remedy.
     public let rule: String
 
-    /// Describes a fault.
+    /// Creates a fault.
     public init(key: String, rule: String) { (self.key, self.rule) = (key, rule) }
 }
 
-/// What resolving and printing see of a section: rows, and a value in each.
+/// A section as seen by resolving and printing: rows, and a value in each.
 public protocol RecipeRows: Sendable {
-    /// The rows, in the order of the reference; they may depend on what was chosen (as the method's do).
+    /// The rows, in the order of the reference; they may depend on a choice (such as the method).
     var rows: [RecipeRow] { get }
-    /// Where the rows depend on a choice: the name of the row that makes it.
+    /// The name of the row whose choice determines the others; nil without one.
     var selector: String? { get }
     /// The value of a row.
     func value(row: Int) -> RecipeValue
-    /// Sets a row to a value that its rule has read.
+    /// Sets a row to a value parsed by its rule.
     mutating func set(row: Int, to value: RecipeValue)
-    /// Rules between the settings of this section that are broken.
+    /// Violated rules between the settings of this section.
     var faults: [SettingFault] { get }
 }
 
-/// A settings type whose fields are recipe keys: its table, which stands beside it in the same file, is the one place where
-/// a key's name, rule, meaning and effect are stated; its default is the property's initial value.
+/// A settings type whose fields are recipe keys: its table, in the same file, is the single place for a key's name,
+/// rule, meaning and effect; its default is the property's initial value.
 ///
-/// Adding a key is adding a property and its row.
+/// To add a key, add a property and its row.
 public protocol RecipeSection: RecipeRows, Equatable {
     /// The table.
     static var fields: [RecipeField<Self>] { get }
-    /// All defaults.
+    /// Creates the defaults.
     init()
 }
 
@@ -74,8 +74,8 @@ extension RecipeSection {
 
 /// The settings of something that has none.
 public struct NoSettings: RecipeSection {
-    /// None.
+    /// The empty table.
     public static let fields: [RecipeField<NoSettings>] = []
-    /// Nothing to set.
+    /// Creates the empty settings.
     public init() {}
 }

@@ -1,8 +1,8 @@
-/// A value of a recipe, without its field's Swift type.
+/// A value in a recipe, without its field's Swift type.
 public enum RecipeValue: Equatable, Sendable {
     case none
     case text(String)
-    /// A word of a choice or of a grammar, for which `none` is a word like any other.
+    /// A word of a choice or a grammar, for which `none` is an ordinary word.
     case word(String)
     case integer(Int)
     case number(Double)
@@ -11,7 +11,7 @@ public enum RecipeValue: Equatable, Sendable {
     case integers([Int])
 }
 
-/// What a recipe file or a `key=value` setting holds for one key, before the key's rule has read it.
+/// The content of a recipe file or `key=value` setting for one key, before the key's rule parses it.
 enum RecipeEntry: Equatable, Sendable {
     /// Plain text may be a number, a flag or `none`; quoted text is only text.
     case scalar(String, isQuoted: Bool)
@@ -35,12 +35,12 @@ extension RecipeValue: CustomStringConvertible {
     }
 
     private static func describe(_ number: Double) -> String {
-        // Not abs of the integer: the least one has none.
+        // Not abs of the integer: the minimum has no absolute value.
         if number.magnitude < 1_000_000, let integer = Int(exactly: number) { return String(integer) }
         return String(number)
     }
 
-    /// Plain when YAML reads the text back unchanged, otherwise in double quotes with YAML's escapes.
+    /// Plain if YAML reads the text back unchanged, otherwise in double quotes with YAML's escapes.
     private static func quoteIfNeeded(_ text: String) -> String {
         let isPlain = text.utf8.allSatisfy { RecipeRule.isWordByte($0) || "._-/:".utf8.contains($0) }
         let isWord = !text.isEmpty && !["none", "null"].contains(text) && text.first != "-" && text.first != ":"

@@ -9,26 +9,28 @@ import Recipes
 import Telemetry
 import Training
 
-// The beginning and the end of a run: the hold on its folder, its data and log, its last files.
+// The beginning and the end of a run: the lock on its folder, its data and log, its final files.
 
 extension AdaptationRun {
-    /// Rank 0's hold on the run's folder.
+    /// Rank 0's lock on the run's folder.
     struct Claim {
         let lock: RunLock?
     }
 
-    /// Holds the folder against other runs; on rank 0. Throws `RunError` and `CheckpointError`.
+    /// Locks the folder against other runs; on rank 0. Throws `RunError` and `CheckpointError`.
     func claim(_ start: Start) throws -> Claim {
         guard communicator.isRoot else { return Claim(lock: nil) }
-        // Reported before hours may go into finding labels.
+        // Checked before hours may be spent on automatic labels.
         if folder.holdsRun, start.choice == nil, !start.overwriting { throw folder.heldAlready }
         try folder.make()
         return Claim(lock: try RunLock(folder: folder.path) { notice($0) })
     }
 
-    /// The images of the run, labels found for them where the recipe asks for it; nil if the run was asked to stop meanwhile.
+    /// The images of the run, with automatic labels where the recipe requests them; nil if the run was asked to stop
+    /// meanwhile.
     ///
-    /// - Parameter claim: Set where labels were found: they are kept with the run, which nobody else may write meanwhile.
+    /// - Parameter claim: Set if labels were generated: they are stored in the run's folder, which no other run may
+    ///   write to meanwhile.
     func openData(_ loaded: LoadedModel, _ start: Start, _ claim: inout Claim?) throws -> TrainingData? {
         guard recipe.recipe.prompts.source == .automatic else {
             return try TrainingData(recipe.recipe, communicator: communicator)
@@ -50,7 +52,7 @@ extension AdaptationRun {
         if communicator.isRoot {
             try folder.create(
                 recipe: recipe.fileText, overwriting: start.overwriting,
-                // A run that was killed before its first checkpoint has not begun.
+                // A run that was killed before its first checkpoint counts as not started.
                 resuming: resumed != nil || start.choice == .auto && !folder.holdsAdapter)
         }
         try communicator.barrier()
@@ -63,14 +65,14 @@ extension AdaptationRun {
         return log
     }
 
-    /// The lines that follow the first: data, checkpoint, kernels.
+    /// Logs data, checkpoint and kernels, after the start record.
     func announce(
         _ data: TrainingData, _ kernels: KernelAgreement, _ resumed: CheckpointStore.Resumed?, to log: RunLog
     ) {
         log.message(
             .info,
             "data: \(data.training.count) images to adapt to, \(data.evaluationCount) to score"
-                + (data.withoutInstances > 0 ? ", \(data.withoutInstances) left out without a labelled instance" : ""))
+                + (data.withoutInstances > 0 ? ", \(data.withoutInstances) skipped without a labelled instance" : ""))
         if !recipe.recipe.data.sources.isEmpty {
             for part in data.training.parts {
                 let scored = data.evaluation.first { $0.source == part.source }?.images.count ?? 0
@@ -81,7 +83,7 @@ extension AdaptationRun {
             }
         }
         for image in data.unreadable where communicator.isRoot {
-            log.warning("image \(image.id) is left out: \(image.line)")
+            log.warning("image \(image.id) skipped: \(image.line)")
         }
         for line in resumed?.skipped ?? [] where communicator.isRoot { log.warning("checkpoint not used: \(line)") }
         if let resumed { log.fact(ResumeFact(path: resumed.path, step: resumed.state.step)) }
@@ -90,9 +92,9 @@ extension AdaptationRun {
         }
     }
 
-    /// The end of a run that was asked to stop before its first step: nothing is saved, nothing is lost.
+    /// The outcome of a run that was asked to stop before its first step; there is nothing to save.
     func stopped(_ loop: TrainingLoop) -> Outcome {
-        loop.log.message(.info, "asked to stop before the first step")
+        loop.log.message(.info, "stopped on request before the first step")
         loop.log.record(
             .end(
                 EndRecord(
@@ -100,12 +102,12 @@ extension AdaptationRun {
         return Outcome(exitCode: .resumable)
     }
 
-    /// The last adapter, the table and the closing record.
+    /// Writes the final adapter, the table and the closing record.
     func finish(_ loop: inout TrainingLoop, _ code: ExitCode, since begin: ContinuousClock.Instant) throws -> Outcome {
         let (steps, log) = (loop.done.steps, loop.log)
-        // A method without steps leaves the model as it was.
+        // A method that does not train leaves the model unchanged.
         if loop.trainer.schedule.totalSteps == 0 { loop.scores.last = loop.scores.before }
-        // A run that was stopped has no final adapter, only that of its last step.
+        // A stopped run has no final adapter, only the one of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: steps)
         let digest = communicator.isRoot ? try loop.writeAdapter(to: file) : nil
         if let digest {

@@ -15,17 +15,17 @@ import Training
 public struct AdaptationRun {
     /// The recipe with the sources of its values.
     public let recipe: ResolvedRecipe
-    /// The ranks.
+    /// The communicator of all ranks.
     public let communicator: any Communicator
     /// This rank's threads and scratch.
     public let workspace: Workspace
-    /// Where rank 0 writes.
+    /// The run's folder, where rank 0 writes.
     public let folder: RunFolder
-    /// True once somebody asked for the run to end, for example by a signal.
+    /// True once the run was asked to end, for example by a signal.
     public let isStopRequested: @Sendable () -> Bool
-    /// What watches over this rank, if anything does; it gets the run's log.
+    /// The watchdog of this rank, if any; it writes to the run's log.
     public let watchdog: Watchdog?
-    /// Called with what a person should know before there is a log.
+    /// Called with notices for the user before the log is open.
     public let notice: @Sendable (String) -> Void
 
     let assembly: RunAssembly
@@ -41,12 +41,12 @@ public struct AdaptationRun {
         /// Keys that may differ from those of the checkpoint.
         public var allowedChanges: [String]
 
-        /// Resumes where there is a checkpoint, by default.
+        /// Defaults: resume if there is a checkpoint.
         public init(resume: String = "auto", overwriting: Bool = false, allowedChanges: [String] = []) {
             (self.resume, self.overwriting, self.allowedChanges) = (resume, overwriting, allowedChanges)
         }
 
-        /// What to resume from; nil for nothing.
+        /// The checkpoint to resume from; nil for none.
         var choice: CheckpointStore.Choice? {
             if overwriting || resume == "none" { return nil }
             return resume == "auto" ? .auto : .path(resume)
@@ -55,17 +55,17 @@ public struct AdaptationRun {
 
     /// How a run ended.
     public struct Outcome: Sendable {
-        /// The status for the shell.
+        /// The exit code for the shell.
         public var exitCode: ExitCode
-        /// Scores before adaptation, one per source and kind of prompt; empty when they were not asked for.
+        /// Scores before adaptation, one per source and kind of prompt; empty if not requested.
         public var before: [EvaluationRecord] = []
         /// Scores at the end.
         public var after: [EvaluationRecord] = []
-        /// SHA-256 of the adapter file; nil on other ranks than 0.
+        /// SHA-256 of the adapter file; nil on ranks other than 0.
         public var adapterDigest: String?
     }
 
-    /// Describes a run.
+    /// Creates a run; `run` executes it.
     public init(
         recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace, revision: String = "unknown",
         watchdog: Watchdog? = nil, isStopRequested: @escaping @Sendable () -> Bool,
@@ -79,7 +79,7 @@ public struct AdaptationRun {
 
     /// Runs to the end, from the last checkpoint if there is one.
     ///
-    /// Throws the typed errors of every module; the command line turns them into one line and a status.
+    /// Throws the typed errors of every module; the command line turns them into one line and an exit code.
     public func run(_ start: Start = Start()) throws -> Outcome {
         try assembly.checkRecipes()
         let kernels = try KernelAgreement(
@@ -129,12 +129,12 @@ public struct AdaptationRun {
         let total = loop.trainer.schedule.totalSteps
         if let resumed, resumed.state.step > total {
             throw RunError(
-                .configuration, "\(resumed.path) has done \(resumed.state.step) steps, this recipe ends after \(total)",
+                .configuration, "\(resumed.path) is at step \(resumed.state.step), but this recipe ends after \(total)",
                 remedy: "raise training.steps or training.epochs, or choose another run.name")
         }
         // Asked to stop before there is anything to save.
         if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }
-        // The first one shows that the folder can be written before any work is done.
+        // The first checkpoint proves that the folder is writable before any work is done.
         if resumed == nil { try loop.checkpoints.save(loop.state, isNeeded: true, log: loop.log) }
         let begin = ContinuousClock.now
         if recipe.recipe.evaluation.before || total == 0, loop.done.steps == 0, loop.scores.before.isEmpty {
@@ -143,8 +143,8 @@ public struct AdaptationRun {
         let stop = try loop.run()
         guard total == 0 || stop != .finished || loop.trainer.updates > 0 else {
             throw RunError(
-                .badData, "none of \(loop.done.steps) steps made an update: no image gave anything to learn from",
-                remedy: "see the warnings about images, and kedge data check")
+                .badData, "none of \(loop.done.steps) steps updated the model: no image gave a training signal",
+                remedy: "see the warnings about images, and run kedge data check")
         }
         return try finish(&loop, stop == .requested ? .resumable : .done, since: begin)
     }

@@ -1,6 +1,6 @@
 public import Recipes
 
-/// Checkpoints that a run resumes from.
+/// When a run writes the checkpoints it can resume from.
 public struct CheckpointSettings: RecipeSection {
     public var everySteps = 500
     public var everySeconds = 120.0
@@ -14,18 +14,18 @@ public struct CheckpointSettings: RecipeSection {
     public static let fields: [RecipeField<CheckpointSettings>] = [
         .integer(
             "everySteps", \.everySteps, 0...1_000_000_000, effect: .machine,
-            "Steps between checkpoints; 0 leaves it to the time"),
+            "Steps between checkpoints; 0 uses only the time"),
         .number(
             "everySeconds", \.everySeconds, 0...1e6, effect: .machine,
-            "Seconds between checkpoints, whichever comes first; 0 leaves it to the steps"),
+            "Seconds between checkpoints, whichever comes first; 0 uses only the steps"),
         .flag(
             "background", \.background, effect: .machine,
-            "true writes beside the following steps, false lets every step wait for its checkpoint"),
+            "true writes during the following steps, false blocks training until the checkpoint is written"),
         .integer(
             "keep", \.keep, 2...1_000_000, effect: .machine,
-            "How many of the newest stay, beside the one with the best scores"),
+            "Newest checkpoints to keep, in addition to the one with the best scores"),
         .integer(
             "maximumFailures", \.maximumFailures, 1...1_000_000, effect: .machine,
-            "Failed saves in a row after which the run stops"),
+            "Consecutive failed saves after which the run stops"),
     ]
 }

@@ -18,10 +18,10 @@ public struct EvaluationRun {
     public let communicator: any Communicator
     /// This rank's threads and scratch.
     public let workspace: Workspace
-    /// Called on rank 0 with what a person should know about the scores.
+    /// Called on rank 0 with warnings that concern the scores.
     public let notice: @Sendable (String) -> Void
 
-    /// Describes an evaluation.
+    /// Creates an evaluation; `run` executes it.
     public init(
         recipe: ResolvedRecipe, communicator: any Communicator, workspace: Workspace,
         notice: @escaping @Sendable (String) -> Void = { _ in }
@@ -46,13 +46,13 @@ public struct EvaluationRun {
         }
     }
 
-    /// Scores all images; the same scores on every rank.
+    /// Scores all images; the scores are the same on every rank.
     ///
     /// - Parameters:
     ///   - path: An adapter file; nil for the base model.
-    ///   - output: A folder that gets `images-PROMPT.csv`, or `images-SOURCE-PROMPT.csv` where sources have names; created
-    ///     if it is missing.
-    ///   - pictures: How many images per source and kind of prompt are drawn into `output` by rank 0.
+    ///   - output: A folder for `images-PROMPT.csv`, or `images-SOURCE-PROMPT.csv` if sources are named; created if it
+    ///     is missing.
+    ///   - pictures: Number of images per source and kind of prompt that rank 0 draws into `output`.
     ///
     /// Throws the typed errors of every module.
     public func run(adapter path: String?, output: String?, pictures: Int) throws -> [Score] {
@@ -66,8 +66,8 @@ public struct EvaluationRun {
         let sources = assembly.makeEvaluators(loaded, data)
         guard !sources.isEmpty else {
             throw RunError(
-                .configuration, "there is no image to score",
-                remedy: "set data.split to k:1, name data.evaluationRoot, or give evaluation.prompts")
+                .configuration, "there are no images to score",
+                remedy: "set data.split to k:1, data.evaluationRoot, or evaluation.prompts")
         }
         let adapted = try path.map { try loaded.adapted(opening: $0) }
         var scores: [Score] = []

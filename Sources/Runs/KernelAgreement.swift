@@ -6,7 +6,7 @@ import Telemetry
 package import Training
 import WeightFiles
 
-/// Makes sure that all ranks compute with the same kernels, or notes which have others.
+/// Ensures that all ranks compute with the same kernels, or records how they differ.
 package struct KernelAgreement: Sendable {
     /// Ranks with the same kernels.
     private struct Group: Sendable {
@@ -14,20 +14,20 @@ package struct KernelAgreement: Sendable {
         var ranks: [Int]
     }
 
-    /// In the order of their first ranks; one where all compute alike.
+    /// Ordered by their first rank; a single group if all kernels are equal.
     private let groups: [Group]
     private let hosts: [String]
 
-    /// Compares kernels over ranks; each rank calls it.
+    /// Compares kernels across ranks; collective.
     ///
-    /// Digests are compared first; only where they differ do the names travel, and what the processors can run.
+    /// Digests are compared first; the names and the processors' capabilities are exchanged only if they differ.
     ///
     /// - Parameters:
-    ///   - kernels: What this rank computes with.
-    ///   - possible: The highest OpenBLAS core that this rank's processor can run; nil if that is not known.
-    ///   - mixing: What the recipe says of ranks that differ; the same on all of them.
+    ///   - kernels: This rank's kernels.
+    ///   - possible: The highest OpenBLAS core supported by this rank's processor; nil if unknown.
+    ///   - mixing: The recipe's policy for different kernels; the same on all ranks.
     ///
-    /// Throws `RunError` on all ranks where they differ and may not.
+    /// Throws `RunError` on all ranks if kernels differ and the policy forbids it.
     package init(
         _ kernels: KernelSet = .loaded, possible: OpenBLASCore? = .highest(flags: BLASEnvironment.processorFlags()),
         mixing: ExecutionSettings.MixedKernelsRule, communicator: any Communicator
@@ -60,18 +60,19 @@ package struct KernelAgreement: Sendable {
             remedy: Self.remedy(KernelSet.remedies(reports.map { ($0.kernels, $0.possible) })))
     }
 
-    /// What a user can do: make ranks equal, or let them differ.
+    /// The remedy: make ranks equal, or allow them to differ.
     package static func remedy(_ remedies: [String]) -> String {
-        remedies.joined(separator: " and ") + ", or set execution.mixedKernels=allow if equal bits are not wanted"
+        remedies.joined(separator: " and ") + ", or set execution.mixedKernels=allow if bits may differ"
     }
 
-    /// What a rank tells the others.
+    /// A rank's kernels, as exchanged between ranks.
     private struct Report: Codable {
         var kernels: KernelSet
         var possible: OpenBLASCore?
     }
 
-    /// Who has what, as in `rank 0 on node0 has OpenBLAS core Zen, ranks 1-3 on node1 have OpenBLAS core Haswell`.
+    /// Which ranks have which kernels, as in `rank 0 on node0 has OpenBLAS core Zen, ranks 1-3 on node1 have OpenBLAS
+    /// core Haswell`.
     private var differences: String {
         let sets = groups.map(\.kernels)
         return groups.map { group in
@@ -80,14 +81,14 @@ package struct KernelAgreement: Sendable {
         }.joined(separator: ", ")
     }
 
-    /// What a log says of ranks that differ; nil where they do not.
+    /// The log's warning about different kernels; nil if all are equal.
     package var warning: String? {
         guard groups.count > 1 else { return nil }
-        return "execution.mixedKernels=allow: equal bits are not to be expected, because ranks compute with different "
+        return "execution.mixedKernels=allow: results are not bit-identical, because ranks compute with different "
             + "kernels: \(differences)"
     }
 
-    /// What a checkpoint says of them.
+    /// The kernels as recorded in a checkpoint.
     package var record: [CheckpointManifest.Kernels] {
         groups.map { group in
             CheckpointManifest.Kernels(
@@ -96,8 +97,8 @@ package struct KernelAgreement: Sendable {
         }
     }
 
-    /// What a log says of a checkpoint that was computed with other kernels; nil where they are the same, or the
-    /// checkpoint is of a form that does not name them.
+    /// The log's warning about a checkpoint computed with other kernels; nil if they are the same, or if the
+    /// checkpoint's format does not record them.
     package func difference(from checkpoint: [CheckpointManifest.Kernels]?) -> String? {
         guard let before = checkpoint?.newest, !before.isEmpty else { return nil }
         func texts(_ entries: [CheckpointManifest.Kernels]) -> [String] {
@@ -109,6 +110,6 @@ package struct KernelAgreement: Sendable {
         let (old, new) = (texts(before), texts(record))
         guard old != new else { return nil }
         return "the checkpoint was computed with \(old.joined(separator: "; ")), this run computes with "
-            + "\(new.joined(separator: "; ")): its result will have the bits of neither"
+            + "\(new.joined(separator: "; ")): the result is bit-identical to neither"
     }
 }

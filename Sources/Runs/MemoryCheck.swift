@@ -12,17 +12,17 @@ package import Planning
 package import SegmentAnything
 package import Telemetry
 
-/// Compares what a run will need with what its nodes can give, before the first step. Collective.
+/// Compares the memory a run needs with the memory free on its nodes, before the first step. Collective.
 ///
 /// The first rank of each node rehearses a step with the recipe's largest number of instances and reads the node's free
-/// memory; all ranks come to the same verdict. Weights are loaded by then and not counted again.
+/// memory; all ranks reach the same verdict. Weights are already loaded and not counted again.
 package struct MemoryCheck {
     let recipe: Recipe
     let configuration: SegmentAnythingConfiguration
     let threads: Int
-    /// Instances of the image that has most.
+    /// The largest number of instances in an image.
     let mostInstances: Int
-    /// How a node's free memory is found out.
+    /// Measures a node's free memory.
     let free: @Sendable () -> NodeMemory?
 
     package init(
@@ -34,15 +34,15 @@ package struct MemoryCheck {
         (self.mostInstances, self.free) = (mostInstances, free)
     }
 
-    /// What the check has found.
+    /// The result of the check.
     package struct Outcome: Sendable {
         /// The plan, for the log.
         package let fact: MemoryFact
-        /// On the first rank of a node, bytes that its ranks have yet to take; 0 on others.
+        /// On the first rank of a node, bytes that its ranks will still allocate; 0 on others.
         package let bytesToCome: Int
     }
 
-    /// Throws `RunError` of kind `resources` on all ranks when a node cannot hold its ranks.
+    /// Throws `RunError` of kind `resources` on all ranks if a node cannot hold its ranks.
     package func run(_ communicator: any Communicator) throws -> Outcome {
         communicator.phase = "memory check"
         var mine = Report()
@@ -79,11 +79,11 @@ package struct MemoryCheck {
             guard let free, bytesToCome > free.available else { return }
             refusal =
                 "\(ranks) rank\(ranks == 1 ? "" : "s") on \(host) need \(bytesToCome >> 20) MiB more, "
-                + "\(free.available >> 20) MiB are free by \(free.source)"
+                + "\(free.available >> 20) MiB are free according to \(free.source)"
         }
     }
 
-    /// A rank's part of a step, planned. Throws what a step throws.
+    /// The plan of a rank's part of a step. Throws the errors of a step.
     package func plan(worldSize: Int) throws -> StepPlan {
         try StepPlan(request(recipe.adaptationMethod, worldSize: worldSize))
     }
@@ -104,17 +104,17 @@ package struct MemoryCheck {
         return request
     }
 
-    /// What to do when a node cannot hold its ranks.
+    /// The remedy when a node cannot hold its ranks.
     package var remedy: String {
         recipe.execution.recompute == .blocks
-            ? "start fewer ranks on a node or lower prompts.maximumInstances, training.globalBatch or execution.prefetchDepth; "
+            ? "start fewer ranks per node or lower prompts.maximumInstances, training.globalBatch or execution.prefetchDepth; "
                 + "see kedge plan"
-            : "set execution.recompute=blocks or start fewer ranks on a node; see kedge plan"
+            : "set execution.recompute=blocks or start fewer ranks per node; see kedge plan"
     }
 }
 
 extension RunAssembly {
-    /// The comparison of this run's plan with its nodes' memory.
+    /// The memory check of this run on its nodes.
     func memoryCheck(_ loaded: LoadedModel, _ data: TrainingData) -> MemoryCheck {
         MemoryCheck(
             recipe: recipe, configuration: loaded.model.configuration, threads: workspace.pool.threads,

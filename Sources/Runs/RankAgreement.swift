@@ -3,15 +3,15 @@ import Datasets
 import Telemetry
 import WeightFiles
 
-/// Makes sure that all ranks are about to do the same run.
+/// Ensures that all ranks are about to execute the same run.
 enum RankAgreement {
-    /// Compares named lines over ranks; each rank calls it.
+    /// Compares named lines across ranks; collective.
     ///
-    /// Digests are compared first; only where they differ do lines travel, and then rank 0's alone, so that a long list
-    /// costs nothing more on many ranks.
+    /// Digests are compared first; only if they differ are lines sent, and only those of rank 0, so a long list costs
+    /// no more on many ranks.
     ///
-    /// Throws `RunError` on all ranks that names the first odd rank and line, so that a recipe, environment variable
-    /// or folder that differs on one node stops the run instead of mixing two runs.
+    /// Throws `RunError` on all ranks that names the first deviating rank and line, so that a different recipe,
+    /// environment variable or folder on one node stops the run instead of mixing two runs.
     static func check(
         _ lines: [(name: String, value: String)], communicator: any Communicator
     ) throws {
@@ -26,7 +26,7 @@ enum RankAgreement {
             .split(separator: "\u{1}", omittingEmptySubsequences: false)
         let pair = zip(mine, first).first { $0 != $1 }
         let difference =
-            pair.map { "\($0.0), but rank 0 has \($0.1)" } ?? "\(mine.count) lines, but rank 0 \(first.count)"
+            pair.map { "\($0.0), but rank 0 has \($0.1)" } ?? "\(mine.count) lines, but rank 0 has \(first.count)"
         let isOdd = digests[communicator.rank] != digests[0]
         let told = try communicator.allGather(bytes: isOdd ? Array(difference.utf8) : [])
         guard let odd = told.firstIndex(where: { !$0.isEmpty }) else { return }
@@ -36,7 +36,7 @@ enum RankAgreement {
             remedy: "give all ranks the same program, recipe, settings (mpirun -x KEDGE_SET) and data")
     }
 
-    /// Stops all ranks when one has other images than rank 0. Collective; throws `RunError`.
+    /// Stops all ranks if one has different images than rank 0. Collective; throws `RunError`.
     static func checkImages(
         _ dataset: any SegmentationDataset, _ indices: [Int], _ name: String, _ communicator: any Communicator
     ) throws {

@@ -4,7 +4,7 @@ package import Collectives
 import Foundation
 package import Telemetry
 
-/// A run's dealings with its checkpoints: when one is due, what goes in, and what to do when saving fails.
+/// The checkpoints of a run: when to save, what to store, and how to handle a failed save.
 package struct RunCheckpoints {
     package let store: CheckpointStore
     private var identity: CheckpointStore.Identity
@@ -12,11 +12,12 @@ package struct RunCheckpoints {
     private let communicator: any Communicator
     private var writer: CheckpointWriter?
     private var failuresInARow = 0
-    /// Seconds a rank waits for its file before it goes on with the next step: enough for a local disk, and with what
-    /// comes on top below the 0.2 s that a save may cost. With long steps a save that is sealed at once stands much earlier.
+    /// Seconds a rank waits for its file before it starts the next step: enough for a local disk, and with the
+    /// remaining costs below the 0.2 s that a save may take. With long steps, a save sealed immediately is published
+    /// much earlier.
     private static let patience = 0.1
     private var lastSave = ContinuousClock.now
-    /// Of the save under way: its step, when it began, and how long the training waited for it.
+    /// The save in progress: its step, its begin, and how long training was blocked by it.
     private var current = (step: 0, begin: ContinuousClock.now, stall: Duration.zero)
 
     package init(
@@ -26,7 +27,7 @@ package struct RunCheckpoints {
         store = CheckpointStore(folder: folder.checkpoints, keep: recipe.checkpoint.keep)
     }
 
-    /// The state to go on from, on all ranks; nil when there is none or nothing was chosen. Collective.
+    /// The state to resume from, on all ranks; nil if there is none or nothing was chosen. Collective.
     ///
     /// Throws `CheckpointError`, and `RunError` for a key that no checkpoint has.
     package mutating func resume(
@@ -35,7 +36,7 @@ package struct RunCheckpoints {
         if let unknown = keys.first(where: { key in !identity.settings.contains { $0.key == key } }) {
             throw RunError(
                 .configuration, "--allow-change \(unknown): no such key",
-                remedy: "name a recipe key that shapes the result, weights or images")
+                remedy: "use a recipe key that affects the result, weights or images")
         }
         let resumed = try choice.flatMap {
             try store.resume($0, identity: identity, allowing: keys, communicator: communicator)
@@ -46,16 +47,16 @@ package struct RunCheckpoints {
         return resumed
     }
 
-    /// Makes ready to save. Collective; throws `CheckpointError` where a rank cannot write.
+    /// Prepares for saving. Collective; throws `CheckpointError` if a rank cannot write.
     package mutating func open(log: RunLog) throws {
         let leftovers = try store.open(communicator: communicator)
         if !leftovers.isEmpty {
-            log.message(.info, "removed what a killed run left: \(leftovers.joined(separator: ", "))")
+            log.message(.info, "removed leftovers of a killed run: \(leftovers.joined(separator: ", "))")
         }
         writer = try CheckpointWriter(store, identity: identity, communicator: communicator)
     }
 
-    /// What this rank tells the others when it enters a step.
+    /// The signals this rank sends to the others when it enters a step.
     package var signals: SavingSignals {
         let isDue = settings.everySeconds > 0 && ContinuousClock.now - lastSave >= .seconds(settings.everySeconds)
         return SavingSignals(
@@ -63,14 +64,14 @@ package struct RunCheckpoints {
             isFailing: failuresInARow >= settings.maximumFailures)
     }
 
-    /// Begins a save, after the one under way if there is one. Collective.
+    /// Begins a save, after the one in progress if any. Collective.
     ///
     /// - Parameters:
-    ///   - waits: True to return only when it stands.
-    ///   - isNeeded: True where the run may not go on or end without it: at the start, and when it is to be continued
+    ///   - waits: True to return only once it is published.
+    ///   - isNeeded: True if the run may not continue or end without it: at the start, and when it is to be resumed
     ///     later.
     ///
-    /// Throws `RunError` when a needed one fails; other failures are warnings, counted by rank 0.
+    /// Throws `RunError` if a needed save fails; other failures are warnings, counted by rank 0.
     package mutating func save(
         _ state: CheckpointState, waits: Bool = false, isNeeded: Bool = false, log: RunLog
     ) throws {
@@ -86,7 +87,7 @@ package struct RunCheckpoints {
         try settle(isNeeded: isNeeded, log: log)
     }
 
-    /// Goes on with a save under way, without waiting for a disk. Collective, after every step.
+    /// Advances a save in progress without waiting for a disk. Collective, after every step.
     package mutating func proceed(areShardsWritten: Bool, log: RunLog) throws {
         guard let writer else { return }
         let begin = ContinuousClock.now
@@ -96,7 +97,7 @@ package struct RunCheckpoints {
         if let outcome { _ = note(outcome, log: log) }
     }
 
-    /// Waits for the save under way, if there is one. Collective.
+    /// Waits for the save in progress, if any. Collective.
     ///
     /// Throws `RunError` if it is needed and fails.
     package mutating func settle(isNeeded: Bool = false, log: RunLog) throws {
@@ -113,10 +114,10 @@ package struct RunCheckpoints {
     package var failure: RunError {
         RunError(
             .cannotWrite, "\(failuresInARow) checkpoints in a row could not be saved in \(store.folder)",
-            remedy: "make room or mend the folder; the same command goes on from the last checkpoint")
+            remedy: "free disk space or fix the folder; the same command resumes from the last checkpoint")
     }
 
-    /// Counts and logs an outcome; the error it would be if it were needed.
+    /// Counts and logs an outcome; returns the error of a failed one.
     private mutating func note(_ outcome: CheckpointWriter.Saved, log: RunLog) -> RunError? {
         switch outcome {
         case .published(let path, let seconds):
@@ -131,7 +132,7 @@ package struct RunCheckpoints {
             if communicator.isRoot { log.warning(line) }
             return RunError(
                 .cannotWrite, line,
-                remedy: "make room or mend the folder; the same command goes on from the last checkpoint")
+                remedy: "free disk space or fix the folder; the same command resumes from the last checkpoint")
         }
     }
 }

@@ -10,14 +10,14 @@ import Kernels
 import Telemetry
 import Training
 
-/// The evaluations of a run: scores, their files and records, and the images that cannot be read.
+/// The evaluations of a run: scores, their files and records, and unreadable images.
 struct RunEvaluation {
-    /// What evaluations gave: of the unadapted model, and the last time.
+    /// The scores of the unadapted model and of the last evaluation.
     struct Scores {
         var before: [EvaluationRecord] = []
         var last: [EvaluationRecord] = []
 
-        /// Scores that a checkpoint kept.
+        /// Scores restored from a checkpoint.
         init(_ records: [EvaluationRecord]) {
             before = records.filter { $0.step == 0 }
             last = records.filter { $0.step > 0 }
@@ -26,10 +26,10 @@ struct RunEvaluation {
         var forCheckpoint: [CheckpointScore] { (before + last).map { CheckpointScore($0) } }
     }
 
-    /// What is evaluated: the weights after a step.
+    /// The weights after a step, as a subject of evaluation.
     struct Occasion {
         var step: Int
-        /// The stage the step belongs to, which names the domains to score; nil scores all.
+        /// The step's stage, which selects the domains to score; nil scores all.
         var stage: Stage?
         /// The mean training loss of the last interval.
         var loss: Double?
@@ -41,14 +41,14 @@ struct RunEvaluation {
     let folder: RunFolder
     let log: RunLog
 
-    /// Whether there is anything to evaluate.
+    /// True if there is nothing to evaluate.
     var isEmpty: Bool { evaluators.isEmpty }
 
     /// Scores a model on the images of all sources. Collective.
     ///
-    /// - Parameter trainer: Counts the images that cannot be read.
+    /// - Parameter trainer: Counts unreadable images.
     ///
-    /// Throws `RunError` of kind `badData` on all ranks when there are more of them than the recipe allows.
+    /// Throws `RunError` of kind `badData` on all ranks if there are more of them than the recipe allows.
     func run(_ model: AdaptedModel, _ occasion: Occasion, _ trainer: Trainer) throws -> [EvaluationRecord] {
         try FaultInjector.$step.withValue(occasion.step) { try FaultInjector.check(.evaluation) }
         let asked = evaluators.filter { occasion.stage?.evaluated.contains($0.domain) ?? true }
@@ -68,7 +68,7 @@ struct RunEvaluation {
         }
         let isRoot = assembly.communicator.isRoot
         for image in unreadable where isRoot && !leftOut.contains(image.image) {
-            log.warning("\(doing)image \(image.id) is left out: \(image.line)")
+            log.warning("\(doing)image \(image.id) skipped: \(image.line)")
         }
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
         let recipe = assembly.recipe
@@ -83,7 +83,7 @@ struct RunEvaluation {
                 do throws(RunError) {
                     try folder.write(outcome, step: occasion.step, source: isOfOneSource ? nil : source.source)
                 } catch {
-                    log.warning("the scores per image after step \(occasion.step) are not written: \(error)")
+                    log.warning("per-image scores after step \(occasion.step) not written: \(error)")
                 }
             }
             log.record(.evaluation(record))
@@ -93,7 +93,7 @@ struct RunEvaluation {
 
     private var isOfOneSource: Bool { assembly.recipe.data.sources.isEmpty }
 
-    /// The scores that a checkpoint kept, as the log has them, without the loss of their interval.
+    /// The scores stored in a checkpoint, in the log's form, without the loss of their interval.
     func records(_ scores: [CheckpointScore]) -> [EvaluationRecord] {
         scores.map { kept in
             var scores = EvaluationScores()
@@ -114,7 +114,7 @@ struct RunEvaluation {
 }
 
 extension CheckpointScore {
-    /// A result of an evaluation as a checkpoint keeps it.
+    /// Converts an evaluation record to its form in a checkpoint.
     fileprivate init(_ record: EvaluationRecord) {
         self.init(
             step: record.step, prompt: record.prompt, images: record.images, instances: record.instances,

@@ -13,64 +13,64 @@ public import Telemetry
 /// | `images-STEP-PROMPT.csv` | one row per evaluation image; `images-STEP-SOURCE-PROMPT.csv` with several sources |
 /// | `adapters/step-STEP.safetensors` | the LoRA matrices at each evaluation |
 /// | `adapter.safetensors` | the LoRA matrices at the end |
-/// | `checkpoints/` | what a run resumes from |
-/// | `automatic/` | one file per image: what the anchor found in it, with `prompts.source: automatic` |
-/// | `LOCK` | who writes into the folder |
+/// | `checkpoints/` | the checkpoints to resume from |
+/// | `automatic/` | one file per image: the labels found by the anchor, with `prompts.source: automatic` |
+/// | `LOCK` | the process that writes to the folder |
 /// | `summary.txt` | the scores before and after |
 public struct RunFolder: Sendable {
     /// The folder.
     public let path: String
 
-    /// Names a run's folder without touching the disk.
+    /// Creates the folder's description without accessing the disk.
     public init(folder: String, name: String) { path = folder + "/" + name }
 
     /// The matrices at the end of the run.
     public var adapter: String { path + "/adapter.safetensors" }
 
-    /// What a run resumes from.
+    /// The checkpoints to resume from.
     public var checkpoints: String { path + "/checkpoints" }
 
-    /// What the anchor found in images, one file each.
+    /// The labels found by the anchor, one file per image.
     public var automatic: String { path + "/automatic" }
 
-    /// The matrices after some steps.
+    /// The matrices after a step.
     public func adapter(step: Int) -> String { path + "/adapters/step-\(Self.padded(step)).safetensors" }
 
     /// The per-image scores of one evaluation.
     ///
-    /// - Parameter source: The source of the images; nil where it has no name.
+    /// - Parameter source: The source of the images; nil if it has no name.
     public func images(step: Int, source: String? = nil, prompt: String) -> String {
         path + "/images-\(Self.padded(step))-" + (source.map { $0 + "-" } ?? "") + "\(prompt).csv"
     }
 
-    /// True if somebody has run here before.
+    /// True if the folder holds a run.
     public var holdsRun: Bool {
         let files = FileManager.default
         return files.fileExists(atPath: path + "/recipe.yaml") || files.fileExists(atPath: checkpoints)
     }
 
-    /// True if a run has ended here.
+    /// True if a run has finished here.
     public var holdsAdapter: Bool { FileManager.default.fileExists(atPath: adapter) }
 
-    /// Makes the folder; what is in it stays. Rank 0 alone calls it. Throws `RunError`.
+    /// Creates the folder, keeping its contents. Called on rank 0 only. Throws `RunError`.
     public func make() throws(RunError) {
         do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
             throw Self.failure(path, error)
         }
     }
 
-    /// The error of a run that may neither go on with what is in its folder nor replace it.
+    /// The error of a run that may neither resume nor replace the run in its folder.
     var heldAlready: RunError {
         RunError(
             .cannotWrite, "\(path) already holds a run",
-            remedy: "choose another run.name, go on with --resume auto, or give --overwrite to replace it")
+            remedy: "choose another run.name, resume it with --resume auto, or replace it with --overwrite")
     }
 
-    /// Puts the recipe into the folder; rank 0 alone calls it.
+    /// Writes the recipe to the folder; called on rank 0 only.
     ///
     /// - Parameters:
-    ///   - overwriting: True to clear the files of a former run.
-    ///   - resuming: True to go on with it; one that is neither overwritten nor resumed is refused.
+    ///   - overwriting: True to remove the files of an earlier run.
+    ///   - resuming: True to continue it; an existing run that is neither overwritten nor resumed is refused.
     ///
     /// Throws `RunError`.
     public func create(recipe yaml: String, overwriting: Bool, resuming: Bool) throws(RunError) {
@@ -87,7 +87,7 @@ public struct RunFolder: Sendable {
         }
     }
 
-    /// Writes the per-image scores of one evaluation; rank 0 alone calls it. Throws `RunError`.
+    /// Writes the per-image scores of an evaluation; called on rank 0 only. Throws `RunError`.
     func write(_ outcome: Evaluator.Outcome, step: Int, source: String?) throws(RunError) {
         try Self.write(outcome, to: images(step: step, source: source, prompt: outcome.prompt.rawValue))
     }
@@ -107,7 +107,7 @@ public struct RunFolder: Sendable {
         }
     }
 
-    /// Writes the closing table; rank 0 alone calls it. Throws `RunError`.
+    /// Writes the closing table; called on rank 0 only. Throws `RunError`.
     public func writeSummary(_ text: String) throws(RunError) {
         do {
             try Data((text + "\n").utf8).write(to: URL(fileURLWithPath: path + "/summary.txt"))
@@ -116,7 +116,7 @@ public struct RunFolder: Sendable {
         }
     }
 
-    /// Removes what a former run wrote, and nothing else; automatic labels stay, as they say what they are good for.
+    /// Removes only the files of an earlier run; automatic labels stay, as they identify the inputs they are valid for.
     private func clear() throws(RunError) {
         let files = FileManager.default
         let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
@@ -148,6 +148,6 @@ public struct RunFolder: Sendable {
         let cause = (error as NSError).localizedDescription
         return RunError(
             .cannotWrite, "\(path) cannot be written: \(cause)",
-            remedy: "free disk space or give a folder that can be written with --set run.folder=PATH")
+            remedy: "free disk space or choose a writable folder with --set run.folder=PATH")
     }
 }

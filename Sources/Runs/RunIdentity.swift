@@ -5,7 +5,7 @@ import Datasets
 import ModelLoading
 import WeightFiles
 
-// What makes a run the same run: the recipe's keys that shape the result, weights, images, and the stages before a step.
+// The identity of a run: the recipe keys that affect the result, weights, images, and the stages before a step.
 
 extension CheckpointStore.Identity {
     /// The identity of a run.
@@ -20,7 +20,7 @@ extension CheckpointStore.Identity {
                 key: recipe.data.sources.isEmpty ? "images" : "images of \(part.source)",
                 value: Self.digest(part.images))
         }
-        // With one stage a longer run is the same run; with several, their lengths decide what was learnt before.
+        // With one stage, a longer run is the same run; with several, their lengths determine what was learnt before.
         let stages = zip(assembly.stages(data), assembly.schedule(data).legs).map {
             "\($0.name) \($0.domains) \($1.steps)"
         }
@@ -40,7 +40,7 @@ extension CheckpointStore.Identity {
 }
 
 extension Recipe {
-    /// What the keys of earlier versions mean, so that their checkpoints can be resumed.
+    /// The meaning of keys of earlier versions, so that their checkpoints can be resumed.
     var predecessors: CheckpointStore.Predecessors {
         let own = Set(entries.map(\.key.key))
         let ofOtherMethods = method.variants.flatMap { $0.rows.map { "method.\($0.name)" } }.filter {

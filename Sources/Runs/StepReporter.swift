@@ -4,7 +4,7 @@ import Machine
 import Telemetry
 import Training
 
-/// Gathers steps into the log lines of rank 0.
+/// Aggregates steps into the log lines of rank 0.
 struct StepReporter {
     private let totalSteps: Int
     private let lossNames: [String]
@@ -15,10 +15,10 @@ struct StepReporter {
     private var images: Int
     private var pace: RankPace
     private var badImages = 0
-    /// Made at the first line, when ranks tell each other where they run.
+    /// Created with the first line, when ranks exchange their locations.
     private var watch: StragglerWatch?
     private var bytesSent = 0
-    /// Of the present epoch.
+    /// Counts of the current epoch.
     private var anchors = (reused: 0, samples: 0, seconds: 0.0)
     /// Mean total loss of the last line; nil before the first.
     private(set) var lastLoss: Double?
@@ -51,7 +51,7 @@ struct StepReporter {
         bytesSent += step.bytesSent
     }
 
-    /// Reports how many anchor embeddings of an epoch came from the store, and the epoch's speed; starts counting anew.
+    /// Reports how many anchor embeddings of an epoch came from the store, and the epoch's speed; resets the counts.
     mutating func reportAnchors(epoch: Int) {
         log.fact(
             AnchorReuseFact(
@@ -60,7 +60,7 @@ struct StepReporter {
         anchors = (0, 0, 0)
     }
 
-    /// Writes the interval's line; collective, because ranks compare their times and memory.
+    /// Writes the interval's line; collective, because it compares the ranks' times and memory.
     mutating func report(_ step: StepOutcome, stage: String?, communicator: any Communicator) throws {
         communicator.phase = "report \(step.step)"
         let all = try communicator.allGather(floats: pace.floats + [Float(ProcessMemory.peakResidentBytes() >> 20)])
@@ -73,7 +73,7 @@ struct StepReporter {
             lossParts: zip(lossNames, mean.dropFirst()).map { LossPart($0, $1) },
             learningRate: step.learningRate, interval: meter.takeInterval())
         if all.count > 1 {
-            // A rank without a sample is neither fast nor slow.
+            // A rank without samples is neither fast nor slow.
             let times = paces.enumerated().filter { $0.element.samples > 0 }.map {
                 StepRecord.RankTime(rank: $0.offset, seconds: $0.element.compute)
             }
@@ -105,14 +105,14 @@ struct StepReporter {
         return watch?.observe(paces) ?? StragglerWatch.Verdict()
     }
 
-    /// Stops the clock for an evaluation.
+    /// Pauses the clock for an evaluation.
     mutating func pause() { meter.pause() }
-    /// Lets the clock run on.
+    /// Resumes the clock.
     mutating func resume() { meter.resume() }
 }
 
 extension RankPace {
-    /// The numbers as ranks exchange them.
+    /// The numbers as exchanged between ranks.
     fileprivate var floats: [Float] {
         [Float(compute), Float(wait)] + [samples, instances, anchorsReused, threads].map { Float($0) }
     }

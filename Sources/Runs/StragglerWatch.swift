@@ -2,63 +2,63 @@ package import Machine
 import Foundation
 import Kernels
 
-/// What one rank did in an interval of steps.
+/// The work of one rank in an interval of steps.
 package struct RankPace: Equatable, Sendable {
-    /// Seconds it computed.
+    /// Seconds spent computing.
     package var compute: Double
-    /// Seconds it waited for samples.
+    /// Seconds spent waiting for samples.
     package var wait: Double
-    /// Samples it computed.
+    /// Samples computed.
     package var samples: Int
     /// Instances in them.
     package var instances: Int
-    /// Samples whose anchor embedding was at hand.
+    /// Samples whose anchor embedding was stored.
     package var anchorsReused: Int
-    /// Compute threads it has.
+    /// Compute threads of the rank.
     package var threads: Int
 
-    /// Counts what a rank did.
+    /// Creates a rank's record.
     package init(compute: Double, wait: Double, samples: Int, instances: Int, anchorsReused: Int, threads: Int) {
         (self.compute, self.wait, self.samples, self.instances) = (compute, wait, samples, instances)
         (self.anchorsReused, self.threads) = (anchorsReused, threads)
     }
 
-    /// Seconds for a sample, waiting for it included; nil without any. Shares that differ in size do not show in it.
+    /// Seconds per sample, including waiting; nil without samples. Independent of the size of a rank's share.
     var secondsPerSample: Double? { samples > 0 ? (compute + wait) / Double(samples) : nil }
-    /// Instances in a sample.
+    /// Instances per sample.
     var instancesPerSample: Double { samples > 0 ? Double(instances) / Double(samples) : 0 }
-    /// The share of the samples whose anchor embedding was at hand.
+    /// The share of samples whose anchor embedding was stored.
     var anchorShare: Double { samples > 0 ? Double(anchorsReused) / Double(samples) : 0 }
 }
 
-/// Where a rank runs.
+/// The location of a rank.
 package struct RankPlace: Codable, Equatable, Sendable {
     /// Its host.
     package var host: String
     /// The cores it may use.
     package var affinity: CoreAffinity
 
-    /// Names a place.
+    /// Creates a location.
     package init(host: String, affinity: CoreAffinity) { (self.host, self.affinity) = (host, affinity) }
 }
 
-/// Looks for a rank that holds the others up; no clock, no log, no MPI.
+/// Detects a rank that slows the others down; uses no clock, log or MPI.
 package struct StragglerWatch: Sendable {
-    /// Largest over median time per sample from which on a rank counts as slow.
+    /// Ratio of the largest to the median time per sample at which a rank counts as slow.
     package static let slowRatio = 1.5
-    /// Intervals in a row after which it is told.
+    /// Consecutive intervals before a warning.
     package static let patience = 3
     /// Seconds by which a rank must be late in an interval; less is noise.
     package static let noise = 0.1
 
-    /// What an interval showed.
+    /// The result of one interval.
     package struct Verdict: Equatable, Sendable {
-        /// Largest over median time per sample; nil when fewer than two ranks had one.
+        /// Largest over median time per sample; nil if fewer than two ranks had samples.
         package var ratio: Double?
-        /// A warning, once until the rank has recovered.
+        /// A warning, given once until the rank recovers.
         package var warning: String?
 
-        /// Puts a verdict together.
+        /// Creates a verdict.
         package init(ratio: Double? = nil, warning: String? = nil) { (self.ratio, self.warning) = (ratio, warning) }
     }
 
@@ -66,10 +66,10 @@ package struct StragglerWatch: Sendable {
     private let nodeOfRank: [Int]
     private var slow: (rank: Int, intervals: Int)?
 
-    /// Watches ranks at these places.
+    /// Watches ranks at these locations.
     package init(places: [RankPlace], nodeOfRank: [Int]) { (self.places, self.nodeOfRank) = (places, nodeOfRank) }
 
-    /// Looks at an interval; `paces` are in the order of ranks.
+    /// Evaluates an interval; `paces` is in rank order.
     package mutating func observe(_ paces: [RankPace]) -> Verdict {
         let times = paces.enumerated().compactMap { rank, pace in pace.secondsPerSample.map { (rank: rank, time: $0) } }
         guard times.count > 1, let worst = times.max(by: { ($0.time, $1.rank) < ($1.time, $0.rank) }) else {
@@ -89,17 +89,17 @@ package struct StragglerWatch: Sendable {
         return Verdict(ratio: ratio, warning: warning(worst.rank, ratio, paces))
     }
 
-    /// The middle one, the lower of two, so that of two ranks one can be slow.
+    /// The median, the lower of two middle values, so that one of two ranks can be slow.
     private static func median(_ values: [Double]) -> Double { values.sorted()[(values.count - 1) / 2] }
 
     private func warning(_ rank: Int, _ ratio: Double, _ paces: [RankPace]) -> String {
         let causes = causes(rank, paces)
-        return "rank \(rank) on \(places[rank].host) takes \(Self.figure(ratio, 1)) times as long for an image as the "
+        return "rank \(rank) on \(places[rank].host) takes \(Self.figure(ratio, 1)) times as long per image as the "
             + "median rank, in \(Self.patience) intervals: "
             + (causes.isEmpty ? "throttled or shared with other programs" : causes.joined(separator: "; "))
     }
 
-    /// What the numbers at hand say about it.
+    /// Likely causes according to the numbers.
     private func causes(_ rank: Int, _ paces: [RankPace]) -> [String] {
         let (pace, working) = (paces[rank], paces.filter { $0.samples > 0 })
         func median(_ value: (RankPace) -> Double) -> Double { Self.median(working.map(value)) }
@@ -107,7 +107,7 @@ package struct StragglerWatch: Sendable {
         let instances = median(\.instancesPerSample)
         if pace.instancesPerSample > 1.25 * instances {
             causes.append(
-                "\(Self.figure(pace.instancesPerSample, 1)) instances in an image, the median is "
+                "\(Self.figure(pace.instancesPerSample, 1)) instances per image, the median is "
                     + Self.figure(instances, 1))
         }
         let share = pace.wait / (pace.compute + pace.wait)
@@ -117,7 +117,7 @@ package struct StragglerWatch: Sendable {
         let anchors = median(\.anchorShare)
         if pace.anchorShare < anchors - 0.25 {
             causes.append(
-                "\(Self.figure(100 * pace.anchorShare, 0)) % of its anchor embeddings were at hand, the median is "
+                "\(Self.figure(100 * pace.anchorShare, 0)) % of its anchor embeddings were stored, the median is "
                     + "\(Self.figure(100 * anchors, 0)) %")
         }
         let threads = Int(median { Double($0.threads) })
@@ -126,7 +126,7 @@ package struct StragglerWatch: Sendable {
         return causes
     }
 
-    /// The ranks that run on this rank's cores, if those are too few for all.
+    /// The ranks that share this rank's cores, if those are too few for all.
     private func sharing(_ rank: Int, _ paces: [RankPace]) -> String? {
         let own = Set(places[rank].affinity.cores)
         let others = places.indices.filter { other in

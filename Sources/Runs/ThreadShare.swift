@@ -2,9 +2,9 @@ package import Machine
 public import Collectives
 import Kernels
 
-/// How the cores of the nodes are shared out among the ranks.
+/// Divides the cores of the nodes among the ranks.
 ///
-/// Ranks of a node that were bound to cores of their own have different affinities; those with the same one share its
+/// Ranks of a node that are bound to their own cores have different affinities; ranks with the same affinity share its
 /// cores.
 public struct ThreadShare: Sendable {
     /// The cores of every rank, in rank order.
@@ -23,14 +23,14 @@ public struct ThreadShare: Sendable {
         hosts = communicator.hostNames
     }
 
-    /// The threads of a rank: what is asked for, else (0) its share of the cores it may run on.
+    /// The threads of a rank: the requested number, or for 0 its share of the cores it may use.
     public func threads(rank: Int, asked: Int) -> Int {
         if asked > 0 { return asked }
         let sharing = affinities.indices.count { hosts[$0] == hosts[rank] && affinities[$0] == affinities[rank] }
         return max(1, affinities[rank].count / max(1, sharing))
     }
 
-    /// The threads of the calling rank. Collective, whatever is asked for. Throws `CollectivesError`.
+    /// The threads of the calling rank. Collective for any requested number. Throws `CollectivesError`.
     public static func threads(asked: Int, communicator: any Communicator) throws -> Int {
         try ThreadShare(communicator).threads(rank: communicator.rank, asked: asked)
     }

@@ -12,7 +12,7 @@ import ModelLoading
 import Telemetry
 import Training
 
-/// The loop over the steps of a run: computing, reporting, evaluating, saving, ending.
+/// The step loop of a run: computing, reporting, evaluating, saving, ending.
 struct TrainingLoop {
     let assembly: RunAssembly
     let loaded: LoadedModel
@@ -25,21 +25,21 @@ struct TrainingLoop {
     let stages: [Stage]
     let isStopRequested: @Sendable () -> Bool
     var checkpoints: RunCheckpoints
-    /// What evaluations gave until now.
+    /// Results of the evaluations so far.
     var scores: RunEvaluation.Scores
-    /// Steps done, and images trained on.
+    /// Steps completed, and images trained on.
     var done: (steps: Int, images: Int)
 
-    /// Trains from the steps done until the run's end, or until something ends it before. Collective.
+    /// Trains from the completed steps to the end of the run, or until it is stopped. Collective.
     ///
-    /// Throws what ends a run that cannot continue; what was learnt until then is saved.
+    /// Throws the error that ends a run that cannot continue; what was learnt until then is saved.
     mutating func run() throws -> TrainingController.ControlMessage.Stop {
         let first = done
         let total = trainer.schedule.totalSteps
         var reporter = StepReporter(
             totalSteps: total, firstStep: done.steps, images: done.images, lossNames: trainer.lossNames,
             threads: assembly.workspace.pool.threads, log: log)
-        if done.steps >= total { log.message(.info, "all \(total) steps are done already") }
+        if done.steps >= total { log.message(.info, "all \(total) steps are already done") }
         while done.steps < total {
             announceStage()
             let leftOut = trainer.leftOut
@@ -68,37 +68,37 @@ struct TrainingLoop {
         do {
             return try trainer.runStep(done.steps, isStopRequested: isStopRequested(), saving: checkpoints.signals)
         } catch {
-            // What was learnt until here is worth more than a second error.
+            // The adapter learnt so far is worth more than a second error.
             if done.steps > 0 { try? saveAdapter() }
             throw error
         }
     }
 
-    /// Ends a run that met more images that cannot be read than it may leave out.
+    /// Ends a run that met more unreadable images than it may skip.
     ///
-    /// The step is not done: what was learnt before it is saved, and the same command does it again. A checkpoint of this
-    /// very step is there already where nothing was learnt since.
+    /// The step is not completed: the state before it is saved, and the same command repeats it. If nothing was learnt
+    /// since, a checkpoint of this very step already exists.
     private mutating func refuseBadData(_ outcome: StepOutcome, _ leftOut: [ImageID], isNew: Bool) throws {
         guard outcome.message.stop == .badData else { return }
         if isNew { try checkpoints.save(state, waits: true, log: log) }
         throw assembly.tooManyBad(outcome.unreadable, leftOut, data, while: "step \(outcome.step): ")
     }
 
-    /// Names a step's images that are left out from now on, and numbers that are not finite. Rank 0 alone logs.
+    /// Logs a step's newly skipped images and non-finite values, on rank 0.
     private func report(_ outcome: StepOutcome, _ leftOut: [ImageID]) {
         guard assembly.communicator.isRoot else { return }
         for image in outcome.unreadable where !leftOut.contains(image.image) {
-            log.warning("step \(outcome.step): image \(image.id) is left out: \(image.line)")
+            log.warning("step \(outcome.step): image \(image.id) skipped: \(image.line)")
         }
         for sample in outcome.nonFinite {
-            log.warning("step \(outcome.step): its batch is not used: \(sample.line)")
+            log.warning("step \(outcome.step): batch skipped: \(sample.line)")
         }
     }
 
     private func reportEpoch(_ outcome: StepOutcome, _ reporter: inout StepReporter) {
         if assembly.recipe.adaptationMethod.needs.anchor { reporter.reportAnchors(epoch: outcome.epoch) }
         if let fault = anchors?.takeFault() {
-            log.warning("the anchor store is full or failing on \(assembly.communicator.hostName): \(fault)")
+            log.warning("anchor store on \(assembly.communicator.hostName) full or failing: \(fault)")
         }
     }
 
@@ -106,9 +106,9 @@ struct TrainingLoop {
         reporter.pause()
         defer { reporter.resume() }
         do { try saveAdapter() } catch {
-            // The last one is what the run is for; an earlier one is a convenience.
+            // The last adapter is the purpose of the run; an earlier one is a convenience.
             if outcome.message.stop != nil { throw error }
-            log.warning("adapter after step \(done.steps) is not saved: \(error)")
+            log.warning("adapter after step \(done.steps) not saved: \(error)")
         }
         guard !evaluation.isEmpty else { return }
         do {
@@ -116,7 +116,7 @@ struct TrainingLoop {
                 trainer.adapted,
                 .init(step: done.steps, stage: stages[outcome.stage], loss: reporter.lastLoss), trainer)
         } catch let error as RunError where error.kind == .badData {
-            // All ranks are here: too many images cannot be read. What was learnt is kept.
+            // On all ranks: too many images are unreadable. What was learnt is saved.
             try checkpoints.save(state, waits: true, log: log)
             throw error
         }
@@ -126,7 +126,7 @@ struct TrainingLoop {
         try checkpoints.save(state, waits: stop != nil, isNeeded: stop == .requested, log: log)
     }
 
-    /// What a message that says stop means for the run.
+    /// Handles a message that requests a stop.
     private mutating func end(
         _ stop: TrainingController.ControlMessage.Stop, _ outcome: StepOutcome
     ) throws -> TrainingController.ControlMessage.Stop {
@@ -136,13 +136,13 @@ struct TrainingLoop {
             try saveAdapter()
             throw RunError(
                 .nonFinite, "step \(outcome.step): " + outcome.nonFinite.map(\.line).joined(separator: "; "),
-                remedy: "look at these images, lower optimizer.learningRate, or set training.nonFinite=skip")
+                remedy: "check these images, lower optimizer.learningRate, or set training.nonFinite=skip")
         case .cannotSave: throw checkpoints.failure
         case .finished, .requested, .badData: return stop
         }
     }
 
-    /// What this rank contributes to a checkpoint now.
+    /// This rank's contribution to a checkpoint.
     var state: CheckpointState {
         var state = trainer.state(step: done.steps, images: done.images)
         state.scores = scores.forCheckpoint
@@ -158,7 +158,7 @@ struct TrainingLoop {
         }
     }
 
-    /// Writes the adapter as it is now; its SHA-256. Rank 0 alone calls it.
+    /// Writes the current adapter; returns its SHA-256. Called on rank 0 only.
     func writeAdapter(to file: String) throws -> String {
         try AdapterFile.write(
             trainer.adapted, assembly.recipe.adapterOptions,
@@ -169,7 +169,7 @@ struct TrainingLoop {
 // MARK: - Stages
 
 extension TrainingLoop {
-    /// Says that a stage begins, where a run has several.
+    /// Logs the beginning of a stage, if a run has several.
     private func announceStage() {
         let schedule = trainer.schedule
         guard stages.count > 1, let place = schedule.place(of: done.steps) else { return }

@@ -1,9 +1,9 @@
 import Foundation
 import Synchronization
 
-/// A file that only grows, one whole line per `write(2)`.
+/// An append-only file, one whole line per `write(2)`.
 ///
-/// Appends to a regular file are atomic among processes on a local file system; a line that does not fit on the disk
+/// Appends to a regular file are atomic between processes on a local file system; a line that does not fit on the disk
 /// leaves nothing behind.
 package final class AppendFile: Sendable {
     package let path: String
@@ -11,7 +11,8 @@ package final class AppendFile: Sendable {
     private let ownsDescriptor: Bool
     private let isStalled = Atomic(false)
 
-    /// Opens a file for appending, creating it if need be; ends a torn last line of an earlier, killed run.
+    /// Opens a file for appending, creating it if necessary; terminates an incomplete last line of an earlier, killed
+    /// run.
     package init(path: String) throws(TelemetryError) {
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
         self.path = path
@@ -24,7 +25,7 @@ package final class AppendFile: Sendable {
         }
     }
 
-    /// Writes to a descriptor that somebody else opened and closes.
+    /// Writes to a descriptor that the caller opens and closes.
     package init(descriptor: Int32, name: String) {
         path = name
         self.descriptor = descriptor
@@ -33,10 +34,10 @@ package final class AppendFile: Sendable {
 
     deinit { if ownsDescriptor { close(descriptor) } }
 
-    /// Whether nothing has been written to the file yet.
+    /// True if nothing has been written to the file yet.
     package var isEmpty: Bool { lseek(descriptor, 0, SEEK_END) == 0 }
 
-    /// Appends bytes, in one call of the system unless it takes them only in parts.
+    /// Appends bytes with one system call, unless the system writes them in parts.
     package func append(_ bytes: [UInt8]) throws(TelemetryError) {
         let sizeBefore = ownsDescriptor ? lseek(descriptor, 0, SEEK_END) : -1
         var written = 0
@@ -54,8 +55,8 @@ package final class AppendFile: Sendable {
         }
     }
 
-    /// Waits for the reader of a non-blocking pipe: ten seconds at first, then not at all until it reads again, because
-    /// a log must not hold up a run.
+    /// Waits for the reader of a non-blocking pipe: up to ten seconds at first, then not at all until it reads again,
+    /// because a log must not delay a run.
     private func waitUntilWritable() throws(TelemetryError) {
         var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
         let isWritable = poll(&request, 1, isStalled.load(ordering: .relaxed) ? 0 : 10_000) != 0

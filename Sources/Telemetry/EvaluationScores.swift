@@ -1,6 +1,6 @@
-/// The scores of an evaluation: against masks where images have some, otherwise against weak labels.
+/// The scores of an evaluation: against masks if images have any, otherwise against weak labels.
 public struct EvaluationScores: Equatable, Sendable {
-    /// What is measured, in the order of tables. The raw value is the name in logs.
+    /// The measures, in the order of tables. The raw value is the name in logs.
     public enum Measure: String, CaseIterable, Sendable {
         /// Intersection over union with the true mask, on the model's canvas.
         case iou = "mean_iou"
@@ -10,7 +10,7 @@ public struct EvaluationScores: Equatable, Sendable {
         case boundaryIoU = "mean_boundary_iou"
         /// IoU of the prediction's tight box with the annotated box.
         case boxIoU = "mean_box_iou"
-        /// Share of the annotated points that lie on the right side of the prediction.
+        /// Share of the annotated points on the correct side of the prediction.
         case pointHits = "point_hit_rate"
 
         /// The name in tables.
@@ -38,27 +38,27 @@ public struct EvaluationScores: Equatable, Sendable {
 
     private var values = [Double?](repeating: nil, count: Measure.allCases.count)
 
-    /// Nothing measured yet.
+    /// Creates empty scores.
     public init() {}
 
-    /// The usual pair.
+    /// Creates scores of the two measures on the model's canvas.
     public init(iou: Double, f1: Double) {
         self[.iou] = iou
         self[.f1] = f1
     }
 
-    /// A score, 0 to 1; nil where it was not measured.
+    /// A score, 0 to 1; nil if not measured.
     public subscript(measure: Measure) -> Double? {
         get { Measure.allCases.firstIndex(of: measure).flatMap { values[$0] } }
         set { if let place = Measure.allCases.firstIndex(of: measure) { values[place] = newValue } }
     }
 
-    /// What was measured, in order.
+    /// The measured scores, in order.
     public var measured: [(measure: Measure, value: Double)] {
         Measure.allCases.compactMap { measure in self[measure].map { (measure, $0) } }
     }
 
-    /// For each measure the mean over those that have it.
+    /// The mean of each measure over the scores that have it.
     public static func mean(of scores: [Self]) -> Self {
         var result = Self()
         for measure in Measure.allCases {

@@ -1,9 +1,9 @@
-/// The table at the end of a run: each source and prompt before and after the adaptation.
+/// The table at the end of a run: each source and prompt before and after adaptation.
 public struct EvaluationTable: Sendable {
     private let before: [EvaluationRecord]
     private let after: [EvaluationRecord]
 
-    /// A table of two evaluations; rows are matched by run, source and prompt, in the order they come in.
+    /// A table of two evaluations; rows are matched by run, source and prompt, in order of appearance.
     public init(before: [EvaluationRecord], after: [EvaluationRecord]) {
         self.before = before
         self.after = after
@@ -24,7 +24,7 @@ public struct EvaluationTable: Sendable {
         }.joined(separator: "\n")
     }
 
-    /// What any of the rows has.
+    /// The measures that any row has.
     private var measures: [EvaluationScores.Measure] {
         EvaluationScores.Measure.allCases.filter { measure in
             (before + after).contains { $0.scores[measure] != nil }

@@ -4,10 +4,10 @@ package import Foundation
 package enum JSONLine {
     /// Version of the names and meanings of the fields.
     package static let schema = 1
-    /// A line has fewer bytes than this, its newline included.
+    /// Upper bound of a line's bytes, including its newline.
     package static let maximumBytes = 4096
-    /// Longest text value in Unicode scalars; what is longer is cut and named in `cut`. The encoder writes at most six
-    /// bytes for one.
+    /// Longest text value in Unicode scalars; longer values are truncated and listed in `cut`. The encoder writes at
+    /// most six bytes per scalar.
     package static let maximumTextScalars = 512
 
     /// The lines of one event.
@@ -52,7 +52,7 @@ package enum JSONLine {
             + lines(event: "recipe", recipe, at: date) + placement
     }
 
-    /// One line, or several with the same `event` when the fields do not fit in one.
+    /// One line, or several with the same `event` if the fields do not fit in one.
     package static func lines(event: String, _ fields: [LogField], at date: Date) -> [[UInt8]] {
         let whole = line(event: event, fields, at: date)
         guard whole.count >= maximumBytes, fields.count > 1 else { return [whole] }
@@ -82,7 +82,7 @@ package enum JSONLine {
         if !cut.isEmpty { members["cut"] = .names(cut.sorted()) }
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        // Encoding fails for numbers that are not finite alone, and those are null by now.
+        // Encoding fails only for non-finite numbers, which are null at this point.
         let json = (try? encoder.encode(members)) ?? Data("{}".utf8)
         return Array(json) + [UInt8(ascii: "\n")]
     }

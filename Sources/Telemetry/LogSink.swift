@@ -1,35 +1,35 @@
 public import Foundation
 
-/// A place the log goes to; a new format is one more conformance.
+/// A destination of the log; a new format is one more conformance.
 public protocol LogSink: Sendable {
-    /// What the sink writes to, as a message about it says.
+    /// The destination, as named in messages about it.
     var name: String { get }
 
-    /// Writes an event, or passes over one it has no use for.
+    /// Writes an event, or ignores an irrelevant one.
     ///
-    /// - Throws: `TelemetryError` when the event could not be written; the caller counts it and goes on.
+    /// - Throws: `TelemetryError` if the event could not be written; the caller counts it and continues.
     mutating func write(_ event: RunEvent, at date: Date) throws(TelemetryError)
 }
 
-/// One flat JSON object per line: the log that programs read.
+/// One flat JSON object per line: the machine-readable log.
 public struct JSONLinesSink: LogSink {
     private let file: AppendFile
 
     /// Path of the file.
     public var name: String { file.path }
 
-    /// Appends to a file.
+    /// Opens a file for appending.
     ///
-    /// - Throws: `TelemetryError` when it cannot be opened.
+    /// - Throws: `TelemetryError` if it cannot be opened.
     public init(path: String) throws(TelemetryError) { file = try AppendFile(path: path) }
 
-    /// Writes each line of the event with one call of the system.
+    /// Writes each line of the event with one system call.
     public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
         for line in JSONLine.lines(of: event, at: date) { try file.append(line) }
     }
 }
 
-/// Evaluations as a table: WeSAM's columns, then new ones.
+/// Evaluations as a table: WeSAM's columns, then further ones.
 public struct CSVSink: LogSink {
     /// The first line of the file.
     public static let header =
@@ -41,19 +41,19 @@ public struct CSVSink: LogSink {
     /// Path of the file.
     public var name: String { file.path }
 
-    /// Appends to a file, and writes the header if it is new.
+    /// Opens a file for appending, and writes the header if it is new.
     ///
-    /// - Throws: `TelemetryError` when it cannot be opened or written.
+    /// - Throws: `TelemetryError` if it cannot be opened or written.
     public init(path: String) throws(TelemetryError) {
         file = try AppendFile(path: path)
         if file.isEmpty { try file.append(Array((Self.header + "\n").utf8)) }
     }
 
-    /// Takes out the rows of evaluations that will be made again, because a run goes on from before them; the file is
-    /// replaced as a whole, and one that is not there is left alone.
+    /// Removes the rows of evaluations that will be repeated, because a run resumes from an earlier step; the file is
+    /// replaced atomically, and a missing one is ignored.
     ///
-    /// - Parameter isKept: True for the steps of rows that stay.
-    /// - Throws: `TelemetryError` when it cannot be replaced.
+    /// - Parameter isKept: True for the steps of rows to keep.
+    /// - Throws: `TelemetryError` if it cannot be replaced.
     public static func keepRows(of path: String, where isKept: (_ step: Int) -> Bool) throws(TelemetryError) {
         guard let text = FileManager.default.contents(atPath: path).map({ String(decoding: $0, as: UTF8.self) }) else {
             return
@@ -63,7 +63,7 @@ public struct CSVSink: LogSink {
         let isOld = lines.first.map { $0 + ",Source,Domain,Stage" == header } ?? false
         let columns = header.count { $0 == "," } + 1 - (isOld ? 3 : 0)
         let kept = lines.enumerated().filter { number, line in
-            // From the end: no cell behind the name is ever quoted.
+            // Parsed from the end: no cell after the name is ever quoted.
             let cells = line.split(separator: ",", omittingEmptySubsequences: false)
             guard number > 0, cells.count >= columns, let step = Int(cells[cells.count - columns + 4]) else {
                 return true
@@ -92,10 +92,10 @@ public struct CSVSink: LogSink {
         try file.append(Array((cells.map(Self.quoteIfNeeded).joined(separator: ",") + "\n").utf8))
     }
 
-    /// The shortest digits that read back to the same number; nothing for a number that is not finite.
+    /// The shortest digits that read back to the same number; empty for a non-finite number.
     private static func number(_ number: Double) -> String { number.isFinite ? String(number) : "" }
 
-    /// A cell in quotes where RFC 4180 asks for them.
+    /// A cell, quoted where RFC 4180 requires it.
     private static func quoteIfNeeded(_ cell: String) -> String {
         guard cell.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return cell }
         return "\"" + cell.replacing("\"", with: "\"\"") + "\""

@@ -1,41 +1,41 @@
 public import Foundation
 
-/// The two clocks a run reads: one that never jumps for durations, one for time stamps.
+/// The clocks of a run: one that never jumps for durations, one for time stamps.
 public struct RunClock: Sendable {
     /// Time since a fixed moment; never goes back.
     public let monotonic: @Sendable () -> Duration
-    /// The calendar's time.
+    /// The calendar time.
     public let wall: @Sendable () -> Date
 
-    /// A clock of these two readings.
+    /// Creates a clock from its two readings.
     public init(monotonic: @escaping @Sendable () -> Duration, wall: @escaping @Sendable () -> Date) {
         self.monotonic = monotonic
         self.wall = wall
     }
 
-    /// The machine's clocks; monotonic time starts when this value is made.
+    /// The machine's clocks; monotonic time starts when this value is created.
     public static func system() -> RunClock {
         let start = ContinuousClock.now
         return RunClock(monotonic: { ContinuousClock.now - start }, wall: { Date() })
     }
 }
 
-/// Speed and shares of time in one log interval.
+/// Speed and time shares of one log interval.
 public struct ProgressInterval: Equatable, Sendable {
     /// Duration of the interval without pauses, in seconds.
     public var seconds: Double
     /// Images trained on per second, over all ranks.
     public var imagesPerSecond: Double
-    /// Share of the interval that waited for samples, 0 to 1.
+    /// Share of the interval spent waiting for samples, 0 to 1.
     public var dataWaitFraction: Double
     /// Share of the interval spent exchanging gradients, 0 to 1.
     public var communicationFraction: Double
-    /// Share of the time that waited for slower ranks.
+    /// Share of the interval spent waiting for slower ranks, 0 to 1.
     public var peerWaitFraction: Double
     /// Expected seconds to the end of the run; nil before the first step.
     public var remainingSeconds: Double?
 
-    /// Speed and shares of time.
+    /// Creates an interval.
     public init(
         seconds: Double, imagesPerSecond: Double, dataWaitFraction: Double, peerWaitFraction: Double = 0,
         communicationFraction: Double,
@@ -52,8 +52,8 @@ public struct ProgressInterval: Equatable, Sendable {
 
 /// Measures speed and estimates the time to the end of a run.
 ///
-/// The estimate is the remaining number of steps times an average step: an exponential average with weight 0.1 for the
-/// newest step, divided by the weight it has gathered, so that early steps are not biased towards zero.
+/// The estimate is the number of remaining steps times an average step: an exponential average with weight 0.1 for the
+/// newest step, divided by its accumulated weight, so that early steps are not biased towards zero.
 public struct ProgressMeter: Sendable {
     private static let newestWeight = 0.1
 
@@ -68,9 +68,9 @@ public struct ProgressMeter: Sendable {
     /// Starts measuring now.
     ///
     /// - Parameters:
-    ///   - totalSteps: Steps the run will have.
-    ///   - firstStep: Steps already done when the run was resumed.
-    ///   - clock: Where time comes from.
+    ///   - totalSteps: Total steps of the run.
+    ///   - firstStep: Steps completed before the run was resumed.
+    ///   - clock: The source of time.
     public init(totalSteps: Int, firstStep: Int = 0, clock: RunClock) {
         self.clock = clock
         self.totalSteps = totalSteps
@@ -82,9 +82,9 @@ public struct ProgressMeter: Sendable {
     ///
     /// - Parameters:
     ///   - images: Images of the step over all ranks.
-    ///   - dataWait: Seconds of the step that waited for samples.
-    ///   - peerWait: Seconds of the step that waited for slower ranks.
-    ///   - communication: Seconds of the step that exchanged gradients.
+    ///   - dataWait: Seconds of the step spent waiting for samples.
+    ///   - peerWait: Seconds of the step spent waiting for slower ranks.
+    ///   - communication: Seconds of the step spent exchanging gradients.
     public mutating func endStep(images: Int, dataWait: Double, peerWait: Double = 0, communication: Double) {
         let now = clock.monotonic()
         let seconds = Self.seconds(now - lastMark)
@@ -99,17 +99,17 @@ public struct ProgressMeter: Sendable {
         average.weight += Self.newestWeight * (1 - average.weight)
     }
 
-    /// Stops the clock, for an evaluation or a checkpoint between two steps.
+    /// Pauses the clock, for an evaluation or a checkpoint between two steps.
     public mutating func pause() { if pausedAt == nil { pausedAt = clock.monotonic() } }
 
-    /// Lets the clock run on.
+    /// Resumes the clock.
     public mutating func resume() {
         guard let paused = pausedAt else { return }
         lastMark += clock.monotonic() - paused
         pausedAt = nil
     }
 
-    /// Ends an interval: what it was like; the next begins.
+    /// Ends the current interval, returns it and begins the next.
     public mutating func takeInterval() -> ProgressInterval {
         defer { interval = (0, 0, 0, 0, 0) }
         let seconds = interval.seconds

@@ -1,18 +1,18 @@
-/// What went wrong in a run, in one line with its remedy, and the status the process should exit with.
+/// A failure of a run, in one line with its remedy, and the exit code of the process.
 public struct RunError: Error, Sendable, CustomStringConvertible {
     /// The kind of failure.
     public enum Kind: Sendable, Equatable {
-        /// The recipe asks for what cannot be.
+        /// The recipe requests something impossible.
         case configuration
-        /// A file or folder that is needed is not there.
+        /// A required file or folder is missing.
         case missingInput
         /// The run folder cannot be written.
         case cannotWrite
-        /// An image or a label cannot be used.
+        /// An image or a label is unusable.
         case badData
-        /// Too many batches had numbers that are not finite.
+        /// Too many batches had non-finite values.
         case nonFinite
-        /// The machine cannot give what the run needs.
+        /// The machine lacks the resources for the run.
         case resources
         /// Ranks do not run the same program.
         case protocolViolation
@@ -20,9 +20,9 @@ public struct RunError: Error, Sendable, CustomStringConvertible {
 
     /// The kind of failure.
     public let kind: Kind
-    /// What and where.
+    /// The fault and its location.
     public let problem: String
-    /// What to do.
+    /// The remedy.
     public let remedy: String
 
     /// Creates an error.
@@ -30,10 +30,10 @@ public struct RunError: Error, Sendable, CustomStringConvertible {
         (self.kind, self.problem, self.remedy) = (kind, problem, remedy)
     }
 
-    /// One line.
+    /// The problem and the remedy, in one line.
     public var description: String { "\(problem); \(remedy)" }
 
-    /// The documented status of this failure.
+    /// The documented exit code of this failure.
     public var exitCode: ExitCode {
         switch kind {
         case .configuration: .usage

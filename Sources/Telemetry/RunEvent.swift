@@ -9,23 +9,23 @@ public enum LogValue: Equatable, Sendable {
 
 /// One named value of a log event; the order of fields is the order of columns.
 public struct LogField: Equatable, Sendable {
-    /// Name in lower case with underscores and, where it has one, the unit.
+    /// Name in lower case with underscores, including the unit if there is one.
     public let name: String
     /// The value.
     public let value: LogValue
 
-    /// A field.
+    /// Creates a field.
     public init(_ name: String, _ value: LogValue) {
         self.name = name
         self.value = value
     }
 }
 
-/// How much a log line matters.
+/// The severity of a log line.
 public enum LogSeverity: String, Sendable, Comparable {
     case info, warning, error
 
-    /// Order of urgency.
+    /// Orders by urgency.
     public static func < (first: LogSeverity, second: LogSeverity) -> Bool { first.rank < second.rank }
 
     private var rank: Int {
@@ -37,17 +37,17 @@ public enum LogSeverity: String, Sendable, Comparable {
     }
 }
 
-/// What rank 0 passes on to its sinks.
+/// An event that rank 0 passes to its sinks.
 public enum RunEvent: Sendable {
-    /// The run begins or resumes.
+    /// A run begins or resumes.
     case start(StartRecord)
-    /// An interval of steps has ended.
+    /// An interval of steps ended.
     case step(StepRecord)
-    /// An evaluation has ended.
+    /// An evaluation ended.
     case evaluation(EvaluationRecord)
-    /// Something else that has figures.
+    /// Another fact with values.
     case fact(any RunFact)
-    /// A sentence for the reader.
+    /// A message for the reader.
     case message(LogSeverity, String)
     /// The run ends.
     case end(EndRecord)

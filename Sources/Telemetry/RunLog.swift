@@ -1,10 +1,10 @@
 import Foundation
 import Synchronization
 
-/// The log of a run: rank 0 tells its sinks, the other ranks are silent unless they warn.
+/// The log of a run: rank 0 writes to its sinks; other ranks write only warnings and errors, to standard error.
 ///
-/// A sink that cannot write loses lines, never the run: lost lines are counted, said once when it begins and once at the
-/// end. Making a log makes the process ignore SIGPIPE, so that a reader of its output may leave.
+/// A sink that cannot write loses lines but never stops the run: lost lines are counted and reported when the first is
+/// lost and at the end. Creating a log makes the process ignore SIGPIPE, so that a reader of its output may exit.
 public final class RunLog: Sendable {
     private struct Outlet {
         var sink: any LogSink
@@ -21,14 +21,14 @@ public final class RunLog: Sendable {
     private let errorOutput: AppendFile
     private let outlets: Mutex<[Outlet]>
 
-    /// A log with these sinks.
+    /// Creates a log with the given sinks.
     ///
     /// - Parameters:
     ///   - rank: This process's rank; only rank 0 writes to the sinks.
-    ///   - host: Name of this process's host, for warnings.
-    ///   - sinks: Where events go.
-    ///   - clock: Where time stamps come from.
-    ///   - errorDescriptor: Where warnings of other ranks and of the log itself go.
+    ///   - host: This process's host, for warnings.
+    ///   - sinks: The destinations of events.
+    ///   - clock: The source of time stamps.
+    ///   - errorDescriptor: The destination of warnings from other ranks and from the log itself.
     public init(
         rank: Int, host: String, sinks: [any LogSink], clock: RunClock = .system(),
         errorDescriptor: Int32 = 2
@@ -41,12 +41,13 @@ public final class RunLog: Sendable {
         signal(SIGPIPE, SIG_IGN)
     }
 
-    /// The usual log of a run: text on standard output, and on rank 0 `log.jsonl` and `evaluation.csv` in a folder.
+    /// Creates the standard log of a run: text on standard output, and on rank 0 `log.jsonl` and `evaluation.csv` in a
+    /// folder.
     ///
     /// - Parameters:
     ///   - folder: The run's folder, which must exist.
-    ///   - keepsRow: True for the steps of evaluations that a run which goes on will not make again.
-    /// - Throws: `TelemetryError` when a file cannot be opened.
+    ///   - keepsRow: True for the steps of evaluations that a resumed run will not repeat.
+    /// - Throws: `TelemetryError` if a file cannot be opened.
     public convenience init(
         rank: Int, host: String, folder: String, clock: RunClock = .system(),
         keepsRow: (_ step: Int) -> Bool = { _ in true }
@@ -61,9 +62,9 @@ public final class RunLog: Sendable {
         self.init(rank: rank, host: host, sinks: sinks, clock: clock)
     }
 
-    /// Writes an event to every sink; does nothing on other ranks than 0.
+    /// Writes an event to every sink; does nothing on ranks other than 0.
     ///
-    /// An ``RunEvent/end(_:)`` also says how many lines were lost.
+    /// ``RunEvent/end(_:)`` also reports how many lines were lost.
     public func record(_ event: RunEvent) {
         let date = clock.wall()
         outlets.withLock { outlets in
@@ -78,7 +79,7 @@ public final class RunLog: Sendable {
     /// Writes a fact; see ``record(_:)``.
     public func fact(_ fact: some RunFact) { record(.fact(fact)) }
 
-    /// Writes a sentence: rank 0 to the sinks; other ranks only warnings and errors, to standard error.
+    /// Writes a message: rank 0 to the sinks; other ranks only warnings and errors, to standard error.
     public func message(_ severity: LogSeverity, _ text: String) {
         if rank == 0 {
             record(.message(severity, text))
@@ -87,10 +88,10 @@ public final class RunLog: Sendable {
         }
     }
 
-    /// Writes a sentence that needs attention; see ``message(_:_:)``.
+    /// Writes a warning; see ``message(_:_:)``.
     public func warning(_ text: String) { message(.warning, text) }
 
-    /// Events that could not be written, over all sinks.
+    /// Number of events that could not be written, over all sinks.
     public var droppedLines: Int { outlets.withLock { $0.reduce(0) { $0 + $1.droppedLines } } }
 
     private static func write(_ event: RunEvent, at date: Date, to outlet: inout Outlet, complain: (String) -> Void) {
@@ -103,13 +104,13 @@ public final class RunLog: Sendable {
             guard outlet.droppedLines == 1 else { return }
             complain(
                 error.description
-                    + (outlet.isClosed ? "; nothing more is written there" : "; lines are lost until it works again"))
+                    + (outlet.isClosed ? "; no more lines are written to it" : "; lines are lost until it recovers"))
         }
     }
 
     private func complain(_ text: String) { complain(text, .warning) }
 
-    /// Writes a tagged line to standard error; when even that fails there is nobody left to tell.
+    /// Writes a tagged line to standard error; if that fails too, the line is lost.
     private func complain(_ text: String, _ severity: LogSeverity) {
         let line = "[rank \(rank) \(host)] \(severity.rawValue): \(text.replacing("\n", with: " "))\n"
         try? errorOutput.append(Array(line.utf8))

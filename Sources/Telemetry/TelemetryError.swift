@@ -1,37 +1,37 @@
 import Foundation
 
-/// Why a log could not be opened or a line could not be written.
+/// A log that could not be opened, or a line that could not be written.
 public struct TelemetryError: Error, Equatable, Sendable, CustomStringConvertible {
-    /// What was tried.
+    /// The attempted operation.
     public enum Operation: String, Sendable {
         case open, write
     }
 
-    /// What was tried.
+    /// The attempted operation.
     public let operation: Operation
     /// The file, or `standard output`.
     public let path: String
     /// The system's error number.
     public let systemError: Int32
 
-    /// A failed operation, for sinks in other rooms too.
+    /// Creates the error of a failed operation, also for sinks of other modules.
     public init(operation: Operation, path: String, systemError: Int32) {
         self.operation = operation
         self.path = path
         self.systemError = systemError
     }
 
-    /// Whether the reader at the other end has gone for good, so that trying again is of no use.
+    /// True if the reader at the other end is permanently gone, so that retrying is useless.
     public var isReaderGone: Bool { systemError == EPIPE || systemError == EBADF }
 
-    /// The exit status that fits when a log cannot even be opened.
+    /// The exit code when a log cannot be opened.
     public var exitCode: ExitCode { .cannotWrite }
 
-    /// What, where and what to do, in one line.
+    /// Fault, location and remedy, in one line.
     public var description: String {
         let remedy =
             switch systemError {
-            case ENOSPC, EDQUOT: "free space there, or choose another run.folder"
+            case ENOSPC, EDQUOT: "free disk space, or choose another run.folder"
             case EACCES, EPERM, EROFS: "make it writable, or choose another run.folder"
             default: "check the path and its file system"
             }

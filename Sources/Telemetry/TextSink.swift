@@ -1,23 +1,23 @@
 public import Foundation
 
-/// The log a person watches: a line per interval, its figures named and in fixed columns.
+/// The human-readable log: one line per interval, with named values in fixed columns.
 public struct TextSink: LogSink {
     private let file: AppendFile
 
-    /// What the sink writes to.
+    /// The destination, as named in messages.
     public var name: String { file.path }
 
-    /// Writes to a descriptor that stays open, standard output unless told otherwise.
+    /// Writes to a descriptor that stays open; standard output by default.
     public init(descriptor: Int32 = 1, name: String = "standard output") {
         file = AppendFile(descriptor: descriptor, name: name)
     }
 
-    /// Writes the event's lines at once, unbuffered.
+    /// Writes the event's lines unbuffered.
     public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
         try file.append(Array((Self.text(of: event) + "\n").utf8))
     }
 
-    /// The event as lines of text.
+    /// The event as text lines.
     package static func text(of event: RunEvent) -> String {
         switch event {
         case .start(let record): text(of: record)
@@ -31,7 +31,7 @@ public struct TextSink: LogSink {
         case .message(let severity, let text): "\(severity.rawValue): \(oneLine(text))"
         case .end(let record):
             "end: exit \(record.exitCode.rawValue), step \(record.step), \(record.imagesSeen) images"
-                + (record.badImages > 0 ? ", \(record.badImages) left out" : "")
+                + (record.badImages > 0 ? ", \(record.badImages) skipped" : "")
                 + ", \(duration(record.seconds)). \(record.exitCode.meaning)"
         }
     }
@@ -74,7 +74,7 @@ public struct TextSink: LogSink {
         return columns.joined(separator: "  ")
     }
 
-    /// A number with so many decimals, filled with spaces on the left to a width.
+    /// A number with a fixed number of decimals, padded with spaces on the left to a width.
     package static func fixed(_ number: Double, _ decimals: Int, _ width: Int = 0) -> String {
         pad(number.isFinite ? String(format: "%.\(decimals)f", number) : String(number), width)
     }
@@ -85,7 +85,7 @@ public struct TextSink: LogSink {
         String(repeating: " ", count: max(0, width - text.count)) + text
     }
 
-    /// Hours, minutes and seconds.
+    /// A duration as hours, minutes and seconds.
     package static func duration(_ seconds: Double) -> String {
         guard seconds.isFinite, seconds < 1e9 else { return "--:--:--" }
         let whole = Int(seconds.rounded())

@@ -1,7 +1,7 @@
 public import Layers
 public import Recipes
 
-/// How the ranks compute: how fast and in how much memory, not what.
+/// How the ranks compute: speed and memory, not the result.
 public struct ExecutionSettings: RecipeSection {
     public var threads = 0
     public var recompute = RecomputeLevel.none
@@ -13,7 +13,7 @@ public struct ExecutionSettings: RecipeSection {
     /// The defaults suit a cluster of equal nodes.
     public init() {}
 
-    /// What a run does about ranks with different kernels.
+    /// How a run treats ranks with different kernels.
     public enum MixedKernelsRule: String, CaseIterable, Sendable {
         case refuse, allow
     }
@@ -24,16 +24,16 @@ public struct ExecutionSettings: RecipeSection {
             "Compute threads per rank; 0 is the node's available cores divided by its ranks"),
         .choice(
             "recompute", \.recompute, effect: .machine,
-            "What the encoder computes again in backward to save memory: nothing, its MLPs, or whole blocks"),
+            "What the encoder recomputes in the backward pass to save memory: nothing, its MLPs, or whole blocks"),
         .integer(
             "decoderChunk", \.decoderChunk, 1...1024,
-            "Instances the mask decoder processes at once; fewer need less memory"),
-        .integer("prefetchDepth", \.prefetchDepth, 1...1024, effect: .machine, "Samples each rank prepares ahead"),
+            "Instances per mask decoder pass; fewer need less memory"),
+        .integer("prefetchDepth", \.prefetchDepth, 1...1024, effect: .machine, "Samples each rank prepares in advance"),
         .integer(
             "prefetchThreads", \.prefetchThreads, 1...64, effect: .machine, "Threads per rank that prepare samples"),
         .choice(
             "mixedKernels", \.mixedKernels, effect: .experiment,
-            "Ranks with different kernels (OpenBLAS's core or version): refuse them, or allow them and give up equal bits"
+            "Ranks with different kernels (OpenBLAS's core or version): refuse them, or allow them and give up bit-identical results"
         ),
     ]
 }

@@ -5,23 +5,24 @@ import Evaluation
 import Foundation
 package import Layers
 
-/// A sample whose losses or gradient hold a number that is not finite, or too large to be squared, as all ranks know it.
+/// A sample whose losses or gradient contain a value that is not finite, or too large to be squared; known to all
+/// ranks.
 public struct NonFiniteSample: Codable, Equatable, Sendable {
-    /// The image's place in the global batch.
+    /// The image's position in the global batch.
     public let position: Int
     /// The image's name.
     public let id: String
-    /// The first loss part or parameter at fault, and how much of it.
+    /// The first faulty loss part or parameter, and the extent of the fault.
     public let tensor: String
     /// The rank that computed it.
     public let rank: Int
     /// The host of that rank.
     public let host: String
 
-    /// What is at fault and who computed it.
+    /// The fault and the rank that computed it.
     public var line: String { "image \(id): \(tensor) (rank \(rank) on \(host))" }
 
-    /// The first loss part, in the method's order, or parameter, in the layout's, that is at fault; nil if none is.
+    /// The first faulty loss part, in the method's order, or parameter, in the layout's order; nil if there is none.
     package static func tensor(
         _ losses: StepLosses, _ gradient: some RandomAccessCollection<Float>, _ layout: ParameterLayout
     ) -> String? {
@@ -39,13 +40,13 @@ public struct NonFiniteSample: Codable, Equatable, Sendable {
         return nil
     }
 
-    /// The largest element of a gradient whose square, and the squares' mean, are single-precision numbers.
+    /// The largest gradient element whose square, and the mean of whose squares, are finite in single precision.
     private static let largestGradient: Float = 1e18
 
     private static func isUsable(_ number: Float) -> Bool { abs(number) <= largestGradient }
 }
 
-/// What ranks report to all others about single samples of a step; exchanged only when there is something.
+/// What ranks report to each other about single samples of a step; exchanged only if there is something to report.
 struct SampleFindings {
     var unreadable: [UnreadableSample] = []
     var nonFinite: [NonFiniteSample] = []

@@ -2,12 +2,12 @@ import Datasets
 import FaultInjection
 import Glibc
 
-/// What reading a training image ahead gave: an example, or the reason why the image cannot be used.
+/// The result of reading a training image ahead: an example, or the reason why the image is unusable.
 enum ReadSample: Sendable {
     case prepared(PreparedExample)
     case unreadable(SampleRequest, id: String, DatasetError)
 
-    /// Reads an image. Throws what is not the fault of this one image.
+    /// Reads an image. Throws errors that are not the fault of this image.
     init(_ request: SampleRequest, _ preparation: ExamplePreparation, _ anchors: AnchorStore?) throws {
         let id = preparation.id(request.sampleIndex)
         do {
@@ -16,7 +16,7 @@ enum ReadSample: Sendable {
             case .errorNumber(let number):
                 throw DatasetError(
                     .unreadableFile, at: id, String(cString: strerror(number)),
-                    remedy: "this was asked for with --fault")
+                    remedy: "the fault was injected with --fault")
             case .fail, .notANumber: throw InjectedFault(point: .data)
             }
             self = .prepared(PreparedExample(try preparation.trainingExample(request), anchors))
@@ -25,7 +25,7 @@ enum ReadSample: Sendable {
         }
     }
 
-    /// The place in the schedule.
+    /// The image's place in the schedule.
     var request: SampleRequest {
         switch self {
         case .prepared(let prepared): prepared.example.request

@@ -1,15 +1,15 @@
-/// What a rank knows about saving when it enters a step.
+/// A rank's state of saving when it enters a step.
 public struct SavingSignals: Sendable, Equatable {
-    /// True if this rank's file of the checkpoint under way is written.
+    /// True if this rank's file of the checkpoint in progress is written.
     public var isShardWritten: Bool
-    /// True if the clock says that a checkpoint is due; rank 0's word counts.
+    /// True if a checkpoint is due by time; only rank 0's value counts.
     public var isDue: Bool
-    /// True if a checkpoint is being written; rank 0's word counts.
+    /// True if a checkpoint is being written; only rank 0's value counts.
     public var isBusy: Bool
-    /// True if too many in a row have failed; rank 0's word counts.
+    /// True if too many saves in a row have failed; only rank 0's value counts.
     public var isFailing: Bool
 
-    /// Nothing is under way and nothing is due, unless told otherwise.
+    /// Defaults: nothing in progress and nothing due.
     public init(isShardWritten: Bool = false, isDue: Bool = false, isBusy: Bool = false, isFailing: Bool = false) {
         (self.isShardWritten, self.isDue, self.isBusy, self.isFailing) = (isShardWritten, isDue, isBusy, isFailing)
     }

@@ -1,6 +1,6 @@
 public import Evaluation
 
-/// What happened in a step, the same on every rank unless it says otherwise.
+/// The outcome of a step; equal on every rank unless noted.
 public struct StepOutcome: Sendable {
     /// The step, from 0.
     public var step: Int
@@ -8,11 +8,11 @@ public struct StepOutcome: Sendable {
     public var epoch: Int
     /// The stage, from 0.
     public var stage: Int
-    /// Whether the epoch ends with this step.
+    /// True if the epoch ends with this step.
     public var endsEpoch: Bool
     /// Images of the batch, with or without instances.
     public var images: Int
-    /// Per contributing sample: total, then the method's parts, summed.
+    /// Summed over contributing samples: the total loss, then the method's parts.
     public var lossSums: [Double]
     /// Samples whose anchor embedding was in the node's store.
     public var anchorsReused: Int
@@ -20,19 +20,19 @@ public struct StepOutcome: Sendable {
     public var contributingSamples: Int
     /// The learning rate of the update.
     public var learningRate: Double
-    /// Samples of all ranks whose numbers were not finite, in the order of the batch.
+    /// Samples of all ranks with non-finite values, in batch order.
     public var nonFinite: [NonFiniteSample]
-    /// Images of all ranks that could not be read, in the order of their numbers.
+    /// Unreadable images of all ranks, in the order of their numbers.
     public var unreadable: [UnreadableSample]
-    /// How many images of the run are left out until now; on other ranks than 0 as the run began.
+    /// Images of the run skipped so far; on ranks other than 0, as of the run's start.
     public var badImages: Int
-    /// What this rank computed: samples, their instances, and those whose anchor embedding was in the node's store.
+    /// This rank's work: samples, their instances, and those whose anchor embedding was in the node's store.
     public var own: (samples: Int, instances: Int, anchorsReused: Int)
-    /// True if the files of all ranks of the checkpoint under way are written.
+    /// True if all ranks have written their files of the checkpoint in progress.
     public var areShardsWritten: Bool
-    /// What rank 0 said.
+    /// Rank 0's message.
     public var message: TrainingController.ControlMessage
-    /// Seconds this rank computed, waited for data, waited for slower ranks, and exchanged.
+    /// Seconds this rank spent computing, waiting for data, waiting for slower ranks, and communicating.
     public var seconds: (compute: Double, wait: Double, peers: Double, communication: Double)
     /// Bytes this rank sent to others.
     public var bytesSent: Int

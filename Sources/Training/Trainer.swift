@@ -11,15 +11,15 @@ import SegmentAnything
 import Telemetry
 import Tensors
 
-/// One rank of a training run: computes its share of every global batch and keeps its slice of the optimizer.
+/// One rank of a training run: computes its share of every global batch and owns a slice of the optimizer state.
 ///
-/// A step: samples -> one gradient per sample, added up as far as the order of samples allows -> records to all and partial
-/// sums to the owners of the slices -> rank 0's message -> the owners' sums in sample order -> Adam on the slice -> parameters
-/// to all. Nothing in it depends on how many ranks there are, except who does what.
+/// A step: samples -> one gradient per sample, summed as far as sample order allows -> records to all ranks and partial
+/// sums to the owners of the slices -> rank 0's message -> the owners' sums in sample order -> Adam on the slice ->
+/// parameters to all ranks. The result is independent of the number of ranks; only the division of work depends on it.
 public final class Trainer {
-    /// The model with the numbers that train, which are equal on all ranks after every step.
+    /// The model with its trainable parameters, which are equal on all ranks after every step.
     public private(set) var adapted: AdaptedModel
-    /// The order of the run.
+    /// The sample order of the run.
     package let schedule: SamplingSchedule
     /// The names of the loss parts, in the order of `StepOutcome.lossSums` after the total.
     public let lossNames: [String]
@@ -27,7 +27,7 @@ public final class Trainer {
     private let method: any AdaptationMethod
     private let settings: TrainerSettings
     private let communicator: any Communicator
-    /// What the run calls the training images.
+    /// The training images' names in the run.
     private let images: [ImageID]
     private let prefetcher: SamplePrefetcher<SampleRequest, ReadSample>
     private let anchors: AnchorStore?
@@ -35,13 +35,13 @@ public final class Trainer {
     private let sum: SampleOrderedSum
     private let slab: GradientSlab
     private var optimizer: Adam
-    /// The groups of the own slice, counted from its first number.
+    /// The parameter groups in this rank's slice, relative to its start.
     private let groups: [(range: Range<Int>, group: ParameterGroup)]
     private var controller: TrainingController
 
     /// Prepares a run from its first step; starts reading images ahead.
     ///
-    /// - Parameter state: All numbers of an earlier run to resume; no step before it is looked at again.
+    /// - Parameter state: The full state of an earlier run to resume; no step before it is repeated.
     package init(
         _ adapted: AdaptedModel, method: any AdaptationMethod, settings: TrainerSettings, data: TrainerData,
         communicator: any Communicator, resuming state: CheckpointState? = nil, workspace: Workspace
@@ -78,19 +78,19 @@ public final class Trainer {
         }
     }
 
-    /// What is dealt to nodes as one: images while a vector is small beside the anchor's pass that an image at home saves,
-    /// blocks where sending a vector for each image would take longer (see decision 30).
+    /// The unit assigned to nodes: single images while a gradient vector is small compared to the anchor pass that a
+    /// stored embedding saves, blocks if sending a vector per image would take longer (see decision 30).
     package static func dealingUnit(parameterCount: Int) -> ShardedSampler.Unit {
         parameterCount < 1 << 20 ? .image : .block
     }
 
-    /// Updates until now, those before a checkpoint included.
+    /// Updates so far, including those before a checkpoint.
     package var updates: Int { optimizer.step }
 
-    /// The numbers that train. // [P]
+    /// The trainable parameters. // [P]
     private var values: Tensor { adapted.trained?.values ?? Tensor(zeros: [0]) }
 
-    /// What this rank brings to a checkpoint: its slice of all numbers, and the counts.
+    /// This rank's contribution to a checkpoint: its slice of the state, and the counts.
     package func state(step: Int, images: Int) -> CheckpointState {
         let own = sum.ownSlice
         var state = CheckpointState(
@@ -106,9 +106,9 @@ public final class Trainer {
     ///
     /// - Parameters:
     ///   - isStopRequested: True when this rank was asked to end the run.
-    ///   - saving: What this rank knows about checkpoints.
+    ///   - saving: This rank's state of saving.
     ///
-    /// Throws `CollectivesError`, and `DatasetError` for what is not the fault of one image.
+    /// Throws `CollectivesError`, and `DatasetError` for a fault that does not concern a single image.
     public func runStep(_ step: Int, isStopRequested: Bool, saving: SavingSignals = SavingSignals()) throws
         -> StepOutcome
     {
@@ -120,10 +120,10 @@ public final class Trainer {
     }
 
     private func run(_ step: Int, isStopRequested: Bool, saving: SavingSignals) throws -> StepOutcome {
-        guard let place = schedule.place(of: step) else { preconditionFailure("step \(step) is behind the run's end") }
+        guard let place = schedule.place(of: step) else { preconditionFailure("step \(step) is past the run's end") }
         var stopwatch = Stopwatch()
         let local = try computeShare(place, &stopwatch)
-        // Ranks that finish early wait here, so that the exchange below costs what it costs.
+        // Ranks that finish early wait here, so that the time of the exchange below is its own.
         try communicator.barrier()
         stopwatch.lap(\.peers)
         let sentBefore = communicator.bytesSent
@@ -154,7 +154,7 @@ public final class Trainer {
             bytesSent: communicator.bytesSent - sentBefore)
     }
 
-    /// Ends reading ahead.
+    /// Stops reading ahead.
     public func stop() {
         prefetcher.cancel()
         prefetcher.waitUntilStopped()
@@ -166,9 +166,9 @@ public final class Trainer {
         var own = (samples: 0, instances: 0, anchorsReused: 0)
     }
 
-    /// Losses of this rank's part of the batch; its gradients go into the slab.
+    /// Computes the losses of this rank's part of the batch; its gradients go into the slab.
     private func computeShare(_ place: SamplingSchedule.Place, _ stopwatch: inout Stopwatch) throws -> Share {
-        // How many is a matter of ranks alone; which ones the schedule of the requests says.
+        // The number of samples depends only on the ranks; the schedule of the requests determines which ones.
         let count = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: place.batchSize
         ).count
@@ -182,7 +182,7 @@ public final class Trainer {
             guard let sample = next else { preconditionFailure("the schedule ended before \(place)") }
             precondition(
                 (sample.request.epoch, sample.request.step) == (place.epoch, place.step),
-                "the schedule is at another step than the loop")
+                "the schedule and the loop are at different steps")
             switch sample {
             case .prepared(let example): try compute(example, into: &share)
             case .unreadable(let request, let id, let error): leaveOut(request, id, error, in: &share)
@@ -192,7 +192,7 @@ public final class Trainer {
         return share
     }
 
-    /// A sample keeps its position where there is nothing to learn from it.
+    /// A sample without a training signal keeps its position.
     private func addEmpty(at position: Int, isUnreadable: Bool = false, to share: inout Share) {
         slab.addEmpty(at: position)
         share.records.append(
@@ -201,7 +201,7 @@ public final class Trainer {
                 isUnreadable: isUnreadable))
     }
 
-    /// An image that cannot be read has weight 0; what becomes of the run is for rank 0 to say.
+    /// An unreadable image has weight 0; rank 0 decides how the run continues.
     private func leaveOut(_ request: SampleRequest, _ id: String, _ error: DatasetError, in share: inout Share) {
         addEmpty(at: request.position, isUnreadable: true, to: &share)
         share.findings.unreadable.append(
@@ -209,7 +209,7 @@ public final class Trainer {
                 images[request.sampleIndex], id: id, error, rank: communicator.rank, host: communicator.hostName))
     }
 
-    /// Losses and gradient of one sample.
+    /// Computes the losses and the gradient of one sample.
     private func compute(_ prepared: PreparedExample, into share: inout Share) throws {
         let example = prepared.example
         let (position, instances) = (example.request.position, example.prompts.count)
@@ -246,18 +246,18 @@ public final class Trainer {
         share.own.anchorsReused += anchor.kept == nil ? 0 : 1
     }
 
-    /// Counts images that could not be read elsewhere than in training as left out; false, on all ranks, when they are
-    /// too many. Collective: all ranks bring the same.
+    /// Counts images found unreadable outside training as skipped; false, on all ranks, if there are too many.
+    /// Collective: all ranks pass the same images.
     package func leaveOut(_ samples: [UnreadableSample]) throws -> Bool {
         guard !samples.isEmpty else { return true }
         let mine: [UInt8] = communicator.isRoot ? [controller.leaveOut(samples.map(\.image.number)) ? 1 : 0] : []
         return try communicator.broadcast(bytes: mine, from: 0) == [1]
     }
 
-    /// The images that are left out, in order; on other ranks than 0 as the run began.
+    /// The skipped images, in order; on ranks other than 0, as of the run's start.
     package var leftOut: [ImageID] { controller.badSamples.map(ImageID.init(number:)) }
 
-    /// Rank 0 decides for all.
+    /// Broadcasts rank 0's decision.
     private func decide(_ report: TrainingController.StepReport) throws -> TrainingController.ControlMessage {
         let mine = communicator.isRoot ? controller.decide(report).bytes : []
         let bytes = try communicator.broadcast(bytes: mine, from: 0)
@@ -268,7 +268,8 @@ public final class Trainer {
         return message
     }
 
-    /// The mean gradient of the contributing samples at its owners, Adam there, and the parameters back to all.
+    /// Sends the contributing samples' mean gradient to the owners, applies Adam there, and sends the parameters to
+    /// all.
     private func update(_ batch: BatchRecords, contributing: Int, rate: Double) throws {
         var gradient = sum.sum(of: batch)
         let count = Float(contributing)
@@ -283,7 +284,7 @@ public final class Trainer {
     }
 }
 
-/// Splits the time of a step among what it was spent on.
+/// Splits the time of a step among its activities.
 private struct Stopwatch {
     var compute = 0.0
     var wait = 0.0
@@ -291,7 +292,7 @@ private struct Stopwatch {
     var communication = 0.0
     private var last = ContinuousClock.now
 
-    /// Gives the time since the last lap to one account.
+    /// Adds the time since the last lap to an account.
     mutating func lap(_ account: WritableKeyPath<Stopwatch, Double>) {
         let now = ContinuousClock.now
         self[keyPath: account] +=

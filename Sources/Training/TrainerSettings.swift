@@ -2,33 +2,33 @@ import AdaptationMethods
 package import Datasets
 package import Layers
 
-/// How a trainer works: what of a recipe it needs.
+/// The settings of a trainer, derived from a recipe.
 package struct TrainerSettings: Sendable {
-    /// How passes are made.
+    /// How passes are computed.
     package var passes = PassSettings()
     /// The optimiser and its schedule.
     package var optimizer = OptimizerSettings()
-    /// What rank 0's controller does when.
+    /// When rank 0's controller acts.
     package var plan: TrainingController.Plan
-    /// Samples each rank prepares ahead, and by how many threads.
+    /// Samples each rank prepares in advance, and the number of threads that do so.
     package var prefetch = (depth: 4, threads: 1)
 
     package init(plan: TrainingController.Plan) { self.plan = plan }
 }
 
-/// What a trainer learns from.
+/// The data a trainer learns from.
 package struct TrainerData: Sendable {
-    /// The way from an image to an example.
+    /// Converts an image to an example.
     package var preparation: ExamplePreparation
-    /// The order of the run.
+    /// The sample order of the run.
     package var schedule: SamplingSchedule
-    /// What the run calls the images.
+    /// The images' names in the run.
     package var images: [ImageID]
-    /// Images that are left out from the beginning.
+    /// Images skipped from the start.
     package var leftOut: [ImageID] = []
-    /// The node of every rank for dealing images; all the same deals by place.
+    /// The node of every rank for assigning images; if all are equal, images are assigned by position.
     package var nodeOfRank: [Int]
-    /// Embeddings the node keeps, if it does.
+    /// The node's stored embeddings, if any.
     package var anchors: AnchorStore?
 
     package init(
@@ -39,11 +39,11 @@ package struct TrainerData: Sendable {
     }
 }
 
-/// How the passes of any method are made: a matter of memory and speed.
+/// How the passes of any method are computed: affects memory and speed only.
 package struct PassSettings: Sendable, Equatable {
-    /// Prompts that the decoder takes at once.
+    /// Prompts per decoder pass.
     package var decoderChunk = StepContext.defaultDecoderChunk
-    /// What the encoder computes again in backward.
+    /// What the encoder recomputes in the backward pass.
     package var recompute = RecomputeLevel.none
 
     package init() {}

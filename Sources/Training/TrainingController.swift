@@ -1,29 +1,29 @@
 /// Rank 0's decisions, as a pure state machine: reports in, messages out; no clock, no file, no MPI.
 ///
 /// The protocol, once per step:
-/// 1. Every rank computes its samples of the global batch and tells all others its loss parts, which samples it could
-///    not read, whether all its numbers are finite, and whether it was asked to stop (one exchange).
-/// 2. Rank 0 gives the sum of that to `decide` as a `StepReport` and broadcasts the `ControlMessage` it gets.
-/// 3. All ranks do what the message says, in this order: update or skip the parameters, log, evaluate (which saves the
-///    adapter), save a checkpoint, stop. A message that says stop with a failure is acted on before the update.
+/// 1. Every rank computes its samples of the global batch and sends all others its loss parts, its unreadable samples,
+///    whether all its values are finite, and whether it was asked to stop (one exchange).
+/// 2. Rank 0 passes the combined `StepReport` to `decide` and broadcasts the resulting `ControlMessage`.
+/// 3. All ranks carry out the message in this order: update or skip the parameters, log, evaluate (which saves the
+///    adapter), save a checkpoint, stop. A message to stop because of a failure is carried out before the update.
 ///
-/// As only rank 0 decides, ranks can never disagree about a collective operation that follows.
+/// As only rank 0 decides, ranks never disagree about the next collective operation.
 public struct TrainingController: Sendable {
-    /// What the run is to be.
+    /// The rules of a run.
     public struct Plan: Sendable, Equatable {
         /// Steps of the whole run.
         public var totalSteps: Int
         /// Steps between log lines.
         public var logEvery: Int
-        /// Steps between evaluations; 0 for one at the end only.
+        /// Steps between evaluations; 0 to evaluate only at the end.
         public var evaluateEvery: Int
-        /// Batches in a row that may be skipped because a number is not finite; 0 stops at the first.
+        /// Consecutive batches that may be skipped because of a non-finite value; 0 stops at the first.
         public var maximumSkips: Int
         /// Steps between checkpoints; 0 leaves it to the clock.
         public var saveEvery: Int
-        /// Images that may be left out in the whole run because they cannot be read; 0 stops at the first.
+        /// Unreadable images that may be skipped in the whole run; 0 stops at the first.
         public var maximumBadSamples: Int
-        /// Steps after which stages end, which evaluates and saves; the last one is the run's end.
+        /// Steps at which stages end, with an evaluation and a save; the last is the end of the run.
         public var stageEnds: [Int]
 
         /// Creates a plan.
@@ -38,19 +38,19 @@ public struct TrainingController: Sendable {
         }
     }
 
-    /// What all ranks together did in a step.
+    /// The combined report of all ranks for a step.
     public struct StepReport: Sendable, Equatable {
         /// The step, from 0.
         public var step: Int
         /// Samples with a gradient.
         public var contributingSamples: Int
-        /// Ranks that met a number which is not finite.
+        /// Ranks with a non-finite value.
         public var nonFiniteRanks: [Int]
-        /// Numbers of the batch's images that could not be read; they have weight 0.
+        /// Numbers of the batch's unreadable images; they have weight 0.
         public var badSamples: [Int]
         /// True if any rank was asked to stop.
         public var isStopRequested: Bool
-        /// How saving goes; rank 0's words.
+        /// The state of saving, as reported by rank 0.
         public var saving: SavingSignals
 
         /// Creates a report.
@@ -64,19 +64,19 @@ public struct TrainingController: Sendable {
         }
     }
 
-    /// What all ranks do next.
+    /// The next actions of all ranks.
     public struct ControlMessage: Sendable, Equatable {
         /// Why a run ends.
         public enum Stop: UInt8, Sendable {
             /// All steps are done.
             case finished = 1
-            /// Somebody asked, for example by a signal.
+            /// Requested, for example by a signal.
             case requested = 2
-            /// Too many batches had numbers that are not finite.
+            /// Too many batches had non-finite values.
             case nonFinite = 3
             /// Too many checkpoints in a row could not be saved.
             case cannotSave = 4
-            /// More images cannot be read than may be left out. The step counts as not done.
+            /// More images are unreadable than may be skipped. The step counts as not done.
             case badData = 5
         }
         /// True to apply the batch's gradient, false to leave the parameters as they are.
@@ -87,7 +87,7 @@ public struct TrainingController: Sendable {
         public var evaluates: Bool
         /// True to save a checkpoint.
         public var saves: Bool
-        /// Set when the run ends after this.
+        /// Set if the run ends after this message.
         public var stop: Stop?
 
         /// Five bytes, for the broadcast.
@@ -95,7 +95,7 @@ public struct TrainingController: Sendable {
             [appliesUpdate, logs, evaluates, saves].map { $0 ? 1 : 0 } + [stop?.rawValue ?? 0]
         }
 
-        /// Reads what `bytes` wrote; nil if that cannot be.
+        /// Parses `bytes`; nil if they are invalid.
         public init?(bytes: [UInt8]) {
             guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 5 else { return nil }
             (appliesUpdate, logs, evaluates, saves) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1, bytes[3] == 1)
@@ -109,24 +109,24 @@ public struct TrainingController: Sendable {
         }
     }
 
-    /// What the run is to be.
+    /// The rules of the run.
     public let plan: Plan
-    /// Batches skipped in a row until now.
+    /// Consecutive batches skipped so far.
     public private(set) var skipsInARow = 0
-    /// Batches skipped in all.
+    /// Total batches skipped.
     public private(set) var skips = 0
-    /// Numbers of the images that could not be read, ascending.
+    /// Numbers of the unreadable images, ascending.
     public private(set) var badSamples: [Int]
     /// True if a checkpoint was due while another one was being written.
     private var owesSave = false
 
-    /// Starts with nothing skipped, or with what an earlier run has skipped.
+    /// Starts with the counts of an earlier run, or from zero.
     public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0, badSamples: [Int] = []) {
         (self.plan, self.skipsInARow, self.skips) = (plan, skipsInARow, skips)
         self.badSamples = Set(badSamples).sorted()
     }
 
-    /// Counts images as left out, each once; false, and nothing is counted, when they are too many.
+    /// Counts images as skipped, each once; if that exceeds the limit, returns false and counts nothing.
     public mutating func leaveOut(_ numbers: [Int]) -> Bool {
         guard !numbers.isEmpty else { return true }
         let all = Set(badSamples).union(numbers)
@@ -135,7 +135,7 @@ public struct TrainingController: Sendable {
         return true
     }
 
-    /// What to do after a step's report.
+    /// The message that follows a step's report.
     public mutating func decide(_ report: StepReport) -> ControlMessage {
         guard leaveOut(report.badSamples) else {
             return ControlMessage(appliesUpdate: false, logs: false, evaluates: false, saves: true, stop: .badData)
@@ -153,7 +153,7 @@ public struct TrainingController: Sendable {
         let isDue = plan.evaluateEvery > 0 && done % plan.evaluateEvery == 0 || plan.stageEnds.contains(done)
         let evaluates = isLast || (stop == nil && isDue)
         owesSave = owesSave || report.saving.isDue || (plan.saveEvery > 0 && done % plan.saveEvery == 0)
-        // Scores go into the checkpoint of their step, and the last one is needed: these do not wait for their turn.
+        // Scores go into the checkpoint of their step, and the last checkpoint is needed: these are not postponed.
         let saves = evaluates || stop == .requested || (stop == nil && owesSave && !report.saving.isBusy)
         if saves { owesSave = false }
         return ControlMessage(

@@ -1,7 +1,7 @@
 public import AdaptationMethods
 public import Recipes
 
-/// The loop over steps.
+/// The training loop.
 public struct TrainingSettings: RecipeSection {
     public var globalBatch = 4
     public var domains = DomainOrder.joint
@@ -16,7 +16,7 @@ public struct TrainingSettings: RecipeSection {
     /// One pass over the images.
     public init() {}
 
-    /// What a run does about a loss or gradient that is not finite.
+    /// How a run treats a loss or gradient that is not finite.
     public enum NonFiniteRule: String, CaseIterable, Sendable {
         case stop, skip
     }
@@ -24,26 +24,26 @@ public struct TrainingSettings: RecipeSection {
     public static let fields: [RecipeField<TrainingSettings>] = [
         .integer(
             "globalBatch", \.globalBatch, 1...65_536,
-            "Images per step over all ranks; the result does not depend on how many ranks share them"),
+            "Images per step over all ranks; the result is independent of the number of ranks"),
         .choice(
             "domains", \.domains, "Domains of several sources: all in one stage, or one stage per domain in their order"
         ),
         .integer("epochs", \.epochs, 1...1_000_000, effect: .experiment, "Passes over the images of each stage"),
         .integer(
             "steps", \.steps, 0...1_000_000_000, effect: .experiment,
-            "Steps of each stage; 0 is as many as the epochs take"),
-        .integer("seed", \.seed, 0...Int.max, "Seed of everything random in the run"),
+            "Steps of each stage; 0 uses the number of epochs"),
+        .integer("seed", \.seed, 0...Int.max, "Seed of all randomness in the run"),
         .integer("logEvery", \.logEvery, 1...1_000_000, effect: .machine, "Steps per log line"),
         .integer(
             "evaluateEvery", \.evaluateEvery, 0...1_000_000_000, effect: .machine,
             "Steps between evaluations; 0 evaluates only at the end of each stage"),
         .choice(
-            "nonFinite", \.nonFinite, effect: .experiment, "What to do with a loss or gradient that is not finite"),
+            "nonFinite", \.nonFinite, effect: .experiment, "How to treat a loss or gradient that is not finite"),
         .integer(
             "maximumSkips", \.maximumSkips, 0...1_000_000, effect: .experiment,
-            "Steps that may be skipped in a row before the run stops"),
+            "Consecutive steps that may be skipped before the run stops"),
     ]
 
-    /// The seed as generators take it.
+    /// The seed in the form of the generators.
     public var generatorSeed: UInt64 { UInt64(bitPattern: Int64(seed)) }
 }

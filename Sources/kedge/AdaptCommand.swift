@@ -11,13 +11,13 @@ import Runs
 
 /// Options that name a recipe.
 struct RecipeOptions: ParsableArguments {
-    @Option(name: .long, help: "The recipe, a YAML file. Without it every key has its default.")
+    @Option(name: .long, help: "The recipe, a YAML file; without it, every key keeps its default.")
     var recipe: String?
 
     @Option(
         name: .customLong("set"), parsing: .singleValue,
         help: ArgumentHelp(
-            "Sets one key, as in optimizer.learningRate=1e-3; repeatable, wins over the file.", valueName: "key=value"))
+            "Sets one key, as in optimizer.learningRate=1e-3; repeatable, overrides the file.", valueName: "key=value"))
     var settings: [String] = []
 
     @Option(
@@ -25,10 +25,10 @@ struct RecipeOptions: ParsableArguments {
         help: "Short for --set node.baseMemory: one copy of the frozen weights per node, or a private one per rank.")
     var baseMemory: NodeSharedMemory.Kind?
 
-    /// What is laid over the file, short forms included.
+    /// All `key=value` overrides of the file, including the shorthand options.
     var allSettings: [String] { settings + (baseMemory.map { ["node.baseMemory=\($0.rawValue)"] } ?? []) }
 
-    /// The recipe with the sources of its values. Throws `RecipeError`, which lists all faults.
+    /// The recipe with the source of each value. Throws `RecipeError` that lists all faults.
     func resolve(adding more: [String] = []) throws -> ResolvedRecipe {
         try ResolvedRecipe(path: recipe, environment: ProcessInfo.processInfo.environment, settings: allSettings + more)
     }
@@ -50,8 +50,8 @@ struct AdaptCommand: ParsableCommand {
 
     @Option(
         help: ArgumentHelp(
-            "auto resumes from the newest complete checkpoint in the run's folder, none refuses a folder that holds a run, "
-                + "a path resumes from that checkpoint and no other.", valueName: "auto|none|PATH"))
+            "auto resumes from the newest complete checkpoint in the run's folder, none refuses a folder with a run, "
+                + "a path resumes from exactly that checkpoint.", valueName: "auto|none|PATH"))
     var resume = "auto"
 
     @Option(
@@ -59,24 +59,24 @@ struct AdaptCommand: ParsableCommand {
         help: ArgumentHelp("A recipe key that may differ from the checkpoint's; repeatable.", valueName: "key"))
     var allowChange: [String] = []
 
-    @Flag(help: "Replace a run of the same name, its checkpoints included.")
+    @Flag(help: "Replace a run of the same name, including its checkpoints.")
     var overwrite = false
 
-    @Flag(help: "Print the resolved recipe, with the source of every value, and stop.")
+    @Flag(help: "Print the resolved recipe, with the source of every value, and exit.")
     var dryRun = false
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("Injects a fault, for tests.", visibility: .private),
+        help: ArgumentHelp("Injects a fault (for tests).", visibility: .private),
         transform: { text in
-            guard let fault = Fault(text) else { throw ValidationError("no fault has the form \(text)") }
+            guard let fault = Fault(text) else { throw ValidationError("\(text) is not a valid fault") }
             return fault
         })
     var fault: [Fault] = []
 
     func validate() throws {
         guard !overwrite || resume == "auto" || resume == "none" else {
-            throw ValidationError("--overwrite removes the run that --resume \(resume) continues; give one of them")
+            throw ValidationError("--overwrite removes the run that --resume \(resume) continues; use only one of them")
         }
     }
 

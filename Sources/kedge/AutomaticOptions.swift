@@ -6,45 +6,45 @@ import Imaging
 import SegmentAnything
 import Runs
 
-/// What `kedge segment --automatic` may be told; SAM's settings by default.
+/// The settings of `kedge segment --automatic`; SAM's by default.
 struct AutomaticOptions: ParsableArguments {
-    @Flag(help: "Finds the objects itself, from a grid of points; writes masks.json, labels.png and overlay.png.")
+    @Flag(help: "Segment everything from a grid of points; writes masks.json, labels.png and overlay.png.")
     var automatic = false
 
     @Option(help: ArgumentHelp("With --automatic: points along each side of the image (32).", valueName: "n"))
     var pointsPerSide: Int?
 
-    @Option(help: ArgumentHelp("With --automatic: points at once; a matter of memory (64).", valueName: "n"))
+    @Option(help: ArgumentHelp("With --automatic: points decoded per batch; affects memory only (64).", valueName: "n"))
     var pointsPerBatch: Int?
 
-    @Option(help: ArgumentHelp("With --automatic: masks need a higher predicted IoU (0.88).", valueName: "x"))
+    @Option(help: ArgumentHelp("With --automatic: minimum predicted IoU of a mask (0.88).", valueName: "x"))
     var iouThreshold: Double?
 
-    @Option(help: ArgumentHelp("With --automatic: masks need this stability score (0.95).", valueName: "x"))
+    @Option(help: ArgumentHelp("With --automatic: minimum stability score of a mask (0.95).", valueName: "x"))
     var stabilityThreshold: Double?
 
-    @Option(help: ArgumentHelp("With --automatic: shift of the logit threshold for that score (1).", valueName: "x"))
+    @Option(help: ArgumentHelp("With --automatic: logit threshold offset of the stability score (1).", valueName: "x"))
     var stabilityOffset: Double?
 
-    @Option(help: ArgumentHelp("With --automatic: of boxes with a higher IoU one stays (0.7).", valueName: "x"))
+    @Option(help: ArgumentHelp("With --automatic: box IoU threshold of non-maximum suppression (0.7).", valueName: "x"))
     var boxNmsThreshold: Double?
 
-    @Option(help: ArgumentHelp("With --automatic: layers of 4, 16, ... crops beside the image (0).", valueName: "n"))
+    @Option(help: ArgumentHelp("With --automatic: layers of 4, 16, ... crops besides the image (0).", valueName: "n"))
     var cropLayers: Int?
 
-    @Option(help: ArgumentHelp("With --automatic: --box-nms-threshold between crops (0.7).", valueName: "x"))
+    @Option(help: ArgumentHelp("With --automatic: the same threshold between crops (0.7).", valueName: "x"))
     var cropNmsThreshold: Double?
 
-    @Option(help: ArgumentHelp("With --automatic: overlap of crops, of the shorter side (0.341).", valueName: "x"))
+    @Option(help: ArgumentHelp("With --automatic: crop overlap, share of the shorter side (0.341).", valueName: "x"))
     var cropOverlap: Double?
 
-    @Option(help: ArgumentHelp("With --automatic: fewer points per layer of crops, by this (1).", valueName: "n"))
+    @Option(help: ArgumentHelp("With --automatic: divisor of the points per side, per crop layer (1).", valueName: "n"))
     var cropPointsDownscale: Int?
 
-    @Option(help: ArgumentHelp("With --automatic: smaller holes and islands are mended (0).", valueName: "pixels"))
+    @Option(help: ArgumentHelp("With --automatic: remove holes and islands below this area (0).", valueName: "pixels"))
     var minRegionArea: Int?
 
-    /// The options that were given and mean nothing without `--automatic`.
+    /// The options that were passed and have no effect without `--automatic`.
     var givenSettings: [String] {
         let settings: [(String, Any?)] = [
             ("--points-per-side", pointsPerSide), ("--points-per-batch", pointsPerBatch),
@@ -56,7 +56,7 @@ struct AutomaticOptions: ParsableArguments {
         return settings.filter { $0.1 != nil }.map(\.0)
     }
 
-    /// SAM's settings with what was given.
+    /// SAM's settings, overridden by the options passed.
     var configuration: AutomaticMaskConfiguration {
         var settings = AutomaticMaskConfiguration()
         func set<Value>(_ path: WritableKeyPath<AutomaticMaskConfiguration, Value>, _ value: Value?) {
@@ -78,25 +78,25 @@ struct AutomaticOptions: ParsableArguments {
 }
 
 extension SegmentCommand {
-    /// Throws where prompts are given beside `--automatic`, or its settings without it.
+    /// Throws when prompts are combined with `--automatic`, or its settings are used without it.
     func refuseContradictions() throws {
         let prompts = [
             ("--box", !box.isEmpty), ("--point", !point.isEmpty), ("--mask", mask != nil), ("--multimask", multimask),
         ].filter(\.1).map(\.0)
         if automatic.automatic, let prompt = prompts.first {
             throw RunError(
-                .configuration, "\(prompt) stands beside --automatic, which takes no prompt",
-                remedy: "leave one of them out")
+                .configuration, "\(prompt) cannot be combined with --automatic, which uses no prompts",
+                remedy: "omit one of them")
         }
         if !automatic.automatic, let setting = automatic.givenSettings.first {
             throw RunError(
-                .configuration, "\(setting) is a setting of --automatic, which is not given",
-                remedy: "add --automatic or leave \(setting) out")
+                .configuration, "\(setting) has no effect without --automatic",
+                remedy: "add --automatic or omit \(setting)")
         }
         try automatic.configuration.validate()
     }
 
-    /// Writes what was found without prompts.
+    /// Writes the masks found without prompts.
     func write(_ picture: Image, _ masks: [AutomaticMask]) throws {
         try makeOutputFolder()
         let labels = try AutomaticMaskRecord.labels(masks, width: picture.width, height: picture.height)

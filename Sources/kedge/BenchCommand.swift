@@ -20,14 +20,14 @@ extension BaseModel: ExpressibleByArgument {}
 extension LossForm: ExpressibleByArgument {}
 extension NodeSharedMemory.Kind: ExpressibleByArgument {}
 
-/// `kedge bench`: without the name of another measurement, that of a model's speed.
+/// `kedge bench`; without a subcommand, `bench speed`.
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measures speed: of kernels, encoder, decoder and step on this machine, or of numbers of ranks.",
+        abstract: "Measures the speed of kernels, encoder, decoder or a step, or how speed scales with ranks.",
         discussion: """
-            `kedge bench kernels|encoder|decoder|step` measures a model's parts here; `kedge help bench speed` lists the \
-            options. `kedge bench scaling` runs adaptations on several numbers of ranks.
+            `kedge bench kernels|encoder|decoder|step` measures on this machine; `kedge help bench speed` lists the \
+            options. `kedge bench scaling` runs adaptations on several rank counts.
             """,
         subcommands: [SpeedCommand.self, ScalingCommand.self, ExchangeCommand.self],
         defaultSubcommand: SpeedCommand.self)
@@ -37,11 +37,11 @@ struct BenchCommand: ParsableCommand {
 struct SpeedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "speed",
-        abstract: "Measures a model's speed on this machine beside its rate of matrix products.",
+        abstract: "Measures a model's speed relative to the machine's matrix product rate.",
         discussion: """
-            Every round measures cblas_sgemm on the same threads first, so that shares of the ceiling hold on a noisy \
-            machine. The encoder's shares count its products and convolutions, two operations per multiply-add; a \
-            step's shares count those of its encoder passes alone.
+            Every round measures cblas_sgemm on the same threads first, so the shares of the ceiling hold on a noisy \
+            machine. Encoder shares count matrix products and convolutions, two operations per multiply-add; step \
+            shares count only those of the encoder passes.
             """)
 
     @Argument(help: "What to measure.")
@@ -50,52 +50,52 @@ struct SpeedCommand: ParsableCommand {
     @Option(help: "The model.")
     var model = ModelCatalog.standard
 
-    @Option(help: "A weight file. Without it the weights are random, which changes no time.")
+    @Option(help: "A weight file; without it the weights are random, which does not affect timing.")
     var weights: String?
 
-    @Option(help: "Compute threads; 0 is all cores this process may use.")
+    @Option(help: "Compute threads; 0 uses all cores available to this process.")
     var threads = 0
 
-    @Option(help: "Box prompts in the image.")
+    @Option(help: "Box prompts per image.")
     var instances = 8
 
-    @Option(help: "Instances the mask decoder takes at once.")
+    @Option(help: "Instances per mask decoder pass.")
     var decoderChunk = StepContext.defaultDecoderChunk
 
-    @Option(help: "What the encoder makes again in backward.")
+    @Option(help: "What the encoder recomputes in the backward pass.")
     var recompute = RecomputeLevel.none
 
-    @Option(help: "The method whose step is measured, by its name in recipes.")
+    @Option(help: "The method whose step is measured, named as in recipes.")
     var method = MethodRegistry.defaultName
 
-    @Option(help: "Reading of the losses, for methods that have both.")
+    @Option(help: "Variant of the losses, for methods that have both.")
     var lossForm: LossForm?
 
     @Option(
         help: ArgumentHelp(
-            "A step's inputs instead of --instances: safetensors with weak, strong, boxes and the matrices that train, as compare.py writes it."
+            "A step's inputs instead of --instances: safetensors with weak, strong, boxes and the trainable matrices, from compare.py."
         ))
     var `case`: String?
 
-    @Option(help: "With --case: where the step's losses and gradients are written.")
+    @Option(help: "With --case: output file for the step's losses and gradients.")
     var results: String?
 
-    @Option(help: "Measured rounds, after one that is not.")
+    @Option(help: "Measured rounds, after one warm-up round.")
     var rounds = 5
 
-    @Flag(help: "Leave out the round that is not measured: for models of which a step takes minutes.")
+    @Flag(help: "Skip the warm-up round, for models whose step takes minutes.")
     var cold = false
 
-    @Flag(help: "Print one JSON object instead of the table.")
+    @Flag(help: "Print a JSON object instead of the table.")
     var json = false
 
     func validate() throws {
         guard rounds > 0 else { throw ValidationError("--rounds must be 1 or more") }
         guard instances > 0 else { throw ValidationError("--instances must be 1 or more") }
         guard results == nil || (`case` != nil && subject == .step) else {
-            throw ValidationError("--results needs the subject step and --case")
+            throw ValidationError("--results requires the subject step and --case")
         }
-        guard `case` == nil || subject == .step else { throw ValidationError("--case is for the subject step") }
+        guard `case` == nil || subject == .step else { throw ValidationError("--case requires the subject step") }
         guard decoderChunk > 0 else { throw ValidationError("--decoder-chunk must be 1 or more") }
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
     }
@@ -109,7 +109,7 @@ struct SpeedCommand: ParsableCommand {
                 ["data.root=.", "method.name=\(method)"] + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
             var request = StepRequest(configuration, try ResolvedRecipe(settings: settings).recipe.method.method)
             guard request.method.trains || subject != .step else {
-                throw ValidationError("--method \(method) has no steps")
+                throw ValidationError("--method \(method) does not train, so it has no step to measure")
             }
             (request.decoderChunk, request.recompute, request.instances) = (decoderChunk, recompute, instances)
             request.adapters = AdapterOptions(seed: 1)

@@ -12,7 +12,7 @@ struct CheckpointCommand: ParsableCommand {
 
     struct List: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "One line per checkpoint of a run, newest first; status 76 if none of them can be used.")
+            abstract: "One line per checkpoint of a run, newest first; exits with 76 if none is usable.")
 
         @Argument(help: ArgumentHelp("The run's folder, as in runs/NAME.", valueName: "run"))
         var folder: String
@@ -30,7 +30,7 @@ struct CheckpointCommand: ParsableCommand {
 
     struct Verify: ParsableCommand {
         static let configuration = CommandConfiguration(
-            abstract: "Reads a checkpoint whole and compares every byte with its manifest.")
+            abstract: "Reads a whole checkpoint and verifies every byte against its manifest.")
 
         @Argument(help: "The checkpoint's folder.")
         var checkpoint: String
@@ -39,14 +39,14 @@ struct CheckpointCommand: ParsableCommand {
             Startup.onAllRanks { communicator in
                 guard communicator.isRoot else { return .done }
                 let manifest = try CheckpointStore.verify(checkpoint)
-                print("\(checkpoint) is whole: step \(manifest.step)")
+                print("\(checkpoint) is intact: step \(manifest.step)")
                 return .done
             }
         }
     }
 
     struct Show: ParsableCommand {
-        static let configuration = CommandConfiguration(abstract: "What a checkpoint holds, and of which run.")
+        static let configuration = CommandConfiguration(abstract: "Shows what a checkpoint contains, and of which run.")
 
         @Argument(help: "The checkpoint's folder.")
         var checkpoint: String
@@ -62,12 +62,12 @@ struct CheckpointCommand: ParsableCommand {
 
     struct Difference: ParsableCommand {
         static let configuration = CommandConfiguration(
-            commandName: "diff", abstract: "In what two checkpoints differ: settings, counts, numbers.")
+            commandName: "diff", abstract: "Compares two checkpoints: settings, counts, values.")
 
         @Argument(help: "A checkpoint's folder.")
         var first: String
 
-        @Argument(help: "Another one's.")
+        @Argument(help: "Another checkpoint's folder.")
         var second: String
 
         func run() throws {
@@ -75,7 +75,7 @@ struct CheckpointCommand: ParsableCommand {
                 guard communicator.isRoot else { return .done }
                 let lines = try CheckpointReport.difference(first, second)
                 lines.forEach { print($0) }
-                if lines.isEmpty { print("no difference") }
+                if lines.isEmpty { print("no differences") }
                 return .done
             }
         }

@@ -7,7 +7,7 @@ import Runs
 struct CompareCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "compare",
-        abstract: "Prints the scores of runs side by side; runs that differ in their seeds alone become one line.")
+        abstract: "Prints the scores of runs side by side; runs that differ only in seeds share a line.")
 
     @Argument(help: ArgumentHelp("The runs' folders, as in runs/NAME.", valueName: "run"))
     var folders: [String]

@@ -14,12 +14,12 @@ extension DataCommand {
     struct Check: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "check",
-            abstract: "Reads a whole data set and names everything that is wrong or doubtful about it, in one pass.",
+            abstract: "Reads a whole data set and reports all errors and warnings in one pass.",
             discussion: """
-                Prints what was found (images, sizes, instances, areas), then errors (broken files with their reason, \
-                annotations with file, record and rule, missing labels) and warnings (labels that look smoothed, tiny \
-                instances, images twice). The status is 0 if a run can use all of it, 65 if there are errors. Options \
-                stand for the recipe's keys of data.* and win over --recipe and --set.
+                Prints a summary (images, sizes, instances, areas), then errors (unreadable files with the reason, \
+                invalid annotations with file, record and rule, missing labels) and warnings (smoothed labels, tiny \
+                instances, duplicate images). Exits with 0 if a run can use all of it, 65 if there are errors. \
+                Options set the recipe's data.* keys and override --recipe and --set.
                 """)
 
         @Argument(help: "The data set's folder.")
@@ -28,25 +28,25 @@ extension DataCommand {
         @Option(help: ArgumentHelp("The format: \(DatasetRegistry.names.joined(separator: ", ")).", valueName: "name"))
         var format: String?
 
-        @Option(help: ArgumentHelp("The annotation file or folder below the root.", valueName: "path"))
+        @Option(help: ArgumentHelp("The annotation file or folder, relative to the root.", valueName: "path"))
         var annotations: String?
 
-        @Option(help: ArgumentHelp("The folder of images below the root.", valueName: "folder"))
+        @Option(help: ArgumentHelp("The image folder, relative to the root.", valueName: "folder"))
         var images: String?
 
-        @Option(help: ArgumentHelp("The folder of label images below the root.", valueName: "folder"))
+        @Option(help: ArgumentHelp("The label image folder, relative to the root.", valueName: "folder"))
         var labels: String?
 
-        @Option(help: ArgumentHelp("Label values above this are one instance.", valueName: "value"))
+        @Option(help: ArgumentHelp("Treat all label values above this as one instance.", valueName: "value"))
         var binarise: Int?
 
         @Option(
             help: ArgumentHelp(
-                "Draw up to 25 images, evenly chosen, with instances, boxes and points into this PNG file.",
+                "Draw up to 25 evenly spaced images with instances, boxes and points into this PNG file.",
                 valueName: "file"))
         var sheet: String?
 
-        @Option(help: "Look at the first so many images only; 0 is all.")
+        @Option(help: "Check only the first N images; 0 checks all.")
         var limit = 0
 
         @Flag(help: "List every problem instead of the first 20 of each kind.")
@@ -58,7 +58,7 @@ extension DataCommand {
             guard limit >= 0 else { throw ValidationError("--limit must be 0 or more") }
         }
 
-        /// The options as settings of the recipe.
+        /// The options as recipe settings.
         private var keys: [String] {
             let values = [
                 ("format", format), ("annotations", annotations), ("images", images), ("labels", labels),
@@ -88,8 +88,8 @@ extension DataCommand {
                 }
                 guard !findings.isUsable else { return .done }
                 Failure.report(
-                    "\(root): \(findings.errors) errors in the data set; mend them as the report says, "
-                        + "or leave such images out with data.badSamples=skip")
+                    "\(root): \(findings.errors) errors in the data set; fix them as reported, "
+                        + "or skip such images with data.badSamples=skip")
                 return .data
             }
         }

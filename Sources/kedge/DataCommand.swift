@@ -6,10 +6,10 @@ import Foundation
 import Telemetry
 import Runs
 
-/// `kedge data`. Each subcommand is a struct of its own, listed here.
+/// `kedge data`; each subcommand is a struct of its own, listed here.
 struct DataCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "data", abstract: "Works on data sets.", subcommands: [Check.self, Corrupt.self])
+        commandName: "data", abstract: "Checks or corrupts data sets.", subcommands: [Check.self, Corrupt.self])
 }
 
 extension DataCommand {
@@ -17,28 +17,28 @@ extension DataCommand {
     struct Corrupt: ParsableCommand {
         static let configuration = CommandConfiguration(
             commandName: "corrupt",
-            abstract: "Makes the fifteen published corruptions of a folder of images, at severities 1 to 5.",
+            abstract: "Applies the fifteen published corruptions to a folder of images, at severities 1 to 5.",
             discussion: """
-                Writes OUTPUT/NAME-SEVERITY/ with the files and folders of the input, as PNG. Labels stay what they \
-                are. The same seed gives the same files, with any number of threads. The table tells mean and variance \
-                of the results, the peak signal-to-noise ratio against the originals, and in the last columns by how \
-                much mean and variance differ from the published package on built-in reference images (within 2 % is \
+                Writes OUTPUT/NAME-SEVERITY/ with the input's files and folders, as PNG. Labels stay unchanged. The \
+                same seed gives the same files with any number of threads. The table reports mean and variance \
+                of the results, the peak signal-to-noise ratio against the originals, and in the last columns how \
+                far mean and variance deviate from the published package on built-in reference images (within 2 % is \
                 ok). Names: \(Corruption.allCases.map(\.rawValue).joined(separator: ", ")).
                 """)
 
-        @Option(help: "The folder with the images, PNG or JPEG; folders inside are kept.")
+        @Option(help: "The folder with PNG or JPEG images; subfolders are kept.")
         var input: String
 
-        @Option(help: "The folder for the results, outside of the input.")
+        @Option(help: "The output folder, outside the input.")
         var output: String
 
-        @Option(parsing: .upToNextOption, help: "The corruptions to make.")
+        @Option(parsing: .upToNextOption, help: "The corruptions to apply.")
         var name: [String] = []
 
-        @Flag(help: "Make all fifteen.")
+        @Flag(help: "Apply all fifteen.")
         var all = false
 
-        @Option(parsing: .upToNextOption, help: "The severities, each 1 to 5.")
+        @Option(parsing: .upToNextOption, help: "Severities, each 1 to 5.")
         var severity: [Int] = [5]
 
         @Option(help: "Seed.")
@@ -46,30 +46,30 @@ extension DataCommand {
 
         @Option(
             help: ArgumentHelp(
-                "A folder with pictures of frost, as the published package has them; by default they are made of noise.",
+                "A folder with the published package's frost images; by default frost is generated from noise.",
                 valueName: "folder"))
         var frostTextures: String?
 
         @Option(
             help: ArgumentHelp(
-                "A folder to write the textures of frost into, as --frost-textures reads them.", valueName: "folder"))
+                "A folder to write frost textures into, in the form --frost-textures reads.", valueName: "folder"))
         var writeFrostTextures: String?
 
-        @Flag(help: "As the released WeSAM code: channels in the order blue, green, red; JPEG files of quality 95.")
+        @Flag(help: "Match the released WeSAM code: channels in the order blue, green, red; JPEG quality 95.")
         var released = false
 
-        @Option(help: "Threads; 0 for all cores.")
+        @Option(help: "Threads; 0 uses all cores.")
         var threads = 0
 
         func validate() throws {
             guard (0...1024).contains(threads) else { throw ValidationError("--threads must be 0 to 1024") }
             for name in name where Corruption(rawValue: name) == nil {
                 throw ValidationError(
-                    "--name \(name) is no corruption; choose among "
+                    "--name \(name) is not a corruption; choose from "
                         + Corruption.allCases.map(\.rawValue).joined(separator: ", "))
             }
             guard all == name.isEmpty else {
-                throw ValidationError(all ? "give --name or --all, not both" : "give --name NAME ... or --all")
+                throw ValidationError(all ? "use --name or --all, not both" : "specify --name NAME ... or --all")
             }
             guard severity.allSatisfy(Corruption.severities.contains) else {
                 throw ValidationError("--severity must be 1 to 5")

@@ -10,18 +10,18 @@ struct DoctorCommand: ParsableCommand {
         commandName: "doctor",
         abstract: "Checks ranks, nodes, network, memory and inputs before a run.",
         discussion: """
-            Start it the way the run will be started, with the same mpirun options: mpirun ... kedge doctor --recipe \
-            FILE. Nothing is written. Every line is ok, a warning (a run works, but slower or otherwise than expected) \
-            or a fault (a run fails), the last two with a remedy below. Ends with 0, or with the status of the first \
-            fault.
+            Start it as the run will be started, with the same mpirun options: mpirun ... kedge doctor --recipe \
+            FILE. Nothing is written. Every line is ok, a warning (the run works, but slower or not as expected) \
+            or a fault (the run fails); warnings and faults include a remedy. Exits with 0, or with the status of the \
+            first fault.
             """)
 
     @OptionGroup var options: RecipeOptions
 
-    @Flag(help: "Print one JSON object, with the facts of every rank, instead of the lines.")
+    @Flag(help: "Print a JSON object with the facts of every rank instead of text.")
     var json = false
 
-    @Option(help: "Seconds after which ranks that do not answer are given up, with status 72.")
+    @Option(help: "Seconds to wait for ranks that do not respond; then exits with 72.")
     var timeout = 120
 
     func validate() throws {

@@ -10,21 +10,21 @@ import Runs
 struct EvaluateCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "evaluate",
-        abstract: "Scores a model, with or without an adapter, on the evaluation images of a recipe.",
+        abstract: "Scores a model, with or without an adapter, on a recipe's evaluation images.",
         discussion: """
-            Prints mean IoU and F1 per kind of prompt: means over images of the means over their instances, on the \
-            model's canvas. With --output the per-image scores are written there as CSV.
+            Prints mean IoU and F1 per kind of prompt: averaged over each image's instances, then over images, on the \
+            model's canvas. --output writes the scores of each image as CSV.
             """)
 
     @OptionGroup var options: RecipeOptions
 
-    @Option(help: "The adapter of a run (adapter.safetensors). Without it the base model is scored.")
+    @Option(help: "The adapter of a run (adapter.safetensors). Without it, scores the base model.")
     var adapter: String?
 
     @Option(help: "A folder for images-PROMPT.csv, one row per image.")
     var output: String?
 
-    @Option(help: "With --output: how many images to draw per kind of prompt, truth, base and adapted side by side.")
+    @Option(help: "With --output: images to draw per kind of prompt, with truth, base and adapted masks side by side.")
     var pictures = 0
 
     func validate() throws {

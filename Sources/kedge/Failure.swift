@@ -12,7 +12,7 @@ import Telemetry
 import Runs
 import WeightFiles
 
-/// The one line and the status of an error, whichever module it comes from.
+/// The message and exit code of an error from any module.
 enum Failure {
     /// The error in one line.
     static func line(for error: any Error) -> String {
@@ -20,15 +20,15 @@ enum Failure {
             .joined(separator: "; ")
     }
 
-    /// Writes one line to standard error.
+    /// Writes an error line to standard error.
     static func report(_ line: String) {
         FileHandle.standardError.write(Data("kedge: error: \(line)\n".utf8))
     }
 
-    /// Writes a line that is no error to standard error.
+    /// Writes a notice to standard error.
     static func notice(_ line: String) { FileHandle.standardError.write(Data("kedge: \(line)\n".utf8)) }
 
-    /// The documented status of an error.
+    /// The documented exit code of an error.
     static func exitCode(for error: any Error) -> ExitCode {
         switch error {
         case let error as RecipeError: error.isFileMissing ? .noInput : .usage

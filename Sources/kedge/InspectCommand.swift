@@ -8,8 +8,8 @@ import WeightFiles
 /// `kedge inspect`.
 struct InspectCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "inspect", abstract: "Tells what a weight file or adapter holds: dialect, model, sizes, tensors.",
-        discussion: "Reads safetensors and PyTorch's zip files (.pth, .pt); nothing in them is executed.")
+        commandName: "inspect", abstract: "Describes a weight file or adapter: dialect, model, sizes, tensors.",
+        discussion: "Reads safetensors and PyTorch's zip files (.pth, .pt); no code in them is executed.")
 
     @Argument(help: "The file.")
     var file: String

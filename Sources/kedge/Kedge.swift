@@ -3,15 +3,16 @@ import Telemetry
 import Revision
 import Runs
 
-/// The command line: it reads arguments, starts the ranks' part of a command, and turns errors into one line and a status.
+/// The command line: parses arguments, starts the ranks' part of a command, and turns errors into one line and an exit
+/// code.
 @main
 struct Kedge: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "kedge",
         abstract: "Adapts the Segment Anything Model to a new image domain, on CPU clusters.",
         discussion: """
-            Start it alone, or on several ranks with `mpirun -np N kedge adapt ...`. Exit codes: 0 done, 64 usage or \
-            recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 72 no answer, \
+            Runs alone, or on several ranks with `mpirun -np N kedge adapt ...`. Exit codes: 0 done, 64 usage or \
+            recipe, 65 damaged data, 66 missing input, 69 resources, 70 internal, 71 not finite, 72 no response, \
             73 cannot write, 75 stopped on request, 76 no usable checkpoint.
             """,
         version: Versions.full(revision: Revision.git),
@@ -27,7 +28,7 @@ struct Kedge: ParsableCommand {
             var command = try parseAsRoot()
             try command.run()
         } catch {
-            // Help, version and faulty arguments: the parser's own texts and status 0 or 64.
+            // Help, version and invalid arguments: the parser's own messages, and status 0 or 64.
             exit(withError: error)
         }
     }

@@ -7,14 +7,14 @@ import Telemetry
 struct ModelsCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "models",
-        abstract: "Lists the models, their weight files and the prompts they read.",
+        abstract: "Lists the models, their weight files and the prompts they support.",
         discussion: """
-            Input is the side of the square input in pixels. The last column says whether the file is where \
-            scripts/fetch-weights puts it (KEDGE_WEIGHTS_DIR, or weights/ here): there, missing, or differs, when its \
-            size is not that of the published file.
+            Input is the side of the square input in pixels. The last column shows whether the file is where \
+            scripts/fetch-weights puts it (KEDGE_WEIGHTS_DIR, or ./weights/): there, missing, or differs if its \
+            size is not the published one.
             """)
 
-    @Flag(help: "Print the table that scripts/fetch-weights reads (scripts/models.tsv) instead.")
+    @Flag(help: "Print the table for scripts/fetch-weights (scripts/models.tsv) instead.")
     var tsv = false
 
     func run() throws {
@@ -30,7 +30,7 @@ struct ModelsCommand: ParsableCommand {
         }
     }
 
-    /// The size of the file that a path leads to, or nil where there is none.
+    /// The size of the file at a path (following links), or nil if there is none.
     private static func size(ofFile path: String) -> Int? {
         let place = URL(fileURLWithPath: path).resolvingSymlinksInPath().path
         return try? FileManager.default.attributesOfItem(atPath: place)[.size] as? Int

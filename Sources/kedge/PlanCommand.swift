@@ -16,46 +16,46 @@ import Runs
 struct PlanCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "plan",
-        abstract: "Tells memory, operations and time of an adaptation step before it is run.",
+        abstract: "Reports the memory, operations and time of an adaptation step before a run.",
         discussion: """
-            Goes through the step's own code without computing and counts its tensors; measures this machine's matrix \
-            rate for the time. `kedge adapt` plans its memory the same way before it starts, and refuses what cannot fit.
+            Rehearses the step's code without computing and counts its tensors; measures this machine's matrix product \
+            rate to predict time. `kedge adapt` plans memory the same way before it starts and refuses what cannot fit.
             """)
 
     @Option(help: "The model.")
     var model = ModelCatalog.standard
 
-    @Option(help: "The method, by its name in recipes.")
+    @Option(help: "The method, named as in recipes.")
     var method = MethodRegistry.defaultName
 
-    @Option(help: "Instances in the image.")
+    @Option(help: "Instances per image.")
     var instances = 40
 
-    @Option(help: "Points per instance; without it prompts are boxes.")
+    @Option(help: "Points per instance; without it, prompts are boxes.")
     var points: Int?
 
-    @Option(help: "Instances the mask decoder takes at once.")
+    @Option(help: "Instances per mask decoder pass.")
     var decoderChunk = StepContext.defaultDecoderChunk
 
-    @Option(help: "What the encoder makes again in backward.")
+    @Option(help: "What the encoder recomputes in the backward pass.")
     var recompute = RecomputeLevel.none
 
     @Option(help: "Rank of the LoRA matrices.")
     var loraRank = 4
 
-    @Option(help: "Samples each rank prepares ahead.")
+    @Option(help: "Samples each rank prepares in advance.")
     var prefetchDepth = 4
 
-    @Option(help: "Ranks on a node.")
+    @Option(help: "Ranks per node.")
     var ranksPerNode = 1
 
     @Option(help: "One copy of the frozen weights per node, or a private one per rank.")
     var baseMemory = NodeSharedMemory.Kind.window
 
-    @Option(help: "Compute threads of a rank; 0 is its share of the cores this process may use.")
+    @Option(help: "Compute threads per rank; 0 uses its share of the cores available to this process.")
     var threads = 0
 
-    @Flag(help: "Print one JSON object instead of the table.")
+    @Flag(help: "Print a JSON object instead of the table.")
     var json = false
 
     func validate() throws {
@@ -68,7 +68,7 @@ struct PlanCommand: ParsableCommand {
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
     }
 
-    /// What `--json` prints.
+    /// The output of `--json`.
     private struct Answer: Encodable {
         var model: String
         var ranksPerNode: Int
@@ -133,7 +133,7 @@ struct PlanCommand: ParsableCommand {
         lines.append(Self.row("a node", Self.mebibytes(chosen.bytesPerNode)))
         lines.append(
             chosen.operations == 0
-                ? "\(method) has no steps: this is the evaluation of an image"
+                ? "\(method) does not train: this is the evaluation of an image"
                 : String(
                     format: "%.2f TFLOP a step; %.1f s an image expected at %.0f GFLOP/s of matrix products",
                     chosen.operations * 1e-12, chosen.secondsPerImage, answer.matrixGigaflops))

@@ -13,71 +13,71 @@ extension ScalingPlan.Mode: ExpressibleByArgument {}
 struct ScalingCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "scaling",
-        abstract: "Measures how speed grows with ranks, and predicts it for many nodes.",
+        abstract: "Measures how speed scales with ranks, and predicts it for many nodes.",
         discussion: """
-            Started alone, without mpirun: it starts real adaptations of synthetic images on every number of ranks, \
-            in turn, reads their logs, measures what a step exchanges, and fits a model of a step's time. --mode weak \
-            gives every rank its images, strong shares the images of the most ranks among fewer. Nothing of the runs \
-            is left; --output keeps the result.
+            Start it alone, without mpirun: it runs real adaptations on synthetic images for every rank count in turn, \
+            reads their logs, times a step's communication, and fits a model of the step time. --mode weak \
+            keeps the images per rank constant, strong keeps the total of the largest rank count. The runs' files are \
+            removed; --output keeps the result.
             """)
 
-    @Option(help: "Numbers of ranks.")
+    @Option(help: "Rank counts to measure.")
     var ranks = "1,2"
 
     @Option(help: "The model.")
     var model = ModelCatalog.standard
 
-    @Option(help: "The weight file. Without it, where scripts/fetch-weights puts it.")
+    @Option(help: "The weight file. Defaults to where scripts/fetch-weights puts it.")
     var weights: String?
 
-    @Option(help: "Compute threads of a rank.")
+    @Option(help: "Compute threads per rank.")
     var threads = 1
 
-    @Option(help: "Images of a step on each rank; with --mode strong on each of the most ranks.")
+    @Option(help: "Images per rank and step; with --mode strong, at the largest rank count.")
     var imagesPerRank = 1
 
-    @Option(help: "Instances in every image, at most 8.")
+    @Option(help: "Instances per image, at most 8.")
     var instances = 8
 
-    @Option(help: "Measured steps of a run.")
+    @Option(help: "Measured steps per run.")
     var steps = 4
 
-    @Option(help: "Steps of a run before them.")
+    @Option(help: "Warm-up steps per run.")
     var warmUp = 1
 
-    @Option(help: "How often every case is run; they take turns.")
+    @Option(help: "Repetitions of every case, interleaved.")
     var rounds = 2
 
     @Option(help: "More ranks for more images (weak), for the same images (strong), or both.")
     var mode = ScalingPlan.Mode.weak
 
-    @Option(help: "The nodes, as mpirun reads them; ranks are dealt to them in turn. Without it, this machine.")
+    @Option(help: "Host list in mpirun's form; ranks are placed round-robin. Without it, this machine.")
     var hostfile: String?
 
     @Option(
         help: ArgumentHelp(
-            "What starts ranks instead of mpirun, with its options; it is given -np N -- COMMAND.",
+            "Launcher to use instead of mpirun, with its options; -np N -- COMMAND is appended.",
             valueName: "command ..."))
     var launcher: String?
 
-    @Option(help: "A folder that all nodes see, for what the runs read and write. Without it, the temporary folder.")
+    @Option(help: "A folder shared by all nodes for the runs' files. Without it, the temporary folder.")
     var scratch: String?
 
-    @Option(help: "Predict for a network of so many microseconds a message, not the measured one.")
+    @Option(help: "Predict for a network with this latency per message, in microseconds, instead of the measured one.")
     var networkLatencyUs: Double?
 
-    @Option(help: "Predict for a network of so many Gbit/s, not the measured one.")
+    @Option(help: "Predict for a network with this bandwidth, in Gbit/s, instead of the measured one.")
     var networkGbit: Double?
 
     @Option(
         help: ArgumentHelp(
-            "Measure nothing: predict anew from the scaling.json of an earlier measurement.", valueName: "file"))
+            "Skip measuring; predict from the scaling.json of an earlier measurement.", valueName: "file"))
     var from: String?
 
-    @Option(help: "A folder for scaling.txt, scaling.svg and scaling.json.")
+    @Option(help: "Output folder for scaling.txt, scaling.svg and scaling.json.")
     var output: String?
 
-    @Flag(help: "Print one JSON object instead of the tables.")
+    @Flag(help: "Print a JSON object instead of the tables.")
     var json = false
 
     func validate() throws {
@@ -104,7 +104,7 @@ struct ScalingCommand: ParsableCommand {
 
     private func measure() throws -> ScalingReport {
         try benchmark().run(
-            // A reader that has gone is told by SIGPIPE.
+            // A closed pipe is reported by SIGPIPE.
             progress: { if !json { try? FileHandle.standardOutput.write(contentsOf: Data(($0 + "\n").utf8)) } },
             isStopRequested: { Startup.isStopRequested })
     }
@@ -124,19 +124,19 @@ struct ScalingCommand: ParsableCommand {
     }
 }
 
-/// `kedge bench exchange`, which `kedge bench scaling` starts on ranks.
+/// `kedge bench exchange`, started on ranks by `kedge bench scaling`.
 struct ExchangeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "exchange", abstract: "Times what the ranks exchange in a step; started by bench scaling.",
+        commandName: "exchange", abstract: "Times a step's communication between ranks; started by bench scaling.",
         shouldDisplay: false)
 
-    @Option(help: "Trainable numbers; repeatable.")
+    @Option(help: "Number of trainable parameters; repeatable.")
     var parameters: [Int] = [150_000, 1_000_000]
 
-    @Option(help: "Images of a rank.")
+    @Option(help: "Images per rank.")
     var imagesPerRank = 1
 
-    @Option(help: "Parts of the method's loss, which travel with every image.")
+    @Option(help: "Parts of the method's loss, exchanged with every image.")
     var lossParts = 0
 
     func validate() throws {

@@ -15,13 +15,13 @@ import Runs
 /// `kedge segment`.
 struct SegmentCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "segment", abstract: "Segments one image with boxes, points or masks as prompts, or all of it.",
+        commandName: "segment", abstract: "Segments an image from box, point or mask prompts, or everything in it.",
         discussion: """
-            Every --box is an object of its own. All --point together describe one more object, or refine the box if \
-            there is exactly one; --mask is a rough mask for that same object. Coordinates are pixels of the image, \
-            from its top left corner. Writes mask-1.png, mask-2.png, ... (0 and 255), labels.png (object numbers) and \
-            overlay.png. With --automatic there are no prompts; masks.json then holds the masks as an SA-1B record that COCO \
-            tools read too, and labels.png the numbers of its annotations, smaller masks over larger ones.
+            Each --box is a separate object. All --point together describe one more object, or refine the box if \
+            there is exactly one; --mask is a rough mask of that same object. Coordinates are image pixels, \
+            from the top left corner. Writes mask-1.png, mask-2.png, ... (0 and 255), labels.png (object numbers) and \
+            overlay.png. With --automatic there are no prompts; masks.json holds them as an SA-1B record for COCO \
+            tools, and labels.png its annotation numbers, smaller masks over larger ones.
             """)
 
     @Argument(help: "The image, PNG or JPEG.")
@@ -32,31 +32,31 @@ struct SegmentCommand: ParsableCommand {
 
     @Option(
         parsing: .singleValue,
-        help: ArgumentHelp("A point on the object, or with ,0 a point off it; repeatable.", valueName: "x,y[,0|1]"))
+        help: ArgumentHelp("A point on the object, or with ,0 on the background; repeatable.", valueName: "x,y[,0|1]"))
     var point: [String] = []
 
-    @Option(help: "A rough mask of the object, an image of the same size: above 127 is inside.")
+    @Option(help: "A rough mask of the object: an image of the same size, above 127 is inside.")
     var mask: String?
 
     @Option(help: "The model.")
     var model = ModelCatalog.standard
 
-    @Option(help: "The weight file; by default where scripts/fetch-weights puts it.")
+    @Option(help: "The weight file; defaults to where scripts/fetch-weights puts it.")
     var weights = ""
 
-    @Option(help: "The adapter of a run (adapter.safetensors).")
+    @Option(help: "A run's adapter (adapter.safetensors).")
     var adapter: String?
 
-    @Option(help: "How the image is made ready: auto, sam, wesam, medsam.")
+    @Option(help: "Image preprocessing: auto, sam, wesam, medsam.")
     var preprocessing = "auto"
 
-    @Option(help: "The folder for the results.")
+    @Option(help: "The output folder.")
     var output = "segmentation"
 
-    @Option(help: "Threads; 0 for all cores.")
+    @Option(help: "Threads; 0 uses all cores.")
     var threads = 0
 
-    @Flag(help: "Of three candidate masks take the one the model trusts most: better for a single point.")
+    @Flag(help: "Choose the best of three candidate masks by predicted IoU: better for a single point.")
     var multimask = false
 
     @OptionGroup(title: "Automatic masks")
@@ -96,12 +96,12 @@ struct SegmentCommand: ParsableCommand {
         }
     }
 
-    /// The objects that the arguments describe.
+    /// The objects described by the arguments.
     private func prompts(width: Int, height: Int) throws -> [ImageSegmenter.ObjectPrompt] {
         var objects = try box.map { text -> ImageSegmenter.ObjectPrompt in
             let numbers = try Self.numbers(text, counts: [4], option: "--box", form: "x0,y0,x1,y1")
             guard numbers[2] > numbers[0], numbers[3] > numbers[1] else {
-                throw RunError(.configuration, "--box \(text) has no area", remedy: "give x0 < x1 and y0 < y1")
+                throw RunError(.configuration, "--box \(text) has no area", remedy: "use x0 < x1 and y0 < y1")
             }
             return .init(box: Box(x0: numbers[0], y0: numbers[1], x1: numbers[2], y1: numbers[3]))
         }
@@ -113,8 +113,8 @@ struct SegmentCommand: ParsableCommand {
             + points.map({ ($0.x, $0.y, "--point") })
         where !(0...Double(width)).contains(x) || !(0...Double(height)).contains(y) {
             throw RunError(
-                .configuration, "\(option) has the corner or point \(x),\(y) outside the image of \(width) x \(height)",
-                remedy: "give pixels of the image")
+                .configuration, "\(option) \(x),\(y) is outside the image of \(width) x \(height)",
+                remedy: "use pixel coordinates inside the image")
         }
         let rough = try mask.map { try roughMask($0, width: width, height: height) }
         if !points.isEmpty || rough != nil {
@@ -127,7 +127,7 @@ struct SegmentCommand: ParsableCommand {
         }
         guard !objects.isEmpty else {
             throw RunError(
-                .configuration, "there is no prompt", remedy: "give --box, --point, --mask or --automatic")
+                .configuration, "no prompt given", remedy: "add --box, --point, --mask or --automatic")
         }
         return objects
     }
@@ -136,8 +136,8 @@ struct SegmentCommand: ParsableCommand {
         let image = try ImageFile.decode(path: path)
         guard image.width == width, image.height == height else {
             throw RunError(
-                .configuration, "--mask \(path) is \(image.width) x \(image.height), the image \(width) x \(height)",
-                remedy: "give a mask of the image's size")
+                .configuration, "--mask \(path) is \(image.width) x \(image.height), the image is \(width) x \(height)",
+                remedy: "use a mask of the image's size")
         }
         return stride(from: 0, to: image.pixels.count, by: image.channels).map { image.pixels[$0] > 127 ? 1 : 0 }
     }
@@ -146,19 +146,19 @@ struct SegmentCommand: ParsableCommand {
         let parts = text.split(separator: ",", omittingEmptySubsequences: false).map { Double($0) }
         let numbers = parts.compactMap { $0 }.filter(\.isFinite)
         guard numbers.count == parts.count, counts.contains(numbers.count) else {
-            throw RunError(.configuration, "\(option) \(text) is not of the form \(form)", remedy: "give \(form)")
+            throw RunError(.configuration, "\(option) \(text) is not of the form \(form)", remedy: "write \(form)")
         }
         return numbers
     }
 
-    /// Makes the folder for the results.
+    /// Creates the output folder.
     func makeOutputFolder() throws {
         do {
             try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         } catch {
             throw RunError(
-                .cannotWrite, "\(output) cannot be made: \((error as NSError).localizedDescription)",
-                remedy: "give a folder that can be written with --output")
+                .cannotWrite, "\(output) cannot be created: \((error as NSError).localizedDescription)",
+                remedy: "pass a writable folder with --output")
         }
     }
 

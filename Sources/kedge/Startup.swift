@@ -5,23 +5,23 @@ import Kernels
 import Synchronization
 import Telemetry
 
-/// What a process does before and around its command.
+/// Process set-up around a command: processor check, MPI, signals, exit.
 enum Startup {
-    /// Set in the environment of a process that has started itself again, so that it happens once.
+    /// Environment variable of a process that has already replaced itself, so it happens only once.
     private static let marker = "KEDGE_RESTARTED"
 
     /// Checks the processor and makes OpenBLAS load the right kernels; runs before MPI is initialised.
     ///
-    /// OpenBLAS chooses while it loads, so where its choice is wrong the process replaces itself, once.
+    /// OpenBLAS chooses its kernels when it is loaded, so if that choice is wrong the process replaces itself, once.
     static func prepareProcess() {
         let flags = BLASEnvironment.processorFlags()
         if let missing = BLASEnvironment.missingInstructionSets(flags: flags) {
             Failure.report(
-                "this processor lacks \(missing.joined(separator: ", ")); run Kedge on an x86-64-v3 machine "
+                "this processor lacks \(missing.joined(separator: ", ")); use an x86-64-v3 machine "
                     + "(Haswell, Zen or newer)")
             exit(ExitCode.resources.rawValue)
         }
-        // A file that may not grow is an error of the call that writes it, with a line of its own.
+        // A file that exceeds its size limit is then an error of the write, reported in its own line.
         signal(SIGXFSZ, SIG_IGN)
         let environment = ProcessInfo.processInfo.environment
         if environment[marker] == nil,
@@ -33,14 +33,14 @@ enum Startup {
             setenv(marker, "1", 1)
             let arguments = CommandLine.arguments.map { strdup($0) } + [nil]
             execv("/proc/self/exe", arguments)
-            // Only reached when the replacement failed: slower kernels are no reason to stop.
+            // Reached only if the replacement failed: slower kernels are no reason to stop.
         }
         BLASEnvironment.useSingleThread()
     }
 
     /// Runs a command's work on all ranks and ends the process with its status.
     ///
-    /// - Parameter start: How the ranks meet.
+    /// - Parameter start: Initialises the communicator.
     static func onAllRanks(
         start: () throws -> any Communicator = { try Launch.detect().start() },
         _ work: (any Communicator) throws -> ExitCode
@@ -59,14 +59,14 @@ enum Startup {
             try (communicator as? MPICommunicator)?.finalize()
             exit(code.rawValue)
         } catch {
-            // Faults that all ranks meet are told once: the others give rank 0 five seconds to end them.
+            // Errors that all ranks hit are reported once: the others give rank 0 five seconds to end them.
             signal(SIGTERM, SIG_DFL)
             communicator.activity.work(at: "about to end with an error")
             if !communicator.isRoot { Thread.sleep(forTimeInterval: 5) }
             let place = communicator.worldSize > 1 ? "[rank \(communicator.rank) \(communicator.hostName)] " : ""
             Failure.report(place + Failure.line(for: error))
             let code = Failure.exitCode(for: error).rawValue
-            // Ending the others needs mpirun; if that does not answer, ending this rank is all that can be done.
+            // Ending the others needs mpirun; if that does not respond, this rank can only end itself.
             Thread.detachNewThread {
                 Thread.sleep(forTimeInterval: 5)
                 _exit(code)
@@ -78,20 +78,21 @@ enum Startup {
 
     private static let hasMet = Atomic<Bool>(false)
 
-    /// Ends the process if the ranks have not met by then: MPI itself waits for ever for one that was lost in the start.
+    /// Ends the process if the ranks have not met within `seconds`: MPI itself waits forever for a rank lost during
+    /// start.
     private static func endUnlessMet(after seconds: Double) {
         Thread.detachNewThread {
             Thread.sleep(forTimeInterval: seconds)
             guard !hasMet.load(ordering: .relaxed) else { return }
             Failure.report(
-                "the ranks have not met within \(Int(seconds)) s of the start: one is lost or cannot be reached")
+                "not all ranks connected within \(Int(seconds)) s: one is lost or unreachable")
             _exit(ExitCode.hang.rawValue)
         }
     }
 
     /// Runs a command that starts ranks itself, and ends the process with its status.
     ///
-    /// MPI is never initialised here: a process that has done so must not start others.
+    /// MPI is never initialised here: a process with MPI initialised must not start other MPI programs.
     static func outsideRanks(_ work: () throws -> ExitCode) -> Never {
         do {
             exit(try work().rawValue)
@@ -108,12 +109,12 @@ enum Startup {
 
     private static let stopRequests = Atomic<Int>(0)
 
-    /// True once a signal asked the run to end.
+    /// True once a signal has requested the run to stop.
     static var isStopRequested: Bool { stopRequests.load(ordering: .relaxed) > 0 }
 
-    /// SIGUSR1 and SIGTERM end the run after the current step; a first SIGINT too, a second one at once.
+    /// SIGUSR1, SIGTERM and the first SIGINT end the run after the current step; a second SIGINT ends it at once.
     ///
-    /// - Parameter others: Signals that ask the same of a command which has processes and files to clear away.
+    /// - Parameter others: Further signals with the same effect, for a command with processes and files to clean up.
     static func watchSignals(_ others: [Int32] = []) {
         for number in [SIGUSR1, SIGTERM] + others {
             signal(number) { _ in Startup.stopRequests.add(1, ordering: .relaxed) }

@@ -7,20 +7,20 @@ import Telemetry
 /// `kedge synthesize`.
 struct SynthesizeCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "synthesize", abstract: "Makes a small demonstration data set of textured cell-like objects.",
+        commandName: "synthesize", abstract: "Creates a small demonstration data set of textured cell-like objects.",
         discussion: """
-            Writes images/ and labels/ (16-bit instance numbers) in the folder layout that recipes read. The domain \
-            shift grows with --severity: lower contrast, uneven light, blur, noise, false structures. The same seed \
+            Writes images/ and labels/ (16-bit instance numbers) in the folder layout of recipes. The domain \
+            shift grows with --severity: lower contrast, uneven light, blur, noise, spurious structures. The same seed \
             gives the same files.
             """)
 
-    @Option(help: "The folder to make.")
+    @Option(help: "The output folder.")
     var output: String
 
     @Option(help: "Images.")
     var count = 36
 
-    @Option(help: "Side of the square images, pixels.")
+    @Option(help: "Side of the square images in pixels.")
     var size = 320
 
     @Option(help: "Seed.")

@@ -37,8 +37,8 @@ import Testing
             ([start, #"{"event":"step","inter"#, end], "line 2"), (["text"], "line 1"), ([start, end], "no step"),
             ([start, #"{"event":"step","interval_seconds":1}"#, end], "line 2"),
             ([start, step("null"), end], "line 2"),
-            ([start, step("0"), end], "line 2"), ([start, step("1")], "no line end"), ([step("1"), end], "line start"),
-            ([start, step("1"), #"{"event":"end","exit_code":75}"#], "status 0"), ([], "line start"),
+            ([start, step("0"), end], "line 2"), ([start, step("1")], "no end line"), ([step("1"), end], "start line"),
+            ([start, step("1"), #"{"event":"end","exit_code":75}"#], "status 0"), ([], "start line"),
         ]
         for (lines, word) in cases {
             let error = #expect(throws: ScalingError.self) { try read(lines) }

@@ -84,7 +84,7 @@ import Runs
         #expect(report.predictions.map(\.nodes) == ScalingModel.predictedNodes)
         #expect(report.text.contains("RANKS SHARED CORES with 4 ranks"))
         #expect(report.text.contains("as measured here"))
-        #expect(report.text.contains("not told"))
+        #expect(report.text.contains("not logged"))
         for assumption in report.assumptions { #expect(report.text.contains(assumption)) }
         let again = try JSONDecoder().decode(ScalingReport.self, from: Data(try report.json().utf8))
         #expect(again.rows == report.rows && again.predictions.count == report.predictions.count)
@@ -101,7 +101,7 @@ import Runs
             plan: plan, launcher: "mpirun", points: [point(1, 1, 2)], exchanges: [], parameters: 1000,
             latencyMicroseconds: 20, gigabits: 10)
         #expect(with.model?.computeSeconds == 2)
-        #expect(with.predictions.count == 8 && with.text.contains("at least one number was given"))
+        #expect(with.predictions.count == 8 && with.text.contains("at least one value set by the user"))
     }
 
     /// Every element is closed, every coordinate lies in the picture, every row has its marks.

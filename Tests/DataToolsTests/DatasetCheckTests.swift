@@ -91,7 +91,7 @@ extension DatasetFindings {
         // The annotations cannot be used, and broken pictures are still reported.
         #expect(findings.problems(.unreadable).map { $0.contains("images/torn.png: ") } == [true])
         #expect(!findings.isUsable && !findings.hasReadLabels && findings.errors == expected.count - 4 + 1)
-        #expect(findings.warnings == 4 && findings.report().contains("not usable as it is: \(findings.errors) errors"))
+        #expect(findings.warnings == 4 && findings.report().contains("not usable: \(findings.errors) errors"))
     }
 
     @Test func labelMe() throws {
@@ -241,7 +241,7 @@ extension DatasetFindings {
         #expect(text.contains("instances     17; per image 0 to 11, median 1; 1 image without"))
         #expect(text.contains("sizes         all 20x10") && text.hasSuffix("usable: no errors, 5 warnings"))
         let few = try DatasetFindings.checked("folder", folder.options(), limit: 2)
-        #expect(few.images == 2 && few.imagesLeftOut == 4 && few.report().contains("4 more not looked at"))
+        #expect(few.images == 2 && few.imagesLeftOut == 4 && few.report().contains("4 more not checked"))
     }
 
     @Test func longListsAreCut() throws {

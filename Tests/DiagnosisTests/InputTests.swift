@@ -9,7 +9,7 @@ import Testing
     @Test func oneRecipe() {
         #expect(findings("recipe", FakeCluster.two()).line == "ok | digest bbbbbbbbbbbb on all ranks | ")
         let none = FakeCluster.two { $0.recipe.isGiven = false }
-        #expect(findings("recipe", none).line.contains("none is named; what follows is for the defaults"))
+        #expect(findings("recipe", none).line.contains("no recipe given; checking the defaults"))
     }
 
     @Test func anotherSettingOnOneRank() {
@@ -54,7 +54,7 @@ import Testing
                 FakeCluster.two {
                     $0.recipe.isGiven = given
                     guard $0.rank == 0 else { return }
-                    $0.weights.problem = "there is no weight file weights/mobile_sam.pt"
+                    $0.weights.problem = "weight file weights/mobile_sam.pt does not exist"
                     ($0.weights.remedy, $0.weights.status) = ("fetch it", status)
                 })
         }
@@ -62,11 +62,11 @@ import Testing
         #expect(finding(given: true, status: 65).first?.state == .fault(.data))
         #expect(
             finding(given: false, status: 66).line
-                == "warning | rank 0 on node0: there is no weight file weights/mobile_sam.pt | fetch it")
+                == "warning | rank 0 on node0: weight file weights/mobile_sam.pt does not exist | fetch it")
     }
 
     @Test func foldersOfImages() {
-        #expect(findings("images", FakeCluster.two()).line == "ok | cells, which all ranks can read | ")
+        #expect(findings("images", FakeCluster.two()).line == "ok | cells, readable on all ranks | ")
         let unmounted = FakeCluster.two { if $0.host == "node1" { $0.recipe.missingFolders = ["cells"] } }
         let finding = findings("images", unmounted)
         #expect(finding.first?.state == .fault(.noInput))
@@ -121,7 +121,7 @@ import Testing
         facts[2] = Array("{}".utf8)
         let report = Report(facts: facts, hosts: hosts)
         #expect(report.exitCode == .usage)
-        #expect(report.entries[0].finding.found.hasPrefix("rank 2 on node1 tells facts in another form"))
+        #expect(report.entries[0].finding.found.hasPrefix("rank 2 on node1 reports facts in another format"))
         #expect(report.summary.hasPrefix("4 ranks"))
     }
 

@@ -47,8 +47,8 @@ import Testing
         let finding = findings("program", FakeCluster.two { if $0.rank == 3 { $0.program = "dddddddddddddd" } })
         #expect(finding.first?.state == .fault(.usage))
         #expect(
-            finding.line.contains("rank 3 on node1 runs another kedge (dddddddddddd) than ranks 0-2 on node0 and node1")
-        )
+            finding.line.contains(
+                "rank 3 on node1 runs a different kedge (dddddddddddd) than ranks 0-2 on node0 and node1"))
         #expect(finding.line.contains("copy one build to all nodes"))
     }
 
@@ -67,7 +67,9 @@ import Testing
         let line = findings("nodes", FakeCluster.ranks(hosts)).line
         #expect(line.contains("2 ranks on each of 32 nodes: node0 (0-1), node1 (2-3), node2 (4-5) and 29 more"))
         let odd = FakeCluster.ranks(hosts) { if [5, 6, 7, 40].contains($0.rank) { $0.program = "dddddddddddddd" } }
-        #expect(findings("program", odd).line.contains("ranks 5-7, 40 on node2, node3 and node20 run another kedge"))
+        #expect(
+            findings("program", odd).line
+                .contains("ranks 5-7, 40 on node2, node3 and node20 run a different kedge"))
     }
 }
 
@@ -121,7 +123,7 @@ import Testing
             rank.cores.threads = 2
             return rank
         }
-        #expect(findings("cores", fair).line == "ok | each rank has 2 threads on 4 cores that ranks share | ")
+        #expect(findings("cores", fair).line == "ok | each rank has 2 threads on 4 cores shared with other ranks | ")
     }
 
     @Test func moreRanksThanCores() {

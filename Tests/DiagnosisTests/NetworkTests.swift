@@ -9,7 +9,8 @@ import Testing
     @Test func aSubnetOnAllNodes() {
         #expect(findings("network", FakeCluster.two()).line == "ok | 10.0.0.0/24 on all 2 nodes | ")
         #expect(
-            findings("network", FakeCluster.ranks(["a", "a"])).line == "ok | one node: ranks meet in its memory | ")
+            findings("network", FakeCluster.ranks(["a", "a"])).line
+                == "ok | one node: ranks communicate through its memory | ")
     }
 
     @Test func noSubnetInCommon() {
@@ -52,9 +53,9 @@ import Testing
                 }
             ).line
         }
-        #expect(line("10.0.0.0/24") == "ok | btl_tcp_if_include=10.0.0.0/24, which all 2 nodes have | ")
+        #expect(line("10.0.0.0/24") == "ok | btl_tcp_if_include=10.0.0.0/24, present on all 2 nodes | ")
         #expect(line("eth0").hasPrefix("ok"))
-        #expect(line("ib0").hasPrefix("warning | btl_tcp_if_include=ib0, which node1 has not"))
+        #expect(line("ib0").hasPrefix("warning | btl_tcp_if_include=ib0, missing on node1"))
         #expect(line("ib0").hasSuffix("--mca btl_tcp_if_include 10.0.0.0/24 --mca oob_tcp_if_include 10.0.0.0/24"))
     }
 

@@ -10,7 +10,7 @@ import Testing
     @Test func oneKindOfKernels() {
         #expect(
             findings("OpenBLAS", FakeCluster.two()).line
-                == "ok | OpenBLAS 0.3.21, Haswell kernels on all ranks, one thread a call, pthreads | ")
+                == "ok | OpenBLAS 0.3.21, Haswell kernels on all ranks, one thread per call, pthreads | ")
     }
 
     @Test func processorsOfTwoKinds() {
@@ -84,7 +84,7 @@ import Testing
         }
         let line = findings("OpenBLAS", threaded).line
         #expect(
-            line.contains("ranks 2-3 on node1: OpenBLAS (OpenMP) takes 8 threads") && line.contains("OMP_NUM_THREADS=1")
+            line.contains("ranks 2-3 on node1: OpenBLAS (OpenMP) uses 8 threads") && line.contains("OMP_NUM_THREADS=1")
         )
     }
 
@@ -99,14 +99,16 @@ import Testing
         }
         let finding = findings("memory", tight)
         #expect(finding.first?.state == .fault(.resources))
-        #expect(finding.line.contains("node1: 2 ranks need 2.0 GiB, 1.0 GiB are free by the control group's limit"))
+        #expect(
+            finding.line.contains(
+                "node1: 2 ranks need 2.0 GiB, 1.0 GiB are free according to the control group's limit"))
         #expect(finding.line.hasSuffix("start fewer ranks"))
         #expect(Report(tight).exitCode == .resources)
     }
 
     @Test func unknownMemoryIsSaid() {
         #expect(
-            findings("memory", FakeCluster.two { $0.memory.node = nil }).line.contains("the system tells no figure"))
+            findings("memory", FakeCluster.two { $0.memory.node = nil }).line.contains("free memory is unknown"))
         #expect(findings("memory", FakeCluster.two { $0.memory.plan = nil }).isEmpty)
     }
 
@@ -117,7 +119,7 @@ import Testing
         let line = findings("shared memory", container).line
         #expect(
             line.hasPrefix("warning | ranks 2-3 on node1: /dev/shm has 64 MiB free for one copy of the frozen weights"))
-        #expect(line.contains("358 MiB; they will lie in a file of /tmp"))
+        #expect(line.contains("358 MiB; they will be stored in a file in /tmp"))
         #expect(line.contains("--shm-size=576m") && line.contains("emptyDir of medium Memory"))
         let none = findings("shared memory", FakeCluster.two { $0.memory.sharedFree = nil }).line
         #expect(none.contains("ranks 0-3 on node0 and node1: no /dev/shm"))
@@ -131,7 +133,7 @@ import Testing
         #expect(finding.first?.state == .fault(.resources))
         #expect(finding.line.contains("ranks 0-1 on node0: /dev/shm has 64 MiB free"))
         #expect(
-            finding.line.contains("/tmp has no room for them either") && finding.line.contains("node.temporaryFolder"))
+            finding.line.contains("/tmp has no space for them either") && finding.line.contains("node.temporaryFolder"))
     }
 
     @Test func sharedMemoryThatIsNotNeeded() {
@@ -168,11 +170,11 @@ import Testing
         #expect(findings("temporary", full).line.contains("rank 2 on node1: 1 MiB free in /tmp"))
         let none = FakeCluster.ranks(["a"]) { $0.system.temporaryFree = nil }
         let line = findings("temporary", none).line
-        #expect(line.hasPrefix("warning | there is no folder /tmp") && line.contains("TMPDIR"))
+        #expect(line.hasPrefix("warning | folder /tmp") && line.contains("TMPDIR"))
     }
 
     @Test func runFolder() {
-        #expect(findings("run folder", FakeCluster.two()).line == "ok | runs/first can be written, 16.0 GiB free | ")
+        #expect(findings("run folder", FakeCluster.two()).line == "ok | runs/first is writable, 16.0 GiB free | ")
         let closed = FakeCluster.two { $0.system.runFolder?.isWritable = false }
         let finding = findings("run folder", closed)
         #expect(finding.first?.state == .fault(.cannotWrite) && finding.line.contains("--set run.folder=PATH"))

@@ -4,12 +4,12 @@ import Glibc
 import Tensors
 
 // kedge-fuzz list                          the names of the parsers
-// kedge-fuzz seeds PARSER FOLDER           writes the inputs that all others are made from
-// kedge-fuzz run PARSER [libFuzzer's own]  fuzzes, or with a file repeats one input
+// kedge-fuzz seeds PARSER FOLDER           writes the inputs that all others derive from
+// kedge-fuzz run PARSER [libFuzzer's own]  fuzzes, or repeats one input if given a file
 //
-// scripts/fuzz is how this is meant to be called.
+// Use scripts/fuzz instead of calling this directly.
 
-/// What libFuzzer's callbacks work with; the driver has one thread.
+/// The state of libFuzzer's callbacks; the driver has one thread.
 private struct Session {
     let parser: FuzzedParser
     let seeds: [[UInt8]]
@@ -30,7 +30,7 @@ private func runDriver(
 @_silgen_name("LLVMFuzzerMutate")
 private func changeByCoverage(_ data: UnsafeMutablePointer<UInt8>, _ size: Int, _ limit: Int) -> Int
 
-/// libFuzzer asks here for an input made from another one; half of them are its own changes, with checksums put right.
+/// Called by libFuzzer for an input derived from another; half of them are its own changes, with corrected checksums.
 @_cdecl("LLVMFuzzerCustomMutator")
 func changeInput(_ data: UnsafeMutablePointer<UInt8>, _ size: Int, _ limit: Int, _ seed: UInt32) -> Int {
     guard let session else { return size }
@@ -41,7 +41,7 @@ func changeInput(_ data: UnsafeMutablePointer<UInt8>, _ size: Int, _ limit: Int,
         bytes = Array(UnsafeBufferPointer(start: data, count: count))
         if source.generator.chance(0.5) { bytes = session.parser.sealed(bytes) }
     } else {
-        // What libFuzzer keeps is mostly refused; sound inputs come in again and again.
+        // libFuzzer's inputs are mostly refused; valid ones are mixed in repeatedly.
         let isAnew = source.generator.chance(0.3) && !session.seeds.isEmpty
         let base =
             isAnew
@@ -54,7 +54,7 @@ func changeInput(_ data: UnsafeMutablePointer<UInt8>, _ size: Int, _ limit: Int,
     return count
 }
 
-/// Runs one input; a finding ends the process as a crash does.
+/// Runs one input; a finding ends the process like a crash.
 private func runInput(_ data: UnsafePointer<UInt8>?, _ size: Int) -> Int32 {
     guard let parser = session?.parser else { return 0 }
     let bytes = Array(UnsafeBufferPointer(start: data, count: size))

@@ -1,24 +1,24 @@
 import Tensors
 
-/// A parser under test: where its inputs come from and what must hold for each of them.
+/// A parser under test: the source of its inputs, and what must hold for each of them.
 ///
-/// To fuzz another parser, make one of these and put it into `all`.
+/// To fuzz another parser, create one of these and add it to `all`.
 public struct FuzzedParser: Sendable {
-    /// The name on the command line and of the folder below `Corpus`.
+    /// The name on the command line and of its folder in `Corpus`.
     public let name: String
-    /// The longest input that is made, in bytes.
+    /// Maximum size of a generated input, in bytes.
     public let longestInput: Int
-    /// What one input may have on the heap at a time, in bytes.
+    /// Maximum heap usage of one input, in bytes.
     public let memoryLimit: Int
-    /// Words of the format, to be put anywhere.
+    /// Words of the format, inserted anywhere.
     let words: [[UInt8]]
-    /// Inputs that the project's own writers make; those of other tools lie in the corpus.
+    /// Inputs written by the project's own writers; those of other tools are in the corpus.
     let written: @Sendable () throws -> [[UInt8]]
-    /// A change that knows the format's structure; nil where bytes are all there is.
+    /// A change that knows the format's structure; nil if there are only bytes.
     let change: (@Sendable (inout [UInt8], inout MutationSource) -> Void)?
-    /// Puts the checksums right, so that a changed content is not refused for its wrapping.
+    /// Corrects the checksums, so that changed contents are not refused because of them.
     let seal: @Sendable ([UInt8]) -> [UInt8]
-    /// Parses an input. True if it was accepted, false for an error of the room's own type; throws `FuzzFinding` for
+    /// Parses an input. True if it was accepted, false for an error of the module's own type; throws `FuzzFinding` for
     /// everything else.
     let parse: @Sendable ([UInt8]) throws -> Bool
 
@@ -40,16 +40,16 @@ public struct FuzzedParser: Sendable {
         runLengths, recipe, manifest, checkpoint, anchorFile,
     ]
 
-    /// The inputs that all others are made from: the corpus, sorted by name, and what the project's writers make.
+    /// The inputs that all others derive from: the corpus, sorted by name, and the output of the project's writers.
     public func seeds() throws -> [[UInt8]] { try Corpus.files(of: name) + written() }
 
-    /// Parses an input; whether it was accepted. Throws `FuzzFinding`.
+    /// Parses an input and returns whether it was accepted. Throws `FuzzFinding`.
     public func run(_ bytes: [UInt8]) throws -> Bool { try parse(bytes) }
 
-    /// The input with right checksums, as far as it can be followed.
+    /// The input with correct checksums, as far as it can be parsed.
     public func sealed(_ bytes: [UInt8]) -> [UInt8] { seal(bytes) }
 
-    /// An input from another one: one to four changes, and in most cases right checksums.
+    /// Derives an input from another: one to four changes, and in most cases corrected checksums.
     public func mutated(_ bytes: [UInt8], _ source: inout MutationSource) -> [UInt8] {
         var bytes = bytes
         if let change, source.generator.chance(0.6) {
@@ -62,7 +62,7 @@ public struct FuzzedParser: Sendable {
         return bytes.count > longestInput ? Array(bytes.prefix(longestInput)) : bytes
     }
 
-    /// Input `number`, always the same one for the same seeds.
+    /// Input `number`; the same for the same seeds.
     public func input(_ number: Int, of seeds: [[UInt8]]) -> [UInt8] {
         var source = MutationSource(seed: 1, number: number, parser: self, seeds: seeds)
         guard !seeds.isEmpty else { return [] }
@@ -70,19 +70,19 @@ public struct FuzzedParser: Sendable {
     }
 }
 
-/// What no parser may do.
+/// A violation of what every parser must guarantee.
 public struct FuzzFinding: Error, CustomStringConvertible {
     public let description: String
 
     init(_ description: String) { self.description = description }
 }
 
-/// Throws a finding unless something holds of an accepted input.
+/// Throws a finding unless a condition holds for an accepted input.
 func require(_ holds: Bool, _ what: @autoclosure () -> String) throws {
     if !holds { throw FuzzFinding(what()) }
 }
 
-/// What a parser makes of an input; nil for an error of the type that its room promises, told in one line.
+/// The result of parsing an input; nil for an error of the type that its module documents, with a one-line message.
 func attempt<Value, Failure: Error & CustomStringConvertible>(
     _ type: Failure.Type, _ parse: () throws -> Value
 ) throws -> Value? {

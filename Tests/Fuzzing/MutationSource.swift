@@ -1,11 +1,11 @@
 public import Tensors
 
-/// What changes draw from: random numbers, the words of a format, and other inputs.
+/// The source of changes: random numbers, the words of a format, and other inputs.
 public struct MutationSource: Sendable {
     public var generator: SeededGenerator
     private let words: [[UInt8]]
     private let seeds: [[UInt8]]
-    /// No input grows beyond this.
+    /// Maximum size of an input.
     private let longest: Int
 
     public init(seed: UInt64, number: Int = 0, parser: FuzzedParser, seeds: [[UInt8]]) {
@@ -13,7 +13,7 @@ public struct MutationSource: Sendable {
         (words, longest, self.seeds) = (parser.words, parser.longestInput, seeds)
     }
 
-    /// Numbers at which readers go wrong.
+    /// Numbers at which readers tend to fail.
     static let numbers: [Int] =
         [
             0, 1, 2, 3, 4, 7, 8, 9, 16, 64, 100, 255, 256, 1024, 4096, 16_384, 65_535, 65_536, 1 << 24, .max, .min, -1,
@@ -21,7 +21,7 @@ public struct MutationSource: Sendable {
         ]
         + [30, 31, 32, 33, 40, 52, 53, 61, 62].flatMap { [1 << $0, (1 << $0) - 1] }
 
-    /// One of some things.
+    /// A random element.
     mutating func one<Things: RandomAccessCollection>(of things: Things) -> Things.Element where Things.Index == Int {
         things[things.startIndex + generator.index(below: things.count)]
     }
@@ -31,7 +31,7 @@ public struct MutationSource: Sendable {
         return generator.chance(0.2) ? number &+ generator.index(below: 5) &- 2 : number
     }
 
-    /// Some of an input: any part, with a liking for short ones.
+    /// A random part of an input, preferably short.
     mutating func range(in count: Int) -> Range<Int> {
         let start = generator.index(below: count + 1)
         let limit = generator.chance(0.7) ? min(16, count - start) : count - start
@@ -41,7 +41,7 @@ public struct MutationSource: Sendable {
     /// Another input.
     mutating func other() -> [UInt8] { seeds.isEmpty ? [] : one(of: seeds) }
 
-    /// Changes bytes in one to four places, without knowing what they mean.
+    /// Changes bytes in one to four places, regardless of their meaning.
     mutating func changeBytes(of bytes: inout [UInt8]) {
         repeat { changeOnce(&bytes) } while generator.chance(0.4)
         if bytes.count > longest { bytes.removeLast(bytes.count - longest) }
@@ -81,7 +81,7 @@ public struct MutationSource: Sendable {
         }
     }
 
-    /// The beginning of one input and the end of another.
+    /// The start of one input and the end of another.
     private mutating func splice(_ bytes: inout [UInt8], at place: Int) {
         let other = other()
         let from = generator.chance(0.5) ? min(place, other.count) : generator.index(below: other.count + 1)
@@ -102,7 +102,7 @@ public struct MutationSource: Sendable {
         bytes.replaceSubrange(start..<end, with: Array(String(number()).utf8))
     }
 
-    /// Deletes, doubles, moves or replaces one of the parts that an input consists of.
+    /// Deletes, duplicates, moves or replaces one of the parts of an input.
     mutating func rearrange<Part>(_ parts: inout [Part]) {
         guard !parts.isEmpty else { return }
         let place = generator.index(below: parts.count)

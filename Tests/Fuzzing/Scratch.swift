@@ -1,9 +1,9 @@
 import Foundation
 import Glibc
 
-/// Files for parsers that take a path, in memory where the system has such a folder.
+/// Files for parsers that need a path, in memory if the system has such a folder.
 public enum Scratch {
-    /// The beginning of paths that only this process uses.
+    /// The prefix of paths used only by this process.
     static let path: String = {
         let memory = "/dev/shm"
         let folder = access(memory, W_OK) == 0 ? memory : NSTemporaryDirectory()
@@ -19,7 +19,7 @@ public enum Scratch {
 
     static func read(_ file: String) throws -> [UInt8] { [UInt8](try Data(contentsOf: URL(fileURLWithPath: file))) }
 
-    /// Removes what this process has left.
+    /// Removes the files of this process.
     public static func clear() {
         let prefix = URL(fileURLWithPath: path).lastPathComponent
         let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path

@@ -29,16 +29,16 @@ import Testing
 
     @Test func theCoreThatAllRanksCanBeGiven() {
         func common(_ ranks: (String, OpenBLASCore?)...) -> OpenBLASCore { .common(ranks.map { ($0.0, $0.1) }) }
-        // Different processors: what the least capable can run.
+        // Different processors: the least capable one's core.
         #expect(common(("Zen", .haswell), ("SkylakeX", .skylakeX)) == .haswell)
         #expect(common(("SkylakeX", .skylakeX), ("Cooperlake", .cooperlake)) == .skylakeX)
         #expect(common(("SapphireRapids", .sapphireRapids), ("Cooperlake", .cooperlake)) == .cooperlake)
         // Equal processors, and a variable on one node: the higher of the running cores.
         #expect(common(("Haswell", .cooperlake), ("SkylakeX", .cooperlake)) == .skylakeX)
         #expect(common(("Haswell", .haswell), ("Sandybridge", .haswell)) == .haswell)
-        // Nobody runs what all could; never below Kedge's requirements.
+        // No rank runs the common core; never below Kedge's requirements.
         #expect(common(("Sandybridge", .skylakeX), ("Prescott", .skylakeX)) == .haswell)
-        // Where a processor's instruction sets are unknown, the running core counts.
+        // If a processor's instruction sets are unknown, the running core counts.
         #expect(common(("Haswell", nil), ("SkylakeX", .skylakeX)) == .haswell)
         #expect(common(("SkylakeX", nil), ("Cooperlake", nil)) == .skylakeX)
     }

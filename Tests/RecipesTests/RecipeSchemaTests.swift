@@ -109,14 +109,14 @@ import Testing
         #expect(box.cargo == Cargo(kind: "box", weight: 3))
         #expect(
             faults("cargo:\n  weight: 3\n") == [
-                "h.yaml:2: cargo.weight: is a setting of box, not of none; leave it out"
+                "h.yaml:2: cargo.weight: is a setting of box, not of none; remove it"
             ])
         #expect(box.entries.map(\.key.key).last == "cargo.weight")
     }
 
     @Test func movedKeysAreRefusedWithTheirNewName() {
-        #expect(faults("sail: 3\n") == ["h.yaml:1: sail: is now called ship.power"])
-        #expect(faults("", ["sail=3"]) == ["--set: sail: is now called ship.power"])
+        #expect(faults("sail: 3\n") == ["h.yaml:1: sail: was renamed to ship.power"])
+        #expect(faults("", ["sail=3"]) == ["--set: sail: was renamed to ship.power"])
     }
 
     @Test func faultsComeInTheOrderOfTheirSourcesAndRulesAfterThem() {

@@ -8,7 +8,7 @@ import Telemetry
 import Testing
 import Training
 
-/// Runs on images without any label.
+/// Runs on unlabelled images.
 @Suite struct AutomaticLabelTests {
     private let place = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-automatic-\(UUID())").path
 
@@ -51,7 +51,7 @@ import Training
         }
     }
 
-    /// A run that was killed while it looked goes on with what it has; labels of other settings are made anew.
+    /// A run killed during labelling resumes with the labels found; labels of other settings are regenerated.
     @Test func labelsThatAreThereAreTaken() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try images(3)
@@ -72,7 +72,7 @@ import Training
         #expect(other != whole)
     }
 
-    /// A request to stop does not wait for hours of looking: each rank ends its image, and the next start goes on from there.
+    /// A request to stop takes effect after each rank's current image, and the next start resumes from there.
     @Test func aRequestToStopIsSeenBetweenImages() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try images(5)
@@ -91,7 +91,7 @@ import Training
         #expect(try run(stopped, ranks: 3)[0] == whole)
     }
 
-    /// Replacing a run keeps labels that are still good; a run that may not be replaced is refused before any are looked for.
+    /// Replacing a run keeps labels that are still valid; a run that may not be replaced is refused before labelling.
     @Test func replacingARunKeepsItsLabels() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try images(2)

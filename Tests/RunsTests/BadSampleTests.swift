@@ -17,7 +17,7 @@ import Testing
 
 import Training
 
-/// Images that cannot be read: the same decision on all ranks, the same bits on any number of them.
+/// Unreadable images: the same decision on all ranks, and the same bits on any number of them.
 @Suite struct BadSampleTests {
     private let folder: CellFolder
 
@@ -28,7 +28,7 @@ import Training
 
     private func image(_ index: Int) -> String { "\(folder.path)/images/cells-000\(index).png" }
 
-    /// Cuts an image's end off, which only decoding shows.
+    /// Truncates an image, which only decoding detects.
     private func cut(_ index: Int) throws {
         let data = try Data(contentsOf: URL(fileURLWithPath: image(index)))
         try data.dropLast(200).write(to: URL(fileURLWithPath: image(index)))
@@ -52,7 +52,7 @@ import Training
         var badSamples: [Int] = []
     }
 
-    /// Six steps, from a state or from the beginning; as rank 0 knows them.
+    /// Six steps, from a state or from the start; rank 0's outcomes.
     private func train(
         _ recipe: ResolvedRecipe, ranks: Int, from state: CheckpointState? = nil
     ) throws -> End {
@@ -87,14 +87,14 @@ import Training
         #expect(one.stop == .finished)
         #expect(one.badSamples == [2, 7])
         #expect(one.contributing.reduce(0, +) == 2 * 7)
-        // Each image once in an epoch, be it good or bad.
+        // Each image once per epoch, readable or not.
         for epoch in [one.unreadable[..<3], one.unreadable[3...]] {
             #expect(epoch.flatMap { $0 }.sorted() == ["cells-0002", "cells-0007"])
         }
         for ranks in [2, 3, 5] { #expect(try train(recipe, ranks: ranks) == one, "\(ranks) ranks") }
     }
 
-    /// The mean is over what contributes: a bad image in a batch of three is a batch of two.
+    /// The mean is over contributing samples: an unreadable image in a batch of three gives a batch of two.
     @Test func theMeanIsOverTheOthers() throws {
         let recipe = try recipe(["data.badSamples=skip", "training.globalBatch=9", "training.steps=1"])
         let whole = try train(recipe, ranks: 2)
@@ -105,7 +105,7 @@ import Training
             alone.append(try train(recipe, ranks: 2).losses[0])
             try data.write(to: URL(fileURLWithPath: image(index)))
         }
-        // Losses before any update: leaving out each image in turn counts every one eight times.
+        // Losses before any update: skipping each image in turn counts every one eight times.
         for part in whole.losses[0].indices {
             let sum = alone.reduce(0) { $0 + $1[part] }
             #expect(abs(sum - 8 * whole.losses[0][part]) <= 1e-9 * abs(sum))
@@ -133,7 +133,7 @@ import Training
         }
     }
 
-    /// A run that goes on from a checkpoint counts on, and ends with the bits of one that was never stopped.
+    /// A run resumed from a checkpoint keeps counting, and ends with the bits of an uninterrupted run.
     @Test func whatWasLeftOutIsRemembered() throws {
         try cut(3)
         let recipe = try recipe(["data.badSamples=skip", "data.maximumBadSamples=1"])
@@ -198,7 +198,7 @@ import Training
         #expect(error?.description.contains("\n") == false && error?.problem.contains("(rank") == false)
     }
 
-    /// Files of the same names but other sizes on one node are other data.
+    /// Files of the same names but different sizes on one node are different data.
     @Test func ranksMustHaveTheSameFiles() throws {
         let other = try CellFolder(count: 9)
         let path = "\(other.path)/images/cells-0005.png"

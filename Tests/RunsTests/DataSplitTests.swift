@@ -6,7 +6,7 @@ import Imaging
 import Testing
 import Training
 
-/// Images of which a data set publishes the split: three to train on, two to score.
+/// A data set with a published split: three images to train on, two to score.
 final class ShadowFolder: Sendable {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-shadows-\(UUID().uuidString)").path
 
@@ -26,7 +26,7 @@ final class ShadowFolder: Sendable {
     deinit { try? FileManager.default.removeItem(atPath: path) }
 }
 
-/// Which images are trained on and which are scored.
+/// The selection of images to train on and to score.
 @Suite struct DataSplitTests {
     private func split(_ root: String, _ settings: [String]) throws -> [[Int]] {
         let recipe = try ResolvedRecipe(settings: ["model.kind=tiny", "data.root=\(root)"] + settings)

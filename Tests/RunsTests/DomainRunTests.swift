@@ -44,7 +44,7 @@ import Training
         }[0]
     }
 
-    /// True from the n-th question on.
+    /// True from the n-th call on.
     private final class Countdown: @unchecked Sendable {
         private var left: Int
         init(_ left: Int) { self.left = left }
@@ -68,7 +68,7 @@ import Training
         Array(try Data(contentsOf: URL(fileURLWithPath: place.path + "/runs/\(name)/adapter.safetensors")))
     }
 
-    /// Two domains one after the other, both evaluated before and after each stage, with the same bits on any number of ranks.
+    /// Two consecutive domains, both evaluated before and after each stage, with the same bits on any number of ranks.
     @Test func stagesFollowTheDomainsAndBothAreEvaluatedAfterEach() throws {
         let outcome = try run(settings("one"))
         #expect(outcome.exitCode == .done)
@@ -88,12 +88,12 @@ import Training
         #expect(try run(settings("three"), ranks: 3).adapterDigest == outcome.adapterDigest)
     }
 
-    /// Asked to stop at every step in turn, within both stages and between them, and continued on other ranks.
+    /// Stopped at every step in turn, within both stages and between them, and resumed on a different number of ranks.
     @Test func aRunEndedAnywhereContinuesToTheSameBits() throws {
         let whole = try run(settings("whole"))
         for stop in 1...5 {
             let name = "stopped-\(stop)"
-            // The first question is asked before the first step.
+            // The first call is before the first step.
             let first = try run(settings(name), ranks: 2, stopAfter: stop)
             #expect(first.exitCode == .resumable)
             let second = try run(settings(name), ranks: 3)
@@ -103,7 +103,7 @@ import Training
         }
     }
 
-    /// With several stages their lengths decide what was learnt before a checkpoint, so they may not change.
+    /// With several stages their lengths determine what was learnt before a checkpoint, so they may not change.
     @Test func theStagesArePartOfACheckpointsIdentity() throws {
         _ = try run(settings("stages"), stopAfter: 4)
         let error = #expect(throws: CheckpointError.self) { _ = try run(settings("stages", ["training.steps=4"])) }
@@ -114,7 +114,7 @@ import Training
         #expect(images?.description.contains("images of fibres") == true, "\(images as Any)")
     }
 
-    /// Sources of one domain make one stage; in one stage over all sources their shares decide a batch.
+    /// Sources of one domain form one stage; in a single stage over all sources their shares determine the batches.
     @Test func sourcesOfADomainAreMixed() throws {
         let shares = ["data.sources.cells.share=1", "data.sources.fibres.share=1"]
         let mixed = try run(settings("mixed", ["training.domains=joint", "training.steps=0"] + shares))

@@ -7,12 +7,12 @@ import Telemetry
 import Testing
 import Training
 
-/// Ranks that compute with the same kernels or not, and what is said of it.
+/// Ranks with equal or different kernels, and the messages about them.
 @Suite struct KernelAgreementTests {
     private static let haswell = KernelSet(core: "Haswell", version: "OpenBLAS 0.3.21")
     private static let skylake = KernelSet(core: "SkylakeX", version: "OpenBLAS 0.3.21")
 
-    /// What each rank has to say about ranks with these kernels, or the error of each.
+    /// Each rank's agreement for these kernels, or its error.
     private func answers(
         _ kernels: [KernelSet], possible: OpenBLASCore? = .skylakeX,
         _ mixing: ExecutionSettings.MixedKernelsRule = .refuse
@@ -45,7 +45,7 @@ import Training
         }
     }
 
-    /// All ranks end with the same line, so that whichever is heard says it all.
+    /// All ranks report the same line, so that any of them is sufficient.
     @Test func ranksThatDifferAreRefusedOnAllRanks() throws {
         let answers = try answers([Self.haswell, Self.skylake, Self.haswell, Self.haswell])
         let lines = answers.map { answer -> String in
@@ -96,7 +96,7 @@ import Training
         for answer in answers {
             let agreement = try answer.get()
             let warning = try #require(agreement.warning)
-            #expect(warning.hasPrefix("execution.mixedKernels=allow: equal bits are not to be expected"))
+            #expect(warning.hasPrefix("execution.mixedKernels=allow: results are not bit-identical"))
             #expect(warning.contains("has OpenBLAS core Haswell, ranks 1-2 on "))
             #expect(agreement.record.map(\.ranks) == ["0", "1-2"])
             #expect(agreement.record.map(\.core) == ["Haswell", "SkylakeX"])
@@ -107,7 +107,7 @@ import Training
         let (here, there) = (try agreement(Self.haswell), try agreement(Self.skylake, Self.skylake))
         #expect(here.difference(from: nil) == nil && here.difference(from: []) == nil)
         #expect(here.difference(from: here.record) == nil)
-        // More or fewer ranks with the same kernels compute the same.
+        // Fewer or more ranks with the same kernels compute the same result.
         #expect(there.difference(from: try agreement(Self.skylake).record) == nil)
         let line = try #require(there.difference(from: here.record))
         #expect(line.contains("was computed with OpenBLAS 0.3.21 core Haswell, own kernels x86-64-v3, this run"))

@@ -16,7 +16,7 @@ import Layers
 import Tensors
 import Training
 
-/// What is said of numbers that are not finite, and images with nothing or too much to learn from.
+/// Messages about non-finite values, and images with too few or too many instances.
 @Suite struct NonFiniteTests {
     private static let layout =
         (try? Trainables(.lowRankPairs, in: ModelDescription(.tiny)).layout) ?? ParameterLayout()
@@ -59,7 +59,8 @@ import Training
         #expect(NonFiniteSample.tensor(large, gradient, Self.layout) == "the total loss is inf")
     }
 
-    /// An image whose only instance vanishes in the model's frame has weight 0; of too many instances some are taken.
+    /// An image whose only instance vanishes in the model's frame has weight 0; from too many instances, some are
+    /// drawn.
     @Test func imagesWithoutInstancesHaveWeightZeroAndManyAreCapped() throws {
         BLASEnvironment.useSingleThread()
         let folder = try CellFolder(count: 4)

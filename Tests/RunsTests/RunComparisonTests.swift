@@ -43,7 +43,7 @@ import Training
                 wesam      2  box         12     50  0.7000 +- 0.0000  0.7500 +- 0.0141  +0.0500 +- 0.0141  0.8000 +- 0.0000  0.8400 +- 0.0283  +0.0400 +- 0.0283
                 alone      1  box         12     50            0.7000            0.6000            -0.1000            0.8000            0.7000            -0.1000
 
-                what the recipes differ in:
+                differences between the recipes:
                   wesam: method.name=wesam
                   alone: method.name=self-training
                 """)

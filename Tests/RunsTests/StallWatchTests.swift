@@ -4,15 +4,15 @@ import Synchronization
 import Testing
 import Training
 
-/// What the watchdog decides, with ranks that are made of numbers and a clock that the test turns.
+/// The watchdog's decisions, with simulated ranks and a simulated clock.
 @Suite struct StallWatchTests {
-    /// Heartbeats in memory, seen by all.
+    /// Heartbeats in memory, visible to all ranks.
     private final class Board: Sendable {
         let heartbeats = Mutex<[Int: Heartbeat]>([:])
         let isWritable = Atomic<Bool>(true)
     }
 
-    /// One rank's access to it.
+    /// One rank's access to the board.
     private struct Place: HeartbeatBoard {
         let board: Board
         let rank: Int
@@ -26,12 +26,12 @@ import Training
         func withdraw() { board.heartbeats.withLock { $0[rank] = nil } }
     }
 
-    /// Some ranks under one clock.
+    /// Ranks with a common clock.
     private struct Ranks {
         var watches: [StallWatch]
         var activities: [ActivityRecord]
         var work: [Int]
-        /// Ranks whose process does nothing at all.
+        /// Ranks whose process is stopped.
         var stopped: Set<Int> = []
         let board = Board()
         var seconds = 0.0
@@ -45,10 +45,10 @@ import Training
 
         func enter(_ phase: String) { for activity in activities { activity.enter(phase: phase) } }
 
-        /// All ranks take part in an operation that ends at once.
+        /// All ranks take part in an operation that ends immediately.
         func meet() { for activity in activities { activity.transfer(.barrier, sequence: 7) {} } }
 
-        /// Lets time pass second by second; `working` ranks advance. Returns what was told, by whom and when.
+        /// Advances time second by second; `working` ranks advance. Returns the notices with their rank and time.
         mutating func pass(
             _ duration: Int, working: Set<Int> = [], step: Double = 1
         ) -> [(rank: Int, seconds: Double, notice: StallWatch.Notice)] {
@@ -66,7 +66,7 @@ import Training
             return told
         }
 
-        /// Lets time pass while `waiting` ranks wait in an operation.
+        /// Advances time while `waiting` ranks wait in an operation.
         mutating func pass(
             _ duration: Int, waiting: [Int], working: Set<Int> = []
         ) -> [(rank: Int, seconds: Double, notice: StallWatch.Notice)] {
@@ -184,7 +184,7 @@ import Training
         ranks.stopped = []
         ranks.meet()
         let told = ranks.pass(2)
-        #expect(told.count == 1 && told.first.map { text($0.notice) } == "goes on after 79 s", "\(told)")
+        #expect(told.count == 1 && told.first.map { text($0.notice) } == "continues after 79 s", "\(told)")
         #expect(ranks.board.heartbeats.withLock { $0.isEmpty }, "heartbeats are taken away")
     }
 
@@ -193,13 +193,13 @@ import Training
         ranks.board.isWritable.store(false, ordering: .relaxed)
         ranks.stopped = [1]
         let told = ranks.pass(200, waiting: [0])
-        #expect(text(told[0].notice).contains("the other ranks cannot be asked"))
+        #expect(text(told[0].notice).contains("the state of other ranks is unknown"))
         #expect(told.contains { if case .hang = $0.notice { true } else { false } })
     }
 
     @Test func aProcessThatWasItselfStoppedBlamesNobody() {
         var ranks = Self.ranks(2)
-        // Ten seconds count of an hour between two looks.
+        // Of an hour between two observations, ten seconds count.
         #expect(ranks.pass(1, working: [0, 1], step: 3600).isEmpty)
     }
 

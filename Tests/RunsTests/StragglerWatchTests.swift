@@ -5,7 +5,7 @@ import Testing
 
 import Training
 
-/// Which rank counts as slow, when it is told, and what is said to be the cause.
+/// Which rank counts as slow, when it is reported, and the reported cause.
 @Suite struct StragglerWatchTests {
     private func watch(_ ranks: Int = 4, cores: [[Int]]? = nil) -> StragglerWatch {
         StragglerWatch(
@@ -22,7 +22,7 @@ import Training
             threads: threads)
     }
 
-    /// The warnings of intervals that look the same.
+    /// The warnings of identical intervals.
     private func warnings(_ paces: [RankPace], intervals: Int = 6, cores: [[Int]]? = nil) -> [String?] {
         var watch = watch(paces.count, cores: cores)
         return (0..<intervals).map { _ in watch.observe(paces).warning }
@@ -32,7 +32,7 @@ import Training
         let all = warnings([pace(2), pace(2.1), pace(6), pace(1.9)])
         #expect(all.enumerated().filter { $0.element != nil }.map(\.offset) == [StragglerWatch.patience - 1])
         #expect(
-            all[2] == "rank 2 on node1 takes 3.0 times as long for an image as the median rank, in 3 intervals: "
+            all[2] == "rank 2 on node1 takes 3.0 times as long per image as the median rank, in 3 intervals: "
                 + "throttled or shared with other programs")
     }
 
@@ -51,7 +51,7 @@ import Training
     }
 
     @Test func sharesOfOtherSizesAreNotSlow() {
-        // Three images against one take three times as long.
+        // Three images take three times as long as one.
         let paces = [pace(2, samples: 1), pace(6, samples: 3), pace(2, samples: 1), pace(0, samples: 0)]
         var watch = watch()
         #expect(watch.observe(paces) == StragglerWatch.Verdict(ratio: 1, warning: nil))
@@ -80,10 +80,10 @@ import Training
         }
         #expect(
             try cause(pace(6, instances: 60, anchors: 2, threads: 2))
-                == "30.0 instances in an image, the median is 10.0")
+                == "30.0 instances per image, the median is 10.0")
         #expect(try cause(pace(2, wait: 4, anchors: 2, threads: 2)) == "it waits for data 67 % of its time")
         #expect(
-            try cause(pace(6, threads: 2)) == "0 % of its anchor embeddings were at hand, the median is 100 %")
+            try cause(pace(6, threads: 2)) == "0 % of its anchor embeddings were stored, the median is 100 %")
         #expect(try cause(pace(6, anchors: 2)) == "it has 1 threads, the median is 2")
         // Ranks 0 and 1 are bound to the same two cores, with two threads each; 2 and 3 on the other node to four.
         let shared = [[0, 1], [0, 1], [0, 1, 2, 3], [0, 1, 2, 3]]

@@ -15,7 +15,7 @@ import TestSupport
 import Testing
 import Training
 
-// What adding a method takes: its own type, and a line in a registry. This one trains the whole mask decoder beside LoRA.
+// All a new method needs: its own type, and a line in a registry. This one trains the whole mask decoder besides LoRA.
 
 /// Squared distance of the mask logits to +1 in the upper half and -1 in the lower half of the frame.
 private struct HalfFrames: AdaptationMethod {
@@ -71,7 +71,7 @@ private struct HalfFrames: AdaptationMethod {
         }[0]
     }
 
-    /// LoRA and decoder have the same bits on any number of ranks, and after a run that was ended and continued.
+    /// LoRA and decoder have the same bits on any number of ranks, and after a stopped and resumed run.
     @Test func aMethodWithATrainedDecoderNeedsNoOtherFile() throws {
         let cells = try CellFolder(count: 7)
         let folder = try TemporaryFolder("trained-decoder")
@@ -81,7 +81,7 @@ private struct HalfFrames: AdaptationMethod {
         let one = try #require(try digest("one", ranks: 1))
         #expect(try digest("two", ranks: 2) == one)
         #expect(try digest("four", ranks: 4, threads: 2) == one)
-        // Ended after two steps, continued with other ranks.
+        // Stopped after two steps, resumed on a different number of ranks.
         _ = try digest("continued", ranks: 2, ["training.steps=2"])
         let path = folder.path + "/continued"
         try FileManager.default.removeItem(atPath: path + "/toy/adapter.safetensors")
@@ -93,7 +93,7 @@ private struct HalfFrames: AdaptationMethod {
         }[0]
         #expect(continued == one)
 
-        // The file holds the decoder, which the run has moved, and gives the model back.
+        // The file contains the trained decoder and restores the model.
         let file = try AdapterFile(opening: folder.path + "/one/toy/adapter.safetensors")
         let settings = try recipe(cells, path, []).recipe
         let loaded = try LoadedModel(settings.model, settings.node, communicator: try SingleProcessCommunicator())
@@ -105,20 +105,20 @@ private struct HalfFrames: AdaptationMethod {
             try #require(try loaded.adapted(opening: folder.path + "/one/toy/adapter.safetensors").trained)
         )
         let moved = decoder.filter { fresh.value($0.slot).elements != read.value($0.slot).elements }
-        // The tokens and heads of masks that are not made have no gradient.
+        // The tokens and heads of unused masks have no gradient.
         #expect(moved.count > 60, "\(moved.count) of \(decoder.count) tensors of the decoder have moved")
     }
 
-    // MARK: Millions of trained numbers
+    // MARK: Millions of trainable parameters
 
-    /// A small encoder before a decoder of the published size: 4,058,340 numbers of the decoder and the LoRA matrices.
+    /// A small encoder with a decoder of the published size: 4,058,340 parameters of the decoder and the LoRA matrices.
     private static let wholeDecoder: SegmentAnythingConfiguration = {
         var encoder = ImageEncoderViTConfiguration(width: 32, depth: 2, heads: 2, globalBlocks: [1])
         (encoder.imageSize, encoder.window) = (128, 3)
         return SegmentAnythingConfiguration(encoder: .viT(encoder))
     }()
 
-    /// Two updates from eight images a step on so many ranks: the numbers, and what a rank sent in a step.
+    /// Two updates of eight images per step on a number of ranks: the parameters, and the bytes sent per rank and step.
     private func twoSteps(ranks: Int) throws -> (bits: [UInt32], bytesSent: [Int], parameters: Int) {
         let (images, method) = (8, HalfFrames(NoSettings()))
         let results = try InProcessCommunicator.run(ranks: ranks) { communicator -> (bits: [UInt32], bytes: Int) in

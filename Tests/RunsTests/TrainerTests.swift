@@ -19,7 +19,7 @@ import Testing
 
 import Training
 
-/// A folder of synthetic cells that is gone when the object is.
+/// A folder of synthetic cells, removed with the object.
 final class CellFolder: Sendable {
     let path = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-cells-\(UUID().uuidString)").path
 
@@ -29,7 +29,7 @@ final class CellFolder: Sendable {
 }
 
 @Suite struct TrainerTests {
-    /// OpenBLAS's own threads would cut products differently from call to call.
+    /// OpenBLAS's own threads would split products differently from call to call.
     init() { BLASEnvironment.useSingleThread() }
 
     private func recipe(_ folder: CellFolder, _ settings: [String] = []) throws -> ResolvedRecipe {
@@ -40,7 +40,7 @@ final class CellFolder: Sendable {
             ] + settings)
     }
 
-    /// The LoRA matrices and losses after some steps on so many ranks, as rank 0 has them.
+    /// The LoRA matrices and losses after some steps on a number of ranks, from rank 0.
     private func train(
         _ recipe: ResolvedRecipe, ranks: Int, threads: Int, steps: Int
     ) throws -> (bits: [UInt32], losses: [[Double]]) {
@@ -72,7 +72,7 @@ final class CellFolder: Sendable {
         }
     }
 
-    /// A box for the teacher changes what is learnt from points, and nothing depends on ranks.
+    /// A box for the teacher changes what is learnt from points, independently of the number of ranks.
     @Test func theTeacherMayTakeBoxes() throws {
         let folder = try CellFolder(count: 4)
         let points = ["prompts.kind=point", "training.seed=1"]
@@ -92,7 +92,7 @@ final class CellFolder: Sendable {
         #expect(first.bits != other.bits)
     }
 
-    /// Evaluation gives the same figures on any number of ranks, and a fresh adapter is the base model.
+    /// Evaluation gives the same scores on any number of ranks, and a new adapter equals the base model.
     @Test func evaluationIsExactOnAnyNumberOfRanks() throws {
         let folder = try CellFolder(count: 5)
         let recipe = try recipe(folder, ["data.split=none"])
@@ -115,7 +115,7 @@ final class CellFolder: Sendable {
         #expect(try scores(ranks: 7, withAdapter: true) == one)
     }
 
-    /// The numbers before the first step.
+    /// The parameters before the first step.
     private func freshBits(_ recipe: ResolvedRecipe) throws -> [UInt32] {
         let communicator = try SingleProcessCommunicator()
         let run = RunAssembly(

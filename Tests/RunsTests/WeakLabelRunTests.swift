@@ -10,11 +10,11 @@ import Telemetry
 import Testing
 import Training
 
-/// A run on boxes and points that somebody drew, without a mask anywhere.
+/// A run on annotated boxes and points without any mask.
 @Suite struct WeakLabelRunTests {
     private let place = FileManager.default.temporaryDirectory.appendingPathComponent("kedge-weak-\(UUID())").path
 
-    /// Four images of cells in a manifest with boxes of their own and one point on each.
+    /// Four images of cells in a manifest with annotated boxes and one point on each.
     private func makeData() throws {
         try SyntheticCells.write(to: place + "/data", count: 4, side: 64, seed: 7, severity: 1)
         try FileManager.default.removeItem(atPath: place + "/data/labels")
@@ -59,7 +59,7 @@ import Training
         #expect(rows.map { $0.after[.boxIoU] } == one.after.map { $0.scores[.boxIoU] })
     }
 
-    /// One image has no points: it stops a run for points, or is left out of it like one that cannot be read.
+    /// One image has no points: it stops a run for points, or is skipped like an unreadable image.
     @Test func anImageWithoutThePromptIsABadSample() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()
@@ -73,11 +73,11 @@ import Training
         let outcome = try #require(try run("skipped", settings + ["data.badSamples=skip"]).first)
         #expect(outcome.exitCode == .done && outcome.adapterDigest != nil)
         let log = try String(contentsOfFile: place + "/runs/skipped/log.jsonl", encoding: .utf8)
-        #expect(log.contains("is left out: ") && log.contains("its labels give no point prompts"))
+        #expect(log.contains("skipped: ") && log.contains("its labels give no point prompts"))
         #expect(log.contains(#""bad_images":1"#))
     }
 
-    /// Leaving all images out is no success.
+    /// Skipping all images is an error.
     @Test func aRunWithoutAnUpdateIsAnError() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()
@@ -85,7 +85,7 @@ import Training
             "prompts.source=annotations", "prompts.kind=coarse", "evaluation.prompts=[box]", "data.badSamples=skip",
         ]
         let error = #expect(throws: RunError.self) { try run("nothing", settings) }
-        #expect(error?.exitCode == .data && error?.problem.hasPrefix("none of 2 steps made an update") == true)
+        #expect(error?.exitCode == .data && error?.problem.hasPrefix("none of 2 steps updated the model") == true)
     }
 
     @Test(arguments: [(5, "into 1x1 squares; choose 1 to 4"), (8, "into 1x1"), (9, "into 0x0")])
@@ -107,10 +107,11 @@ import Training
         let assembly = RunAssembly(
             recipe: try ResolvedRecipe(settings: settings + ["data.root=d"]).recipe,
             communicator: try SingleProcessCommunicator(), workspace: Workspace(threads: 1))
-        #expect(assembly.promptWarning?.contains("does little with \(asked ?? "-");") == (asked == nil ? nil : true))
+        #expect(
+            assembly.promptWarning?.contains("performs poorly with \(asked ?? "-");") == (asked == nil ? nil : true))
     }
 
-    /// What has no masks cannot be learnt from with them, and says so.
+    /// A method that needs masks refuses images without masks, with a message.
     @Test func supervisionNeedsMasks() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()

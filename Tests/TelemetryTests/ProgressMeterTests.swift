@@ -3,7 +3,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-/// A clock that moves when it is told to.
+/// A clock advanced by the test.
 final class ManualClock: Sendable {
     private let now = Mutex(Duration.zero)
 

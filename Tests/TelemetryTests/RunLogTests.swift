@@ -3,7 +3,7 @@ import Synchronization
 import Telemetry
 import Testing
 
-/// Sinks, the log's behaviour when they fail, and what other ranks say.
+/// Sinks, the log's behaviour when they fail, and the messages of other ranks.
 @Suite struct RunLogTests {
     private static let interval = ProgressInterval(
         seconds: 2, imagesPerSecond: 4.5, dataWaitFraction: 0.031, peerWaitFraction: 0.25, communicationFraction: 0.012,
@@ -131,7 +131,7 @@ import Testing
         }
     }
 
-    /// A table of an earlier version gets the columns it lacks when a run resumes.
+    /// A table of an earlier version gets the missing columns when a run resumes.
     @Test func anOldTableGetsTheNewColumns() throws {
         try withFolder { folder in
             let path = folder + "/evaluation.csv"
@@ -140,7 +140,7 @@ import Testing
             try Data(([old] + rows).joined(separator: "\n").utf8).write(to: URL(fileURLWithPath: path))
             try CSVSink.keepRows(of: path) { $0 < 9 }
             #expect(try lines(path) == [CSVSink.header] + rows.prefix(2).map { $0 + ",data,data," })
-            // What has them keeps them.
+            // A table that has them keeps them.
             try CSVSink.keepRows(of: path) { $0 < 5 }
             #expect(try lines(path) == [CSVSink.header, rows[0] + ",data,data,"])
         }
@@ -228,7 +228,7 @@ import Testing
 
     // MARK: Failing sinks
 
-    /// Reads all that was written to a pipe's other end.
+    /// Reads everything written to the other end of a pipe.
     private func captured(_ body: (Int32) throws -> Void) throws -> String {
         let pipe = Pipe()
         try body(pipe.fileHandleForWriting.fileDescriptor)
@@ -267,7 +267,7 @@ import Testing
         }
     }
 
-    /// Fails now and then.
+    /// Fails intermittently.
     private struct FlakySink: LogSink {
         let name = "flaky"
         var count = 0

@@ -10,7 +10,7 @@ import TestSupport
 import Testing
 import Training
 
-/// What a node keeps of the anchor's work, and what it must never give back.
+/// What a node stores of the anchor's results, and what it must never return.
 @Suite struct AnchorStoreTests {
     private let place: TemporaryFolder
     private var folder: String { place.path }
@@ -45,7 +45,7 @@ import Training
         let found = try #require(store.embedding(image: 1, flip: .vertical, key: key))
         #expect(found.shape == [4, 8])
         #expect(found.elements == embedding(7).elements)
-        // Another mirroring, another image or other pixels are other embeddings.
+        // A different mirroring, image or pixels give a different embedding.
         #expect(store.embedding(image: 1, flip: .none, key: key) == nil)
         #expect(store.embedding(image: 2, flip: .vertical, key: key) == nil)
         #expect(store.embedding(image: 1, flip: .vertical, key: other) == nil)
@@ -70,7 +70,7 @@ import Training
         let key = try {
             let store = try #require(try open(keep: true).store)
             store.keep(embedding(3), image: 2, flip: .both, key: store.key(of: view(3)))
-            // While a run has it, another one takes a file of its own.
+            // While a run uses it, another run uses a file of its own.
             let second = try open(keep: true)
             #expect(second.fact.line.contains("another run has"), "\(second.fact.line)")
             #expect(second.store?.count == 0)
@@ -94,7 +94,7 @@ import Training
         let payload = Data(embedding(3).elements.withUnsafeBytes { Array($0) })
         let place = try #require(bytes.range(of: payload)).lowerBound
         bytes[place + 5] ^= 1
-        // In place, as a disk would do it.
+        // In place, as a faulty disk would do.
         let handle = try #require(FileHandle(forUpdatingAtPath: path))
         try handle.write(contentsOf: bytes)
         try handle.close()
@@ -104,7 +104,7 @@ import Training
         #expect(store.embedding(image: 0, flip: .none, key: key)?.elements == embedding(3).elements)
     }
 
-    /// A damaged header must not send writes out of the file or into what is being read.
+    /// A damaged header must not direct writes outside the file or into data being read.
     @Test(arguments: [(64, UInt64.max), (4104, 1 << 62), (4104, UInt64.max), (4232, 0)])
     func aDamagedHeaderOfAKeptFileHarmsNothing(place: Int, value: UInt64) throws {
         let descriptor = Glibc.open(folder + "/damaged", O_RDWR | O_CREAT, 0o600)
@@ -120,7 +120,7 @@ import Training
         let file = try open()
         file.recover()
         let before = file.read(0, keys[0])
-        // The place of a slot that was emptied may be lost.
+        // The place of a cleared slot may be lost.
         let kept = (0..<3).filter { file.write($0, keys[$0], embedding($0)) == .kept }
         #expect(kept.count >= 2)
         #expect(before.map { $0.elements == embedding(0).elements } ?? true)
@@ -147,7 +147,7 @@ import Training
     }
 
     @Test func memoryThatRanksWillNeedIsLeftAlone() throws {
-        // tmpfs is memory: the store must not take what the ranks are about to take.
+        // tmpfs is memory: the store must not use what the ranks will allocate.
         let shared = AnchorPlace(
             folder: "/dev/shm", slots: 1000, floats: 1024, limitGiB: 1, reservedBytes: 1 << 20, name: nil,
             free: { NodeMemory(available: 2 << 20, source: "a test") })
@@ -165,7 +165,7 @@ import Training
     }
 
     @Test func aFullStoreKeepsWhatItHas() throws {
-        // Room for two of twelve.
+        // Space for two of twelve.
         let opened = try open(limitGiB: 2.5 * 128 / Double(1 << 30))
         #expect(
             opened.fact.capacity == 2 && opened.fact.line.contains("room for 2 of 12 embeddings"), "\(opened.fact.line)"
@@ -202,7 +202,7 @@ import Training
             try communicator.barrier()
             let found = store.embedding(image: 0, flip: .none, key: key)?.elements
             #expect(found == embedding(5).elements)
-            // What the node's other rank alone keeps is there for this one, and not for the other node.
+            // An embedding stored only by the node's other rank is available to this one, but not to the other node.
             if communicator.rank == 0 { store.keep(embedding(6), image: 1, flip: .none, key: key) }
             try communicator.barrier()
             return store.count

@@ -3,12 +3,12 @@ import Datasets
 import Testing
 import Training
 
-/// What the ranks of a run with millions of trained numbers send, with positions dealt as the trainer deals them.
+/// The traffic of a run with millions of trainable parameters, with positions assigned as in the trainer.
 @Suite struct ExchangeTrafficTests {
     private static let parameters = 4_000_003
     private static let images = 8
 
-    /// A gradient in which any other order of additions would show.
+    /// A gradient for which any other order of additions changes the result.
     private static func gradient(_ position: Int) -> [Float] {
         (0..<parameters).map { Float(($0 &* 2_654_435_761 &+ position &* 40_503) & 0xffff) * 0.37 - 9000 }
     }
@@ -58,7 +58,7 @@ import Training
         }
     }
 
-    /// Whatever the batch and the ranks, a share dealt in blocks is held as few vectors.
+    /// For any batch and number of ranks, a share assigned in blocks is stored as few vectors.
     @Test func sharesAreHeldAsFewVectors() {
         let gradient: [Float] = [1]
         for ranks in 1...7 {

@@ -15,7 +15,7 @@ import Training
         for (value, expected) in zip(weights, expectedCoupled) { #expect(abs(value - expected) < 2e-6) }
     }
 
-    /// torch.optim.AdamW with the same numbers.
+    /// torch.optim.AdamW with the same values.
     @Test func decoupledDecayMeetsPyTorch() {
         let configuration = Adam.Configuration(
             beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, isWeightDecayCoupled: false)
@@ -27,8 +27,8 @@ import Training
         for (value, expected) in zip(weights, expectedDecoupled) { #expect(abs(value - expected) < 2e-6) }
     }
 
-    /// torch.optim.Adam and AdamW with a group a number: as configured, half the rate without decay, decoupled, a tenth of
-    /// the rate.
+    /// torch.optim.Adam and AdamW with one group per parameter: as configured, half the rate without decay, decoupled,
+    /// a tenth of the rate.
     @Test func groupsMeetPyTorch() {
         let configuration = Adam.Configuration(
             beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.01, isWeightDecayCoupled: true)
@@ -45,7 +45,7 @@ import Training
         for (value, expected) in zip(weights, expected) { #expect(abs(value - expected) < 2e-6) }
     }
 
-    /// One group of everything is no group at all, to the last bit.
+    /// A single group of all parameters is bit-identical to no group.
     @Test func oneGroupChangesNoBit() {
         let configuration = Adam.Configuration(
             beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1e-4, isWeightDecayCoupled: false)
@@ -61,7 +61,7 @@ import Training
         #expect(first.map(\.bitPattern) == second.map(\.bitPattern))
     }
 
-    /// Two owners of a slice each get the bits of one owner of all.
+    /// Two owners of a slice each get the bits of a single owner.
     @Test func slicesGetTheSameBits() {
         let configuration = Adam.Configuration(
             beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1e-4, isWeightDecayCoupled: true)

@@ -75,7 +75,7 @@ import Training
         #expect(
             decide(2, [5, 1])
                 == Message(appliesUpdate: false, logs: false, evaluates: false, saves: true, stop: .badData))
-        // The step counts as not done: what it met is met again.
+        // The step counts as not done: its findings recur.
         #expect(controller.badSamples == [2, 5, 8])
         #expect(decide(2, [5]).stop == nil)
     }

@@ -1,16 +1,16 @@
 import Foundation
 
-/// What the `log.jsonl` of a run says about its speed; see docs/reference/log.md.
+/// The speed of a run, parsed from its `log.jsonl`; see docs/reference/log.md.
 public struct AdaptationLog: Sendable, Equatable {
-    /// One line `step`.
+    /// One `step` line.
     public struct Step: Sendable, Equatable {
         /// Seconds.
         public var seconds: Double
-        /// Share of them spent exchanging, 0 to 1.
+        /// Share of the time spent communicating, 0 to 1.
         public var communication: Double
-        /// Share of them spent waiting for slower ranks before the exchange, 0 to 1; nil if the log does not tell.
+        /// Share of the time spent waiting for slower ranks before the exchange, 0 to 1; nil if the log lacks it.
         public var peerWait: Double?
-        /// Largest peak of resident memory of a rank so far, bytes.
+        /// Largest peak of resident memory of any rank so far, in bytes.
         public var peakBytes: Int
     }
 
@@ -21,7 +21,7 @@ public struct AdaptationLog: Sendable, Equatable {
     /// The steps in order.
     public let steps: [Step]
 
-    /// A line of any event; what other events have is not there.
+    /// A line of any event; fields of other events are nil.
     private struct Line: Decodable {
         var event: String
         var ranks: Int?
@@ -33,12 +33,12 @@ public struct AdaptationLog: Sendable, Equatable {
         var exit_code: Int?
     }
 
-    /// Reads a log.
+    /// Parses a log.
     ///
     /// - Parameter path: Its name, for errors.
     ///
-    /// Throws `ScalingError` of kind `malformedLog` for a line that is no event or lacks a field, and for a log without
-    /// beginning, step or end.
+    /// Throws `ScalingError` of kind `malformedLog` for a line that is not an event or lacks a field, and for a log
+    /// without start, step or end.
     public init(text: String, path: String) throws(ScalingError) {
         func malformed(_ problem: String) -> ScalingError {
             ScalingError(
@@ -52,10 +52,10 @@ public struct AdaptationLog: Sendable, Equatable {
         var hasEnded = false
         for (index, row) in text.split(whereSeparator: \.isNewline).enumerated() {
             guard let line = try? JSONDecoder().decode(Line.self, from: Data(row.utf8)) else {
-                throw malformed("line \(index + 1) is no event")
+                throw malformed("line \(index + 1) is not an event")
             }
             switch line.event {
-            // Its fields may be spread over several lines.
+            // Its fields may span several lines.
             case "start": (ranks, hosts) = (line.ranks ?? ranks, line.hosts ?? hosts)
             case "step":
                 guard let seconds = line.interval_seconds, seconds > 0, let exchange = line.communication_percent,
@@ -73,14 +73,14 @@ public struct AdaptationLog: Sendable, Equatable {
             default: break
             }
         }
-        guard let ranks, let hosts else { throw malformed("there is no line start with ranks and hosts") }
-        guard !steps.isEmpty else { throw malformed("there is no step") }
-        guard hasEnded else { throw malformed("there is no line end") }
+        guard let ranks, let hosts else { throw malformed("there is no start line with ranks and hosts") }
+        guard !steps.isEmpty else { throw malformed("there is no step line") }
+        guard hasEnded else { throw malformed("there is no end line") }
         (self.ranks, self.hosts, self.steps) = (ranks, hosts, steps)
     }
 }
 
-/// The middle of some numbers; of an even count, the mean of the two in the middle.
+/// The median; for an even count, the mean of the two middle values.
 package func median(_ values: [Double]) -> Double {
     precondition(!values.isEmpty, "no numbers have no median")
     let sorted = values.sorted()

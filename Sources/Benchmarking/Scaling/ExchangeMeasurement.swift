@@ -4,39 +4,39 @@ import Datasets
 import Foundation
 import Kernels
 
-/// What the exchange of a step costs on a set of ranks, measured with the operations the trainer uses.
+/// The cost of a step's communication on a set of ranks, measured with the trainer's operations.
 public struct ExchangeReport: Codable, Sendable, Equatable {
-    /// Exchanges of one size.
+    /// Repeated exchanges of one size.
     public struct Sample: Codable, Sendable, Equatable {
-        /// What was exchanged.
+        /// The size of the exchange.
         public var exchange: StepExchange
         /// Ranks.
         public var ranks: Int
-        /// Median seconds of one.
+        /// Median seconds per exchange.
         public var seconds: Double
 
-        /// Puts a sample together.
+        /// Creates a sample.
         public init(exchange: StepExchange, ranks: Int, seconds: Double) {
             (self.exchange, self.ranks, self.seconds) = (exchange, ranks, seconds)
         }
     }
 
-    /// Ranks and cores of one machine; virtual nodes of a machine share it.
+    /// Ranks and cores of one machine; its virtual nodes share it.
     public struct Machine: Codable, Sendable, Equatable {
-        /// Ranks that run on it.
+        /// Number of ranks on it.
         public var ranks: Int
-        /// Cores that any of them may use.
+        /// Number of cores that any of them may use.
         public var cores: Int
-        /// Cores that the most restricted of them may use.
+        /// Number of cores of the most restricted rank.
         public var coresOfOneRank: Int
 
-        /// Describes a machine.
+        /// Creates a machine.
         public init(ranks: Int, cores: Int, coresOfOneRank: Int) {
             (self.ranks, self.cores, self.coresOfOneRank) = (ranks, cores, coresOfOneRank)
         }
 
-        /// The most that ranks with `threads` threads each can reach here of what they reach on cores of their own:
-        /// cores / (ranks x threads), and at most 1.
+        /// The maximum speed of ranks with `threads` threads each, relative to their speed on separate cores: cores /
+        /// (ranks x threads), at most 1.
         public func bound(threads: Int) -> Double {
             min(1, Double(cores) / Double(ranks * threads), Double(coresOfOneRank) / Double(threads))
         }
@@ -47,14 +47,14 @@ public struct ExchangeReport: Codable, Sendable, Equatable {
     /// The measured exchanges.
     public var samples: [Sample]
 
-    /// Puts a report together.
+    /// Creates a report.
     public init(machines: [Machine], samples: [Sample]) { (self.machines, self.samples) = (machines, samples) }
 
-    /// Measures exchanges of several sizes; every rank calls it. Throws `CollectivesError`.
+    /// Measures exchanges of several sizes; collective. Throws `CollectivesError`.
     ///
     /// - Parameters:
     ///   - exchanges: The sizes.
-    ///   - repetitions: Exchanges of each, after two that are not measured.
+    ///   - repetitions: Measured exchanges per size, after two warm-up exchanges.
     public static func measure(
         _ exchanges: [StepExchange], repetitions: Int, communicator: any Communicator
     ) throws -> ExchangeReport {
@@ -68,7 +68,7 @@ public struct ExchangeReport: Codable, Sendable, Equatable {
         return ExchangeReport(machines: machines(places.map { String(decoding: $0, as: UTF8.self) }), samples: samples)
     }
 
-    /// One JSON object, keys sorted, in one line.
+    /// One JSON object on one line, with sorted keys.
     public func json() throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = .sortedKeys
@@ -95,7 +95,7 @@ public struct ExchangeReport: Codable, Sendable, Equatable {
             for position in mine { gradient.withUnsafeBufferPointer { slab.add($0, at: position) } }
             try communicator.barrier()
             let start = ContinuousClock.now
-            // As in the trainer: ranks meet, exchange, are told what to do, sum, and gather.
+            // As in the trainer: ranks synchronise, exchange, receive the decision, sum, and gather.
             try communicator.barrier()
             let batch = try sum.exchange(records, slab)
             _ = try communicator.broadcast(bytes: communicator.isRoot ? [1, 0, 0, 0] : [], from: 0)
@@ -108,7 +108,7 @@ public struct ExchangeReport: Codable, Sendable, Equatable {
         return Array(times.dropFirst(2))
     }
 
-    /// Ranks by machine; each place is the machine's identity and, on a second line, the cores of the rank.
+    /// Groups ranks by machine; each place is the machine's identity and, on a second line, the rank's cores.
     package static func machines(_ places: [String]) -> [Machine] {
         var identities: [String] = []
         var cores: [[Set<Int>]] = []
@@ -129,7 +129,7 @@ public struct ExchangeReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// Equal on all virtual nodes and containers of one machine, and on no other machine.
+    /// An identity shared by all virtual nodes and containers of one machine, and by no other machine.
     private static func machineIdentity() -> String {
         let identity = try? String(contentsOfFile: "/proc/sys/kernel/random/boot_id", encoding: .utf8)
         return identity?.trimmed ?? ProcessInfo.processInfo.hostName

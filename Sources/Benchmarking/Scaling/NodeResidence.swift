@@ -1,21 +1,21 @@
 import Foundation
 
-/// Memory of the ranks of a run on this machine, node by node, seen from outside while they run.
+/// Memory of a run's ranks on this machine, per node, observed from outside while they run.
 ///
-/// A page that several processes share counts in each for its part (proportional set size), so a node's sum counts the
-/// frozen weights once, where resident sets would count them in every rank. Virtual nodes of this machine differ in
-/// their host names' namespaces and are told apart by them; ranks on other machines are not seen.
+/// A page shared by several processes is divided among them (proportional set size), so a node's sum counts the frozen
+/// weights once, while resident sets would count them in every rank. Virtual nodes of this machine are distinguished by
+/// the namespaces of their host names; ranks on other machines are not observed.
 package struct NodeResidence {
-    /// Where `/proc` is.
+    /// The path of `/proc`.
     private let proc: String
-    /// An argument that the ranks of this run alone have.
+    /// An argument that only the ranks of this run have.
     private let mark: String
-    /// The largest sum of a node, bytes; nil while no rank was seen.
+    /// The largest sum of a node in bytes; nil until a rank was observed.
     package private(set) var largest: Int?
 
     package init(mark: String, proc: String = "/proc") { (self.mark, self.proc) = (mark, proc) }
 
-    /// Looks once.
+    /// Takes one sample.
     package mutating func sample() {
         var sums: [String: Int] = [:]
         for name in (try? FileManager.default.contentsOfDirectory(atPath: proc)) ?? [] where Int(name) != nil {
@@ -27,7 +27,7 @@ package struct NodeResidence {
         if let most = sums.values.max() { largest = max(largest ?? 0, most) }
     }
 
-    /// The launcher has the same words among its arguments, but is another program.
+    /// The launcher has the same arguments, but is another program.
     private func isRank(_ folder: String) -> Bool {
         guard let bytes = FileManager.default.contents(atPath: folder + "/cmdline") else { return false }
         let words = bytes.split(separator: 0).map { String(decoding: $0, as: UTF8.self) }

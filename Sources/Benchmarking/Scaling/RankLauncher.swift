@@ -1,18 +1,18 @@
 import Foundation
 
-/// The program that starts ranks: `mpirun`, or what stands in its place.
+/// The program that starts ranks: `mpirun` or a replacement.
 public struct RankLauncher: Sendable, Equatable {
-    /// The program and its options before the number of ranks.
+    /// The program and its options, excluding the number of ranks.
     public let words: [String]
-    /// How long a run that was told to end may take before it is killed.
+    /// How long a terminated run may take to end before it is killed.
     package var patience = Duration.seconds(10)
 
-    /// Takes `mpirun`, or the words of `command`.
+    /// Uses `mpirun`, or the words of `command`.
     ///
-    /// On this machine ranks share all cores, so that each is scheduled freely; with a hostfile they are dealt to nodes
-    /// in turn, so that few ranks on many nodes are one to a node. A command of one's own decides all that itself.
+    /// On this machine ranks share all cores and are scheduled freely; with a hostfile they are placed round-robin, so
+    /// that few ranks on many nodes get a node each. A custom command determines all of this itself.
     ///
-    /// Throws `ScalingError` where both are given or the command is empty.
+    /// Throws `ScalingError` if both are given or the command is empty.
     public init(command: String?, hostfile: String?) throws(ScalingError) {
         guard let command else {
             let placement =
@@ -22,20 +22,20 @@ public struct RankLauncher: Sendable, Equatable {
         }
         guard hostfile == nil else {
             throw ScalingError(
-                .usage, "--hostfile and --launcher are given", remedy: "put --hostfile into the launcher's words")
+                .usage, "--hostfile and --launcher exclude each other", remedy: "pass the hostfile in --launcher")
         }
         words = command.split(whereSeparator: \.isWhitespace).map(String.init)
         guard !words.isEmpty else {
-            throw ScalingError(.usage, "--launcher is empty", remedy: "name a program, as in mpirun")
+            throw ScalingError(.usage, "--launcher is empty", remedy: "specify a program, such as mpirun")
         }
     }
 
-    /// The launcher's arguments for a command on so many ranks.
+    /// The launcher's arguments for a command on a number of ranks.
     package func arguments(ranks: Int, command: [String]) -> [String] {
         Array(words.dropFirst()) + ["-np", "\(ranks)", "--"] + command
     }
 
-    /// Where the program is. Throws `ScalingError` of kind `launcher` if it is nowhere.
+    /// The path of the program. Throws `ScalingError` of kind `launcher` if it is not found.
     package func executable(path: String? = ProcessInfo.processInfo.environment["PATH"]) throws(ScalingError) -> String
     {
         let name = words[0]
@@ -44,20 +44,20 @@ public struct RankLauncher: Sendable, Equatable {
             ? [URL(fileURLWithPath: name).path] : (path ?? "").split(separator: ":").map { "\($0)/\(name)" }
         guard let found = candidates.first(where: { FileManager.default.isExecutableFile(atPath: $0) }) else {
             throw ScalingError(
-                .launcher, "\(name) is no program that can be started here",
-                remedy: "install Open MPI (scripts/setup), or name the program with --launcher")
+                .launcher, "\(name) is not an executable program",
+                remedy: "install Open MPI (scripts/setup), or specify the program with --launcher")
         }
         return found
     }
 
-    /// Runs a command on ranks and waits for its end; calls `whileRunning` about five times a second.
+    /// Runs a command on ranks until it ends; calls `whileRunning` about five times per second.
     ///
     /// - Parameters:
-    ///   - what: What it is, for errors.
-    ///   - folder: Where its output is kept until it ends.
-    ///   - isStopRequested: True once the run is to be ended before its end.
+    ///   - what: The name of the run, for errors.
+    ///   - folder: The folder for its output while it runs.
+    ///   - isStopRequested: True once the run is to be stopped.
     ///
-    /// Returns its standard output. Throws `ScalingError` if it cannot start, fails or is stopped; no process is left.
+    /// Returns its standard output. Throws `ScalingError` if it cannot start, fails or is stopped; no process remains.
     package func run(
         _ command: [String], ranks: Int, what: String, folder: String, whileRunning: () -> Void = {},
         isStopRequested: () -> Bool
@@ -67,7 +67,7 @@ public struct RankLauncher: Sendable, Equatable {
         process.arguments = arguments(ranks: ranks, command: command)
         process.environment = Self.environment(ProcessInfo.processInfo.environment)
         process.standardInput = FileHandle.nullDevice
-        // Files, because a pipe that nobody empties would stop the ranks.
+        // Files, because an unread pipe would block the ranks.
         let (output, errors) = (folder + "/output", folder + "/errors")
         let handles = try [output, errors].map(Self.emptyFile)
         defer { for handle in handles { try? handle.close() } }
@@ -77,7 +77,7 @@ public struct RankLauncher: Sendable, Equatable {
         } catch {
             throw ScalingError(
                 .launcher, "\(words[0]) cannot be started: \(error.localizedDescription)",
-                remedy: "name another program with --launcher")
+                remedy: "specify another program with --launcher")
         }
         try wait(for: process, what: what, whileRunning, isStopRequested)
         let status = process.terminationStatus + (process.terminationReason == .uncaughtSignal ? 128 : 0)
@@ -97,7 +97,7 @@ public struct RankLauncher: Sendable, Equatable {
             turns += 1
             if turns.isMultiple(of: 10) { whileRunning() }
             guard isStopRequested() else { continue }
-            // mpirun ends its ranks when it is told to end; what does not react in time is killed.
+            // mpirun ends its ranks when terminated; processes that do not react in time are killed.
             process.terminate()
             let deadline = ContinuousClock.now + patience
             while process.isRunning {
@@ -105,12 +105,12 @@ public struct RankLauncher: Sendable, Equatable {
                 if ContinuousClock.now > deadline { kill(process.processIdentifier, SIGKILL) }
             }
             throw ScalingError(
-                .stopped, "\(what) was stopped on request", remedy: "start again; what was measured is lost")
+                .stopped, "\(what) was stopped on request", remedy: "start again; results so far are lost")
         }
     }
 
-    /// The environment of the launcher: settings of a recipe would make runs other than planned, and ranks that wait
-    /// must give way where they may share cores.
+    /// The environment of the launcher: recipe settings in it would change the planned runs, and waiting ranks must
+    /// yield because they may share cores.
     package static func environment(_ own: [String: String]) -> [String: String] {
         var environment = own
         environment["KEDGE_SET"] = nil
@@ -122,7 +122,7 @@ public struct RankLauncher: Sendable, Equatable {
         guard FileManager.default.createFile(atPath: path, contents: nil),
             let handle = FileHandle(forWritingAtPath: path)
         else {
-            throw ScalingError(.cannotWrite, "\(path) cannot be written", remedy: "name another folder with --scratch")
+            throw ScalingError(.cannotWrite, "\(path) cannot be written", remedy: "use another folder with --scratch")
         }
         return handle
     }

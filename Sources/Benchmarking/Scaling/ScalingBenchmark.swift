@@ -10,44 +10,44 @@ import Layers
 import SegmentAnything
 import Runs
 
-/// Measures how the speed of adaptation grows with ranks, by real runs that it starts.
+/// Measures how the speed of adaptation scales with ranks, with real runs that it starts.
 ///
-/// The process that runs this must not be part of an MPI run: it starts processes, and MPI forbids that.
+/// The calling process must not be part of an MPI run: it starts processes, which MPI forbids.
 public struct ScalingBenchmark {
-    /// What is to be run.
+    /// The runs to measure.
     public var plan: ScalingPlan
-    /// What starts the ranks.
+    /// Starts the ranks.
     public var launcher: RankLauncher
-    /// The program that a rank runs, by its absolute path.
+    /// The absolute path of the program that a rank runs.
     public var executable: String
-    /// A folder that all nodes see, for data, runs and logs of the measurement.
+    /// A folder shared by all nodes, for data, runs and logs of the measurement.
     public var scratch: String
-    /// Microseconds of a message in the network of the predictions; nil for the measured one.
+    /// Message latency of the predicted network in microseconds; nil for the measured one.
     public var latencyMicroseconds: Double?
-    /// 10^9 bits per second in the network of the predictions; nil for the measured ones.
+    /// Bandwidth of the predicted network in 10^9 bits per second; nil for the measured one.
     public var gigabits: Double?
 
-    /// Describes a measurement.
+    /// Creates a measurement.
     public init(plan: ScalingPlan, launcher: RankLauncher, executable: String, scratch: String) {
         (self.plan, self.launcher, self.executable, self.scratch) = (plan, launcher, executable, scratch)
     }
 
-    /// Exchanges of each size that are measured.
+    /// Measured exchanges per size.
     public static let repetitions = 40
 
     /// Runs all cases, fits the model and predicts.
     ///
     /// - Parameters:
-    ///   - progress: Is told a line before every run.
-    ///   - isStopRequested: True once somebody asked for the end.
+    ///   - progress: Receives a line before every run.
+    ///   - isStopRequested: True once a stop was requested.
     ///
-    /// Whatever happens, no process and no file is left. Throws `ScalingError`, and `DatasetError` if the images cannot
-    /// be written.
+    /// In every case, no process or file remains. Throws `ScalingError`, and `DatasetError` if the images cannot be
+    /// written.
     public func run(progress: (String) -> Void, isStopRequested: () -> Bool) throws -> ScalingReport {
         try plan.validate()
         if Launch.detect().launcher != .none {
             throw ScalingError(
-                .usage, "this process is a rank that a launcher started, and is to start ranks itself",
+                .usage, "this process is a rank started by a launcher, but must start ranks itself",
                 remedy: "start `kedge bench scaling` alone, without mpirun or srun")
         }
         _ = try launcher.executable()
@@ -55,7 +55,7 @@ public struct ScalingBenchmark {
         let parameters = try trainableNumbers()
         let folder = try makeFolder()
         defer { try? FileManager.default.removeItem(atPath: folder) }
-        // Severity 0: speed does not depend on what the images look like.
+        // Severity 0: speed does not depend on the images' content.
         try SyntheticCells.write(to: folder + "/data", count: plan.images, side: 256, seed: 1, severity: 0)
 
         var exchanges: [ExchangeReport] = []
@@ -90,14 +90,13 @@ public struct ScalingBenchmark {
 
     private static func told(_ ranks: Int) -> String { "\(ranks) rank\(ranks == 1 ? "" : "s")" }
 
-    /// Processes of this machine that were running or about to, on average over the last minute; nil where the system
-    /// does not tell.
+    /// The load average of this machine over the last minute; nil if the system does not report it.
     private static func load() -> Double? {
         let text = try? String(contentsOfFile: "/proc/loadavg", encoding: .utf8)
         return text?.split(separator: " ").first.flatMap { Double($0) }
     }
 
-    /// Numbers that the method of the default recipe trains in the model.
+    /// Number of parameters that the default recipe's method trains in the model.
     private func trainableNumbers() throws -> Int {
         let recipe = Recipe()
         let description = ModelDescription(try LoadedModel.configuration(plan.model))
@@ -105,15 +104,15 @@ public struct ScalingBenchmark {
             .layout.count
     }
 
-    /// Parts of the loss of the method that the runs have: the recipe's default.
+    /// Number of loss parts of the default recipe's method, which the runs use.
     private func lossParts() -> Int { Recipe().method.method.lossNames.count }
 
     private func makeFolder() throws -> String {
         var name = Array((scratch + "/kedge-scaling-XXXXXX").utf8CString)
         guard mkdtemp(&name) != nil else {
             throw ScalingError(
-                .cannotWrite, "no folder can be made in \(scratch): \(String(cString: strerror(errno)))",
-                remedy: "name a folder that all nodes see with --scratch")
+                .cannotWrite, "cannot create a folder in \(scratch): \(String(cString: strerror(errno)))",
+                remedy: "specify a folder shared by all nodes with --scratch")
         }
         return String(decoding: name.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
@@ -121,7 +120,8 @@ public struct ScalingBenchmark {
     private func measureExchange(
         ranks: Int, parameters: Int, _ folder: String, _ isStopRequested: () -> Bool
     ) throws -> ExchangeReport {
-        // Nearly nothing tells the time of messages, the largest that of bytes; the model's own size lies between.
+        // The smallest size yields the time per message, the largest the time per byte; the model's own size is in
+        // between.
         let sizes = [16, parameters, max(8 * parameters, 1_000_000)]
         let output = try launcher.run(
             [
@@ -134,8 +134,8 @@ public struct ScalingBenchmark {
             report.samples.allSatisfy({ $0.ranks == ranks })
         else {
             throw ScalingError(
-                .malformedLog, "the exchange on \(Self.told(ranks)) did not tell what it measured among so many",
-                remedy: "let --launcher name the mpirun of the Open MPI that kedge was built with")
+                .malformedLog, "the exchange on \(Self.told(ranks)) did not report a measurement for as many",
+                remedy: "pass the mpirun of the Open MPI that kedge was built with to --launcher")
         }
         return report
     }
@@ -155,8 +155,8 @@ public struct ScalingBenchmark {
         guard log.ranks == work.ranks, log.steps.count == plan.warmUp + plan.steps else {
             throw ScalingError(
                 .malformedLog,
-                "\(path) tells of \(log.ranks) ranks and \(log.steps.count) steps, not of what was started",
-                remedy: "let --launcher name the mpirun of the Open MPI that kedge was built with")
+                "\(path) reports \(log.ranks) ranks and \(log.steps.count) steps, not those that were started",
+                remedy: "pass the mpirun of the Open MPI that kedge was built with to --launcher")
         }
         return (log, residence.largest)
     }

@@ -1,29 +1,29 @@
 import Foundation
 public import Telemetry
 
-/// Why scaling could not be measured, in one line with its remedy, and the status the process should exit with.
+/// A failed scaling measurement, in one line with its remedy, and the exit code of the process.
 public struct ScalingError: Error, Sendable, CustomStringConvertible, Equatable {
     /// The kinds of failure.
     public enum Kind: Sendable, Equatable {
-        /// What is asked for cannot be.
+        /// The request is impossible.
         case usage
-        /// The program that starts ranks is not there or does not start any.
+        /// The program that starts ranks is missing or fails to start them.
         case launcher
-        /// A run of ranks ended with this status; 128 and a signal's number for one that was killed.
+        /// A run ended with this status; 128 plus the signal's number if it was killed.
         case run(status: Int32)
-        /// A run's log or measurement is not what this program writes.
+        /// A run's log or measurement is not in this program's format.
         case malformedLog
         /// A folder or file cannot be written.
         case cannotWrite
-        /// Somebody asked for the end, for example by a signal.
+        /// Stopped on request, for example by a signal.
         case stopped
     }
 
     /// The kind of failure.
     public let kind: Kind
-    /// What and where.
+    /// The fault and its location.
     public let problem: String
-    /// What to do.
+    /// The remedy.
     public let remedy: String
 
     /// Creates an error.
@@ -31,10 +31,10 @@ public struct ScalingError: Error, Sendable, CustomStringConvertible, Equatable 
         (self.kind, self.problem, self.remedy) = (kind, problem, remedy)
     }
 
-    /// One line.
+    /// The problem and the remedy, in one line.
     public var description: String { "\(problem); \(remedy)" }
 
-    /// The documented status of this failure; that of a run whose status is documented is passed on.
+    /// The documented exit code of this failure; a run's documented exit code is forwarded.
     public var exitCode: ExitCode {
         switch kind {
         case .usage, .launcher: .usage
@@ -45,12 +45,12 @@ public struct ScalingError: Error, Sendable, CustomStringConvertible, Equatable 
         }
     }
 
-    /// The error of a run of ranks that ended with a status other than 0.
+    /// The error of a run that ended with a status other than 0.
     ///
     /// - Parameters:
-    ///   - what: What was run, as in `the adaptation on 2 ranks`.
-    ///   - output: What the run wrote to standard error. Kedge's own line says what was wrong; without one it is the
-    ///     launcher that did not get along, and its first lines are told.
+    ///   - what: The name of the run, as in `the adaptation on 2 ranks`.
+    ///   - output: The run's standard error. If Kedge's own error line is missing, the launcher failed, and its first
+    ///     lines are reported.
     package static func ofRun(_ what: String, status: Int32, output: String) -> ScalingError {
         let mark = "kedge: error: "
         let lines = output.split(whereSeparator: \.isNewline).map(String.init)
@@ -61,25 +61,25 @@ public struct ScalingError: Error, Sendable, CustomStringConvertible, Equatable 
                 .run(status: status), "\(what) failed: \(told.split(separator: ";", maxSplits: 1)[0])",
                 remedy: remedy?.trimmed ?? "see docs/reference/exit-codes.md for status \(status)")
         }
-        // Launchers have statuses of their own above those of signals.
+        // Launchers have their own statuses above those of signals.
         if (129...192).contains(status) {
             return ScalingError(
                 .run(status: status), "\(what) failed: a rank was ended by signal \(status - 128)",
                 remedy: status == 137
-                    ? "see whether memory ran out (`kedge plan` tells what a rank needs), or who killed it"
+                    ? "check whether memory ran out (`kedge plan` reports a rank's memory), or what killed it"
                     : "report it with the recipe")
         }
         let said = lines.map(\.trimmed).filter { !$0.isEmpty && !$0.allSatisfy { "-=*".contains($0) } }
         return ScalingError(
             .launcher,
             "\(what) did not start (status \(status)): "
-                + (said.isEmpty ? "its launcher said nothing" : said.prefix(4).joined(separator: " ")),
-            remedy: "mend --ranks, --hostfile or --launcher")
+                + (said.isEmpty ? "the launcher printed no message" : said.prefix(4).joined(separator: " ")),
+            remedy: "correct --ranks, --hostfile or --launcher")
     }
 }
 
 extension String {
-    /// The text without white space at its ends.
+    /// The text without surrounding white space.
     var trimmed: String {
         var rest = Substring(self)
         while rest.first?.isWhitespace == true { rest.removeFirst() }

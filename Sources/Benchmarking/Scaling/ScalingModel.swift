@@ -1,41 +1,41 @@
-/// A step's time by number of ranks, from two measured parts: computing an image, and exchanging.
+/// A step's time by number of ranks, from two measured parts: computing an image, and communication.
 ///
 ///     t(N) = images of the busiest rank x computeSeconds / core bound
 ///          + messages(N) latency + bytes(N) secondsPerByte
 ///
-/// with `messages` and `bytes` of `StepExchange`. It knows no stragglers, no slow images and no waiting for data.
+/// with `messages` and `bytes` of `StepExchange`. It ignores stragglers, slow images and waiting for data.
 public struct ScalingModel: Codable, Sendable, Equatable {
-    /// Seconds to compute one image on a rank with cores of its own.
+    /// Seconds to compute one image on a rank with its own cores.
     public var computeSeconds: Double
-    /// The network that was measured.
+    /// The measured network.
     public var network: Network
-    /// Trainable numbers.
+    /// Number of trainable parameters.
     public var parameters: Int
     /// Parts of the method's loss.
     public var lossParts: Int
 
-    /// What the model says of many nodes with one rank each.
+    /// The model's prediction for many nodes with one rank each.
     public struct Prediction: Codable, Sendable, Equatable {
         /// Nodes.
         public var nodes: Int
         /// Rate over nodes times the rate of one node.
         public var efficiency: Double
-        /// Share of a step spent exchanging.
+        /// Share of a step spent communicating.
         public var communication: Double
-        /// The same two where gradients and parameters travel to and from every other rank in turn.
+        /// The efficiency if gradients and parameters are exchanged with every other rank in turn.
         public var pairwiseEfficiency: Double
-        /// Share of a step spent exchanging, then.
+        /// Share of a step spent communicating in that case.
         public var pairwiseCommunication: Double
     }
 
-    /// Describes a model.
+    /// Creates a model.
     public init(computeSeconds: Double, network: Network, parameters: Int, lossParts: Int = 0) {
         (self.computeSeconds, self.network) = (computeSeconds, network)
         (self.parameters, self.lossParts) = (parameters, lossParts)
     }
 
-    /// The compute time that explains measured steps best, in the sense of least squares of the relative error; nil
-    /// where exchanges alone would take longer than the steps did.
+    /// The compute time that best fits the measured steps, by least squares of the relative error; nil if the exchanges
+    /// alone would take longer than the steps.
     public init?(fitting points: [ScalingPoint], network: Network, parameters: Int, lossParts: Int = 0) {
         var (top, bottom) = (0.0, 0.0)
         for point in points {
@@ -56,20 +56,20 @@ public struct ScalingModel: Codable, Sendable, Equatable {
     ///
     /// - Parameters:
     ///   - images: Images of the busiest rank.
-    ///   - coreBound: As in `ScalingPoint`.
+    ///   - coreBound: See `ScalingPoint`.
     public func seconds(
         ranks: Int, images: Int, coreBound: Double = 1, pattern: StepExchange.Pattern = .tree
     ) -> Double {
         Double(images) * computeSeconds / coreBound + exchangeSeconds(ranks: ranks, images: images, pattern: pattern)
     }
 
-    /// Seconds of a step's exchange.
+    /// Seconds of a step's communication.
     public func exchangeSeconds(ranks: Int, images: Int, pattern: StepExchange.Pattern = .tree) -> Double {
         network.seconds(
             StepExchange(parameters: parameters, imagesPerRank: images, lossParts: lossParts), ranks: ranks, pattern)
     }
 
-    /// Weak scaling on nodes with one rank each, all alike, on cores of their own.
+    /// Weak scaling on identical nodes with one rank each on its own cores.
     public func prediction(nodes: Int, images: Int) -> Prediction {
         func figures(_ pattern: StepExchange.Pattern) -> (efficiency: Double, communication: Double) {
             let whole = seconds(ranks: nodes, images: images, pattern: pattern)
@@ -82,12 +82,12 @@ public struct ScalingModel: Codable, Sendable, Equatable {
             pairwiseEfficiency: pairwise.efficiency, pairwiseCommunication: pairwise.communication)
     }
 
-    /// The numbers of nodes that predictions are made for.
+    /// The numbers of nodes to predict.
     public static let predictedNodes = (3...10).map { 1 << $0 }
 }
 
 extension ScalingModel {
-    /// Reads a model; see `StepExchange.init(from:)`.
+    /// Decodes a model; see `StepExchange.init(from:)`.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.init(

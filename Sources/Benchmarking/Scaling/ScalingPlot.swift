@@ -1,20 +1,20 @@
 import Foundation
 import SegmentAnything
 
-/// Efficiency over the number of ranks as an SVG picture: measured points, their bound, and the model's lines.
+/// Efficiency over the number of ranks as an SVG picture: measured points, their bounds, and the model's curves.
 ///
-/// Ranks are drawn on a logarithmic axis from 1 to the most that was measured or predicted. Ratios alone are shown.
+/// The axis of ranks is logarithmic, from 1 to the largest measured or predicted count. Only ratios are shown.
 public struct ScalingPlot {
     private let report: ScalingReport
     private let lastDoubling: Int
     private let top: Double
 
-    // Pixels: the picture, and the area of the plot in it.
+    // Size of the picture and of the plot area, in pixels.
     private static let (width, height) = (820.0, 520.0)
     private static let (left, right, upper, lower) = (76.0, 796.0, 52.0, 396.0)
     private static let (blue, orange, grey, ink) = ("#1f5fa8", "#c2590b", "#8a8f98", "#22262b")
 
-    /// Prepares the picture of a report.
+    /// Creates the picture of a report.
     public init(_ report: ScalingReport) {
         self.report = report
         let most = max(report.plan.ranks.last ?? 1, report.predictions.last?.nodes ?? 2, 2)
@@ -23,7 +23,7 @@ public struct ScalingPlot {
         top = max(1.1, (highest * 10 + 0.5).rounded(.up) / 10)
     }
 
-    /// The picture.
+    /// The SVG text.
     public var svg: String {
         let parts = [head, axes, lines, points, legend, "</svg>\n"]
         return parts.joined(separator: "\n")
@@ -38,7 +38,7 @@ public struct ScalingPlot {
     private var head: String {
         let title =
             "Efficiency by number of ranks: \(report.plan.model.rawValue), \(report.plan.threads) "
-            + "thread\(report.plan.threads == 1 ? "" : "s") a rank"
+            + "thread\(report.plan.threads == 1 ? "" : "s") per rank"
         return """
             <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Int(Self.width)) \(Int(Self.height))" \
             width="\(Int(Self.width))" height="\(Int(Self.height))" \
@@ -71,7 +71,7 @@ public struct ScalingPlot {
         return parts.joined(separator: "\n")
     }
 
-    /// The model on nodes with one rank each, for both patterns of exchange.
+    /// The model on nodes with one rank each, for both exchange patterns.
     private var lines: String {
         guard var model = report.model, let network = report.predictedNetwork else { return "" }
         model.network = network
@@ -103,7 +103,7 @@ public struct ScalingPlot {
     private var legend: String {
         let (first, second, base) = (Self.left + 8, Self.left + 330, Self.height - 52)
         var parts = [line(first, base - 4, first + 26, base - 4, colour: Self.blue, width: 2)]
-        parts.append(text(first + 34, base, "model, one rank a node, tree exchanges"))
+        parts.append(text(first + 34, base, "model, one rank per node, tree exchanges"))
         parts.append(
             "<line x1=\"\(Self.pixel(first))\" y1=\"\(Self.pixel(base + 18))\" x2=\"\(Self.pixel(first + 26))\" "
                 + "y2=\"\(Self.pixel(base + 18))\" stroke=\"\(Self.blue)\" stroke-width=\"2\" "
@@ -115,7 +115,7 @@ public struct ScalingPlot {
         parts.append(Self.mark(false, second + 8, base + 18))
         parts.append(text(second + 24, base + 22, "measured, strong scaling"))
         parts.append(line(second + 200, base - 4, second + 222, base - 4, colour: Self.grey, width: 3))
-        parts.append(text(second + 230, base, "most that cores allow"))
+        parts.append(text(second + 230, base, "bound by shared cores"))
         return parts.joined(separator: "\n")
     }
 

@@ -2,14 +2,14 @@ import Foundation
 import SegmentAnything
 
 extension ScalingReport {
-    /// The tables that people read.
+    /// The tables of the report.
     public var text: String {
         ([heading, ""] + table + [""] + notes + [""] + predictionTable).joined(separator: "\n")
     }
 
     private var heading: String {
-        "\(plan.model.rawValue), \(plan.threads) thread\(plan.threads == 1 ? "" : "s") a rank, "
-            + "\(plan.imagesPerRank) image\(plan.imagesPerRank == 1 ? "" : "s") a rank, \(plan.instances) instances an "
+        "\(plan.model.rawValue), \(plan.threads) thread\(plan.threads == 1 ? "" : "s") per rank, "
+            + "\(plan.imagesPerRank) image\(plan.imagesPerRank == 1 ? "" : "s") per rank, \(plan.instances) instances per "
             + "image, \(plan.steps) steps after \(plan.warmUp), \(plan.rounds) round\(plan.rounds == 1 ? "" : "s")"
     }
 
@@ -24,8 +24,8 @@ extension ScalingReport {
                 "\(point.work.ranks)", "\(point.nodes)", "\(point.work.globalBatch)",
                 Self.number(point.imagesPerSecond), Self.fixed(row.rateRatio, 2), Self.percent(row.efficiency),
                 Self.percent(row.bound), Self.percent(row.efficiencyOfBound), Self.percent(point.communication),
-                point.peerWait.map(Self.percent) ?? "not told", Self.mebibytes(point.peakBytesPerRank),
-                point.bytesPerNode.map(Self.mebibytes) ?? "not seen", Self.percent(point.spread),
+                point.peerWait.map(Self.percent) ?? "not logged", Self.mebibytes(point.peakBytesPerRank),
+                point.bytesPerNode.map(Self.mebibytes) ?? "unknown", Self.percent(point.spread),
                 modelOverMeasured(row).map { Self.fixed($0, 2) } ?? "none",
             ]
         }
@@ -37,11 +37,11 @@ extension ScalingReport {
         var lines = [
             "rate over: images per second over those of \(first) rank\(first == 1 ? "" : "s"); efficiency: that over "
                 + "the ratio of ranks.",
-            "comm.: share of a step spent exchanging; peer wait: share spent waiting for slower ranks before "
+            "comm.: share of a step spent communicating; peer wait: share spent waiting for slower ranks before "
                 + "that, on rank 0.",
-            "MiB/rank: largest resident set, in which pages that ranks share count in full. MiB/node: largest sum of "
-                + "proportional set sizes of a node's ranks, seen five times a second on this machine alone.",
-            "spread: slowest less fastest run over the median. model: the model's time of a step over the measured "
+            "MiB/rank: largest resident set, counting shared pages in every rank. MiB/node: largest sum of "
+                + "proportional set sizes of a node's ranks, sampled five times per second on this machine only.",
+            "spread: slowest minus fastest run over the median. model: predicted over measured time of a step "
                 + "one.",
         ]
         let crowded = rows.filter { $0.point.coreBound < 1 }.reduce(into: [Int]()) { ranks, row in
@@ -56,7 +56,7 @@ extension ScalingReport {
         if let loadBefore, loadBefore >= 0.5 {
             lines.append(
                 "THE MACHINE WAS BUSY before the first run, with a load average of \(Self.fixed(loadBefore, 1)): other "
-                    + "programs took cores from the ranks, and from more ranks more.")
+                    + "programs took cores from the ranks, more so with more ranks.")
         }
         return lines
     }
@@ -64,12 +64,12 @@ extension ScalingReport {
     private var predictionTable: [String] {
         guard let model, !predictions.isEmpty else {
             return [
-                "No prediction: no exchange between ranks was measured. Measure two ranks or more, or give "
+                "No prediction: no exchange between ranks was measured. Measure at least two ranks, or pass "
                     + "--network-latency-us and --network-gbit."
             ]
         }
         let head =
-            "Predicted for \(model.parameters) trained numbers (\(Self.number(Double(4 * model.parameters) / 1e6)) MB):"
+            "Predicted for \(model.parameters) trained parameters (\(Self.number(Double(4 * model.parameters) / 1e6)) MB):"
         let table = Self.aligned(
             ["nodes", "tree: efficiency", "comm.", "pairwise: efficiency", "comm."],
             predictions.map {
@@ -81,7 +81,7 @@ extension ScalingReport {
         return [head] + table + [""] + assumptions.map { "- " + $0 }
     }
 
-    /// Columns as wide as their widest cell, at the right.
+    /// Right-aligned columns, as wide as their widest cell.
     private static func aligned(_ titles: [String], _ rows: [[String]]) -> [String] {
         let widths = titles.indices.map { column in
             ([titles] + rows).map { $0[column].count }.max() ?? 0
@@ -97,17 +97,17 @@ extension ScalingReport {
 
     static func mebibytes(_ bytes: Int) -> String { "\((bytes + (1 << 19)) >> 20)" }
 
-    /// A number with so many digits after the point.
+    /// A number with a fixed number of decimals.
     static func fixed(_ value: Double, _ digits: Int) -> String { String(format: "%.\(digits)f", value) }
 
-    /// One JSON object, keys sorted.
+    /// One JSON object with sorted keys.
     public func json() throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return String(decoding: try encoder.encode(self), as: UTF8.self)
     }
 
-    /// Writes `scaling.txt`, `scaling.svg` and `scaling.json` into a folder, which is made. Throws `ScalingError`.
+    /// Writes `scaling.txt`, `scaling.svg` and `scaling.json` to a folder, created if necessary. Throws `ScalingError`.
     public func write(to folder: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -120,7 +120,7 @@ extension ScalingReport {
         } catch {
             throw ScalingError(
                 .cannotWrite, "\(folder) cannot be written: \(error.localizedDescription)",
-                remedy: "name another folder with --output, or mend its permissions")
+                remedy: "specify another folder with --output, or fix its permissions")
         }
     }
 }

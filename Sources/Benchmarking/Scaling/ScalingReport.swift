@@ -1,29 +1,30 @@
 import Foundation
 
-/// All that a measurement of scaling found, with the text that people read.
+/// The results of a scaling measurement, and their text.
 public struct ScalingReport: Codable, Sendable, Equatable {
-    /// What was run.
+    /// The plan of the runs.
     public var plan: ScalingPlan
-    /// The launcher's words before the number of ranks.
+    /// The launcher with its options, excluding the number of ranks.
     public var launcher: String
-    /// The measured points beside the smallest number of ranks.
+    /// The measured points, relative to the smallest rank count.
     public var rows: [ScalingRow]
     /// The measured exchanges.
     public var exchanges: [ExchangeReport.Sample]
-    /// Load average of this machine before the first run: what other programs take; nil where the system does not tell.
+    /// Load average of this machine before the first run, caused by other programs; nil if the system does not report
+    /// it.
     public var loadBefore: Double?
-    /// The model fitted to them; nil where no two ranks exchanged anything.
+    /// The model fitted to them; nil if no two ranks exchanged data.
     public var model: ScalingModel?
-    /// The network that predictions are for: the measured one, or with the numbers that were given.
+    /// The network of the predictions: the measured one, or with values passed by the user.
     public var predictedNetwork: Network?
     /// The predictions; empty without a network.
     public var predictions: [ScalingModel.Prediction]
 
-    /// Puts a report together.
+    /// Creates a report.
     ///
     /// - Parameters:
-    ///   - parameters: Trainable numbers of the plan's model.
-    ///   - latencyMicroseconds, gigabits: The network of the predictions, where it is not the measured one.
+    ///   - parameters: Trainable parameters of the plan's model.
+    ///   - latencyMicroseconds, gigabits: The predicted network, if it is not the measured one.
     public init(
         plan: ScalingPlan, launcher: String, points: [ScalingPoint], exchanges: [ExchangeReport.Sample],
         parameters: Int, loadBefore: Double? = nil, latencyMicroseconds: Double? = nil, gigabits: Double? = nil
@@ -32,7 +33,7 @@ public struct ScalingReport: Codable, Sendable, Equatable {
         rows = [ScalingPlan.Mode.weak, .strong].flatMap { ScalingRow.rows($0, plan: plan, points: points) }
         let measured = Network.fit(exchanges)
         let given = latencyMicroseconds != nil && gigabits != nil
-        // On one rank nothing was exchanged, so any network explains that.
+        // On one rank nothing is exchanged, so any network fits.
         let network = measured ?? (given ? Network(latency: 0, secondsPerByte: 0) : nil)
         let lossParts = exchanges.first?.exchange.lossParts ?? 0
         model = network.flatMap {
@@ -42,10 +43,10 @@ public struct ScalingReport: Codable, Sendable, Equatable {
         predict(latencyMicroseconds: latencyMicroseconds, gigabits: gigabits)
     }
 
-    /// Predicts anew from the same measurement.
+    /// Repeats the predictions from the same measurement.
     ///
     /// - Parameters:
-    ///   - latencyMicroseconds, gigabits: The network, where it is not the measured one.
+    ///   - latencyMicroseconds, gigabits: The network, if it is not the measured one.
     public mutating func predict(latencyMicroseconds: Double?, gigabits: Double?) {
         guard var predicting = model else { return }
         predicting.network = predicting.network.replacing(
@@ -54,19 +55,19 @@ public struct ScalingReport: Codable, Sendable, Equatable {
         predictions = ScalingModel.predictedNodes.map { predicting.prediction(nodes: $0, images: plan.imagesPerRank) }
     }
 
-    /// Reads what `write(to:)` wrote as `scaling.json`. Throws `ScalingError`.
+    /// Reads a `scaling.json` written by `write(to:)`. Throws `ScalingError`.
     public init(opening path: String) throws(ScalingError) {
         guard let data = FileManager.default.contents(atPath: path),
             let report = try? JSONDecoder().decode(Self.self, from: data)
         else {
             throw ScalingError(
-                .usage, "\(path) is no result of an earlier measurement",
-                remedy: "name the scaling.json that kedge bench scaling --output wrote")
+                .usage, "\(path) is not the result of a measurement",
+                remedy: "pass a scaling.json written by kedge bench scaling --output")
         }
         self = report
     }
 
-    /// The line of the model beside a row, over its measured time; nil without a model.
+    /// The model's time over the measured time of a row; nil without a model.
     func modelOverMeasured(_ row: ScalingRow) -> Double? {
         let point = row.point
         return model.map {
@@ -76,25 +77,25 @@ public struct ScalingReport: Codable, Sendable, Equatable {
         }
     }
 
-    /// What the predictions take for granted, in plain words.
+    /// The assumptions of the predictions.
     public var assumptions: [String] {
         [
-            "All nodes are alike, with one rank each on cores of its own: \(plan.threads) "
+            "All nodes are identical, with one rank each on its own cores: \(plan.threads) "
                 + "thread\(plan.threads == 1 ? "" : "s"), and \(plan.imagesPerRank) "
-                + "image\(plan.imagesPerRank == 1 ? "" : "s") a step, of \(plan.instances) instances.",
-            "Every rank takes equally long: no stragglers, no image harder than another, no waiting for files.",
+                + "image\(plan.imagesPerRank == 1 ? "" : "s") per step, of \(plan.instances) instances.",
+            "Every rank takes the same time: no stragglers, no harder images, no waiting for files.",
             predictedNetwork.map {
-                "The network gives each message \(Self.number($0.latency * 1e6)) us and "
+                "The network takes for each message \(Self.number($0.latency * 1e6)) us and "
                     + ($0.secondsPerByte > 0
-                        ? "\(Self.number(8e-9 / $0.secondsPerByte)) Gbit/s" : "a byte no time that could be measured")
+                        ? "\(Self.number(8e-9 / $0.secondsPerByte)) Gbit/s" : "no measurable time per byte")
                     + (predictedNetwork == model?.network
-                        ? ", as measured here." : ", of which at least one number was given.")
-                    + " All ranks have it at once: nobody shares a link."
-            } ?? "No network was measured or given.",
+                        ? ", as measured here." : ", with at least one value set by the user.")
+                    + " Every rank has it to itself: no link is shared."
+            } ?? "No network was measured or specified.",
             "\"tree\": each of the \(StepExchange.exchanges) exchanges of a step takes ceil(log2 N) messages. "
                 + "\"pairwise\": the two that carry gradients and parameters take N - 1, as MPI libraries do for long "
                 + "ones.",
-            "Exchanges do not overlap with computing, as in the trainer. Logging and evaluation are left out.",
+            "Communication does not overlap with computing, as in the trainer. Logging and evaluation are ignored.",
         ]
     }
 

@@ -1,32 +1,32 @@
-/// What was measured of one case over all its runs.
+/// The measurement of one case over all its runs.
 public struct ScalingPoint: Codable, Sendable, Equatable {
     /// The case.
     public var work: ScalingPlan.Case
-    /// Hosts the ranks ran on.
+    /// Number of hosts.
     public var nodes: Int
     /// Median seconds of a step.
     public var secondsPerStep: Double
-    /// Slowest less fastest run (each the median of its steps) over `secondsPerStep`; 0 for one run.
+    /// Slowest minus fastest run (each the median of its steps) over `secondsPerStep`; 0 for one run.
     public var spread: Double
-    /// Median share of a step spent exchanging, 0 to 1.
+    /// Median share of a step spent communicating, 0 to 1.
     public var communication: Double
-    /// Median share of a step spent waiting for slower ranks, 0 to 1; nil if the log does not tell.
+    /// Median share of a step spent waiting for slower ranks, 0 to 1; nil if the log lacks it.
     public var peerWait: Double?
-    /// Largest resident set of a rank, bytes; pages that ranks share count in each.
+    /// Largest resident set of a rank in bytes, counting shared pages in every rank.
     public var peakBytesPerRank: Int
-    /// Largest sum of proportional set sizes of the ranks of one node of this machine, bytes; nil where none was seen.
+    /// Largest sum of proportional set sizes of one node's ranks on this machine, in bytes; nil if none was observed.
     public var bytesPerNode: Int?
-    /// The most that sharing cores leaves of full speed: cores / (ranks x threads) of the fullest machine, at most 1.
+    /// Maximum speed relative to separate cores: cores / (ranks x threads) of the fullest machine, at most 1.
     public var coreBound: Double
 
     /// Images per second.
     public var imagesPerSecond: Double { Double(work.globalBatch) / secondsPerStep }
 
-    /// Puts together what the runs of a case say, steps of warm-up left out.
+    /// Combines the logs of a case, excluding warm-up steps.
     ///
     /// - Parameters:
     ///   - logs: One or more logs of equal length.
-    ///   - bytesPerNode: What was seen during each run.
+    ///   - bytesPerNode: The observation of each run.
     init(_ work: ScalingPlan.Case, logs: [AdaptationLog], warmUp: Int, bytesPerNode: [Int?], coreBound: Double) {
         let runs = logs.map { $0.steps.dropFirst(warmUp) }
         let steps = runs.flatMap { $0 }
@@ -54,24 +54,24 @@ public struct ScalingPoint: Codable, Sendable, Equatable {
     }
 }
 
-/// A measured point beside the smallest number of ranks of its mode.
+/// A measured point relative to the smallest rank count of its mode.
 public struct ScalingRow: Codable, Sendable, Equatable {
     /// Weak or strong.
     public var mode: ScalingPlan.Mode
-    /// What was measured.
+    /// The measurement.
     public var point: ScalingPoint
-    /// Images per second over those of the smallest number of ranks.
+    /// Images per second relative to the smallest rank count.
     public var rateRatio: Double
     /// Rate ratio over rank ratio: weak rate(N) / (N rate(1)), strong t(1) / (N t(N)).
     public var efficiency: Double
-    /// The most that efficiency can be here: by shared cores, and by images that cannot be cut among ranks.
+    /// Maximum efficiency here: limited by shared cores, and by images that cannot be split among ranks.
     public var bound: Double
     /// Efficiency over its bound.
     public var efficiencyOfBound: Double { efficiency / bound }
 
     private enum CodingKeys: String, CodingKey { case mode, point, rateRatio, efficiency, bound }
 
-    /// The rows of one mode, ascending in ranks; `points` may hold those of both.
+    /// The rows of one mode, ascending in ranks; `points` may contain those of both.
     public static func rows(_ mode: ScalingPlan.Mode, plan: ScalingPlan, points: [ScalingPoint]) -> [ScalingRow] {
         let own = plan.ranks.compactMap { count in
             plan.case(ranks: count, mode).flatMap { work in points.first { $0.work == work } }
@@ -86,7 +86,7 @@ public struct ScalingRow: Codable, Sendable, Equatable {
         }
     }
 
-    /// Images of a step over those it would have if every rank had as many as the busiest.
+    /// Images of a step over the images if every rank had as many as the busiest.
     private static func evenness(_ work: ScalingPlan.Case) -> Double {
         Double(work.globalBatch) / Double(work.ranks * work.imagesOfBusiestRank)
     }

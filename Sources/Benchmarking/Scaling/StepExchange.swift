@@ -1,23 +1,23 @@
-/// What the ranks exchange in one step, counted: see `SampleOrderedSum` and `Communicator`.
+/// The size of a step's communication between ranks; see `SampleOrderedSum` and `Communicator`.
 public struct StepExchange: Codable, Sendable, Equatable {
-    /// Trainable numbers `P`.
+    /// Number of trainable parameters `P`.
     public var parameters: Int
-    /// Images of a rank `k`.
+    /// Images per rank `k`.
     public var imagesPerRank: Int
-    /// Parts of the method's loss, which every image's record holds.
+    /// Parts of the method's loss, contained in every image's record.
     public var lossParts: Int
 
-    /// Describes an exchange.
+    /// Creates an exchange.
     public init(parameters: Int, imagesPerRank: Int, lossParts: Int = 0) {
         (self.parameters, self.imagesPerRank, self.lossParts) = (parameters, imagesPerRank, lossParts)
     }
 
-    /// Vectors `b` that a rank sends: the blocks of `ShardedSampler` that its images form, one for each bit of `k`.
+    /// Vectors `b` that a rank sends: the blocks of `ShardedSampler` that its images form, one for each set bit of `k`.
     public var vectors: Int { imagesPerRank.nonzeroBitCount }
-    /// Numbers in an image's record: the total loss, its parts, and whether the anchor's embedding was there.
+    /// Values in an image's record: the total loss, its parts, and whether the anchor's embedding was stored.
     var valuesOfRecord: Int { 2 + lossParts }
 
-    /// How many messages an exchange among `N` ranks is made of, one after another on a rank.
+    /// The number of sequential messages of an exchange among `N` ranks.
     public enum Pattern: String, Codable, Sendable, CaseIterable {
         /// Along a tree in every exchange: ceil(log2 N).
         case tree
@@ -25,13 +25,13 @@ public struct StepExchange: Codable, Sendable, Equatable {
         case pairwise
     }
 
-    /// Exchanges of a step: four headers (of the meeting before it, of records and gradients, of rank 0's message, of
+    /// Exchanges of a step: four headers (of the barrier before it, of records and gradients, of rank 0's message, of
     /// the parameters), rank 0's message, records with gradients, parameters.
     static let exchanges = 7
     private static let headers = 4
     private static let headerBytes = 64
 
-    /// Messages a rank waits for one after another; 0 for one rank.
+    /// Sequential messages a rank waits for; 0 for one rank.
     public func messages(ranks: Int, _ pattern: Pattern) -> Double {
         guard ranks > 1 else { return 0 }
         let depth = Double(Int.bitWidth - (ranks - 1).leadingZeroBitCount)
@@ -41,8 +41,8 @@ public struct StepExchange: Codable, Sendable, Equatable {
         }
     }
 
-    /// Bytes a rank sends and as many it receives: 4 P (b + 1) (N - 1) / N for gradients and parameters, and from each
-    /// of the N - 1 others its headers and its records.
+    /// Bytes a rank sends, and receives: 4 P (b + 1) (N - 1) / N for gradients and parameters, and from each of the N -
+    /// 1 others its headers and its records.
     public func bytes(ranks: Int) -> Double {
         let others = Double(ranks - 1)
         let floats = 4 * Double(parameters) * Double(vectors + 1) * others / Double(ranks)
@@ -52,7 +52,7 @@ public struct StepExchange: Codable, Sendable, Equatable {
 }
 
 extension StepExchange {
-    /// Reads a description; one without `lossParts` is from a version whose only method had five.
+    /// Decodes an exchange; one without `lossParts` is from a version whose only method had five.
     public init(from decoder: any Decoder) throws {
         let values = try decoder.container(keyedBy: CodingKeys.self)
         self.init(
@@ -62,32 +62,32 @@ extension StepExchange {
     }
 }
 
-/// A network as two numbers: a message of `b` bytes takes `latency + b secondsPerByte`.
+/// A network described by two values: a message of `b` bytes takes `latency + b secondsPerByte`.
 public struct Network: Codable, Sendable, Equatable {
-    /// Seconds of an empty message (alpha).
+    /// Seconds per empty message (alpha).
     public var latency: Double
-    /// Seconds of a byte (1 / beta).
+    /// Seconds per byte (1 / beta).
     public var secondsPerByte: Double
 
-    /// Describes a network.
+    /// Creates a network.
     public init(latency: Double, secondsPerByte: Double) {
         (self.latency, self.secondsPerByte) = (latency, secondsPerByte)
     }
 
-    /// The network with other numbers where some are given: microseconds of a message, 10^9 bits per second.
+    /// The network with the given values replaced: microseconds per message, 10^9 bits per second.
     public func replacing(latencyMicroseconds: Double?, gigabits: Double?) -> Network {
         Network(
             latency: latencyMicroseconds.map { $0 * 1e-6 } ?? latency,
             secondsPerByte: gigabits.map { 8e-9 / $0 } ?? secondsPerByte)
     }
 
-    /// Seconds of a step's exchange: messages x latency + bytes x secondsPerByte.
+    /// Seconds of a step's communication: messages x latency + bytes x secondsPerByte.
     public func seconds(_ exchange: StepExchange, ranks: Int, _ pattern: StepExchange.Pattern) -> Double {
         exchange.messages(ranks: ranks, pattern) * latency + exchange.bytes(ranks: ranks) * secondsPerByte
     }
 
-    /// The network that explains measured exchanges best, in the sense of least squares of the relative error, both
-    /// numbers at least 0; nil without two sizes of exchange on two or more ranks.
+    /// The network that best fits the measured exchanges, by least squares of the relative error with both values at
+    /// least 0; nil without two sizes of exchange on two or more ranks.
     public static func fit(_ samples: [ExchangeReport.Sample]) -> Network? {
         let rows = samples.filter { $0.ranks > 1 && $0.seconds > 0 }.map { sample in
             (

@@ -1,31 +1,31 @@
 import Foundation
 public import Kernels
 
-/// Times pieces of work beside the ceiling of matrix products, so that a noisy or throttled machine slows both.
+/// Times pieces of work relative to the ceiling of matrix products, so that a noisy or throttled machine slows both.
 ///
-/// A round measures `cblas_sgemm` and then every piece once; the figure of a piece is the median over rounds, of its
-/// seconds and of its rate over the rate of the same round.
+/// A round measures `cblas_sgemm` and then every piece once; a piece's figure is the median over rounds of its seconds,
+/// and of its rate over the ceiling of the same round.
 public struct Benchmark {
     /// A piece of work.
     public struct Piece {
-        /// What is run.
+        /// The name of the work.
         public var name: String
-        /// Floating-point operations of one run, two per multiply-add; 0 where a rate says nothing.
+        /// Floating-point operations per run, two per multiply-add; 0 if a rate is meaningless.
         public var operations: Double
         /// The work.
         public var body: () throws -> Void
 
-        /// Describes a piece.
+        /// Creates a piece.
         public init(_ name: String, operations: Double = 0, _ body: @escaping () throws -> Void) {
             (self.name, self.operations, self.body) = (name, operations, body)
         }
     }
 
-    /// What was measured of a piece.
+    /// The measurement of a piece.
     public struct Figure: Codable, Sendable, Equatable {
-        /// What was run.
+        /// The name of the work.
         public var name: String
-        /// Median seconds of a run.
+        /// Median seconds per run.
         public var seconds: Double
         /// Fastest run.
         public var fastest: Double
@@ -37,7 +37,7 @@ public struct Benchmark {
         public var share: Double?
     }
 
-    /// All figures of one run.
+    /// All figures of a benchmark.
     public struct Report: Codable, Sendable, Equatable {
         /// The subject, as in `encoder`.
         public var subject: String
@@ -45,7 +45,7 @@ public struct Benchmark {
         public var model: String
         /// Compute threads.
         public var threads: Int
-        /// The core whose kernels OpenBLAS runs.
+        /// The core whose kernels OpenBLAS uses.
         public var openBLASCore: String
         /// Median of `cblas_sgemm`, 10^9 operations per second on all threads.
         public var ceilingGigaflops: Double
@@ -56,7 +56,7 @@ public struct Benchmark {
         /// The figures in the order of the pieces.
         public var figures: [Figure]
 
-        /// Puts a report together.
+        /// Creates a report.
         public init(
             subject: String, model: String, threads: Int, openBLASCore: String, ceilingGigaflops: Double, rounds: Int,
             peakBytes: Int, figures: [Figure]
@@ -75,7 +75,7 @@ public struct Benchmark {
     ///
     /// - Parameters:
     ///   - rounds: Measured rounds.
-    ///   - warmsUp: True to run every piece once before.
+    ///   - warmsUp: True to run every piece once before measuring.
     public init(workspace: Workspace, rounds: Int, warmsUp: Bool = true) {
         precondition(rounds > 0, "a benchmark needs a round")
         (self.workspace, self.rounds, self.warmsUp) = (workspace, rounds, warmsUp)
@@ -104,7 +104,7 @@ public struct Benchmark {
         return (Self.median(ceilings), figures)
     }
 
-    /// The middle value; of an even number the mean of the two in the middle.
+    /// The median; for an even count, the mean of the two middle values.
     static func median(_ values: [Double]) -> Double {
         guard !values.isEmpty else { return .nan }
         let sorted = values.sorted()
@@ -114,7 +114,7 @@ public struct Benchmark {
 }
 
 extension Benchmark.Report {
-    /// The report as lines for a terminal.
+    /// The report as text.
     public var text: String {
         let head =
             "\(subject) of \(model), \(threads) thread\(threads == 1 ? "" : "s"), OpenBLAS core \(openBLASCore), "

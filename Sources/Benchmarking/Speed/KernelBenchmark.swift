@@ -64,7 +64,7 @@ struct KernelBenchmark {
                 LayerNormKernel.forward(
                     x, scale: scale, shift: shift, epsilon: 1e-6, into: &normal, statistics: &nothing, in: workspace)
             })
-        // Far from 0 the slope is 1, so that the gradient stays what it is round after round.
+        // Far from 0 the slope is 1, so that the gradient is unchanged by repeated rounds.
         let preActivation = Tensor(repeating: 6, hiddenInput.shape)
         var gradient = Tensor(hiddenInput.elements, hiddenInput.shape)
         pieces.append(

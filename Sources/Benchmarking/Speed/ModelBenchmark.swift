@@ -6,15 +6,15 @@ import Layers
 public import SegmentAnything
 import Tensors
 
-/// What `kedge bench` can measure.
+/// The subjects of `kedge bench`.
 public enum BenchmarkSubject: String, CaseIterable, Sendable {
     /// The kernels of the model's encoder, at its sizes.
     case kernels
     /// The image encoder: the anchor's pass, the training pass and its backward.
     case encoder
-    /// The mask decoder with all its prompts: forward, and forward with backward.
+    /// The mask decoder with all prompts: forward, and forward with backward.
     case decoder
-    /// One step of a method on one image; where it has an anchor, with its features computed and kept.
+    /// One step of a method on one image; if the method has an anchor, with its features computed and stored.
     case step
 }
 
@@ -26,15 +26,15 @@ public struct ModelBenchmark {
     private let workspace: Workspace
 
     /// - Parameters:
-    ///   - adapted: The model with what the method trains.
+    ///   - adapted: The model with the method's trainable parameters.
     ///   - example: The image and prompts to work on.
-    ///   - request: The method, and how its passes are made.
+    ///   - request: The method and the settings of its passes.
     public init(adapted: AdaptedModel, example: AdaptationExample, request: StepRequest, workspace: Workspace) {
         (self.adapted, self.example) = (adapted, example)
         (self.request, self.workspace) = (request, workspace)
     }
 
-    /// An image of noise with square boxes spread over it, which are the true masks too where the method asks for some.
+    /// A noise image covered with square boxes, which also serve as true masks if the method needs them.
     public static func example(
         _ model: SegmentAnythingModel, instances: Int, needs: ExampleNeeds
     ) throws -> AdaptationExample {
@@ -67,7 +67,7 @@ public struct ModelBenchmark {
         return masks
     }
 
-    /// The pieces of a subject, in the order they are reported.
+    /// The pieces of a subject, in the order of the report.
     public func pieces(_ subject: BenchmarkSubject) throws -> [Benchmark.Piece] {
         switch subject {
         case .kernels: return KernelBenchmark(model.configuration, workspace).pieces
@@ -131,7 +131,7 @@ public struct ModelBenchmark {
         func piece(_ name: String, keepsAnchor: Bool) throws -> Benchmark.Piece {
             let kept = keepsAnchor ? model.encoder.encode(example.weak, in: context.frozen) : nil
             let rehearsal = try StepRehearsal(request, keepsAnchor: keepsAnchor)
-            // The encoder's operations alone: the decoder and losses count as overhead.
+            // Counts only the encoder's operations: decoder and losses count as overhead.
             let cost = StepCost(model.configuration, rehearsal, recompute: request.recompute)
             return .init(name, operations: cost.encoder) {
                 var step = StepContext(

@@ -7,16 +7,16 @@ public import SegmentAnything
 import Tensors
 import WeightFiles
 
-/// A step that another program runs too: its inputs from a safetensors file, its losses and gradients into another.
+/// A step that another program can reproduce: its inputs from a safetensors file, its losses and gradients to another.
 ///
-/// Tensors of the input file: `weak`, `strong` [S, S, 3], `boxes` [n, 4] in the model frame, and everything that trains by
-/// the names of adapter files.
+/// Tensors of the input file: `weak`, `strong` [S, S, 3], `boxes` [n, 4] in the model frame, and all trainable
+/// parameters by their names in adapter files.
 public struct StepCase {
     /// The image and prompts.
     public let example: AdaptationExample
-    /// The model with the values of the file.
+    /// The model with the parameters of the file.
     public let adapted: AdaptedModel
-    /// The settings of the adapters that the file holds.
+    /// The settings of the adapters in the file.
     public let options: AdapterOptions
 
     /// Reads a case of a method for a model. Throws `WeightFileError`, `AdapterError` and `SegmentAnythingError`.
@@ -37,8 +37,8 @@ public struct StepCase {
         let view: Shape = [configuration.imageSize, configuration.imageSize, 3]
         for name in ["weak", "strong"] where table[name].map({ Shape($0.shape) != view }) ?? false {
             throw WeightFileError(
-                .valueType, path: path, found: "\(name) of another shape than \(view)",
-                remedy: "make the case for this model")
+                .valueType, path: path, found: "\(name) with a different shape than \(view)",
+                remedy: "create the case for this model")
         }
         let source = TrainableSource(weights, layout: trainables.layout)
         adapted = AdaptedModel(SegmentAnythingModel(configuration, source), trainables, values: values)
@@ -47,7 +47,7 @@ public struct StepCase {
             prompts: try PromptBatch(boxes: try table.tensor("boxes")))
     }
 
-    /// Runs the step once and writes `loss.NAME` and `gradient.NAME`. Throws what the step and the writer throw.
+    /// Runs the step once and writes `loss.NAME` and `gradient.NAME`. Throws the errors of the step and the writer.
     public func write(to path: String, _ request: StepRequest, in workspace: Workspace) throws {
         var context = StepContext(
             adapted, decoderChunk: request.decoderChunk, recompute: request.recompute, in: workspace)

@@ -2,7 +2,7 @@ public import Datasets
 import Imaging
 import Tensors
 
-/// A picture of evenly chosen images of a data set, with their labels and prompts.
+/// A picture of evenly spaced images of a data set, with their labels and prompts.
 ///
 /// Instances are overlaid in individual colours. For a few instances, drawn as training draws them, the prompts are
 /// shown: the box in the instance's colour, points on it green, points off it red.
@@ -35,7 +35,7 @@ public struct ContactSheet: Sendable {
         self.prompts = prompts
     }
 
-    /// Whether image `number` of `count` is shown: evenly chosen, including the first.
+    /// True if image `number` of `count` is shown: evenly spaced, including the first.
     private func shows(_ number: Int, of count: Int) -> Bool {
         guard count > places else { return true }
         // The first image of each of `places` equal parts.

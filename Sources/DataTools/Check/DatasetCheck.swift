@@ -16,7 +16,7 @@ public struct DatasetCheck {
     private var owners: [UInt64: String] = [:]
     /// Faults already reported by the check of annotations.
     private var named: Set<String> = []
-    /// Whether it has found more faults than it lists.
+    /// True if it has found more faults than it lists.
     private var hasUnlistedFaults = false
 
     /// Prepares a check.
@@ -55,7 +55,7 @@ public struct DatasetCheck {
         do throws(DatasetError) {
             found = try AnnotationCheck.run(format: format, options, limit: DatasetFindings.lineLimit)
         } catch {
-            // Opening the data set will report the same.
+            // Opening the data set will report the same error.
             if Self.forbidsOpening(error) { return }
             throw error
         }
@@ -75,12 +75,12 @@ public struct DatasetCheck {
             (DatasetFindings.Kind.annotation, report.errors - listed.0),
             (.annotationWarning, report.warnings - listed.1),
         ] where dropped > 0 {
-            findings.add(kind, "\(dropped) more that are not listed", count: dropped)
+            findings.add(kind, "\(dropped) more not listed", count: dropped)
         }
         hasUnlistedFaults = report.errors > listed.0
     }
 
-    /// Whether an error is a finding about the data set and not a mistake of the call.
+    /// True if an error is a finding about the data set and not a mistake of the call.
     private static func forbidsOpening(_ error: DatasetError) -> Bool {
         [.invalidAnnotation, .ambiguousName, .unreadableFile, .emptyDataset].contains(error.code)
     }

@@ -28,16 +28,16 @@ extension DatasetFindings {
     private var verdict: String {
         let noted = warnings == 0 ? "" : ", \(Self.number(warnings, "warning"))"
         if isUsable { return "usable: no errors\(noted)" }
-        return "not usable as it is: \(Self.number(errors, "error"))\(noted)"
+        return "not usable: \(Self.number(errors, "error"))\(noted)"
     }
 
     private var summary: [(String, String)] {
         var rows = [("data set", "\(root), format \(format)")]
-        let left = imagesLeftOut > 0 ? "; \(imagesLeftOut) more not looked at" : ""
+        let left = imagesLeftOut > 0 ? "; \(imagesLeftOut) more not checked" : ""
         rows.append(("images", "\(images), \(usableImages) usable\(left)"))
         if let sizes = sizesText { rows.append(("sizes", sizes)) }
         guard hasReadLabels else {
-            rows.append(("labels", "not read, since the data set cannot be opened"))
+            rows.append(("labels", "not read because the data set cannot be opened"))
             return rows
         }
         var kinds: [String] = []

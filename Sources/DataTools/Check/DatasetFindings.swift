@@ -33,7 +33,7 @@ public struct DatasetFindings: Sendable {
         /// Two images with identical pixels.
         case duplicateImage = "images with the pixels of another"
 
-        /// Whether a run cannot use the data set as it is, or not all of it.
+        /// True if a run cannot use the data set, or not all of it.
         public var isError: Bool {
             switch self {
             case .unusable, .annotation, .ambiguousName, .missingLabel, .unreadable, .sizeMismatch, .outsideRoot: true
@@ -42,7 +42,7 @@ public struct DatasetFindings: Sendable {
         }
     }
 
-    /// Maximum lines kept of each kind; more are counted.
+    /// Maximum number of lines kept per kind; further ones are counted.
     static let lineLimit = 10_000
 
     /// The name of the format.
@@ -55,7 +55,7 @@ public struct DatasetFindings: Sendable {
     public internal(set) var usableImages = 0
     /// Images of the data set that were not checked.
     public internal(set) var imagesLeftOut = 0
-    /// Whether labels were read; not if the data set could not be opened.
+    /// True if labels were read; false if the data set could not be opened.
     public internal(set) var hasReadLabels = false
     /// Width and height of every image that could be decoded.
     public internal(set) var sizes: [SIMD2<Int32>] = []
@@ -84,7 +84,7 @@ public struct DatasetFindings: Sendable {
     /// The number of problems of a kind.
     public func count(_ kind: Kind) -> Int { counts[kind] ?? 0 }
 
-    /// The problems of a kind, one a line, in the order they were found, at most 10,000.
+    /// The problems of a kind, one per line, in the order they were found, at most 10,000.
     public func problems(_ kind: Kind) -> [String] { lines[kind] ?? [] }
 
     /// Problems that make images unusable.
@@ -93,6 +93,6 @@ public struct DatasetFindings: Sendable {
     /// Doubtful findings.
     public var warnings: Int { Kind.allCases.reduce(0) { $0 + ($1.isError ? 0 : count($1)) } }
 
-    /// Whether there are no errors; there may be warnings.
+    /// True if there are no errors; there may be warnings.
     public var isUsable: Bool { errors == 0 }
 }

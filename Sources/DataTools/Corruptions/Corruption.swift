@@ -51,10 +51,10 @@ public enum Corruption: String, CaseIterable, Sendable {
 
     /// The corrupted image, of the same size and always RGB; a grey image is corrupted as RGB with equal channels.
     ///
-    /// The corruption works on one thread and takes random numbers from `generator` alone.
+    /// The corruption runs on one thread and takes random numbers only from `generator`.
     ///
     /// - Parameters:
-    ///   - image: The image, at least 32 pixels a side.
+    ///   - image: The image, at least 32 pixels per side.
     ///   - severity: 1 (mild) to 5.
     ///   - generator: The source of randomness.
     ///   - order: The order of channels; the released one only reproduces WeSAM's data.
@@ -70,8 +70,8 @@ public enum Corruption: String, CaseIterable, Sendable {
         guard min(image.width, image.height) >= Self.shortestSide else {
             throw DatasetError(
                 .invalidOption, at: rawValue,
-                "the image is \(image.width)x\(image.height) pixels, and corruptions are defined from 32 pixels a side",
-                remedy: "leave the image out or enlarge it")
+                "the image is \(image.width)x\(image.height) pixels, and corruptions need at least 32 pixels per side",
+                remedy: "remove the image or enlarge it")
         }
         let original = order == .released ? image.rgb().withRedAndBlueExchanged() : image.rgb()
         let level = severity - 1

@@ -21,7 +21,7 @@ public struct FolderCorruption: Sendable {
         public let peakSignalToNoise: Double
     }
 
-    /// One file under one corruption: the work unit of a thread.
+    /// One file and one corruption: the work unit of a thread.
     private struct Request: Sendable {
         let file: String
         let corruption: Corruption
@@ -42,7 +42,7 @@ public struct FolderCorruption: Sendable {
     ///
     /// - Parameters:
     ///   - input: A folder of PNG and JPEG files, optionally in subfolders.
-    ///   - output: The folder for the results, outside of the input.
+    ///   - output: The folder for the results, outside the input.
     ///   - corruptions: The corruptions, each once.
     ///   - severities: The severities, each 1 to 5.
     ///   - seed: The seed.
@@ -70,18 +70,18 @@ public struct FolderCorruption: Sendable {
         func resolved(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path + "/" }
         if resolved(output).hasPrefix(resolved(input)) {
             throw DatasetError(
-                .invalidOption, at: output, "lies in the input folder, where a second run would corrupt it again",
-                remedy: "give a folder outside of \(input)")
+                .invalidOption, at: output, "is inside the input folder, where a second run would corrupt it again",
+                remedy: "choose a folder outside \(input)")
         }
         let files = try ImageListing.imageFiles(in: input)
         guard !files.isEmpty else {
             throw DatasetError(
-                .emptyDataset, at: input, "holds no PNG or JPEG file", remedy: "give the folder with the images")
+                .emptyDataset, at: input, "contains no PNG or JPEG file", remedy: "pass the folder with the images")
         }
         for labels in ["labels", "masks"] where files.contains(where: { $0.hasPrefix(labels + "/") }) {
             throw DatasetError(
-                .invalidOption, at: input, "holds \(labels)/, which must not be corrupted",
-                remedy: "give the folder with the images alone, as in \(input)/images")
+                .invalidOption, at: input, "contains \(labels)/, which must not be corrupted",
+                remedy: "pass the folder with only the images, such as \(input)/images")
         }
         var known: [String: String] = [:]
         for file in files {
@@ -149,7 +149,7 @@ public struct FolderCorruption: Sendable {
         }
     }
 
-    /// Writes one file under one corruption at all severities, and measures the results before they are encoded.
+    /// Corrupts one file at all severities, and measures the results before they are encoded.
     private func corrupt(_ request: Request) throws -> [Measured] {
         let path = input + "/" + request.file
         let image: Image

@@ -92,7 +92,7 @@ extension FrostStatistics {
     /// Shares of lattices up to 64 pixels as measured, within a few per cent. The others and the seed are chosen such
     /// that over parts of 256 x 256 to 640 x 480 pixels, taken as `frost` takes them, mean and variance vary with the
     /// size of the part as in the photograph; quantiles are then shifted and stretched until both agree on average over
-    /// the sizes. Fitted by Tests/DatasetsTests/Fixtures/corruptions/fit_frost.py.
+    /// the sizes. Fitted by Tests/DataToolsTests/Fixtures/corruptions/fit_frost.py.
     static let photographs = [teal, pale, pale, grey, dark]
 
     private static let teal = FrostStatistics(

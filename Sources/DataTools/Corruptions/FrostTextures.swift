@@ -23,7 +23,7 @@ public struct FrostTextures: Sendable {
         let files = try ImageListing.imageFiles(in: folder)
         guard !files.isEmpty else {
             throw DatasetError(
-                .emptyDataset, at: folder, "holds no PNG or JPEG file", remedy: "give a folder with pictures of frost")
+                .emptyDataset, at: folder, "contains no PNG or JPEG file", remedy: "pass a folder of frost pictures")
         }
         textures = try files.map { file in
             do {

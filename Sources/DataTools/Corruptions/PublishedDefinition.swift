@@ -13,7 +13,7 @@ public struct PublishedDeviation: Equatable, Sendable {
     /// The relative difference that counts as agreement.
     public static let tolerance = 0.02
 
-    /// Whether mean and variance agree with the published package.
+    /// True if mean and variance agree with the published package.
     public var isWithinTolerance: Bool { max(abs(mean), abs(variance)) <= Self.tolerance }
 }
 

@@ -1,4 +1,4 @@
-// Written by Tests/DatasetsTests/Fixtures/corruptions/generate.py; do not edit.
+// Written by Tests/DataToolsTests/Fixtures/corruptions/generate.py; do not edit.
 
 extension PublishedFigures {
     /// Per line: name, severity, index of the reference image, mean, variance, means of red, green and blue.

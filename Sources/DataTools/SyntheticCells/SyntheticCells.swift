@@ -22,7 +22,7 @@ public struct SyntheticCells: Sendable {
     public init(side: Int = 320, seed: UInt64, severity: Int) throws {
         guard (64...2048).contains(side) else {
             throw DatasetError(
-                .invalidOption, at: "size", "\(side) pixels a side", remedy: "choose 64 to 2048, as in 320")
+                .invalidOption, at: "size", "\(side) pixels per side", remedy: "choose 64 to 2048, such as 320")
         }
         guard let shift = DomainShift(severity: severity) else {
             throw DatasetError(.invalidOption, at: "severity", "is \(severity)", remedy: "choose 0 to 5")
@@ -53,7 +53,7 @@ public struct SyntheticCells: Sendable {
     /// Files are named from cells-0000.png on; existing files of these names are replaced. Throws `DatasetError`.
     public static func write(to folder: String, count: Int, side: Int = 320, seed: UInt64, severity: Int) throws {
         guard count > 0 else {
-            throw DatasetError(.invalidOption, at: "count", "\(count) images", remedy: "ask for at least one")
+            throw DatasetError(.invalidOption, at: "count", "\(count) images", remedy: "request at least one")
         }
         let cells = try SyntheticCells(side: side, seed: seed, severity: severity)
         do {

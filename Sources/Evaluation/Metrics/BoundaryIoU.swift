@@ -10,17 +10,17 @@ public enum BoundaryIoU {
     /// Width of a rim as a fraction of the image's diagonal.
     public static let dilationRatio = 0.02
 
-    /// d for an image, pixels.
+    /// d for an image, in pixels.
     public static func distance(width: Int, height: Int) -> Int {
         let diagonal = Double(width * width + height * height).squareRoot()
         return max(1, Int((dilationRatio * diagonal).rounded(.toNearestOrEven)))
     }
 
-    /// The boundary IoU of two masks of one image; 1 where both are empty.
+    /// The boundary IoU of two masks of one image; 1 if both are empty.
     ///
     /// - Parameters:
-    ///   - prediction: True or false for every pixel, row by row. // [H, W]
-    ///   - truth: // [H, W]
+    ///   - prediction: The mask, row by row. // [H, W]
+    ///   - truth: The true mask. // [H, W]
     public static func value(_ prediction: [Bool], _ truth: [Bool], width: Int, height: Int) -> Double {
         precondition(prediction.count == width * height && truth.count == width * height)
         let reach = distance(width: width, height: height)
@@ -43,7 +43,7 @@ public enum BoundaryIoU {
         return result
     }
 
-    /// Along each line, the positions with `distance` set ones on both sides.
+    /// Along each line, the positions with at least `distance` set pixels on both sides.
     private static func eroded(
         _ mask: [Bool], lines: Int, length: Int, step: Int, stride: Int, _ distance: Int
     ) -> [Bool] {

@@ -1,11 +1,11 @@
 public import Kernels
 public import Tensors
 
-/// Agreement of predicted masks with true ones, per instance and per image (WeSAM's "micro-imagewise" scores).
+/// Agreement of predicted masks with true masks, per instance and per image (WeSAM's "micro-imagewise" scores).
 public struct MaskMetrics: Sendable, Equatable {
-    /// TP / (TP + FP + FN) of every instance; 1 where both masks are empty.
+    /// TP / (TP + FP + FN) of every instance; 1 if both masks are empty.
     public let iou: [Double]
-    /// 2 TP / (2 TP + FP + FN) of every instance; 1 where both masks are empty.
+    /// 2 TP / (2 TP + FP + FN) of every instance; 1 if both masks are empty.
     public let f1: [Double]
 
     /// The mean over the image's instances; nil without instances.
@@ -21,7 +21,7 @@ public struct MaskMetrics: Sendable, Equatable {
     ///   - canvas: S, a multiple of 16.
     ///   - threshold: 0 for SAM's rule, logit > 0; any other number t for logit >= t (the released WeSAM: 0.5).
     public init(logits: Tensor, truth: [UInt8], canvas: Int, threshold: Float, in workspace: Workspace) {
-        // The kernel compares with >=: the least positive number stands for "above 0".
+        // The kernel compares with >=: the smallest positive number stands for "above 0".
         let limit = threshold == 0 ? Float.leastNonzeroMagnitude : threshold
         self.init(
             MaskLossKernel.sums(

@@ -10,7 +10,7 @@ public struct WeakLabelMetrics: Sendable {
     private let width: Int
     private let height: Int
 
-    /// Scores of a mask of the original image. // [H, W]
+    /// Creates the scores of a mask of the original image. // [H, W]
     public init(prediction: [Bool], width: Int, height: Int) {
         precondition(prediction.count == width * height)
         (self.prediction, self.width, self.height) = (prediction, width, height)
@@ -29,7 +29,7 @@ public struct WeakLabelMetrics: Sendable {
         return Box(x0: Double(left), y0: Double(top), x1: Double(right + 1), y1: Double(bottom + 1))
     }
 
-    /// The IoU of the predicted pixels' tight box with an annotated one; 0 without a pixel.
+    /// The IoU of the tight box of the predicted pixels with an annotated box; 0 without predicted pixels.
     public func boxIoU(with box: Box) -> Double {
         guard let own = tightBox else { return 0 }
         let overlap =
@@ -39,7 +39,7 @@ public struct WeakLabelMetrics: Sendable {
         return union > 0 ? overlap / union : 0
     }
 
-    /// 1 for every point on its correct side, 0 for every other; points outside the image are on no mask.
+    /// 1 for every point on its correct side, otherwise 0; points outside the image are outside every mask.
     public func hits(_ points: [LabelledPoint]) -> [Double] {
         points.map { point in
             let (x, y) = (Int(point.x.rounded(.down)), Int(point.y.rounded(.down)))

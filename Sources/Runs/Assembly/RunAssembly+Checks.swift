@@ -10,10 +10,10 @@ import SegmentAnything
 import Telemetry
 import WeightFiles
 
-// What is checked and said before a run begins.
+// The checks and records before a run begins.
 
 extension RunAssembly {
-    /// Stops all ranks when one has another program or recipe than rank 0; before anything depends on it.
+    /// Stops all ranks if one has a different program or recipe than rank 0; runs before anything depends on them.
     func checkRecipes() throws {
         let program = [(name: "program", value: (try? FileDigest.sha256(of: "/proc/self/exe")) ?? "unknown")]
         // Threads may differ: the result does not depend on them.
@@ -29,18 +29,18 @@ extension RunAssembly {
         return try communicator.allMaximum([isStopRequested ? 1 : 0])[0] != 0
     }
 
-    /// What is doubtful about the recipe's prompts for its model; nil if nothing is.
+    /// A warning if the recipe's prompts do not suit its model; nil otherwise.
     package var promptWarning: String? {
         let (model, prompts) = (recipe.model, recipe.prompts)
         let asked =
             prompts.source == .automatic ? "prompts.source=automatic" : prompts.usesPoints ? "points" : nil
         guard !model.kind.prompts.contains(.point), let asked else { return nil }
         let read = model.kind.prompts.map(\.plural).joined(separator: " and ")
-        return "warning: \(model.kind.name) was trained on \(read) alone and does little with \(asked); "
-            + "other models read points"
+        return "warning: \(model.kind.name) was trained only on \(read) and performs poorly with \(asked); "
+            + "other models support points"
     }
 
-    /// The record that opens a log. Collective.
+    /// The first record of a log. Collective.
     func startRecord(
         _ entries: [(key: String, value: String)], _ loaded: LoadedModel,
         _ versions: [(name: String, version: String)], firstStep: Int
@@ -57,9 +57,9 @@ extension RunAssembly {
             firstStep: firstStep)
     }
 
-    /// The error of a run that would have to leave out more images than it may.
+    /// The error of a run that would have to skip more images than allowed.
     ///
-    /// - Parameter leftOut: The images that were left out before.
+    /// - Parameter leftOut: The images skipped before.
     func tooManyBad(
         _ samples: [UnreadableSample], _ leftOut: [ImageID], _ data: TrainingData, while doing: String
     ) -> RunError {

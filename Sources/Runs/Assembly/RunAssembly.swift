@@ -14,7 +14,7 @@ import Tensors
 package import Training
 import WeightFiles
 
-/// The one place where the keys of a recipe become the types of the modules below.
+/// The one place that maps a recipe's keys to the types of the modules below.
 package struct RunAssembly {
     let recipe: Recipe
     let communicator: any Communicator
@@ -24,7 +24,8 @@ package struct RunAssembly {
         (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
     }
 
-    /// What the recipe's method trains in the loaded model. Throws `AdaptationMethodError` and `AdapterError`.
+    /// The parameters that the recipe's method trains in the loaded model. Throws `AdaptationMethodError` and
+    /// `AdapterError`.
     package func trainables(_ loaded: LoadedModel) throws -> Trainables {
         let description = ModelDescription(loaded.model.configuration)
         let method = recipe.adaptationMethod
@@ -37,7 +38,7 @@ package struct RunAssembly {
         recipe.adaptationMethod.stages(over: data.training.domains, order: recipe.training.domains)
     }
 
-    /// The order of the run: each stage over the images of its domains.
+    /// The sample order of the run: each stage over the images of its domains.
     package func schedule(_ data: TrainingData) -> SamplingSchedule {
         let training = recipe.training
         let legs = stages(data).map { stage in
@@ -50,7 +51,7 @@ package struct RunAssembly {
         return SamplingSchedule(legs, globalBatch: training.globalBatch)
     }
 
-    /// What rank 0's controller does when.
+    /// When rank 0's controller evaluates, saves and logs.
     package func plan(_ schedule: SamplingSchedule) -> TrainingController.Plan {
         let training = recipe.training
         return TrainingController.Plan(
@@ -60,7 +61,7 @@ package struct RunAssembly {
             stageEnds: schedule.stageEnds)
     }
 
-    /// This node's store of anchor embeddings, and what the log says about it. Collective.
+    /// This node's store of anchor embeddings, and its record for the log. Collective.
     func openAnchors(
         _ loaded: LoadedModel, _ data: TrainingData, reservedBytes: Int
     ) throws -> (store: AnchorStore?, fact: AnchorStoreFact) {
@@ -78,7 +79,7 @@ package struct RunAssembly {
             temporaryFolder: recipe.node.folderForTemporaryFiles, communicator: communicator)
     }
 
-    /// The trainer of this rank, from the first step or from a checkpoint's state.
+    /// The trainer of this rank, at the first step or at a checkpoint's state.
     package func makeTrainer(
         _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil,
         resuming state: CheckpointState? = nil
@@ -104,7 +105,7 @@ package struct RunAssembly {
             communicator: communicator, resuming: state, workspace: workspace)
     }
 
-    /// An evaluator for each source that has images to score; none without a kind of prompt.
+    /// One evaluator per source with evaluation images; none without a kind of prompt.
     package func makeEvaluators(_ loaded: LoadedModel, _ data: TrainingData) -> [SourceEvaluator] {
         guard let kind = recipe.evaluation.prompts.first else { return [] }
         return data.evaluation.map { set in

@@ -8,11 +8,11 @@ import ModelLoading
 import Recipes
 import SegmentAnything
 
-/// Finds the labels of a run's images with the anchor before training, shared out over the ranks (WeSAM's mode without
-/// labels).
+/// Generates the labels of a run's images with the anchor before training, divided among the ranks (WeSAM's mode
+/// without labels).
 ///
-/// An image's labels are a file of the run, written as soon as they are found, so a run that is killed while it looks goes on
-/// where it was, on any number of ranks. They depend on the base model, the settings and the image alone.
+/// Each image's labels are a file of the run, written as soon as they are found, so a killed run continues where it
+/// stopped, on any number of ranks. Labels depend only on the base model, the settings and the image.
 struct AutomaticLabelling {
     let recipe: Recipe
     let folder: RunFolder
@@ -22,16 +22,17 @@ struct AutomaticLabelling {
     let isStopRequested: @Sendable () -> Bool
     let notice: @Sendable (String) -> Void
 
-    /// All ranks were asked to stop; what was found so far is kept.
+    /// Thrown when all ranks were asked to stop; labels found so far are kept.
     struct StopRequested: Error {}
 
-    /// Seconds between two lines about the progress.
+    /// Seconds between two progress lines.
     private static let patience = 30.0
 
-    /// The data set with found labels for the given images. Collective.
+    /// The data set with generated labels for the given images. Collective.
     ///
-    /// An image that cannot be read is left without labels, and says so when it is looked at. Throws `ImagingError` where
-    /// a file cannot be written, `SegmentAnythingError`, `CollectivesError`, and `StopRequested` if a rank was asked to stop.
+    /// An image that cannot be read stays without labels and reports its fault when it is read. Throws `ImagingError`
+    /// if a file cannot be written, `SegmentAnythingError`, `CollectivesError`, and `StopRequested` if a rank was asked
+    /// to stop.
     func label(
         _ dataset: any SegmentationDataset, _ indices: [Int], _ source: NamedSection<SourceSettings>
     ) throws -> any SegmentationDataset {
@@ -57,7 +58,7 @@ struct AutomaticLabelling {
             guard try communicator.allMaximum([isStopRequested() ? 1 : 0])[0] == 0 else {
                 if communicator.isRoot {
                     notice(
-                        "asked to stop after \(round + 1) of \(rounds) images of a rank; labels found so far are kept")
+                        "stopped on request after \(round + 1) of \(rounds) images per rank; labels so far are kept")
                 }
                 throw StopRequested()
             }
@@ -66,7 +67,7 @@ struct AutomaticLabelling {
                 continue
             }
             lastTold = now
-            notice("automatic labels: \(round + 1) of \(todo.count) images of rank 0, \(found) masks")
+            notice("automatic labels: \(round + 1) of \(todo.count) images on rank 0, \(found) masks")
         }
         let sums = try communicator.allGather(floats: [Float(todo.count), Float(found)])
         if communicator.isRoot {
@@ -75,12 +76,12 @@ struct AutomaticLabelling {
             notice(
                 "automatic labels: \(masks) masks in \(images) images"
                     + String(format: ", %.0f s", seconds)
-                    + (indices.count > images ? "; \(indices.count - images) images had theirs already" : ""))
+                    + (indices.count > images ? "; \(indices.count - images) images already labelled" : ""))
         }
         return labelled
     }
 
-    /// Looks at one image; the number of masks.
+    /// Labels one image; returns the number of masks.
     private func find(_ index: Int, _ dataset: AutomaticDataset, _ segmenter: AutomaticSegmenter) throws -> Int {
         let image: Image
         do { image = try dataset.base.image(index) } catch let error as DatasetError where error.concernsOneImage {
@@ -95,7 +96,7 @@ struct AutomaticLabelling {
 
     private var settings: AutomaticMaskConfiguration {
         var settings = recipe.automatic
-        // Bits depend on it, and more than this needs twice the memory for the same speed.
+        // The result's bits depend on it, and a higher value doubles the memory for the same speed.
         settings.pointsPerBatch = 16
         return settings
     }

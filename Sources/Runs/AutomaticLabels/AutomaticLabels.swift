@@ -3,9 +3,10 @@ import Datasets
 import Foundation
 import Imaging
 
-/// What the anchor found in one image, as a file of the run.
+/// The masks the anchor found in one image, stored as a file of the run.
 struct AutomaticLabels: Codable, Equatable {
-    /// What the labels depend on: base weights, preprocessing, settings and the image. Others are made anew.
+    /// The inputs of the labels: base weights, preprocessing, settings and image. Labels with other inputs are
+    /// regenerated.
     var identity: String
     /// Width of the image.
     var width: Int
@@ -13,17 +14,17 @@ struct AutomaticLabels: Codable, Equatable {
     var height: Int
     /// Tight boxes, as x0, y0, x1 and y1. // n x 4
     var boxes: [[Double]]
-    /// Masks in COCO's text form. // n
+    /// Masks in COCO's compressed text form. // n
     var masks: [String]
 
-    /// Notes labels.
+    /// Converts labels to the stored form.
     init(_ labels: [AutomaticSegmenter.Label], identity: String, width: Int, height: Int) {
         (self.identity, self.width, self.height) = (identity, width, height)
         boxes = labels.map { [$0.box.x0, $0.box.y0, $0.box.x1, $0.box.y1] }
         masks = labels.map(\.mask.compressed)
     }
 
-    /// Reads a file; nil where there is none, or one of other labels, or one that is damaged.
+    /// Reads a file; nil if it is missing, damaged, or holds labels of another identity.
     init?(path: String, identity: String) {
         guard let data = FileManager.default.contents(atPath: path),
             let labels = try? JSONDecoder().decode(Self.self, from: data), labels.identity == identity,
@@ -33,14 +34,14 @@ struct AutomaticLabels: Codable, Equatable {
         self = labels
     }
 
-    /// Writes the file, which appears only when complete. Throws `ImagingError`.
+    /// Writes the file atomically. Throws `ImagingError`.
     func write(to path: String) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys]
         try ImageFile.write(Array(try encoder.encode(self)), to: path)
     }
 
-    /// The image with these labels instead of its own. Throws `ShapeFault` for masks that are none.
+    /// The image with these labels instead of its own. Throws `ShapeFault` for invalid masks.
     func sample(_ id: String, _ image: Image) throws -> Sample {
         let encodings = try masks.map { try RunLengthEncoding(compressed: $0, width: width, height: height) }
         return Sample(
@@ -49,12 +50,12 @@ struct AutomaticLabels: Codable, Equatable {
     }
 }
 
-/// A data set whose labels are those that the anchor found, kept in files of the run.
+/// A data set whose labels were found by the anchor and are stored in files of the run.
 struct AutomaticDataset: SegmentationDataset {
     let base: any SegmentationDataset
     /// The folder of the files.
     let folder: String
-    /// What labels depend on besides the image.
+    /// The inputs of the labels besides the image.
     let identity: String
 
     var count: Int { base.count }
@@ -62,7 +63,7 @@ struct AutomaticDataset: SegmentationDataset {
     func image(_ index: Int) throws -> Image { try base.image(index) }
     func fingerprint(_ index: Int) -> String { base.fingerprint(index) }
 
-    /// What the labels of an image depend on.
+    /// The identity of an image's labels.
     func identity(_ index: Int) -> String { identity + " " + base.fingerprint(index) }
 
     /// The file of an image.
@@ -83,13 +84,13 @@ struct AutomaticDataset: SegmentationDataset {
 
     private func labels(_ index: Int) throws -> AutomaticLabels {
         if let labels = AutomaticLabels(path: path(index), identity: identity(index)) { return labels }
-        // An image that cannot be read has no labels; its own error says more.
+        // An image that cannot be read has no labels; its own error is more specific.
         _ = try base.image(index)
         throw gone(index, "is missing or damaged")
     }
 
     private func gone(_ index: Int, _ what: String) -> DatasetError {
         DatasetError(
-            .unreadableFile, at: path(index), what, remedy: "start the same command again, which makes it anew")
+            .unreadableFile, at: path(index), what, remedy: "repeat the same command, which recreates it")
     }
 }

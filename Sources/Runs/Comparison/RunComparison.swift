@@ -3,9 +3,10 @@ import Foundation
 import Recipes
 import Telemetry
 
-/// Several runs side by side: one line per recipe and kind of prompt, the mean over seeds, and what the recipes differ in.
+/// Runs side by side: one line per recipe and kind of prompt, the mean over seeds, and the keys in which the recipes
+/// differ.
 public struct RunComparison: Sendable {
-    /// Runs that differ in their seeds alone.
+    /// Runs that differ only in their seeds.
     struct Group {
         var name: String
         var runs: [RunScores]
@@ -13,12 +14,12 @@ public struct RunComparison: Sendable {
 
     private let groups: [Group]
 
-    /// The keys in which repetitions of one experiment differ.
+    /// True for keys in which repetitions of one experiment differ.
     private static func isOfRepetition(_ key: RecipeKey) -> Bool {
         key.key == "training.seed" || key.row.name == "splitSeed" || key.row.effect == .machine
     }
 
-    /// Groups runs, in the order they are given.
+    /// Groups runs, keeping their order.
     public init(_ runs: [RunScores]) {
         var groups: [Group] = []
         for run in runs {
@@ -36,7 +37,7 @@ public struct RunComparison: Sendable {
         recipe.entries.filter { !isOfRepetition($0.key) }.map { "\($0.key.key)=\($0.value)" }
     }
 
-    /// The run's name, or what the names of several begin with.
+    /// The run's name, or the common prefix of several names.
     private static func name(of runs: [RunScores]) -> String {
         let names = runs.map(\.recipe.run.name)
         var common = names[0]
@@ -50,7 +51,7 @@ public struct RunComparison: Sendable {
         return common.isEmpty ? names[0] : common
     }
 
-    /// The table; scores are means over runs, with their standard deviation where there are several.
+    /// The table; scores are means over runs, with the standard deviation of several.
     public var text: String {
         let measures = EvaluationScores.Measure.allCases.filter { measure in
             groups.contains { $0.runs.contains { $0.rows.contains { $0.after[measure] != nil } } }
@@ -111,15 +112,16 @@ public struct RunComparison: Sendable {
         }
     }
 
-    /// The keys in which the recipes are not all alike, one line per group.
+    /// The keys in which the recipes differ, one line per group.
     private var differences: [String] {
         guard groups.count > 1 else { return [] }
-        // Keys that only some recipes have, as those of a method, follow from what differs and are not compared.
+        // Keys that only some recipes have, such as those of a method, follow from another difference and are not
+        // compared.
         let recipes = groups.map { $0.runs[0].recipe.entries.filter { !Self.isOfRepetition($0.key) } }
         let keys = DataMixture.inOrder(recipes.flatMap { $0.map(\.key.key) }).filter { key in
             Set(recipes.compactMap { $0.first { $0.key.key == key }.map { "\($0.value)" } }).count > 1
         }
-        return ["", "what the recipes differ in:"]
+        return ["", "differences between the recipes:"]
             + zip(groups, recipes).map { group, entries in
                 let own = keys.compactMap { key in entries.first { $0.key.key == key }.map { "\(key)=\($0.value)" } }
                 return "  \(group.name): " + own.joined(separator: " ")

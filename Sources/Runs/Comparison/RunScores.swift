@@ -3,9 +3,9 @@ import Datasets
 import Foundation
 public import Telemetry
 
-/// What a run's folder says of its scores: the recipe and, per source and kind of prompt, the first and the last evaluation.
+/// The scores in a run's folder: the recipe and, per source and kind of prompt, the first and the last evaluation.
 public struct RunScores: Sendable {
-    /// What is scored together: a kind of prompt on the images of a source.
+    /// A group of scores: one kind of prompt on the images of one source.
     public struct Kind: Sendable, Equatable {
         /// The kind of prompt.
         public var prompt: String
@@ -20,11 +20,11 @@ public struct RunScores: Sendable {
     public struct Row: Sendable, Equatable {
         /// The kind.
         public var kind: Kind
-        /// Scores of the unadapted model, where they were measured.
+        /// Scores of the unadapted model, if measured.
         public var before: EvaluationScores?
         /// Scores after the last evaluated step.
         public var after: EvaluationScores
-        /// That step.
+        /// The step of `after`.
         public var step: Int
         /// Images evaluated.
         public var images: Int
@@ -37,20 +37,20 @@ public struct RunScores: Sendable {
     /// One row per source and kind of prompt, in the order they were evaluated.
     public let rows: [Row]
 
-    /// Reads `recipe.yaml` and `evaluation.csv`. Throws `RecipeError`, and `RunError` where there is no evaluation.
+    /// Reads `recipe.yaml` and `evaluation.csv`. Throws `RecipeError`, and `RunError` if there is no evaluation.
     public init(folder path: String) throws {
         self.path = path
         recipe = try ResolvedRecipe(path: path + "/recipe.yaml").recipe
         let file = path + "/evaluation.csv"
         guard let data = FileManager.default.contents(atPath: file) else {
             throw RunError(
-                .missingInput, "\(file) is not there", remedy: "name the folders of runs that have evaluated, runs/NAME"
+                .missingInput, "\(file) does not exist", remedy: "pass run folders, such as runs/NAME"
             )
         }
         let lines = String(decoding: data, as: UTF8.self).split(whereSeparator: \.isNewline).map(Self.cells)
         guard let header = lines.first, lines.count > 1 else {
             throw RunError(
-                .badData, "\(file) holds no evaluation", remedy: "let the run come to its first evaluation")
+                .badData, "\(file) contains no evaluation", remedy: "let the run reach its first evaluation")
         }
         rows = try Self.rows(lines.dropFirst().map { Array($0) }, header: header, file: file)
     }
@@ -66,7 +66,7 @@ public struct RunScores: Sendable {
                 let images = cell("Images").flatMap({ Int($0) })
             else {
                 throw RunError(
-                    .badData, "\(file) line \(number + 2) is no evaluation", remedy: "take the line out")
+                    .badData, "\(file) line \(number + 2) is not an evaluation", remedy: "remove the line")
             }
             var scores = EvaluationScores()
             for measure in EvaluationScores.Measure.allCases {
@@ -86,14 +86,14 @@ public struct RunScores: Sendable {
         return rows
     }
 
-    /// The cells of a line, quotes of RFC 4180 taken off.
+    /// The cells of a CSV line, without the quotes of RFC 4180.
     private static func cells(_ line: Substring) -> [String] {
         var cells = [""]
         var isQuoted = false
         var previous: Character = ","
         for character in line {
             if character == "\"" {
-                // Two quotes inside of quotes stand for one.
+                // A doubled quote inside quotes stands for one.
                 if !isQuoted, previous == "\"" { cells[cells.count - 1].append("\"") }
                 isQuoted.toggle()
             } else if character == ",", !isQuoted {

@@ -2,27 +2,27 @@ import Collectives
 import Datasets
 import Evaluation
 
-/// A look at the images of a run before it begins, shared out over the ranks: how many instances each has, and which
-/// cannot be read.
+/// Scans the images of a run before it begins, divided among the ranks: the instances of each, and the unreadable ones.
 struct ImageScan {
-    /// Instances of every image that can be read, by its place in the data set.
+    /// Number of instances of each readable image, by its index in the data set.
     let instances: [Int: Int]
-    /// The places of images that can be read and hold no instance, in the order of the list.
+    /// Indices of readable images without instances, in the order of the list.
     let empty: [Int]
-    /// The images that cannot be read, in order.
+    /// Unreadable images, in order.
     let unreadable: [UnreadableSample]
 
-    /// Stands for an image that cannot be read.
+    /// Marks an unreadable image.
     private static let fault: Int32 = -1
 
-    /// Looks at images; the same result on every rank. Collective.
+    /// Scans images; the result is the same on every rank. Collective.
     ///
     /// - Parameters:
-    ///   - indices: The images' places in the data set, the same on all ranks.
-    ///   - source: The source's place among the run's.
-    ///   - firstIndex: The place in the source that the data set's first image has.
+    ///   - indices: The images' indices in the data set, the same on all ranks.
+    ///   - source: The source's index among the run's sources.
+    ///   - firstIndex: The index in the source of the data set's first image.
     ///
-    /// Throws what is not the fault of one image: other errors than `DatasetError`, and those of other kinds.
+    /// Throws errors that are not the fault of one image: those of types other than `DatasetError`, and `DatasetError`s
+    /// of other kinds.
     init(
         _ dataset: any SegmentationDataset, _ indices: [Int], source: Int, firstIndex: Int,
         communicator: any Communicator
@@ -32,7 +32,7 @@ struct ImageScan {
         var found: [UnreadableSample] = []
         communicator.phase = "look at images"
         for place in stride(from: rank, to: indices.count, by: ranks) {
-            // Said for each, as a sign that this rank advances.
+            // Updated for each image, as a sign that this rank advances.
             communicator.activity.work(at: "reading labels")
             let index = indices[place]
             do {
@@ -58,6 +58,6 @@ struct ImageScan {
         unreadable = counted.contains(Self.fault) ? try UnreadableSample.gather(found, communicator) : []
     }
 
-    /// Whether an image can be read and holds an instance.
+    /// True if an image is readable and contains an instance.
     func hasInstances(_ index: Int) -> Bool { (instances[index] ?? 0) > 0 }
 }

@@ -2,16 +2,16 @@ import Evaluation
 import Telemetry
 
 extension RunError {
-    /// Images listed in one error; the others are counted.
+    /// Images listed in one error; the remaining ones are counted.
     private static let longestList = 20
 
-    /// Images cannot be used, more than a run may leave out.
+    /// More images are unusable than a run may skip.
     ///
     /// - Parameters:
-    ///   - samples: What was met now; not empty.
-    ///   - others: Names of images that were left out before.
-    ///   - limit: How many may be left out; 0 when the run stops at the first.
-    ///   - ranks: How many ranks there are: with one, none is named.
+    ///   - samples: The images found now; not empty.
+    ///   - others: Names of images skipped before.
+    ///   - limit: The number of images that may be skipped; 0 when the run stops at the first.
+    ///   - ranks: The number of ranks; with one, the message does not name ranks.
     static func unreadable(
         _ samples: [UnreadableSample], others: [String] = [], limit: Int, ranks: Int, while doing: String = ""
     ) -> RunError {
@@ -20,7 +20,7 @@ extension RunError {
             let more = samples.count > 1 ? " and \(samples.count - 1) more" : ""
             return RunError(
                 .badData, doing + (samples.first.map(line) ?? "") + more,
-                remedy: "\(samples.first?.remedy ?? "replace the file"), or go on without such images with "
+                remedy: "\(samples.first?.remedy ?? "replace the file"), or skip such images with "
                     + "data.badSamples=skip")
         }
         let list = samples.map { "\($0.id): \(line($0))" } + others
@@ -29,6 +29,6 @@ extension RunError {
             .badData,
             "\(doing)\(list.count) images cannot be used, more than data.maximumBadSamples=\(limit): "
                 + list.prefix(longestList).joined(separator: "; ") + (cut > 0 ? " and \(cut) more" : ""),
-            remedy: "look after the data, or allow more")
+            remedy: "fix the data, or raise the limit")
     }
 }

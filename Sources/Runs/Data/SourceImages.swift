@@ -4,15 +4,15 @@ import Evaluation
 import Foundation
 import Recipes
 
-/// The images of one source: split, looked at, and numbered.
+/// The images of one source: split, scanned, and numbered.
 struct SourceImages {
-    /// What is asked of a source beside its settings.
+    /// How a source is used, besides its settings.
     struct Purpose {
-        /// The source's place among the run's.
+        /// The source's index among the run's sources.
         let place: Int
-        /// Largest number of images to evaluate on; 0: all.
+        /// Maximum number of images to evaluate on; 0: all.
         let evaluationLimit: Int
-        /// Gives the images to adapt to other labels than they came with; nil leaves them. Collective.
+        /// Replaces the labels of the images to adapt to; nil keeps them. Collective.
         let labelling: Labelling?
     }
 
@@ -25,26 +25,26 @@ struct SourceImages {
     let name: String
     /// The domain its images belong to.
     let domain: String
-    /// Its part of a batch.
+    /// Its share of a batch.
     let share: Int
-    /// Images to adapt to, and what the run calls them.
+    /// Images to adapt to, and their names in the run.
     let training: DatasetSubset
     let trainingIDs: [ImageID]
-    /// Images to evaluate on, and what the run calls them.
+    /// Images to evaluate on, and their names in the run.
     let evaluation: DatasetSubset
     let evaluationIDs: [ImageID]
-    /// Images in the training part, before any is left out.
+    /// Images in the training part, before any is skipped.
     let listedForTraining: Int
-    /// Images left out because nothing in them is labelled.
+    /// Images skipped because they have no labelled instance.
     let withoutInstances: Int
-    /// Instances of the training image that has most.
+    /// The largest number of instances in a training image.
     let mostInstances: Int
-    /// Images left out because they cannot be read.
+    /// Images skipped because they cannot be read.
     let unreadable: [UnreadableSample]
 
-    /// Opens a source, splits it and looks at every image. Collective; each rank looks at a share of the images.
+    /// Opens a source, splits it and scans every image. Collective; each rank scans a share of the images.
     ///
-    /// Throws `DatasetError`, and `RunError` on all ranks when a rank has other images than rank 0.
+    /// Throws `DatasetError`, and `RunError` on all ranks if a rank has different images than rank 0.
     init(
         _ source: NamedSection<SourceSettings>, _ purpose: Purpose, _ communicator: any Communicator
     ) throws {
@@ -56,7 +56,8 @@ struct SourceImages {
         try RankAgreement.checkImages(root, all, "image", communicator)
 
         let adapted = try purpose.labelling?(root, lists.training, source) ?? root
-        // With labels of their own, the images to adapt to are counted by these and the others by those they came with.
+        // With generated labels, the instances of training images are counted in these, those of the others in the
+        // original labels.
         let isRelabelled = purpose.labelling != nil
         let scan = try ImageScan(
             adapted, isRelabelled ? lists.training : all, source: place, firstIndex: 0, communicator: communicator)
@@ -85,7 +86,7 @@ struct SourceImages {
         evaluation = DatasetSubset(scored, indices: Array(0..<most))
         evaluationIDs = scored.indices.prefix(most).map { ImageID(source: place, index: first + $0) }
         listedForTraining = lists.training.count
-        // An image may be in both lists; it is one image.
+        // An image in both lists counts once.
         withoutInstances = Set(scan.empty + (isRelabelled ? ownScan.empty : [])).count
         mostInstances = training.indices.map { scan.instances[$0] ?? 0 }.max() ?? 0
         self.unreadable = unreadable
@@ -93,7 +94,7 @@ struct SourceImages {
 }
 
 extension SourceSettings {
-    /// The places in the data set that are trained on and evaluated on, before anything is left out.
+    /// The indices in the data set to train and evaluate on, before any is skipped.
     fileprivate func lists(
         of dataset: any SegmentationDataset
     ) throws -> (training: [Int], evaluation: [Int]) {
@@ -101,7 +102,7 @@ extension SourceSettings {
         if evaluationRoot == nil, split == .published, let published = dataset.publishedSplit(limit: most) {
             guard splitSeed == nil else {
                 throw DatasetError(
-                    .invalidOption, at: "data.splitSeed", "the published split of \(format) is not drawn",
+                    .invalidOption, at: "data.splitSeed", "the published split of \(format) is fixed, not drawn",
                     remedy: "set data.split=k:1 to draw one, or data.splitSeed=none")
             }
             return published
@@ -116,6 +117,6 @@ extension SourceSettings {
 }
 
 extension [Int] {
-    /// The numbers, each once, ascending.
+    /// The distinct numbers, ascending.
     fileprivate var uniqued: [Int] { Set(self).sorted() }
 }

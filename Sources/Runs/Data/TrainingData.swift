@@ -4,7 +4,7 @@ public import Evaluation
 import Recipes
 import Telemetry
 
-/// The images of a run as its recipe names them.
+/// The images of a run, as selected by its recipe.
 public struct TrainingData: Sendable {
     /// Images of one source that are scored together.
     public struct EvaluationSet: Sendable {
@@ -14,38 +14,38 @@ public struct TrainingData: Sendable {
         public let domain: String
         /// The images; at least one.
         public let images: DatasetSubset
-        /// What the run calls them.
+        /// The images' names in the run.
         public let ids: [ImageID]
     }
 
     /// Images to adapt to.
     public let training: DataMixture
-    /// Images to score, by source, without the sources that have none.
+    /// Images to score by source, excluding sources without any.
     public let evaluation: [EvaluationSet]
-    /// Images left out because nothing in them is labelled.
+    /// Images skipped because they have no labelled instance.
     public let withoutInstances: Int
-    /// Instances of the training image that has most.
+    /// The largest number of instances in a training image.
     public let mostInstances: Int
-    /// Images left out because they cannot be read.
+    /// Images skipped because they cannot be read.
     public let unreadable: [UnreadableSample]
 
-    /// Opens the sources and splits them: `split` divides one folder, by default as the data set's published split does,
-    /// `evaluationRoot` names a second one, and the split `none` trains and scores on the same images. Collective;
-    /// each rank looks at a share of the images.
+    /// Opens the sources and splits them: `split` divides one folder, by default like the data set's published split,
+    /// `evaluationRoot` names a second one, and the split `none` trains and scores on the same images. Collective; each
+    /// rank scans a share of the images.
     ///
     /// - Parameters:
     ///   - communicator: The ranks; nil for this process alone.
-    ///   - needsTraining: False where images are scored only, and those to adapt to may be unlabelled.
+    ///   - needsTraining: False if images are only scored; those to adapt to may then be unlabelled.
     ///
-    /// Throws `DatasetError`; on all ranks `RunError` when a rank has other images than rank 0, and when more images
-    /// cannot be read than the recipe allows.
+    /// Throws `DatasetError`; on all ranks `RunError` if a rank has different images than rank 0, or if more images are
+    /// unreadable than the recipe allows.
     public init(
         _ recipe: Recipe, communicator: (any Communicator)? = nil, needsTraining: Bool = true
     ) throws {
         try self.init(recipe, communicator: communicator, needsTraining: needsTraining, labelling: nil)
     }
 
-    /// The same, with labels that are found for the images to adapt to.
+    /// The same, with generated labels for the images to adapt to.
     init(
         _ recipe: Recipe, communicator: (any Communicator)?, needsTraining: Bool = true,
         labelling: SourceImages.Labelling?
@@ -84,7 +84,7 @@ public struct TrainingData: Sendable {
     /// Images to score, over all sources.
     public var evaluationCount: Int { evaluation.reduce(0) { $0 + $1.images.count } }
 
-    /// The name of an image, where it still takes part.
+    /// The name of an image, also of a skipped one if known.
     func name(of image: ImageID) -> String {
         if let place = training.ids.firstIndex(of: image) { return training.id(place) }
         for set in evaluation {

@@ -7,14 +7,14 @@ import WeightFiles
 public typealias ResolvedRecipe = Resolved<Recipe>
 
 extension Resolved<Recipe> {
-    /// Resolves a recipe: defaults, then a file, then `KEDGE_SET`, then `--set`; later wins.
+    /// Resolves a recipe: defaults, then a file, then `KEDGE_SET`, then `--set`; later sources override earlier ones.
     ///
     /// - Parameters:
     ///   - path: The recipe file, or nil for none.
     ///   - environment: The process environment; only `KEDGE_SET`, written `key=value;key=value`, is read.
-    ///   - settings: The `key=value` texts of `--set`, in their order.
+    ///   - settings: The `key=value` texts of `--set`, in order.
     ///   - methods: The methods that `method.name` may name.
-    /// - Throws: `RecipeError` with all faults of all sources at once.
+    /// - Throws: `RecipeError` that lists all faults of all sources.
     public init(
         path: String? = nil, environment: [String: String] = [:], settings: [String] = [],
         methods: MethodRegistry = .known
@@ -22,7 +22,7 @@ extension Resolved<Recipe> {
         try self.init(Recipe(methods: methods), path: path, environment: environment, settings: settings)
     }
 
-    /// Resolves recipe text in place of a file. Throws `RecipeError` with all faults of all sources at once.
+    /// Resolves recipe text instead of a file. Throws `RecipeError` that lists all faults of all sources.
     public init(
         yaml: String, name: String = "recipe", environment: [String: String] = [:], settings: [String] = [],
         methods: MethodRegistry = .known
@@ -30,22 +30,22 @@ extension Resolved<Recipe> {
         try self.init(Recipe(methods: methods), yaml: yaml, name: name, environment: environment, settings: settings)
     }
 
-    /// The recipe as a run's folder keeps it: it resolves to itself.
+    /// The recipe as written to a run's folder; it resolves to the same recipe.
     public var fileText: String { "# Resolved recipe; digest \(recipe.digest).\n" + resolvedYAML }
 }
 
 extension Recipe {
-    /// The keys that shape the learnt numbers with their values, `auto` replaced by what it means.
+    /// The keys that affect the trained parameters with their values, `auto` replaced by its meaning.
     var shapingEntries: [(key: String, value: String)] {
         var resolved = self
         resolved.model.preprocessing = .kind(model.resolvedPreprocessing)
         return resolved.resultEntries.map { ($0.key, $0.value.description) }
     }
 
-    /// SHA-256, in hexadecimal, over the keys that shape the learnt numbers.
+    /// SHA-256, in hexadecimal, over the keys that affect the trained parameters.
     ///
-    /// Paths, names, lengths, logging and thread counts are left out: a moved or longer run is the same run. The data and
-    /// the base weights have digests of their own.
+    /// Paths, names, lengths, logging and thread counts are excluded: a moved or longer run is the same run. The data
+    /// and the base weights have digests of their own.
     public var digest: String {
         let digest = SHA256Digest()
         digest.update(Array(shapingEntries.map { "\($0.key): \($0.value)\n" }.joined().utf8))

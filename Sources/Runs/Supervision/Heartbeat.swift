@@ -1,29 +1,29 @@
 import Foundation
 import Glibc
 
-/// What a rank that has not met the others for a while lets them know, without MPI: one line in a file of its own.
+/// The state published by a rank that has not met the others for a while, without MPI: one line in a file of its own.
 package struct Heartbeat: Equatable, Sendable {
-    /// Counts up; a reader that sees it move knows that the process runs.
+    /// A counter; a change shows that the process is running.
     package var beat = 0
-    /// The process, for a debugger.
+    /// The process ID, for a debugger.
     package var process = 0
-    /// True if it waits in an operation.
+    /// True if the rank waits in an operation.
     package var isWaiting = false
-    /// The last operation it has begun.
+    /// The sequence number of the last operation begun.
     package var sequence = 0
-    /// What it does: the operation it waits in, or its work.
+    /// The current activity: the operation it waits in, or its work.
     package var doing = ""
-    /// Its phase.
+    /// The current phase.
     package var phase = ""
     /// Seconds since it last met the others.
     package var quiet = 0.0
-    /// Seconds since it last advanced; 0 while it computes and does.
+    /// Seconds since it last advanced; 0 while it computes and advances.
     package var idle = 0.0
 
-    /// Nothing known.
+    /// Creates an empty heartbeat.
     package init() {}
 
-    /// The line, complete with its last word.
+    /// The heartbeat as a line; its last word marks it as complete.
     package func line(nonce: String) -> String {
         let fields = [
             nonce, "\(beat)", "\(process)", isWaiting ? "waits" : "works", "\(sequence)", doing, phase,
@@ -32,7 +32,7 @@ package struct Heartbeat: Equatable, Sendable {
         return fields.map { $0.filter { $0 != "\t" && !$0.isNewline } }.joined(separator: "\t") + "\n"
     }
 
-    /// Reads a line; nil if it is not a whole one of this run.
+    /// Parses a line; nil if it is incomplete or of another run.
     package init?(line: String, nonce: String) {
         let fields = line.split(separator: "\n", omittingEmptySubsequences: false)[0]
             .split(separator: "\t", omittingEmptySubsequences: false)
@@ -46,20 +46,20 @@ package struct Heartbeat: Equatable, Sendable {
     }
 }
 
-/// Where ranks leave heartbeats for each other.
+/// Where ranks publish heartbeats for each other.
 package protocol HeartbeatBoard {
-    /// Leaves this rank's; false if that is impossible.
+    /// Publishes this rank's heartbeat; false if that is impossible.
     func post(_ heartbeat: Heartbeat) -> Bool
-    /// The last one of a rank; nil if it left none.
+    /// The latest heartbeat of a rank; nil if there is none.
     func heartbeat(of rank: Int) -> Heartbeat?
-    /// Takes this rank's away.
+    /// Removes this rank's heartbeat.
     func withdraw()
 }
 
 /// Heartbeats as files `watch/rank-0003` in the run's folder.
 ///
-/// A file is written in place: its readers open it each time, which is when a network file system asks for the newest
-/// contents. The nonce tells files of this start from those of a killed one; no time stamps are compared.
+/// A file is written in place: readers reopen it each time, which makes a network file system fetch the newest
+/// contents. The nonce distinguishes files of this start from those of a killed one; no time stamps are compared.
 struct HeartbeatFolder: HeartbeatBoard {
     private let runFolder: String
     private let folder: String
@@ -102,11 +102,11 @@ struct HeartbeatFolder: HeartbeatBoard {
 
     func withdraw() {
         unlink(path(rank))
-        // Works for the last rank that leaves.
+        // Succeeds for the last rank that leaves.
         rmdir(folder)
     }
 
-    /// Removes those of all ranks: what a start that was killed has left, or what the ranks of one that ends will leave.
+    /// Removes the heartbeats of all ranks: leftovers of a killed start, or those of ranks that are about to be ended.
     func clear() {
         let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
         for name in names where name.hasPrefix("rank-") { unlink(folder + "/" + name) }

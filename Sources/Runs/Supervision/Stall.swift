@@ -1,14 +1,14 @@
 import Collectives
 
-/// A run in which ranks wait: who waits, who is missing, and since when.
+/// A stalled run: which ranks wait, which are missing, and for how long.
 struct Stall {
-    /// The longest time any rank has been waiting for the others; 0 if none waits.
+    /// The longest time any rank has waited for the others; 0 if none waits.
     private(set) var longestWait = 0.0
-    /// The longest time without a sign that the run can go on.
+    /// The longest time without a sign that the run can continue.
     private(set) var longestSilence = 0.0
-    /// The sentence about it.
+    /// The stall in one sentence.
     let description: String
-    /// What to do about it.
+    /// The remedy.
     let remedy: String
 
     init(_ watch: StallWatch) {
@@ -31,7 +31,7 @@ struct Stall {
             }
         }
         if watch.isBlind {
-            // Nobody can be asked: what this rank knows of itself is all there is.
+            // No other rank can be asked: only this rank's own state is known.
             silent = []
             longestWait = watch.activity.isWaiting ? watch.quiet : 0
             longestSilence = watch.activity.isWaiting ? watch.quiet : watch.idle
@@ -50,7 +50,7 @@ struct Stall {
                 ? "waits in \(watch.activity.operationName) (operation \(watch.activity.sequence))"
                 : watch.activity.work
             return
-                "no progress for \(StallWatch.rounded(watch.quiet)) s: \(doing), \(phase); the other ranks cannot be asked, "
+                "no progress for \(StallWatch.rounded(watch.quiet)) s: \(doing), \(phase); the state of other ranks is unknown, "
                 + "because the run's folder cannot be written"
         }
         var parts: [String] = []
@@ -65,7 +65,7 @@ struct Stall {
                     + (idle < watch.limits.warnAfter / 2
                         ? "and advances" : "without progress for \(StallWatch.rounded(idle)) s"))
         }
-        if working.count > 4 { parts.append("\(working.count - 4) more ranks are at work") }
+        if working.count > 4 { parts.append("\(working.count - 4) more ranks are working") }
         if let first = waiting.first, let heartbeat = watch.sightings[first]?.heartbeat {
             let places = Set(waiting.compactMap { watch.sightings[$0]?.heartbeat.sequence }).count
             parts.append(
@@ -73,17 +73,17 @@ struct Stall {
                     ? "all ranks wait" : "\(names(waiting, watch)) \(waiting.count == 1 ? "waits" : "wait")")
                     + " in \(heartbeat.doing) (operation \(heartbeat.sequence)"
                     + (places > 1 ? " and others" : "") + ")"
-                    + (waiting.count == watch.hosts.count ? ": the network does not deliver" : ""))
+                    + (waiting.count == watch.hosts.count ? ": the network does not deliver messages" : ""))
         }
         return "no progress for \(StallWatch.rounded(watch.quiet)) s, \(phase): \(parts.joined(separator: "; "))"
     }
 
     private static func remedy(_ watch: StallWatch, silent: [Int], working: [Int]) -> String {
-        let resume = "then give the same command again, it goes on from the last checkpoint"
-        guard let rank = (silent + working).first else { return "look at the network between the hosts; \(resume)" }
+        let resume = "then repeat the same command to resume from the last checkpoint"
+        guard let rank = (silent + working).first else { return "check the network between the hosts; \(resume)" }
         let process = watch.sightings[rank].map { "process \($0.heartbeat.process)" } ?? "its kedge process"
         return
-            "look at \(process) on \(watch.hosts[rank]) (kill -CONT if it was stopped; gdb -p, thread apply all bt), \(resume)"
+            "inspect \(process) on \(watch.hosts[rank]) (kill -CONT if it was stopped; gdb -p, thread apply all bt), \(resume)"
     }
 
     /// `rank 3 (node1)`, or `ranks 1-3, 7`.

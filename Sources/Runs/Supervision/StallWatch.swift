@@ -1,15 +1,15 @@
 package import Collectives
 public import Recipes
 
-/// Decides from what a rank does, and from the heartbeats of the others, whether a run has stalled, who is missing, and
-/// whether to end it.
+/// Decides, from this rank's activity and the others' heartbeats, whether a run has stalled, which ranks are missing,
+/// and whether to end it.
 ///
-/// It has no clock: every observation says how much time has passed since the last. A rank that has met the others in an
-/// operation is well. One that has not for a while leaves heartbeats; the lowest rank that does so reads those of all and
-/// speaks for the run. A rank that computes and advances is slow, not missing, however long it takes; a rank without
-/// heartbeats, or one that neither waits nor advances, is missing.
+/// It has no clock: every observation states the time passed since the previous one. A rank that has met the others in
+/// an operation is well. A rank that has not for a while publishes heartbeats; the lowest such rank reads all of them
+/// and reports for the run. A rank that computes and advances is slow, not missing, however long it takes; a rank
+/// without heartbeats, or one that neither waits nor advances, is missing.
 public struct StallWatch: Sendable {
-    /// The limits in seconds; 0 is none.
+    /// Time limits in seconds; 0 disables a limit.
     public struct Limits: RecipeSection {
         public var warnAfter = 60.0
         public var load = 600.0
@@ -28,10 +28,10 @@ public struct StallWatch: Sendable {
         public static let fields: [RecipeField<Limits>] = [
             .number(
                 "warnAfterSeconds", \.warnAfter, 0...1e6, effect: .machine,
-                "Seconds without progress after which the missing ranks are named; 0 never"),
+                "Seconds without progress before the missing ranks are reported; 0 disables"),
             .number(
                 "loadLimitSeconds", \.load, 0...1e6, effect: .machine,
-                "Seconds without a sign of life of a rank after which a start ends with status 72; 0 never"),
+                "Seconds without a sign of life from a rank before a start ends with status 72; 0 disables"),
             .number(
                 "firstStepLimitSeconds", \.firstStep, 0...1e6, effect: .machine,
                 "The same for the first step, and for evaluations"),
@@ -42,17 +42,17 @@ public struct StallWatch: Sendable {
                 "The same for writing and reading checkpoints"),
         ]
 
-        /// The shortest that is set; nil without any.
+        /// The shortest limit that is set; nil if none is.
         var shortest: Double? { [warnAfter, load, firstStep, step, save].filter { $0 > 0 }.min() }
     }
 
-    /// What to tell.
+    /// A message about the run's progress.
     package enum Notice: Equatable, Sendable {
         /// The run stalls.
         case warning(String)
-        /// It goes on.
+        /// It continues.
         case resumed(String)
-        /// It has to end.
+        /// It must end.
         case hang(String)
     }
 
@@ -61,14 +61,14 @@ public struct StallWatch: Sendable {
     let limits: Limits
     let process: Int
     var pace = StepPace()
-    /// Heartbeats of the others as last seen.
+    /// The latest heartbeats of the others.
     var sightings: [Sighting?]
     /// Seconds since this rank met the others.
     var quiet = 0.0
     /// Seconds since it advanced.
     var idle = 0.0
     var activity = ActivityRecord.Activity()
-    /// True if no heartbeat can be left, so that nobody can be asked.
+    /// True if no heartbeat can be published, so the state of other ranks is unknown.
     var isBlind = false
     private var workCount = 0
     private var beats = 0
@@ -76,7 +76,7 @@ public struct StallWatch: Sendable {
     private var sinceWarning: Double?
     private var isPosted = false
 
-    /// A heartbeat, and this rank's `quiet` when it last moved.
+    /// A heartbeat, and this rank's `quiet` when it last changed.
     struct Sighting {
         var heartbeat: Heartbeat
         var movedAt: Double
@@ -91,15 +91,15 @@ public struct StallWatch: Sendable {
     /// Seconds between heartbeats: six before the first warning.
     package var beatInterval: Double { min((limits.shortest ?? 60) / 6, 10) }
 
-    /// Takes in what this rank does now.
+    /// Records this rank's current activity.
     ///
     /// - Parameters:
-    ///   - workCount: Grows while the rank computes.
+    ///   - workCount: Increases while the rank computes.
     ///   - elapsed: Seconds since the last observation.
     package mutating func observe(
         _ now: ActivityRecord.Activity, workCount: Int, elapsed: Double, board: any HeartbeatBoard
     ) -> [Notice] {
-        // A process that was itself stopped has not seen the others being silent.
+        // A process that was itself stopped could not observe the others' silence.
         let elapsed = min(elapsed, 2 * beatInterval)
         if now.isOver {
             if isPosted { board.withdraw() }
@@ -125,16 +125,16 @@ public struct StallWatch: Sendable {
         return verdict()
     }
 
-    /// The rank has met the others.
+    /// Handles that the rank has met the others.
     private mutating func goOn(_ board: any HeartbeatBoard) -> [Notice] {
-        let notice = sinceWarning.map { _ in Notice.resumed("goes on after \(Self.rounded(quiet)) s") }
+        let notice = sinceWarning.map { _ in Notice.resumed("continues after \(Self.rounded(quiet)) s") }
         if isPosted { board.withdraw() }
         (quiet, idle, sinceBeat, sinceWarning, isPosted, isBlind) = (0, 0, beatInterval, nil, false, false)
         if sightings.contains(where: { $0 != nil }) { sightings = sightings.map { _ in nil } }
         return notice.map { [$0] } ?? []
     }
 
-    /// Leaves a heartbeat and looks at those of the others, as far as that is this rank's business.
+    /// Publishes a heartbeat and reads those of the others if this rank reports.
     private mutating func meet(_ board: any HeartbeatBoard) {
         beats += 1
         var own = Heartbeat()
@@ -146,30 +146,30 @@ public struct StallWatch: Sendable {
         sightings[rank] = Sighting(heartbeat: own, movedAt: quiet)
         for other in hosts.indices where other != rank {
             look(at: other, board)
-            // A living rank below this one speaks for it, unless it fails to.
+            // A living lower rank reports, unless it fails to.
             if other < rank, isFresh(other), !isOverdue { return }
         }
     }
 
     private mutating func look(at other: Int, _ board: any HeartbeatBoard) {
-        // One that is taken away ages like one that stands still: its rank goes on, or has ended the run.
+        // A removed heartbeat ages like an unchanged one: its rank continues, or has ended the run.
         guard let heartbeat = board.heartbeat(of: other) else { return }
         if let seen = sightings[other], seen.heartbeat.beat == heartbeat.beat { return }
         sightings[other] = Sighting(heartbeat: heartbeat, movedAt: quiet)
     }
 
-    /// True if the rank's process has shown that it runs.
+    /// True if the rank's process has recently shown that it runs.
     func isFresh(_ other: Int) -> Bool {
         guard let seen = sightings[other] else { return false }
         return quiet - seen.movedAt < 3.5 * beatInterval
     }
 
-    /// True if the rank that speaks should long have ended the run.
+    /// True if the reporting rank should have ended the run long ago.
     private var isOverdue: Bool { limit > 0 && quiet >= 1.25 * limit + 6 * beatInterval }
 
     private var speaks: Bool { isOverdue || !(0..<rank).contains { isFresh($0) } }
 
-    /// The limit of the present phase; 0 is none.
+    /// The limit of the current phase; 0 disables it.
     var limit: Double {
         switch true {
         case pace.isStepping && !pace.isFirst: limits.step
@@ -190,14 +190,14 @@ public struct StallWatch: Sendable {
             return [.hang(stall.description + "; " + stall.remedy)]
         }
         guard limits.warnAfter > 0, isTimeToWarn else { return [] }
-        // Where steps take long, waiting for one that advances is nothing special.
+        // If steps take long, waiting for an advancing rank is normal.
         let patience = max(limits.warnAfter, 2 * pace.median)
         guard stall.longestWait >= patience || stall.longestSilence >= limits.warnAfter else { return [] }
         sinceWarning = 0
         return [.warning(stall.description)]
     }
 
-    /// A lone rank waits for nobody: it is told about, never ended.
+    /// A lone rank waits for nobody: a stall is reported but never ends the run.
     private mutating func verdictAlone() -> [Notice] {
         let patience = max(limits.warnAfter, 2 * pace.median)
         guard limits.warnAfter > 0, idle >= patience, isTimeToWarn else { return [] }
@@ -212,7 +212,7 @@ public struct StallWatch: Sendable {
     }
 }
 
-/// How long steps take, told from when the phase changes.
+/// The duration of steps, derived from phase changes.
 struct StepPace {
     private var first: Int?
     private var step: Int?
@@ -220,17 +220,17 @@ struct StepPace {
     private var durations: [Double] = []
     private(set) var isStepping = false
 
-    /// True in the first step that was seen.
+    /// True during the first observed step.
     var isFirst: Bool { step == first }
 
-    /// Seconds of the median of the last steps; 0 before the second step has ended.
+    /// The median duration of the last steps in seconds; 0 before the second step has ended.
     var median: Double { durations.isEmpty ? 0 : durations.sorted()[durations.count / 2] }
 
     mutating func pass(_ seconds: Double, phase: String) {
         elapsed += seconds
         isStepping = phase.hasPrefix("step ")
         guard isStepping, let number = Int(phase.dropFirst(5)), number != step else { return }
-        // The first one also makes what all others find ready.
+        // The first step also includes one-time set-up.
         if let step, step != first, number > step {
             durations.append(elapsed / Double(number - step))
             if durations.count > 21 { durations.removeFirst() }

@@ -6,10 +6,11 @@ import Kernels
 import Synchronization
 public import Telemetry
 
-/// A thread of each rank that notices when the run does not go on, says who is missing, and ends it when that lasts.
+/// A thread of each rank that detects a stalled run, reports which ranks are missing, and ends the run if the stall
+/// lasts.
 ///
-/// It makes no MPI call and runs until the process ends or ``stop()``. The library ends no process: that is what the
-/// closure of the caller does.
+/// It makes no MPI call and runs until the process ends or ``stop()``. The library never ends a process: the caller's
+/// closure does.
 public final class Watchdog: Sendable {
     private let activity: ActivityRecord
     private let pool: ThreadPool
@@ -17,12 +18,12 @@ public final class Watchdog: Sendable {
     private let onHang: @Sendable () -> Void
     private let state = Mutex<(log: RunLog?, isStopped: Bool)>((nil, false))
 
-    /// Starts to watch. Collective: the ranks agree on a name for this start.
+    /// Starts watching. Collective: the ranks agree on a name for this start.
     ///
     /// - Parameters:
-    ///   - recipe: Its `watchdog` section and its run's folder.
+    ///   - recipe: Provides the `watchdog` section and the run's folder.
     ///   - pool: The threads whose work shows that the rank advances.
-    ///   - onHang: Ends the process, with status ``ExitCode/hang``; called by another thread, after the message.
+    ///   - onHang: Ends the process with status ``ExitCode/hang``; called from another thread, after the message.
     public init(
         recipe: Recipe, communicator: any Communicator, pool: ThreadPool, onHang: @escaping @Sendable () -> Void
     ) throws {
@@ -44,14 +45,14 @@ public final class Watchdog: Sendable {
         thread.start()
     }
 
-    /// Sends what is to be told to the run's log from now on; until then it goes to standard error.
+    /// Sends messages to the run's log from now on instead of standard error.
     public func attach(_ log: RunLog) { state.withLock { $0.log = log } }
 
-    /// Ends the watch, at most a moment later.
+    /// Stops watching, with at most a short delay.
     public func stop() { state.withLock { $0.isStopped = true } }
 
     private func run(_ watch: StallWatch, _ board: HeartbeatFolder) {
-        // Signals are for the thread that works.
+        // Signals are handled by the main thread.
         var all = sigset_t()
         sigfillset(&all)
         pthread_sigmask(SIG_BLOCK, &all, nil)
@@ -75,7 +76,7 @@ public final class Watchdog: Sendable {
         case .resumed(let text): say(.warning, text)
         case .hang(let text):
             say(.error, text)
-            // This rank ends all others, which have no time to clean up.
+            // This rank ends all others, which get no time to clean up.
             board.clear()
             onHang()
         }

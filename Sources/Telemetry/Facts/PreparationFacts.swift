@@ -12,7 +12,7 @@ public struct SourceFact: RunFact, Equatable {
     /// Images to score.
     public var evaluationImages: Int
 
-    /// States what a source contributes.
+    /// Creates the fact.
     public init(source: String, domain: String, trainingImages: Int, evaluationImages: Int) {
         (self.source, self.domain) = (source, domain)
         (self.trainingImages, self.evaluationImages) = (trainingImages, evaluationImages)
@@ -32,19 +32,19 @@ public struct SourceFact: RunFact, Equatable {
     }
 }
 
-/// Where the frozen weights lie on the nodes.
+/// The placement of the frozen weights on the nodes.
 public struct WeightsFact: RunFact, Equatable {
     public static let event = "weights"
     /// The size of one copy.
     public var byteCount: Int
-    /// How many copies there are.
+    /// The number of copies.
     public var copies: Int
-    /// Whether a copy serves all ranks of a node; false for one copy in each rank.
+    /// True if a copy serves all ranks of a node; false for one copy per rank.
     public var isShared: Bool
-    /// What is special on single nodes, in words.
+    /// Remarks about single nodes.
     public var notes: [String]
 
-    /// States where weights lie.
+    /// Creates the fact.
     public init(byteCount: Int, copies: Int, isShared: Bool, notes: [String] = []) {
         (self.byteCount, self.copies, self.isShared, self.notes) = (byteCount, copies, isShared, notes)
     }
@@ -64,17 +64,17 @@ public struct WeightsFact: RunFact, Equatable {
     }
 }
 
-/// The memory that a rank is planned to need, beside what its node has free.
+/// A rank's planned memory, and the free memory of its node.
 public struct MemoryFact: RunFact, Equatable {
     public static let event = "memory"
-    /// Planned for each rank.
+    /// Planned bytes per rank.
     public var plannedBytesPerRank: Int
-    /// Free on the first rank's node before the first step; nil where the system does not report it.
+    /// Free bytes on the first rank's node before the first step; nil if the system does not report them.
     public var freeBytes: Int?
-    /// That node.
+    /// The first rank's host.
     public var host: String
 
-    /// States a plan.
+    /// Creates the fact.
     public init(plannedBytesPerRank: Int, freeBytes: Int?, host: String) {
         (self.plannedBytesPerRank, self.freeBytes, self.host) = (plannedBytesPerRank, freeBytes, host)
     }
@@ -92,24 +92,24 @@ public struct MemoryFact: RunFact, Equatable {
     }
 }
 
-/// The node's store of anchor embeddings as it was opened.
+/// The state of the node's store of anchor embeddings when opened.
 public struct AnchorStoreFact: RunFact, Equatable {
     public static let event = "anchor_store"
-    /// Embeddings that the first node's store has room for; 0 without a store.
+    /// Capacity of the first node's store, in embeddings; 0 without a store.
     public var capacity: Int
-    /// Embeddings that the run would keep if there were room.
+    /// Embeddings that the run would store with enough space.
     public var wanted: Int
     /// Embeddings found from an earlier run.
     public var found: Int
-    /// The store in words, nodes that differ from the first included.
+    /// A description of the store, including nodes that differ from the first.
     public var description: String
 
-    /// States how a store was opened.
+    /// Creates the fact.
     public init(capacity: Int, wanted: Int, found: Int, description: String) {
         (self.capacity, self.wanted, self.found, self.description) = (capacity, wanted, found, description)
     }
 
-    /// A run without a store, and why.
+    /// The fact of a run without a store, with the reason.
     public static func none(_ reason: String) -> AnchorStoreFact {
         AnchorStoreFact(capacity: 0, wanted: 0, found: 0, description: reason)
     }

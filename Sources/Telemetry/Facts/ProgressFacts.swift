@@ -1,21 +1,22 @@
 import Foundation
 
-/// A stage begins.
+/// The beginning of a stage.
 public struct StageFact: RunFact, Equatable {
     public static let event = "stage"
     /// The stage's name.
     public var stage: String
-    /// Its place among the run's stages, from 1, and how many there are.
+    /// Its position among the run's stages, from 1.
     public var number: Int
+    /// The number of stages.
     public var count: Int
     /// The domains it trains on.
     public var domains: [String]
-    /// Steps done before it.
+    /// Steps completed before it.
     public var firstStep: Int
     /// Its steps.
     public var steps: Int
 
-    /// States a stage.
+    /// Creates the fact.
     public init(stage: String, number: Int, count: Int, domains: [String], firstStep: Int, steps: Int) {
         (self.stage, self.number, self.count, self.domains) = (stage, number, count, domains)
         (self.firstStep, self.steps) = (firstStep, steps)
@@ -34,19 +35,19 @@ public struct StageFact: RunFact, Equatable {
     }
 }
 
-/// How often the anchor's embedding of an image was found in the node's store in an epoch.
+/// How many anchor embeddings of an epoch came from the node's store.
 public struct AnchorReuseFact: RunFact, Equatable {
     public static let event = "anchors"
     /// The epoch, from 1.
     public var epoch: Int
     /// Images whose embedding was in the store.
     public var reused: Int
-    /// Images in all.
+    /// All images.
     public var images: Int
-    /// Speed of the epoch.
+    /// Speed of the epoch, images per second.
     public var imagesPerSecond: Double
 
-    /// States an epoch's count.
+    /// Creates the fact.
     public init(epoch: Int, reused: Int, images: Int, imagesPerSecond: Double) {
         (self.epoch, self.reused, self.images, self.imagesPerSecond) = (epoch, reused, images, imagesPerSecond)
     }
@@ -64,19 +65,19 @@ public struct AnchorReuseFact: RunFact, Equatable {
     }
 }
 
-/// A checkpoint was published.
+/// A published checkpoint.
 public struct CheckpointFact: RunFact, Equatable {
     public static let event = "checkpoint"
     /// Its path.
     public var path: String
-    /// Steps done when it was taken.
+    /// Steps completed when it was taken.
     public var step: Int
-    /// From its begin until it was published.
+    /// Seconds from its begin until it was published.
     public var seconds: Double
-    /// How long training waited for it.
+    /// Seconds that training was blocked by it.
     public var blockedSeconds: Double
 
-    /// States a checkpoint.
+    /// Creates the fact.
     public init(path: String, step: Int, seconds: Double, blockedSeconds: Double) {
         (self.path, self.step, self.seconds, self.blockedSeconds) = (path, step, seconds, blockedSeconds)
     }
@@ -94,15 +95,15 @@ public struct CheckpointFact: RunFact, Equatable {
     }
 }
 
-/// A run continues from a checkpoint.
+/// A run resumed from a checkpoint.
 public struct ResumeFact: RunFact, Equatable {
     public static let event = "resume"
     /// The checkpoint.
     public var path: String
-    /// Steps done in it.
+    /// Steps completed in it.
     public var step: Int
 
-    /// States a resume.
+    /// Creates the fact.
     public init(path: String, step: Int) { (self.path, self.step) = (path, step) }
 
     public var fields: [LogField] { [LogField("path", .text(path)), LogField("step", .integer(step))] }
@@ -110,7 +111,7 @@ public struct ResumeFact: RunFact, Equatable {
     public var line: String { "resumes from \(path)" }
 }
 
-/// The adapter was written at the end of a run.
+/// The adapter written at the end of a run.
 public struct AdapterFact: RunFact, Equatable {
     public static let event = "adapter"
     /// The file.
@@ -120,7 +121,7 @@ public struct AdapterFact: RunFact, Equatable {
     /// Steps it was trained for.
     public var step: Int
 
-    /// States an adapter.
+    /// Creates the fact.
     public init(path: String, digest: String, step: Int) { (self.path, self.digest, self.step) = (path, digest, step) }
 
     public var fields: [LogField] {

@@ -1,17 +1,17 @@
 /// How a run ended.
 public struct EndRecord: Equatable, Sendable {
-    /// The status the process will exit with.
+    /// The exit code of the process.
     public var exitCode: ExitCode
-    /// Steps done.
+    /// Steps completed.
     public var step: Int
-    /// Images trained on, an image once for each time.
+    /// Images trained on, counting every repetition.
     public var imagesSeen: Int
-    /// Images left out because they cannot be read.
+    /// Images skipped because they cannot be read.
     public var badImages: Int
-    /// Duration of training and its evaluations, in seconds; not that of loading.
+    /// Duration of training with its evaluations, in seconds; excludes loading.
     public var seconds: Double
 
-    /// How a run ended.
+    /// Creates a record.
     public init(exitCode: ExitCode, step: Int, imagesSeen: Int, badImages: Int = 0, seconds: Double) {
         self.exitCode = exitCode
         self.badImages = badImages

@@ -6,15 +6,15 @@ public struct EvaluationRecord: Equatable, Sendable {
     public var prompt: String
     /// Means over images of the means over an image's instances.
     public var scores: EvaluationScores
-    /// Training steps the evaluated weights have had; 0 is the unadapted model.
+    /// Training steps of the evaluated weights; 0 is the unadapted model.
     public var step: Int
-    /// Training loss of the last interval, when there was one.
+    /// Training loss of the last interval, if there was one.
     public var loss: Double?
     /// Images evaluated.
     public var images: Int
     /// Instances evaluated.
     public var instances: Int
-    /// Logit above which a pixel counted as mask.
+    /// Logit above which a pixel counts as mask.
     public var threshold: Double
     /// Duration, in seconds.
     public var seconds: Double
@@ -23,10 +23,10 @@ public struct EvaluationRecord: Equatable, Sendable {
     public var source = "data"
     /// The domain the images belong to.
     public var domain = "data"
-    /// The stage after which it was made; nil for the unadapted model.
+    /// The stage after which it was evaluated; nil for the unadapted model.
     public var stage: String?
 
-    /// The result of one evaluation; where its images come from is set afterwards.
+    /// Creates a record; the origin of its images is set afterwards.
     public init(
         run: String, prompt: String, scores: EvaluationScores, step: Int, images: Int, instances: Int,
         threshold: Double, seconds: Double
@@ -47,6 +47,6 @@ public struct EvaluationRecord: Equatable, Sendable {
         ]
     }
 
-    /// Run and source for people; the source only where it has a name.
+    /// Run and source as displayed; the source only if it has a name.
     var place: String { source == "data" ? run : "\(run) \(source)" }
 }

@@ -1,21 +1,21 @@
-/// What a run starts from: enough to repeat it.
+/// The starting point of a run: everything needed to repeat it.
 public struct StartRecord: Equatable, Sendable {
     /// Every recipe key with its value as text, in the order of the reference.
     public var recipe: [(key: String, value: String)]
     /// Programs and libraries with their versions, for example `("openmpi", "4.1.4")`.
     public var versions: [(name: String, version: String)]
-    /// Where each rank runs, in the order of ranks.
+    /// The placement of each rank, in rank order.
     public var placement: [RankPlacement]
-    /// Kernel set that OpenBLAS chose, for example `SkylakeX`.
+    /// Kernel set chosen by OpenBLAS, for example `SkylakeX`.
     public var openBLASCore: String
     /// Digest of the base weights.
     public var weightsDigest: String
-    /// Digest of the recipe's keys that shape the result.
+    /// Digest of the recipe keys that affect the result.
     public var recipeDigest: String
     /// Step that a resumed run continues from; 0 in a new run.
     public var firstStep: Int
 
-    /// Where one rank runs.
+    /// The placement of one rank.
     public struct RankPlacement: Equatable, Sendable {
         /// Name of the rank's host.
         public let host: String
@@ -24,7 +24,7 @@ public struct StartRecord: Equatable, Sendable {
         /// Compute threads the rank uses.
         public let threads: Int
 
-        /// Where one rank runs.
+        /// Creates a placement.
         public init(host: String, cores: Int, threads: Int) {
             self.host = host
             self.cores = cores
@@ -32,7 +32,7 @@ public struct StartRecord: Equatable, Sendable {
         }
     }
 
-    /// What a run starts from.
+    /// Creates a record.
     public init(
         recipe: [(key: String, value: String)], versions: [(name: String, version: String)],
         placement: [RankPlacement], openBLASCore: String, weightsDigest: String, recipeDigest: String,
@@ -47,7 +47,7 @@ public struct StartRecord: Equatable, Sendable {
         self.firstStep = firstStep
     }
 
-    /// Equal in every part.
+    /// True if all parts are equal.
     public static func == (first: StartRecord, second: StartRecord) -> Bool {
         first.recipe.elementsEqual(second.recipe, by: ==) && first.versions.elementsEqual(second.versions, by: ==)
             && first.placement == second.placement && first.openBLASCore == second.openBLASCore

@@ -1,22 +1,22 @@
-/// One named part of a loss, in the order its method states.
+/// One named part of a loss, in the order its method defines.
 public struct LossPart: Equatable, Sendable {
     /// Name of the part, for example `focal`.
     public let name: String
     /// Mean over the images of the interval, before its weight.
     public let value: Double
 
-    /// A loss part.
+    /// Creates a loss part.
     public init(_ name: String, _ value: Double) {
         self.name = name
         self.value = value
     }
 }
 
-/// What one interval of training steps was like, over all ranks.
+/// One interval of training steps, over all ranks.
 public struct StepRecord: Equatable, Sendable {
-    /// Steps done since the start of the run, this interval included.
+    /// Steps completed since the start of the run, including this interval.
     public var step: Int
-    /// Steps the run will have.
+    /// Total steps of the run.
     public var totalSteps: Int
     /// Current epoch, from 0.
     public var epoch: Int
@@ -28,39 +28,39 @@ public struct StepRecord: Equatable, Sendable {
     public var lossParts: [LossPart]
     /// Learning rate of the last step.
     public var learningRate: Double
-    /// Speed and shares of time.
+    /// Speed and time shares.
     public var interval: ProgressInterval
-    /// Rank that computed longest, with its seconds in the interval; nil on one rank.
+    /// The rank with the longest compute time in the interval; nil on one rank.
     public var slowestRank: RankTime?
-    /// Rank that computed shortest, with its seconds in the interval; nil on one rank.
+    /// The rank with the shortest compute time in the interval; nil on one rank.
     public var fastestRank: RankTime?
     /// Largest peak of resident memory of any rank, in bytes.
     public var peakMemoryBytes = 0
     /// Bytes that rank 0 sent to other ranks in the interval.
     public var sentBytes = 0
-    /// Largest over median time that a rank worked on an image; nil on one rank.
+    /// Ratio of the largest to the median time per image of a rank; nil on one rank.
     public var computeRatio: Double?
-    /// Images left out of the run until now because they cannot be read.
+    /// Images of the run skipped so far because they cannot be read.
     public var badImages = 0
 
     /// Compute time of one rank.
     public struct RankTime: Equatable, Sendable {
         /// Rank in the world.
         public let rank: Int
-        /// Seconds of the interval it spent computing.
+        /// Seconds of the interval spent computing.
         public let seconds: Double
 
-        /// Compute time of one rank.
+        /// Creates a rank's time.
         public init(rank: Int, seconds: Double) {
             self.rank = rank
             self.seconds = seconds
         }
     }
 
-    /// The stage, where the run has several.
+    /// The stage, if the run has several.
     public var stage: String?
 
-    /// A record of one interval; what concerns other ranks, memory and traffic is set afterwards.
+    /// Creates a record; values about other ranks, memory and traffic are set afterwards.
     public init(
         step: Int, totalSteps: Int, epoch: Int, imagesSeen: Int, loss: Double, lossParts: [LossPart],
         learningRate: Double, interval: ProgressInterval

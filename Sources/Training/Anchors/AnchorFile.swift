@@ -3,34 +3,34 @@ import Synchronization
 package import Tensors
 import WeightFiles
 
-// One file per node, mapped by its ranks; without a name, unless it is to be kept.
+// One file per node, mapped by its ranks; unnamed, unless it is to be kept.
 //
-//   0      "KEDGEANC", version, slots, floats per place, places; at 64 the number of places given out
+//   0      "KEDGEANC", version, slots, floats per place, places; at 64 the number of places allocated
 //   4096   128 bytes per slot: state, at 8 the place, at 32 the key, at 64 the SHA-256 of key and payload
-//   ...    places of whole pages each, given out one after the other
+//   ...    places of whole pages each, allocated in order
 //
-// Every (image, mirroring) has a slot; a slot gets the next place when it is first filled, so the file holds as many
-// payloads as find room and no more. A slot's state goes 0 empty -> 1 being written -> 2 ready by compare-and-exchange in
-// the mapped header, so ranks never wait for each other: who loses the race leaves the slot alone. Payloads are written with
-// pwrite, which reports a full disk where a write to a mapping would end the process.
+// Every (image, mirroring) has a slot; a slot is assigned the next place when first filled, so the file holds as many
+// payloads as fit and no more. A slot's state changes 0 empty -> 1 being written -> 2 ready by compare-and-exchange in
+// the mapped header, so ranks never wait for each other: a rank that loses the race leaves the slot alone. Payloads are
+// written with pwrite, which reports a full disk; writing to a mapping would end the process.
 
-/// The slots of embeddings that the ranks of a node share.
+/// The slots of embeddings shared by the ranks of a node.
 package final class AnchorFile: @unchecked Sendable {
-    /// What a slot is known by: a SHA-256.
+    /// The identity of a slot's content: a SHA-256.
     package typealias Key = [UInt8]
 
-    /// What became of a request to keep an embedding.
+    /// The outcome of a request to store an embedding.
     package enum Keeping: Equatable { case kept, alreadyThere, full, failed(String) }
 
     let slots: Int
     let floats: Int
-    /// Embeddings that find room.
+    /// Number of embeddings that fit.
     let places: Int
     private let descriptor: Int32
     private let header: UnsafeMutableRawPointer
     private let headerBytes: Int
     private let payloadStride: Int
-    /// True for a file of an earlier run, whose payloads are compared with their digests.
+    /// True for a file of an earlier run, whose payloads are verified against their digests.
     private let verifies: Bool
 
     private static let magic: [UInt8] = Array("KEDGEANC".utf8)
@@ -38,7 +38,7 @@ package final class AnchorFile: @unchecked Sendable {
     private static let page = 4096
     private static let entryBytes = 128
 
-    /// Opens a file that has been formatted for so many slots.
+    /// Opens a file formatted for this number of slots.
     package init(descriptor: Int32, slots: Int, floats: Int, verifies: Bool) throws(AnchorFault) {
         (self.slots, self.floats, self.verifies) = (slots, floats, verifies)
         places = try Self.places(descriptor, slots: slots, floats: floats)
@@ -62,7 +62,7 @@ package final class AnchorFile: @unchecked Sendable {
     private static func headerBytes(_ slots: Int) -> Int { (page + slots * entryBytes + page - 1) / page * page }
     private static func payloadStride(_ floats: Int) -> Int { (4 * floats + page - 1) / page * page }
 
-    /// Gives a file its length and header; only the header takes room.
+    /// Sets the length of a file and writes its header; only the header occupies space.
     package static func format(_ descriptor: Int32, slots: Int, floats: Int, places: Int) throws(AnchorFault) {
         let bytes = headerBytes(slots)
         guard ftruncate(descriptor, 0) == 0,
@@ -70,7 +70,7 @@ package final class AnchorFile: @unchecked Sendable {
         else { throw AnchorFault("its file cannot be sized: \(errorText())") }
         var code = posix_fallocate(descriptor, 0, off_t(bytes))
         while code == EINTR { code = posix_fallocate(descriptor, 0, off_t(bytes)) }
-        guard code == 0 else { throw AnchorFault("its file cannot be made: \(String(cString: strerror(code)))") }
+        guard code == 0 else { throw AnchorFault("its file cannot be allocated: \(String(cString: strerror(code)))") }
         let first = preamble(slots, floats, places)
         guard pwrite(descriptor, first, first.count, 0) == first.count else {
             throw AnchorFault("its file cannot be written: \(errorText())")
@@ -82,7 +82,7 @@ package final class AnchorFile: @unchecked Sendable {
         (try? places(descriptor, slots: slots, floats: floats)) != nil
     }
 
-    /// The places of a file whose header and length agree.
+    /// The number of places of a file whose header and length agree.
     private static func places(_ descriptor: Int32, slots: Int, floats: Int) throws(AnchorFault) -> Int {
         var found = [UInt8](repeating: 0, count: 40)
         var status = stat()
@@ -103,8 +103,9 @@ package final class AnchorFile: @unchecked Sendable {
             }
     }
 
-    /// Empties slots that a run left while it was writing, and those of a damaged header whose place is none or another
-    /// slot's: what is written later must not change what is being read. For the first rank, before the others open the file.
+    /// Clears slots that a run left while writing, and those of a damaged header whose place is invalid or another
+    /// slot's: a later write must not change what is being read. Called by the first rank, before the others open the
+    /// file.
     package func recover() {
         var isTaken = [Bool](repeating: false, count: places)
         for slot in 0..<slots {
@@ -118,10 +119,10 @@ package final class AnchorFile: @unchecked Sendable {
         used.pointee.store(isTaken.lastIndex(of: true).map { $0 + 1 } ?? 0, ordering: .relaxed)
     }
 
-    /// Embeddings that are there.
+    /// Number of embeddings stored.
     package var count: Int { (0..<slots).count { state($0).pointee.load(ordering: .relaxed) == 2 } }
 
-    /// The embedding of a slot if it is there under this key. // [floats]
+    /// The embedding of a slot if it is stored under this key. // [floats]
     package func read(_ slot: Int, _ key: Key) -> Tensor? {
         guard state(slot).pointee.load(ordering: .acquiring) == 2, digest(slot, at: 32) == key else { return nil }
         let place = place(slot)
@@ -141,7 +142,7 @@ package final class AnchorFile: @unchecked Sendable {
         return Tensor(viewing: storage, offset: 0, shape: [floats])
     }
 
-    /// Fills a slot unless it is filled or being filled, or all places are given out.
+    /// Fills a slot unless it is filled or being filled, or all places are allocated.
     package func write(_ slot: Int, _ key: Key, _ embedding: Tensor) -> Keeping {
         precondition(embedding.count == floats, "an embedding of \(embedding.count) floats for places of \(floats)")
         let state = state(slot)
@@ -164,7 +165,7 @@ package final class AnchorFile: @unchecked Sendable {
         defer { withExtendedLifetime(embedding) {} }
         guard writeAll(payload, at: headerBytes + place(slot) * payloadStride) else {
             let reason = errorText()
-            // The place is lost to this store; who cannot write stops trying.
+            // The place is lost to this store; a rank that cannot write stops trying.
             state.pointee.store(0, ordering: .releasing)
             return .failed(reason)
         }
@@ -211,16 +212,16 @@ package final class AnchorFile: @unchecked Sendable {
     }
 }
 
-/// Why a node runs without a store.
+/// The reason why a node runs without a store.
 package struct AnchorFault: Error {
     let reason: String
     init(_ reason: String) { self.reason = reason }
 }
 
-/// What the system says about the last failed call.
+/// The system's message for the last failed call.
 func errorText() -> String { String(cString: strerror(errno)) }
 
-/// SHA-256 of some pieces of memory, one after the other.
+/// SHA-256 of several pieces of memory, concatenated.
 func sha256(_ pieces: [UnsafeRawBufferPointer]) -> [UInt8] {
     let digest = SHA256Digest()
     for piece in pieces { digest.update(piece) }

@@ -11,10 +11,10 @@ import WeightFiles
 
 /// The anchor's embeddings of the images a node has met, for all its ranks and all epochs.
 ///
-/// The anchor is frozen, so its embedding of a weak view is the same in every epoch. An embedding is known by a SHA-256
-/// over the base weights' digest, the program, OpenBLAS with the kernels in use, and the pixels of the model's input, which
-/// image, mirroring and preprocessing have shaped; so what the store gives back is what the anchor would compute, bit for
-/// bit. When there is no more room the store keeps what it has and takes no more.
+/// The anchor is frozen, so its embedding of a weak view is the same in every epoch. An embedding is identified by a
+/// SHA-256 over the base weights' digest, the program, OpenBLAS with the kernels in use, and the pixels of the model's
+/// input, which image, mirroring and preprocessing determine; the store therefore returns, bit for bit, what the anchor
+/// would compute. When it is full, the store keeps its contents and accepts no more.
 package final class AnchorStore: Sendable {
     /// The slots of one image.
     private let flips: [Flip]
@@ -24,7 +24,7 @@ package final class AnchorStore: Sendable {
     /// Why this rank has stopped writing.
     private let fault = Mutex<(reason: String, isTold: Bool)?>(nil)
 
-    /// What a store must know of the run.
+    /// The properties of a run that a store depends on.
     package struct Run: Sendable {
         /// Images to adapt to.
         package var images: Int
@@ -34,9 +34,9 @@ package final class AnchorStore: Sendable {
         package var embedding: Shape
         /// Digest of the base weights.
         package var baseDigest: String
-        /// Digest of the program, on which bits may depend.
+        /// Digest of the program, which may affect bits.
         package var program: String
-        /// Bytes that the node's ranks have yet to take.
+        /// Bytes that the node's ranks will still allocate.
         package var reservedBytes: Int
 
         package init(
@@ -64,7 +64,7 @@ package final class AnchorStore: Sendable {
 
     /// Opens this node's store on all its ranks. Collective; a node that cannot have one runs without.
     ///
-    /// - Returns: The store, nil where there is none, and what the log says about it.
+    /// - Returns: The store, or nil, and its record for the log.
     package static func open(
         _ settings: AnchorStoreSettings, _ run: Run, temporaryFolder: String, communicator: any Communicator
     ) throws -> (store: AnchorStore?, fact: AnchorStoreFact) {
@@ -86,7 +86,7 @@ package final class AnchorStore: Sendable {
         let nodes = communicator.nodeOfRank
         let own = all[nodes.firstIndex(of: nodes[communicator.rank]) ?? 0]
         if opened == nil, own.fault.isEmpty { opened = place.attach(own) }
-        // Everybody has it open now; the file vanishes with its last rank, however that ends.
+        // All ranks have it open now; the file disappears with its last rank, however that ends.
         let attached = try communicator.allGather(bytes: [opened == nil ? 0 : 1])
         if let descriptor = opened?.descriptor { close(descriptor) }
         let store = opened.map { AnchorStore($0.file, run: run) }
@@ -95,14 +95,14 @@ package final class AnchorStore: Sendable {
         }
         let words =
             line(all, nodes, communicator, slots: slots)
-            + (without.isEmpty ? "" : "; ranks \(without) cannot open their node's")
+            + (without.isEmpty ? "" : "; ranks \(without) cannot open the store of their node")
         return (
             store,
             AnchorStoreFact(capacity: all[0].limit, wanted: slots, found: all[0].found, description: words)
         )
     }
 
-    /// One line for all nodes; a node that differs from the first is named.
+    /// One line for all nodes; names a node that differs from the first.
     private static func line(
         _ decisions: [AnchorPlace.Decision], _ nodes: [Int], _ communicator: any Communicator, slots: Int
     ) -> String {
@@ -115,7 +115,7 @@ package final class AnchorStore: Sendable {
 
     /// The key of a weak view. // [S, S, 3]
     package func key(of weak: Tensor) -> [UInt8] {
-        // The bytes are read through a pointer, which keeps nothing alive.
+        // The bytes are read through a pointer, which does not keep the tensor alive.
         withExtendedLifetime(weak) {
             identity.withUnsafeBytes { name in
                 sha256([
@@ -125,12 +125,13 @@ package final class AnchorStore: Sendable {
         }
     }
 
-    /// The embedding of an image's weak view, if the node has it. // [h * w, C]
+    /// The embedding of an image's weak view, if the node has stored it. // [h * w, C]
     package func embedding(image: Int, flip: Flip, key: [UInt8]) -> Tensor? {
         file.read(slot(image, flip), key)?.reshaped(shape)
     }
 
-    /// Keeps an embedding while there is room. A rank that cannot write (a full disk) stops trying, which costs time alone.
+    /// Stores an embedding while there is space. A rank that cannot write (a full disk) stops trying, which costs only
+    /// time.
     package func keep(_ embedding: Tensor, image: Int, flip: Flip, key: [UInt8]) {
         guard fault.withLock({ $0 == nil }) else { return }
         if case .failed(let reason) = file.write(slot(image, flip), key, embedding) {
@@ -138,7 +139,7 @@ package final class AnchorStore: Sendable {
         }
     }
 
-    /// Why this rank has stopped writing; told once.
+    /// Why this rank has stopped writing; returned once.
     package func takeFault() -> String? {
         fault.withLock { fault in
             guard let found = fault, !found.isTold else { return nil }

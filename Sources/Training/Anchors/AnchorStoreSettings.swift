@@ -1,29 +1,29 @@
 public import Recipes
 
-/// Anchor embeddings that a node keeps from epoch to epoch.
+/// How a node stores anchor embeddings across epochs.
 public struct AnchorStoreSettings: RecipeSection {
     public var mode = Mode.on
     public var limitGiB = 0.0
     public var folder = ""
     public var keep = false
 
-    /// Embeddings are kept for the run.
+    /// By default, embeddings are stored for the duration of the run.
     public init() {}
 
-    /// Whether embeddings are kept.
+    /// Whether embeddings are stored.
     public enum Mode: String, CaseIterable, Sendable {
         case on, off
     }
 
     public static let fields: [RecipeField<AnchorStoreSettings>] = [
         .choice(
-            "mode", \.mode, effect: .machine, "Whether embeddings are kept; the result is the same either way"),
+            "mode", \.mode, effect: .machine, "Whether embeddings are stored; the result is the same either way"),
         .number(
             "limitGiB", \.limitGiB, 0...1e6, effect: .machine,
-            "Largest size on each node, GiB; 0 is half of what the folder and the memory have free"),
+            "Maximum size on each node in GiB; 0 uses half of the free space or memory, whichever is less"),
         .text(
             "folder", \.folder, effect: .machine,
-            "Folder on each node, /dev/shm for memory; empty is the node's temporary folder"),
-        .flag("keep", \.keep, effect: .machine, "Leave the embeddings for the next run"),
+            "Folder on each node, /dev/shm for memory; empty uses the node's temporary folder"),
+        .flag("keep", \.keep, effect: .machine, "Keep the embeddings for the next run"),
     ]
 }

@@ -3,13 +3,13 @@ import Datasets
 import Layers
 import Tensors
 
-/// A training example and what the node's store knows about it when it is read ahead.
+/// A training example with the state of the node's store when it was read ahead.
 struct PreparedExample: Sendable {
     let example: TrainingExample
     private let key: [UInt8]
     private let embedding: Tensor?
 
-    /// Looks an example up; without a store there is nothing to know.
+    /// Looks an example up; without a store there is nothing to look up.
     init(_ example: TrainingExample, _ anchors: AnchorStore?) {
         self.example = example
         guard let anchors, example.prompts.count > 0 else {
@@ -20,9 +20,9 @@ struct PreparedExample: Sendable {
         embedding = anchors.embedding(image: example.sampleIndex, flip: example.flip, key: key)
     }
 
-    /// The anchor's features as far as the store has them, and the way into the store for those that a step computes.
+    /// The anchor's features as far as they are stored, and the callback that stores those a step computes.
     ///
-    /// Looked up once more, because another rank may have made them in the meantime.
+    /// Looked up again, because another rank may have computed them in the meantime.
     func anchorFeatures(_ anchors: AnchorStore?) -> AnchorFeatures {
         guard let anchors else { return AnchorFeatures() }
         let (image, flip, key) = (example.sampleIndex, example.flip, key)

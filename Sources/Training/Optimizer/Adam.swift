@@ -5,11 +5,11 @@ public import Layers
 //   m = b1 m + (1 - b1) g',   v = b2 v + (1 - b2) g'^2
 //   w -= rate / (1 - b1^t)  m / (sqrt v / sqrt(1 - b2^t) + eps)
 //
-// A group of parameters may have a rate of its own (rate times its factor) and a decay of its own.
+// A group of parameters may have its own rate (the rate times a factor) and its own decay.
 //
-// Every number is updated by itself, so an owner of a slice gets the bits a single process would get.
+// Every number is updated independently, so the owner of a slice gets the bits a single process would get.
 
-/// Adam over one rank's slice of the trainable numbers; it holds the slice's moments.
+/// Adam over one rank's slice of the trainable parameters, including the slice's moments.
 public struct Adam: Sendable {
     /// The constants.
     public struct Configuration: Sendable, Equatable {
@@ -47,7 +47,7 @@ public struct Adam: Sendable {
         secondMoment = firstMoment
     }
 
-    /// Goes on with the moments of an earlier run. // [slice] each
+    /// Continues with the moments of an earlier run. // [slice] each
     public init(firstMoment: [Float], secondMoment: [Float], step: Int, configuration: Configuration) {
         precondition(firstMoment.count == secondMoment.count && step >= 0)
         (self.firstMoment, self.secondMoment, self.step) = (firstMoment, secondMoment, step)
@@ -57,10 +57,10 @@ public struct Adam: Sendable {
     /// Updates the slice in place.
     ///
     /// - Parameters:
-    ///   - weights: The numbers. // [slice]
+    ///   - weights: The parameters. // [slice]
     ///   - gradient: Their gradient. // [slice]
     ///   - rate: The learning rate of this step.
-    ///   - groups: Which numbers of the slice belong to which group; nil treats all as the configuration says.
+    ///   - groups: The groups' ranges in the slice; nil applies the configuration to all.
     public mutating func update(
         _ weights: inout [Float], gradient: [Float], rate: Double,
         groups: [(range: Range<Int>, group: ParameterGroup)]? = nil
@@ -92,7 +92,7 @@ public struct Adam: Sendable {
         }
     }
 
-    /// base^exponent by repeated squaring: no library call, so no difference between C libraries.
+    /// base^exponent by repeated squaring: no library call, hence no difference between C libraries.
     private func power(_ base: Double, _ exponent: Int) -> Double {
         var (result, factor, rest) = (1.0, base, exponent)
         while rest > 0 {

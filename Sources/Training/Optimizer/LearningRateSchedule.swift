@@ -7,9 +7,9 @@ public struct LearningRateSchedule: Sendable, Equatable {
     public var base: Double
     /// Steps of warm-up; 0 for none.
     public var warmUpSteps: Int
-    /// Steps at which the rate falls, ascending.
+    /// Steps at which the rate decays, ascending.
     public var decaySteps: [Int]
-    /// What it is multiplied with each time.
+    /// The factor applied at each decay step.
     public var decayFactor: Double
 
     /// Creates a schedule.
@@ -17,7 +17,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
         (self.base, self.warmUpSteps, self.decaySteps, self.decayFactor) = (base, warmUpSteps, decaySteps, decayFactor)
     }
 
-    /// The rate of optimizer step t, from 0.
+    /// The rate of optimizer step t, counted from 0.
     public func rate(at step: Int) -> Double {
         if step < warmUpSteps { return base * Double(step) / Double(warmUpSteps) }
         return decaySteps.filter { step >= $0 }.reduce(base) { rate, _ in rate * decayFactor }

@@ -12,9 +12,9 @@ public struct OptimizerSettings: RecipeSection {
 
     public static let fields: [RecipeField<OptimizerSettings>] = [
         .number("learningRate", \.schedule.base, 0...1, "Learning rate of Adam after the warm-up"),
-        .number("weightDecay", \.adam.weightDecay, 0...1, "Factor of the L2 penalty on the trained numbers"),
-        .number("beta1", \.adam.beta1, 0...0.999_999_9, "Decay of Adam's mean of gradients"),
-        .number("beta2", \.adam.beta2, 0...0.999_999_9, "Decay of Adam's mean of squared gradients"),
+        .number("weightDecay", \.adam.weightDecay, 0...1, "Factor of the L2 penalty on the trained parameters"),
+        .number("beta1", \.adam.beta1, 0...0.999_999_9, "Decay of Adam's gradient mean"),
+        .number("beta2", \.adam.beta2, 0...0.999_999_9, "Decay of Adam's squared-gradient mean"),
         .number("epsilon", \.adam.epsilon, above: 0, "Term that keeps Adam's division finite"),
         .integer(
             "warmUpSteps", \.schedule.warmUpSteps, 0...1_000_000_000,

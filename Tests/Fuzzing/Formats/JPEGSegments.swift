@@ -1,11 +1,11 @@
 import Tensors
 
-/// A JPEG file taken apart into marker segments; scan data stays with the segment that begins it.
+/// A JPEG file parsed into marker segments; scan data belongs to the segment that begins it.
 struct JPEGSegments {
     struct Segment {
         var marker: UInt8
         var content: [UInt8]
-        /// What stands between this segment and the next marker.
+        /// The bytes between this segment and the next marker.
         var scan: [UInt8] = []
     }
 

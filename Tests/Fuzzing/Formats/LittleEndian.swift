@@ -1,4 +1,4 @@
-/// Numbers in byte arrays, as the formats' changers and sealers need them; nil outside the array.
+/// Numbers in byte arrays, for changing and sealing formats; nil outside the array.
 extension [UInt8] {
     func little(_ width: Int, at place: Int) -> Int? {
         guard place >= 0, place <= count - width else { return nil }

@@ -1,7 +1,7 @@
 import CZlib
 import Tensors
 
-/// A PNG file taken apart into chunks.
+/// A PNG file parsed into chunks.
 struct PNGChunks {
     struct Chunk {
         var type: [UInt8]
@@ -21,7 +21,7 @@ struct PNGChunks {
         }
     }
 
-    /// The file with right lengths and checksums.
+    /// The file with correct lengths and checksums.
     func build() -> [UInt8] {
         var file = Self.signature
         for chunk in chunks {
@@ -32,7 +32,7 @@ struct PNGChunks {
         return file
     }
 
-    /// The same file with right checksums, as far as its lengths can be followed.
+    /// The same file with correct checksums, as far as its lengths can be followed.
     static func sealed(_ bytes: [UInt8]) -> [UInt8] {
         guard bytes.starts(with: signature) else { return bytes }
         let parts = PNGChunks(bytes)
@@ -40,7 +40,7 @@ struct PNGChunks {
         return parts.build() + bytes[min(length, bytes.count)...]
     }
 
-    /// One change of a PNG: of its header, of the filtered rows behind the compression, or of its chunks.
+    /// One change of a PNG: of its header, of the filtered rows before compression, or of its chunks.
     static func change(_ bytes: inout [UInt8], _ source: inout MutationSource) {
         var file = PNGChunks(bytes)
         guard !file.chunks.isEmpty else { return source.changeBytes(of: &bytes) }
@@ -57,7 +57,7 @@ struct PNGChunks {
         bytes = file.build()
     }
 
-    /// Size, depth, colour type, compression, filter, interlacing: mostly values that exist.
+    /// Size, depth, colour type, compression, filter, interlacing: mostly valid values.
     private mutating func changeHeader(_ source: inout MutationSource) {
         guard chunks[0].data.count == 13 else { return }
         switch source.generator.index(below: 5) {
@@ -70,7 +70,7 @@ struct PNGChunks {
         }
     }
 
-    /// Unpacks all IDAT chunks, changes the rows and packs them into one.
+    /// Decompresses all IDAT chunks, changes the rows and compresses them into one chunk.
     private mutating func changeRows(_ source: inout MutationSource) {
         let idat = Array("IDAT".utf8)
         guard let first = chunks.firstIndex(where: { $0.type == idat }) else { return }
@@ -80,7 +80,7 @@ struct PNGChunks {
         uncompress(&rows, &length, packed, uLong(packed.count))
         rows.removeLast(rows.count - min(Int(length), rows.count))
         if source.generator.chance(0.3) {
-            // More or fewer rows than the header says.
+            // More or fewer rows than the header states.
             let extra = [UInt8](repeating: UInt8(truncatingIfNeeded: source.number()), count: 64)
             if source.generator.chance(0.5) { rows += extra } else { rows.removeLast(min(64, rows.count)) }
         } else {
@@ -94,7 +94,7 @@ struct PNGChunks {
         chunks = chunks.enumerated().filter { $0.offset == first || $0.element.type != idat }.map(\.element)
     }
 
-    /// One chunk's data in two.
+    /// Splits one chunk's data in two.
     private mutating func split(_ source: inout MutationSource) {
         guard !chunks.isEmpty else { return }
         let place = source.generator.index(below: chunks.count)

@@ -1,6 +1,6 @@
 import Tensors
 
-/// A pickle cut into opcodes with their arguments.
+/// A pickle parsed into opcodes with their arguments.
 struct PickleOpcodes {
     var opcodes: [[UInt8]] = []
 

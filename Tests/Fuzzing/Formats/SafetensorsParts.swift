@@ -1,6 +1,6 @@
 import Tensors
 
-/// A safetensors file taken apart into header and data.
+/// A safetensors file parsed into header and data.
 struct SafetensorsParts {
     var header: [UInt8]
     var data: [UInt8]
@@ -17,7 +17,7 @@ struct SafetensorsParts {
         return file + header + data
     }
 
-    /// One change of the header's text with the length before it kept right, or of the amount of data.
+    /// One change of the header's text with its length kept correct, or of the amount of data.
     static func change(_ bytes: inout [UInt8], _ source: inout MutationSource) {
         var file = SafetensorsParts(bytes)
         switch source.generator.index(below: 6) {
@@ -32,7 +32,7 @@ struct SafetensorsParts {
         bytes = file.build()
     }
 
-    /// Rearranges what stands between the commas; brackets and braces may come out unmatched or not.
+    /// Rearranges the parts between commas; brackets and braces may become unmatched.
     private mutating func changeMembers(_ source: inout MutationSource) {
         let isWhole = source.generator.chance(0.5)
         // "},": between tensors; ",": between any members.

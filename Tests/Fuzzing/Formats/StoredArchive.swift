@@ -1,6 +1,6 @@
 import CZlib
 
-/// A zip archive taken apart and put together again, for changing what is in it; lenient where the reader is strict.
+/// A zip archive parsed into entries and reassembled, to change its contents; lenient where the reader is strict.
 struct StoredArchive {
     struct Entry {
         var name: [UInt8]
@@ -9,7 +9,7 @@ struct StoredArchive {
 
     var entries: [Entry] = []
 
-    /// The local entries from the beginning of a file, as far as they go.
+    /// The local entries from the start of a file, as far as they can be parsed.
     init(_ bytes: [UInt8]) {
         var place = 0
         while bytes.little(4, at: place) == 0x0403_4b50, let size = bytes.little(4, at: place + 22),
@@ -20,7 +20,7 @@ struct StoredArchive {
             entries.append(
                 Entry(name: Array(bytes[place + 30..<place + 30 + name]), content: Array(bytes[start..<start + size])))
             place = start + size
-            // What a writer that streams puts behind an entry.
+            // The data descriptor that a streaming writer puts after an entry.
             if bytes.little(4, at: place) == 0x0807_4b50 {
                 place += bytes.little(4, at: place + 16) == 0x0403_4b50 ? 16 : 24
             }
@@ -58,7 +58,7 @@ struct StoredArchive {
         return file
     }
 
-    /// The same file with the checksums of its contents in its headers, where these can be followed.
+    /// The same file with correct checksums in its headers, where these can be parsed.
     static func sealed(_ bytes: [UInt8]) -> [UInt8] {
         var bytes = bytes
         guard bytes.count >= 22, let start = bytes.little(4, at: bytes.count - 6) else { return bytes }
@@ -81,5 +81,5 @@ struct StoredArchive {
     }
 }
 
-/// CRC-32 as zip and PNG have it.
+/// CRC-32 as used by zip and PNG.
 func checksum(_ bytes: [UInt8]) -> Int { Int(crc32_z(0, bytes, bytes.count)) }

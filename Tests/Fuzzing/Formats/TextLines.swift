@@ -1,6 +1,6 @@
 import Tensors
 
-/// Text as lines, for formats in which indentation and order mean something.
+/// Text as lines, for formats in which indentation and order matter.
 enum TextLines {
     static func change(_ bytes: inout [UInt8], _ source: inout MutationSource) {
         let end = UInt8(ascii: "\n")
@@ -22,7 +22,7 @@ enum TextLines {
         bytes = Array(lines.joined(separator: [end]))
     }
 
-    /// Values that mean something special, or nothing.
+    /// Values with a special meaning, or none.
     private static let values = [
         "none", "~", "null", "true", "[]", "[1, 2]", "[box, point, box]", "{}", "{a: {b: c}}", "\"\"", "'",
         "\"\\u0000\"", "1e400",

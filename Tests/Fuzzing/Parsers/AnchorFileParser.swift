@@ -7,7 +7,7 @@ extension FuzzedParser {
     private static let (slots, floats, pageBytes, entryBytes) = (3, 8, 4096, 128)
     private static let keys: [[UInt8]] = (0..<slots).map { slot in [UInt8](repeating: UInt8(slot + 1), count: 32) }
 
-    /// The kept store of anchor embeddings: the 72 bytes of the header that mean something, the slots, the places.
+    /// The stored anchor embeddings: the 72 significant bytes of the header, the slots, the places.
     static let anchorFile = FuzzedParser(
         "anchors", longestInput: 72 + slots * entryBytes + slots * 4 * floats,
         written: {
@@ -37,7 +37,7 @@ extension FuzzedParser {
         else { return false }
         file.recover()
         try require((0...slots).contains(file.count), "\(file.count) embeddings")
-        // Nobody but a writer of this store can have sealed an embedding.
+        // Only a writer of this store can have sealed an embedding.
         func checkFound(_ found: [Tensor?], _ when: String) throws {
             for (slot, tensor) in found.enumerated() {
                 let isSound = tensor.map { $0.elements == [Float](repeating: Float(slot), count: floats) } ?? true
@@ -59,14 +59,14 @@ extension FuzzedParser {
         return true
     }
 
-    /// The bytes of a file that are not filling.
+    /// The bytes of a file without padding.
     private static func packed(_ file: [UInt8]) -> [UInt8] {
         let header = file[..<72] + file[pageBytes..<pageBytes + slots * entryBytes]
         let places = stride(from: 2 * pageBytes, to: file.count, by: pageBytes)
         return Array(header) + places.flatMap { file[$0..<$0 + 4 * floats] }
     }
 
-    /// The file: as many places as the header says, if that is few.
+    /// The file: as many places as the header states, if these are few.
     private static func unpacked(_ bytes: [UInt8]) -> [UInt8] {
         let places = min(max(bytes.little(8, at: 32) ?? 0, 0), slots)
         var file = [UInt8](repeating: 0, count: (2 + places) * pageBytes)

@@ -2,7 +2,7 @@ import Datasets
 import Foundation
 import Imaging
 
-// Annotations are parsed where they lie: a small data set in memory, whose annotation file is the input.
+// Annotations are parsed in place: a small data set in memory, whose annotation file is the input.
 
 extension FuzzedParser {
     static let coco = annotated(
@@ -124,7 +124,7 @@ extension FuzzedParser {
     }
 
     private static func read(_ format: String, _ options: DatasetOptions) throws -> Bool {
-        // A check reports, whatever it finds, and never throws for what a file holds.
+        // A check reports all findings, and never throws because of a file's content.
         _ = try attempt(DatasetError.self) { try AnnotationCheck.run(format: format, options)?.faults.count }
         let opened = try attempt(DatasetError.self) { try DatasetRegistry.open(format, options) }
         guard let dataset = opened else { return false }
@@ -163,7 +163,7 @@ private enum AnnotatedScratch {
         let white = Image(width: 16, height: 12, channels: 1, pixels: [UInt8](repeating: 255, count: 192))
         for place in ["a", "images/a"] {
             try Scratch.write(png, to: "\(root)/\(place).png")
-            // Where the annotations are beside the images, one image of the name is enough.
+            // If the annotations are next to the images, one image of the name is enough.
             if format == "sa-1b" || format == "kvasir-seg" { try Scratch.write(jpeg, to: "\(root)/\(place).jpg") }
         }
         try Scratch.write(try ImageFile.encodeJPEG(white, quality: 95), to: root + "/masks/a.jpg")

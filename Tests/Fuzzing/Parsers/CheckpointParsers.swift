@@ -36,7 +36,7 @@ extension FuzzedParser {
         return sealed(Array(text.utf8))
     }
 
-    /// The manifest with its digest right, if it can be read at all.
+    /// The manifest with a correct digest, if it can be parsed.
     private static func sealed(_ bytes: [UInt8]) -> [UInt8] {
         guard let manifest = try? JSONDecoder().decode(CheckpointManifest.self, from: Data(bytes)),
             let sealed = try? manifest.sealed()
@@ -44,7 +44,7 @@ extension FuzzedParser {
         return [UInt8](sealed)
     }
 
-    /// One change of what a manifest says, seldom one that its text cannot show.
+    /// One change of a manifest's values, rarely one that its text cannot represent.
     private static func change(_ bytes: inout [UInt8], _ source: inout MutationSource) {
         guard var manifest = try? JSONDecoder().decode(CheckpointManifest.self, from: Data(bytes)) else {
             return source.changeBytes(of: &bytes)
@@ -76,7 +76,7 @@ extension FuzzedParser {
             ]
             manifest.shards[source.generator.index(below: manifest.shards.count)].name = source.one(of: names)
         case 5:
-            // Parts that cover the parameters once: many of none, or two files of one name.
+            // Parts that cover the parameters once: many empty ones, or two files of one name.
             manifest.shards += manifest.shards
             var next = 0
             for place in manifest.shards.indices {
@@ -125,7 +125,7 @@ extension FuzzedParser {
             return bytes + manifest + shard
         }
 
-        /// The manifest tells the shard's size and digest, and its own digest.
+        /// The manifest states the shard's size and digest, and its own digest.
         var sealed: Folder {
             guard var told = try? JSONDecoder().decode(CheckpointManifest.self, from: Data(manifest)) else {
                 return self

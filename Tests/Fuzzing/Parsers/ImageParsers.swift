@@ -2,7 +2,7 @@ import Datasets
 import Imaging
 
 extension FuzzedParser {
-    /// Small limits, so that the memory an input may take is small too.
+    /// Small limits, so that the memory of an input is bounded.
     private static let limits = ImageLimits(side: 4096, pixels: 1 << 16, workingBytes: 4 << 20, scans: 20)
 
     static let png = FuzzedParser(
@@ -41,7 +41,7 @@ extension FuzzedParser {
         try require(image.pixels.count == image.width * image.height * 3, "\(image.pixels.count) samples")
         let upright = try ImageFile.decode(bytes: bytes, limits: limits, exif: .apply)
         try require(upright.pixels.count == image.pixels.count, "samples lost in turning")
-        // The size that the header alone tells is the size of the picture.
+        // The size stated in the header is the size of the picture.
         let file = Scratch.path + "image"
         try Scratch.write(bytes, to: file)
         let (stored, turned) = (try ImageFile.size(path: file), try ImageFile.size(path: file, exif: .apply))
@@ -74,7 +74,7 @@ extension FuzzedParser {
         return true
     }
 
-    /// Masks cover what is not background once, and lie inside their boxes.
+    /// Masks cover every foreground pixel once, and lie inside their boxes.
     private static func check(_ masks: InstanceMasks, of labels: LabelImage) throws {
         let foreground = labels.labels.reduce(0) { $0 + ($1 == 0 ? 0 : 1) }
         var covered = 0

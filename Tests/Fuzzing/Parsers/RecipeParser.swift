@@ -26,7 +26,7 @@ extension FuzzedParser {
             return false
         }
         try require(resolved.recipe.validate().isEmpty, "an accepted recipe with faults")
-        // What a run's folder keeps of its recipe means the same recipe.
+        // The recipe written to a run's folder is the same recipe.
         let again: ResolvedRecipe
         do throws(RecipeError) { again = try ResolvedRecipe(yaml: resolved.resolvedYAML) } catch {
             throw FuzzFinding("the resolved recipe is refused: \(error)")

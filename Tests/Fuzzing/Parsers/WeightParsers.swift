@@ -36,7 +36,7 @@ extension FuzzedParser {
         return true
     }
 
-    /// Names, sizes and values of a table that a reader has accepted.
+    /// Names, sizes and values of an accepted table.
     private static func check(_ table: TensorTable, fileBytes: Int) throws {
         try require(Set(table.names.map { Array($0.utf8) }).count == table.entries.count, "two tensors of one name")
         for entry in table.entries {
@@ -54,7 +54,7 @@ extension FuzzedParser {
         try require(table.contentDigest().count == 64 && table.fileDigest().count == 64, "a digest")
     }
 
-    /// Float tensors survive being written and read.
+    /// Float tensors survive writing and reading.
     private static func checkWrittenAgain(_ table: TensorTable) throws {
         let floats = table.entries.filter { $0.elementType == .float32 && $0.shape.count <= 4 }
         let written = try SafetensorsFile.encode(
@@ -102,7 +102,7 @@ extension FuzzedParser {
         return true
     }
 
-    /// The adapter that those of the corpus fit.
+    /// The adapter that matches those of the corpus.
     private static let (adapterModel, adapterLayout): (AdaptedModel, ParameterLayout) = {
         var places = ParameterPlaces(group: ParameterGroup("lora"))
         let site = ProjectionSite(index: 0, name: "encoder.blocks.0.attn.qkv", inputWidth: 3, outputWidth: 2)
@@ -112,7 +112,7 @@ extension FuzzedParser {
         return (AdaptedModel(SegmentAnythingModel(.tiny, Zeros()), trainables, values: values), places.layout)
     }()
 
-    /// Weights that say nothing.
+    /// Weights without meaning.
     private struct Zeros: ParameterSource {
         func tensor(_ name: String, _ shape: Shape) -> Tensor { Tensor(zeros: shape) }
     }

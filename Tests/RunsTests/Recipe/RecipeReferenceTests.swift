@@ -34,7 +34,7 @@ import Training
         #expect(SelfTrainingSettings.fields.count == count(SelfTrainingSettings()))
     }
 
-    /// Run with KEDGE_UPDATE_REFERENCE=1 to write the file anew.
+    /// Run with KEDGE_UPDATE_REFERENCE=1 to rewrite the file.
     @Test func referenceRecipeIsCurrent() throws {
         let file = Self.root.appendingPathComponent("recipes/reference.yaml")
         if ProcessInfo.processInfo.environment["KEDGE_UPDATE_REFERENCE"] == "1" {
@@ -58,7 +58,7 @@ import Training
         #expect(resolved.recipe.run.name == name)
     }
 
-    /// One budget for all lines of the ablation: those of a model differ in method, source of prompts and weights alone.
+    /// One budget for all lines of the ablation: those of a model differ only in method, source of prompts and weights.
     @Test func theAblationDiffersInWhatItIsAbout() throws {
         let box = ["direct", "no-anchor", "no-contrast", "self-training", "supervised", "tent", "wesam"]
         let automatic = ["mobilesam-automatic", "mobilesam-direct", "mobilesam-wesam"]
@@ -72,7 +72,7 @@ import Training
             #expect(recipes.map(\.run.name) == names)
             let entries = recipes.map { $0.entries.map { ($0.key.key, "\($0.value)") } }
             var keys = Recipe().entries.map(\.key.key)
-            // Keys that not all of them have differ by what a recipe does not say.
+            // Keys that only some of them have follow from another difference.
             keys = keys.filter { key in
                 let values = entries.compactMap { $0.first { $0.0 == key }?.1 }
                 return Set(values).count > 1
@@ -100,7 +100,7 @@ import Training
     }
 
     @Test func writingAFieldChangesThatFieldAlone() throws {
-        // One value per key that differs from the default; a row with a crossed key path shows here.
+        // One non-default value per key; a row with a wrong key path fails here.
         let changed: [String: String] = [
             "model.kind": "tiny", "data.binarise": "7", "data.split": "none",
             "data.splitSeed": "3",

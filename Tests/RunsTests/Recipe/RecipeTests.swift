@@ -9,7 +9,7 @@ import Recipes
 import Runs
 import Testing
 
-/// Reading, precedence, checks and printing of recipes.
+/// Parsing, precedence, validation and printing of recipes.
 @Suite struct RecipeTests {
     private static let valid = ["data.root=d", "model.weights=w"]
 
@@ -112,7 +112,7 @@ import Testing
 
     @Test(
         arguments: [
-            ("lora.rank: 3\n", "instead of joining them with dots"), ("- a\n", "not a mapping"),
+            ("lora.rank: 3\n", "contains dots; nest the keys in a file"), ("- a\n", "not a mapping"),
             ("lora:\n  rank: {a: 1}\n", "must be whole number"), ("[1]: 2\n", "plain word"),
             ("lora: [\n", "not valid YAML"), ("a: \u{1}\n", "not valid YAML"), ("--- {}\n--- {}\n", "not valid YAML"),
             ("<<: {lora: {rank: 2}}\n", "unknown key"), ("lora:\n  rank: 2\n  rank: 3\n", "more than once"),
@@ -142,23 +142,23 @@ import Testing
         asKey += "? *a40\n: 1\n"
         let clock = ContinuousClock()
         let duration = clock.measure {
-            #expect(faults(nested) == ["r.yaml: uses YAML aliases; write the values out"])
-            #expect(faults(asKey) == ["r.yaml: uses YAML aliases; write the values out"])
+            #expect(faults(nested) == ["r.yaml: uses YAML aliases; write out the values"])
+            #expect(faults(asKey) == ["r.yaml: uses YAML aliases; write out the values"])
         }
         #expect(duration < .seconds(2))
     }
 
     @Test func fewAliasesAreRefusedByTheirAnchor() {
-        #expect(faults("run: &r {name: a}\nmodel: *r\n") == ["r.yaml:1: uses a YAML anchor; write the values out"])
+        #expect(faults("run: &r {name: a}\nmodel: *r\n") == ["r.yaml:1: uses a YAML anchor; write out the values"])
     }
 
-    /// Every unknown key is compared with all known ones; a file has room for a hundred thousand.
+    /// Every unknown key is compared with all known ones; a file can hold a hundred thousand.
     @Test func aFileFullOfUnknownKeysIsRefusedInSeconds() {
         let yaml = (0..<90_000).map { "k\($0): 1\n" }.joined()
         var found: [String] = []
         let time = ContinuousClock().measure { found = faults(yaml) }
         #expect(found.count == 101)
-        #expect(found.last == "r.yaml: has more faults; correct these first")
+        #expect(found.last == "r.yaml: has more faults; fix these first")
         #expect(time < .seconds(30), "\(time)")
     }
 
@@ -183,7 +183,7 @@ import Testing
     @Test func largeFilesAreRefused() {
         let comment = "#" + String(repeating: "x", count: (1 << 20) - 2) + "\n"
         #expect(faults(comment).isEmpty)
-        #expect(faults(comment + " ").first?.contains("larger than 1048576 bytes") == true)
+        #expect(faults(comment + " ").first?.contains("maximum size of a recipe, 1048576 bytes") == true)
     }
 
     @Test func onlyReadableRegularFilesAreRead() throws {

@@ -179,7 +179,7 @@ def main():
             strip = [draw(small, name, severity, 0) for severity in range(1, 6)]
             Image.fromarray(np.concatenate(strip)).save(f"{name}.png", optimize=True)
     FIGURES.write_text(
-        "// Written by Tests/DatasetsTests/Fixtures/corruptions/generate.py; do not edit.\n\n"
+        "// Written by Tests/DataToolsTests/Fixtures/corruptions/generate.py; do not edit.\n\n"
         "extension PublishedFigures {\n"
         "    /// Per line: name, severity, index of the reference image, mean, variance, means of red, green and blue.\n"
         '    static let table = """\n' + "\n".join(lines) + '\n        """\n}\n')
