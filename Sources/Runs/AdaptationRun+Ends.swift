@@ -69,10 +69,10 @@ extension AdaptationRun {
     func announce(
         _ data: TrainingData, _ kernels: KernelAgreement, _ resumed: CheckpointStore.Resumed?, to log: RunLog
     ) {
-        log.message(
-            .info,
-            "data: \(data.training.count) images to adapt to, \(data.evaluationCount) to score"
-                + (data.withoutInstances > 0 ? ", \(data.withoutInstances) skipped without a labelled instance" : ""))
+        log.fact(
+            DataFact(
+                trainingImages: data.training.count, evaluationImages: data.evaluationCount,
+                withoutInstances: data.withoutInstances))
         if !recipe.recipe.data.sources.isEmpty {
             for part in data.training.parts {
                 let scored = data.evaluation.first { $0.source == part.source }?.images.count ?? 0

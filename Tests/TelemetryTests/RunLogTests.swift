@@ -176,6 +176,11 @@ import Testing
                 "anchor store: room for 4 of 12"
             ),
             (
+                DataFact(trainingImages: 8, evaluationImages: 2, withoutInstances: 1),
+                #""evaluation_images":2,"event":"data","images_without_instances":1,"schema":1"#,
+                "data: 8 images to adapt to, 2 to score, 1 skipped without a labelled instance"
+            ),
+            (
                 StageFact(stage: "b", number: 2, count: 3, domains: ["b", "c"], firstStep: 10, steps: 5),
                 #""count":3,"domains":"b c","event":"stage","first_step":10,"number":2,"schema":1,"stage":"b","steps":5"#,
                 "stage 2 of 3, b: 5 steps on b, c"

@@ -72,7 +72,7 @@ import Training
             store.keep(embedding(3), image: 2, flip: .both, key: store.key(of: view(3)))
             // While a run uses it, another run uses a file of its own.
             let second = try open(keep: true)
-            #expect(second.fact.line.contains("another run has"), "\(second.fact.line)")
+            #expect(second.fact.line.contains("another run uses"), "\(second.fact.line)")
             #expect(second.store?.count == 0)
             return store.key(of: view(3))
         }()

@@ -1,5 +1,35 @@
 import Foundation
 
+/// The images of a run over all sources.
+public struct DataFact: RunFact, Equatable {
+    public static let event = "data"
+    /// Images to adapt to.
+    public var trainingImages: Int
+    /// Images to score.
+    public var evaluationImages: Int
+    /// Images skipped because nothing in them is labelled.
+    public var withoutInstances: Int
+
+    /// States how many images a run has.
+    public init(trainingImages: Int, evaluationImages: Int, withoutInstances: Int) {
+        (self.trainingImages, self.evaluationImages) = (trainingImages, evaluationImages)
+        self.withoutInstances = withoutInstances
+    }
+
+    public var fields: [LogField] {
+        [
+            LogField("training_images", .integer(trainingImages)),
+            LogField("evaluation_images", .integer(evaluationImages)),
+            LogField("images_without_instances", .integer(withoutInstances)),
+        ]
+    }
+
+    public var line: String {
+        "data: \(trainingImages) images to adapt to, \(evaluationImages) to score"
+            + (withoutInstances > 0 ? ", \(withoutInstances) skipped without a labelled instance" : "")
+    }
+}
+
 /// The images that a source contributes to a run.
 public struct SourceFact: RunFact, Equatable {
     public static let event = "source"
