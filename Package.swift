@@ -48,16 +48,17 @@ let package = Package(
 
         // Modules, bottom up.
         module("FaultInjection", []),
+        module("JSONReading", []),
         module("Machine", ["COpenBLAS"]),
         module("Tensors", []),
         module("Kernels", ["Machine", "Tensors", "COpenBLAS"]),
         module("Recipes", [yams]),
-        module("WeightFiles", ["FaultInjection", "Tensors", "COpenSSL", "CZlib"]),
+        module("WeightFiles", ["FaultInjection", "JSONReading", "Tensors", "COpenSSL", "CZlib"]),
         module("Layers", ["Tensors", "Kernels"]),
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
         module("Imaging", ["CImageCodecs"]),
-        module("Datasets", ["Tensors", "Imaging", "Recipes"]),
+        module("Datasets", ["JSONReading", "Tensors", "Imaging", "Recipes"]),
         module("DataTools", ["Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
@@ -129,6 +130,7 @@ let package = Package(
             name: "TestSupport", dependencies: ["Tensors", "WeightFiles"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
         tests("FaultInjection", []),
+        tests("JSONReading", []),
         tests("Machine", []),
         tests("Tensors", []),
         tests("Kernels", ["Machine", "Tensors"]),

@@ -1,3 +1,5 @@
+import JSONReading
+
 /// Files in the safetensors format (https://github.com/huggingface/safetensors): u64 header length, a JSON header, data.
 ///
 /// The reader is stricter than the reference: it also rejects duplicate keys and anything but `{` as the first byte.
@@ -48,24 +50,28 @@ public enum SafetensorsFile {
 
         var metadata: [String: String] = [:]
         var declarations: [(name: String, Declaration)] = []
-        var scanner = JSONScanner(header, path: file.path, origin: 8)
-        try scanner.object { (scanner, key) throws(WeightFileError) in
+        var reader = headerReader(file, 8..<dataStart)
+        try reader.object(limit: .max) { (reader, key) throws(WeightFileError) in
             if key == "__metadata__" {
-                guard try scanner.peek() == UInt8(ascii: "{") else {
-                    throw scanner.failure(.metadataText, "metadata that is not an object")
+                guard try reader.peek() == UInt8(ascii: "{") else {
+                    throw reader.fault(.metadataText, "metadata that is not an object")
                 }
-                try scanner.object { (scanner, key) throws(WeightFileError) in
-                    metadata[key] = try scanner.string(else: .metadataText)
+                try reader.object(limit: .max) { (reader, key) throws(WeightFileError) in
+                    metadata[key] = try string(&reader, else: .metadataText)
                 }
                 return
             }
             guard key.utf8.count <= nameLimit else {
-                throw scanner.failure(.nameLength, "a name of \(key.utf8.count) bytes")
+                throw reader.fault(.nameLength, "a name of \(key.utf8.count) bytes")
             }
-            guard declarations.count < tensorLimit else { throw scanner.failure(.tensorCount, "too many tensors") }
-            declarations.append((key, try declaration(of: key, &scanner)))
+            guard declarations.count < tensorLimit else { throw reader.fault(.tensorCount, "too many tensors") }
+            declarations.append((key, try declaration(of: key, &reader)))
         }
-        try scanner.takePadding()
+        // Spaces may pad the header, so that the data is aligned.
+        let padding = reader.offset..<dataStart
+        if let other = file.bytes(padding).firstIndex(where: { $0 != 0x20 }) {
+            throw failure(.headerSyntax, padding.lowerBound + other, "trailing data after the header")
+        }
         try checkTiling(declarations, dataLength: file.count - dataStart, file)
         let entries = declarations.map { name, declaration in
             TensorEntry(
@@ -77,35 +83,35 @@ public enum SafetensorsFile {
 
     /// Reads `{"dtype": ..., "shape": [...], "data_offsets": [begin, end]}` and checks it on its own.
     private static func declaration(
-        of name: String, _ scanner: inout JSONScanner
+        of name: String, _ reader: inout HeaderReader
     ) throws(WeightFileError) -> Declaration {
         var type: ElementType?
         var shape: [Int]?
         var offsets: [Int]?
-        try scanner.object { (scanner, key) throws(WeightFileError) in
+        try reader.object { (reader, key) throws(WeightFileError) in
             switch key {
             case "dtype":
-                let word = try scanner.string()
+                let word = try string(&reader, else: .headerSyntax)
                 guard let known = ElementType(rawValue: word) else {
-                    throw scanner.failure(.elementType, "\(name) has the element type \(word.debugDescription)")
+                    throw reader.fault(.elementType, "\(name) has the element type \(word.debugDescription)")
                 }
                 type = known
-            case "shape": shape = try scanner.numbers(limit: rankLimit, .rankLimit)
-            case "data_offsets": offsets = try scanner.numbers(limit: 2, .headerSyntax)
-            default: throw scanner.failure(.headerSyntax, "\(name) has the unknown field \(key.debugDescription)")
+            case "shape": shape = try numbers(&reader, limit: rankLimit, .rankLimit)
+            case "data_offsets": offsets = try numbers(&reader, limit: 2, .headerSyntax)
+            default: throw reader.fault(.headerSyntax, "\(name) has the unknown field \(key.debugDescription)")
             }
         }
         guard let type, let shape, let offsets, offsets.count == 2 else {
-            throw scanner.failure(.headerSyntax, "\(name) lacks its dtype, shape or two data_offsets")
+            throw reader.fault(.headerSyntax, "\(name) lacks its dtype, shape or two data_offsets")
         }
         guard let length = checkedProduct(shape + [type.size]) else {
-            throw scanner.failure(.sizeOverflow, "\(name) has shape \(shape)")
+            throw reader.fault(.sizeOverflow, "\(name) has shape \(shape)")
         }
         guard offsets[0] <= offsets[1] else {
-            throw scanner.failure(.offsetOrder, "\(name) spans \(offsets[0]) to \(offsets[1])")
+            throw reader.fault(.offsetOrder, "\(name) spans \(offsets[0]) to \(offsets[1])")
         }
         guard offsets[1] - offsets[0] == length else {
-            throw scanner.failure(
+            throw reader.fault(
                 .offsetLength, "\(name) has \(offsets[1] - offsets[0]) bytes, its shape asks for \(length)")
         }
         return Declaration(elementType: type, shape: shape, begin: offsets[0], end: offsets[1])

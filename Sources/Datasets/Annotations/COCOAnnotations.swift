@@ -1,3 +1,5 @@
+import JSONReading
+
 /// The annotations of a COCO instances file, without the outlines: those stay in the file until an image needs them.
 ///
 /// A file of 860,000 annotations takes about 90 bytes of memory for each. Images are in ascending order of their numbers.
@@ -86,7 +88,7 @@ public struct COCOAnnotations: Sendable {
         var parser = COCOParser(report: report)
         do {
             file = try open()
-            var reader = JSONReader(file, piece: piece ?? JSONReader.standardPiece)
+            var reader = AnnotationReader(file, piece: piece ?? AnnotationReader.standardPiece)
             try parser.read(&reader)
             try parser.resolve(file: path)
         } catch {
@@ -158,7 +160,7 @@ public struct COCOAnnotations: Sendable {
         let image = images[Int(columns.images[annotation])]
         do throws(AnnotationFault) {
             try file.checkUnchanged()
-            var reader = JSONReader(file, start..<start + length)
+            var reader = AnnotationReader(file, start..<start + length)
             var fault: AnnotationFault?
             func note(_ rule: AnnotationRule, _ found: String) {
                 fault = AnnotationFault(

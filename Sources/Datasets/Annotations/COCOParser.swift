@@ -1,3 +1,5 @@
+import JSONReading
+
 /// Reads the sections of a COCO file and checks them.
 struct COCOParser: ~Copyable {
     var report: AnnotationReport
@@ -16,7 +18,7 @@ struct COCOParser: ~Copyable {
     init(report: AnnotationReport) { self.report = report }
 
     /// Reads the whole text. Throws a fault of its syntax, or the first error if the report stops at that.
-    mutating func read(_ reader: inout JSONReader) throws(AnnotationFault) {
+    mutating func read(_ reader: inout AnnotationReader) throws(AnnotationFault) {
         guard try reader.kind() == .object else {
             throw reader.fault(.wrongType, "a COCO file is an object with images and annotations")
         }
@@ -24,12 +26,12 @@ struct COCOParser: ~Copyable {
         try readSections(&reader, &sections)
         try reader.finish()
         for section in ["images", "annotations"] where !sections.contains(section) {
-            try report.add(AnnotationFault(file: reader.file.path, .missingKey, "the list '\(section)' is missing"))
+            try report.add(AnnotationFault(file: reader.path, .missingKey, "the list '\(section)' is missing"))
         }
     }
 
     private mutating func readSections(
-        _ reader: inout JSONReader, _ sections: inout Set<String>
+        _ reader: inout AnnotationReader, _ sections: inout Set<String>
     ) throws(AnnotationFault) {
         try reader.object { reader, section throws(AnnotationFault) in
             sections.insert(section)
@@ -53,8 +55,8 @@ struct COCOParser: ~Copyable {
 
     /// Reads a list of records; `record` returns the record's name.
     private mutating func readList(
-        _ reader: inout JSONReader, _ section: String,
-        _ record: (inout COCOParser, inout JSONReader) throws(AnnotationFault) -> String?
+        _ reader: inout AnnotationReader, _ section: String,
+        _ record: (inout COCOParser, inout AnnotationReader) throws(AnnotationFault) -> String?
     ) throws(AnnotationFault) {
         guard try reader.kind() == .array else {
             try report.add(reader.fault(.wrongType, "'\(section)' is not a list"))
@@ -81,7 +83,7 @@ struct COCOParser: ~Copyable {
             for fault in pending {
                 try report.add(
                     AnnotationFault(
-                        file: reader.file.path, record: name ?? "\(section)[\(index)]", offset: start, fault.rule,
+                        file: reader.path, record: name ?? "\(section)[\(index)]", offset: start, fault.rule,
                         fault.found))
             }
             index += 1
@@ -93,13 +95,13 @@ struct COCOParser: ~Copyable {
         if rule.severity == .error { isRecordSound = false }
     }
 
-    private mutating func integer(_ reader: inout JSONReader, _ key: String) throws(AnnotationFault) -> Int? {
+    private mutating func integer(_ reader: inout AnnotationReader, _ key: String) throws(AnnotationFault) -> Int? {
         let value = try reader.integerOrNil()
         if value == nil { note(.wrongType, "'\(key)' is not a whole number") }
         return value
     }
 
-    private mutating func string(_ reader: inout JSONReader, _ key: String) throws(AnnotationFault) -> String? {
+    private mutating func string(_ reader: inout AnnotationReader, _ key: String) throws(AnnotationFault) -> String? {
         let value = try reader.stringOrNil()
         if value == nil { note(.wrongType, "'\(key)' is not a text") }
         return value
@@ -114,7 +116,7 @@ struct COCOParser: ~Copyable {
 
     // MARK: Records
 
-    private mutating func readImage(_ reader: inout JSONReader) throws(AnnotationFault) -> String? {
+    private mutating func readImage(_ reader: inout AnnotationReader) throws(AnnotationFault) -> String? {
         let start = reader.offset
         var id: Int?
         var fileName: String?
@@ -154,7 +156,7 @@ struct COCOParser: ~Copyable {
         return "image \(id)"
     }
 
-    private mutating func readCategory(_ reader: inout JSONReader) throws(AnnotationFault) -> String? {
+    private mutating func readCategory(_ reader: inout AnnotationReader) throws(AnnotationFault) -> String? {
         var id: Int?
         var name: String?
         var seen: [String] = []
@@ -176,7 +178,7 @@ struct COCOParser: ~Copyable {
         return "category \(id)"
     }
 
-    private mutating func readAnnotation(_ reader: inout JSONReader) throws(AnnotationFault) -> String? {
+    private mutating func readAnnotation(_ reader: inout AnnotationReader) throws(AnnotationFault) -> String? {
         let start = reader.offset
         var id: Int?
         var image: Int?
@@ -229,7 +231,7 @@ struct COCOParser: ~Copyable {
         return "annotation \(id)"
     }
 
-    private mutating func flag(_ reader: inout JSONReader, _ key: String) throws(AnnotationFault) -> Bool {
+    private mutating func flag(_ reader: inout AnnotationReader, _ key: String) throws(AnnotationFault) -> Bool {
         if try reader.kind() == .literal, let value = try reader.literal() { return value }
         let value = try reader.integerOrNil()
         if value != 0 && value != 1 { note(.wrongType, "'\(key)' is neither 0 nor 1") }

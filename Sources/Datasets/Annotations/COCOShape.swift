@@ -1,3 +1,5 @@
+import JSONReading
+
 /// The outline of an annotation as COCO files write it.
 enum COCOShape: Equatable {
     /// No outline: null or an empty list.
@@ -14,7 +16,7 @@ enum COCOShape: Equatable {
 
     /// Reads a value; on a fault calls `note` and returns nil.
     static func read(
-        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> COCOShape? {
         switch try reader.kind() {
         case .array: return try readPolygons(&reader, note)
@@ -28,7 +30,7 @@ enum COCOShape: Equatable {
     }
 
     private static func readPolygons(
-        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> COCOShape? {
         var polygons: [[Double]] = []
         var isSound = true
@@ -56,7 +58,7 @@ enum COCOShape: Equatable {
     }
 
     private static func readRuns(
-        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> COCOShape? {
         var size: [Double] = []
         var counts: [Double] = []
@@ -75,8 +77,7 @@ enum COCOShape: Equatable {
             case "counts":
                 hasCounts = true
                 if try reader.kind() == .string {
-                    try reader.stringBytes(limit: longestText)
-                    text = reader.token
+                    text = try reader.stringBytes(limit: longestText)
                 } else if try !reader.numbers(into: &counts, limit: 1 << 24)
                     || counts.contains(where: { Int(exactly: $0) == nil })
                 {
@@ -134,7 +135,7 @@ enum COCOShape: Equatable {
 enum COCOBox {
     /// Reads a value; on a fault calls `note`, and returns nil if it is not a box at all.
     static func read(
-        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> SIMD4<Double>? {
         var numbers: [Double] = []
         guard try reader.numbers(into: &numbers), numbers.count == 4 else {

@@ -1,3 +1,5 @@
+import JSONReading
+
 /// The boxes of Kvasir-SEG: `{NAME: {"height": H, "width": W, "bbox": [{"xmin": x, "ymin": y, "xmax": x, "ymax": y}]}}`.
 struct KvasirBoxes {
     /// One image.
@@ -34,7 +36,7 @@ struct KvasirBoxes {
                 file: folder.path(list), .unreadable,
                 "is missing; it holds the boxes of the data set (data.annotations can name another file)")
         }
-        var reader = JSONReader(try folder.annotationFile(list))
+        var reader = AnnotationReader(try folder.annotationFile(list))
         guard try reader.kind() == .object else { throw reader.fault(.wrongType, "the boxes are not an object") }
         try reader.object(
             limit: Self.mostImages, repeated: { fault throws(AnnotationFault) in try report.add(fault) }
@@ -48,7 +50,7 @@ struct KvasirBoxes {
                 if !isName { faults.add(.path, "the name \(id.debugDescription) is not a file name") }
                 for fault in faults.faults {
                     let fault = AnnotationFault(
-                        file: reader.file.path, record: record, offset: start, fault.rule, fault.found)
+                        file: reader.path, record: record, offset: start, fault.rule, fault.found)
                     if fault.rule.severity == .error { image.fault = image.fault ?? fault }
                     try report.add(fault)
                 }
@@ -62,7 +64,7 @@ struct KvasirBoxes {
     }
 
     private static func image(
-        _ id: String, _ reader: inout JSONReader
+        _ id: String, _ reader: inout AnnotationReader
     ) throws(AnnotationFault) -> (image: Image, faults: RecordFaults) {
         var image = Image(id: id)
         var faults = RecordFaults()
@@ -107,7 +109,9 @@ struct KvasirBoxes {
     }
 
     /// The box of xmin, ymin, xmax and ymax; nil if it is faulty.
-    private static func box(_ reader: inout JSONReader, _ faults: inout RecordFaults) throws(AnnotationFault) -> Box? {
+    private static func box(_ reader: inout AnnotationReader, _ faults: inout RecordFaults) throws(AnnotationFault)
+        -> Box?
+    {
         guard try reader.kind() == .object else {
             try reader.skip()
             faults.add(.wrongType, "a box that is not an object")

@@ -1,4 +1,5 @@
 import Foundation
+import JSONReading
 
 /// One LabelMe file: the shapes of one image.
 struct LabelMeFile {
@@ -27,7 +28,7 @@ struct LabelMeFile {
     init(
         _ file: AnnotationFile, _ add: (AnnotationFault) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) {
-        var reader = JSONReader(file)
+        var reader = AnnotationReader(file)
         guard try reader.kind() == .object else { throw reader.fault(.wrongType, "a LabelMe file is an object") }
         var (width, height): (Int?, Int?)
         var hasShapes = false
@@ -73,7 +74,7 @@ struct LabelMeFile {
     }
 
     private mutating func readShapes(
-        _ reader: inout JSONReader, _ add: (AnnotationFault) throws(AnnotationFault) -> Void
+        _ reader: inout AnnotationReader, _ add: (AnnotationFault) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) {
         var index = 0
         try reader.array { reader throws(AnnotationFault) in
@@ -88,14 +89,14 @@ struct LabelMeFile {
             for fault in faults {
                 try add(
                     AnnotationFault(
-                        file: reader.file.path, record: "shapes[\(index)]", offset: start, fault.rule, fault.found))
+                        file: reader.path, record: "shapes[\(index)]", offset: start, fault.rule, fault.found))
             }
             index += 1
         }
     }
 
     private static func readShape(
-        _ reader: inout JSONReader, _ faults: inout [(rule: AnnotationRule, found: String)]
+        _ reader: inout AnnotationReader, _ faults: inout [(rule: AnnotationRule, found: String)]
     ) throws(AnnotationFault) -> Shape? {
         guard try reader.kind() == .object else {
             try reader.skip()
@@ -147,7 +148,7 @@ struct LabelMeFile {
 
     /// Consumes a list of points; false if it is something else.
     private static func readPoints(
-        _ reader: inout JSONReader, into coordinates: inout [Double]
+        _ reader: inout AnnotationReader, into coordinates: inout [Double]
     ) throws(AnnotationFault) -> Bool {
         guard try reader.kind() == .array else {
             try reader.skip()

@@ -1,3 +1,5 @@
+import JSONReading
+
 /// One line of a manifest: an image and its labels of any kinds.
 struct ManifestLine: Equatable {
     /// The path of the image relative to the manifest.
@@ -22,7 +24,7 @@ struct ManifestLine: Equatable {
         _ file: AnnotationFile, _ range: Range<Int>, record: String,
         _ add: (AnnotationFault) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) {
-        var reader = JSONReader(file, range)
+        var reader = AnnotationReader(file, range)
         var faults: [(rule: AnnotationRule, found: String)] = []
         func note(_ rule: AnnotationRule, _ found: String) {
             // Each element of a misplaced list would repeat the same fault.
@@ -52,7 +54,7 @@ struct ManifestLine: Equatable {
     }
 
     private mutating func readMember(
-        _ reader: inout JSONReader, _ key: String, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ key: String, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) {
         switch key {
         case "image", "mask":
@@ -82,7 +84,7 @@ struct ManifestLine: Equatable {
     }
 
     private static func readBoxes(
-        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> [Box]? {
         var corners: [Double] = []
         return try readList(&reader, "boxes", note) { reader throws(AnnotationFault) in
@@ -101,7 +103,7 @@ struct ManifestLine: Equatable {
     }
 
     private static func readPoints(
-        _ reader: inout JSONReader, _ note: (AnnotationRule, String) -> Void
+        _ reader: inout AnnotationReader, _ note: (AnnotationRule, String) -> Void
     ) throws(AnnotationFault) -> [[LabelledPoint]]? {
         var numbers: [Double] = []
         return try readList(&reader, "points", note) { reader throws(AnnotationFault) in
@@ -129,8 +131,8 @@ struct ManifestLine: Equatable {
 
     /// Consumes a list; elements that are nil are left out, since their fault was recorded.
     private static func readList<Element>(
-        _ reader: inout JSONReader, _ key: String, _ note: (AnnotationRule, String) -> Void,
-        _ element: (inout JSONReader) throws(AnnotationFault) -> Element?
+        _ reader: inout AnnotationReader, _ key: String, _ note: (AnnotationRule, String) -> Void,
+        _ element: (inout AnnotationReader) throws(AnnotationFault) -> Element?
     ) throws(AnnotationFault) -> [Element]? {
         guard try reader.kind() == .array else {
             note(.wrongType, "'\(key)' is not a list of lists")

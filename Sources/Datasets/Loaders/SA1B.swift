@@ -1,4 +1,5 @@
 import Imaging
+import JSONReading
 
 /// SA-1B: images with a JSON file of the same name, in the root and its folders, in order of their paths.
 ///
@@ -123,7 +124,7 @@ struct SA1BDataset: SegmentationDataset {
         _ file: AnnotationFile, size: (width: Int, height: Int)?,
         _ add: (AnnotationFault) throws(AnnotationFault) -> Void
     ) throws(AnnotationFault) -> InstanceLabels {
-        var reader = JSONReader(file)
+        var reader = AnnotationReader(file)
         guard try reader.kind() == .object else { throw reader.fault(.wrongType, "annotations that are not an object") }
         var labels: [InstanceLabel]?
         var number = 0
@@ -155,7 +156,7 @@ struct SA1BDataset: SegmentationDataset {
 
     /// One annotation in an image of this size, nil if it must be left out, and its faults.
     private static func label(
-        _ reader: inout JSONReader, size: (width: Int, height: Int)?
+        _ reader: inout AnnotationReader, size: (width: Int, height: Int)?
     ) throws(AnnotationFault) -> (label: InstanceLabel?, faults: [ShapeFault]) {
         var faults = RecordFaults()
         guard try reader.kind() == .object else {

@@ -1,58 +1,43 @@
 /// Numbers and strings.
 extension JSONReader {
-    private static let longestNumber = 400
-    /// Powers of ten that a `Double` holds exactly.
-    private static let powersOfTen: [Double] = [
-        1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19,
-        1e20, 1e21, 1e22,
-    ]
-
-    /// A number as it was scanned.
-    private struct ScannedNumber {
-        var isNegative = false
-        /// All digits as one integer, as far as they fit.
-        var digits: UInt64 = 0
-        /// Whether all digits fitted.
-        var isExact = true
-        /// Ten to this power times the digits is the value.
-        var exponent = 0
-        var isWhole = true
-        var length = 0
-    }
+    @usableFromInline static var longestNumber: Int { 400 }
 
     /// Consumes a number as the nearest `Double`; infinite if it is too large for one.
-    mutating func number() throws(AnnotationFault) -> Double {
+    @inlinable
+    public mutating func number() throws(Failure) -> Double {
         if let special = try notFinite() { return special }
         let scanned = try scannedNumber()
         defer { position += scanned.length }
-        // Digits and power of ten are then both exact, so that one operation rounds correctly.
-        if scanned.isExact, scanned.digits <= 1 << 53, abs(scanned.exponent) <= 22 {
-            let digits = Double(scanned.digits)
-            let power = Self.powersOfTen[abs(scanned.exponent)]
-            let value = scanned.exponent < 0 ? digits / power : digits * power
-            return scanned.isNegative ? -value : value
-        }
-        return longNumber(scanned.length)
+        return scanned.double ?? JSONNumber.double(piece + position, length: scanned.length)
     }
 
     /// Consumes a number; nil if it is not an integer that fits.
-    mutating func integer() throws(AnnotationFault) -> Int? {
+    @inlinable
+    public mutating func integer() throws(Failure) -> Int? {
         if try notFinite() != nil { return nil }
         let scanned = try scannedNumber()
         defer { position += scanned.length }
         if scanned.isWhole, scanned.isExact, scanned.digits <= UInt64(Int.max) {
             return scanned.isNegative ? -Int(scanned.digits) : Int(scanned.digits)
         }
-        return Int(exactly: longNumber(scanned.length)).flatMap { $0.magnitude <= 1 << 53 ? $0 : nil }
+        return Int(exactly: JSONNumber.double(piece + position, length: scanned.length)).flatMap {
+            $0.magnitude <= 1 << 53 ? $0 : nil
+        }
     }
 
-    private func longNumber(_ length: Int) -> Double {
-        let text = String(decoding: UnsafeBufferPointer(start: piece + position, count: length), as: UTF8.self)
-        return Double(text) ?? .nan
+    /// Consumes a number; nil if it is written with anything but digits, or over 2^53.
+    @inlinable
+    public mutating func wholeNumber() throws(Failure) -> Int? {
+        if try notFinite() != nil { return nil }
+        let scanned = try scannedNumber()
+        position += scanned.length
+        guard !scanned.isNegative, scanned.isWhole, scanned.isExact, scanned.digits <= 1 << 53 else { return nil }
+        return Int(scanned.digits)
     }
 
     /// Consumes NaN or an infinity, which JSON does not have.
-    mutating func notFinite() throws(AnnotationFault) -> Double? {
+    @inlinable
+    mutating func notFinite() throws(Failure) -> Double? {
         let byte = try peek()
         let isSigned = byte == UInt8(ascii: "-")
         if isSigned { _ = try isAvailable(2) }
@@ -64,14 +49,16 @@ extension JSONReader {
         throw fault(.syntax, "a word where a number belongs")
     }
 
-    private mutating func scannedNumber() throws(AnnotationFault) -> ScannedNumber {
+    @inlinable
+    mutating func scannedNumber() throws(Failure) -> JSONNumber {
         while true {
-            let scanned = scanNumber()
+            let scanned = JSONNumber.scan(piece + position)
             // A number at the end of the piece may continue in the file.
             if let scanned, position + scanned.length < filled { return scanned }
             if filled - position < Self.longestNumber, try refill() { continue }
             guard let scanned, scanned.length < Self.longestNumber else {
-                if scanned == nil, "-+.eE".utf8.contains(piece[filled - 1]) {
+                let last = piece[filled - 1]
+                if scanned == nil, "-+.eE".utf8.contains(last) {
                     throw fault(.truncated, "the text ends inside a number")
                 }
                 throw fault(.syntax, "a number that is malformed or over \(Self.longestNumber) characters")
@@ -80,80 +67,28 @@ extension JSONReader {
         }
     }
 
-    /// Scans a number at the position without consuming it; nil if it is malformed or ends with the piece.
-    private func scanNumber() -> ScannedNumber? {
-        var scanned = ScannedNumber()
-        var next = position
-        func digit() -> UInt64? {
-            let byte = piece[next]
-            return byte >= UInt8(ascii: "0") && byte <= UInt8(ascii: "9") ? UInt64(byte - UInt8(ascii: "0")) : nil
-        }
-        if piece[next] == UInt8(ascii: "-") {
-            scanned.isNegative = true
-            next += 1
-        }
-        let first = next
-        while let value = digit() {
-            if scanned.digits < 100_000_000_000_000_000 {
-                scanned.digits = scanned.digits * 10 + value
-            } else {
-                scanned.isExact = false
-            }
-            next += 1
-        }
-        guard next > first, next == first + 1 || piece[first] != UInt8(ascii: "0") else { return nil }
-        if piece[next] == UInt8(ascii: ".") {
-            scanned.isWhole = false
-            next += 1
-            let start = next
-            while let value = digit() {
-                if scanned.digits < 100_000_000_000_000_000 {
-                    scanned.digits = scanned.digits * 10 + value
-                    scanned.exponent -= 1
-                } else {
-                    scanned.isExact = false
-                }
-                next += 1
-            }
-            guard next > start else { return nil }
-        }
-        if piece[next] | 0x20 == UInt8(ascii: "e") {
-            scanned.isWhole = false
-            next += 1
-            let isNegative = piece[next] == UInt8(ascii: "-")
-            if isNegative || piece[next] == UInt8(ascii: "+") { next += 1 }
-            let start = next
-            var exponent = 0
-            while let value = digit() {
-                exponent = min(exponent * 10 + Int(value), 100_000)
-                next += 1
-            }
-            guard next > start else { return nil }
-            scanned.exponent += isNegative ? -exponent : exponent
-        }
-        scanned.length = next - position
-        return scanned
-    }
-
     /// Consumes a string of at most `limit` bytes.
-    mutating func string(limit: Int = 1 << 20) throws(AnnotationFault) -> String {
-        try stringBytes(limit: limit)
+    @inlinable
+    public mutating func string(limit: Int = 1 << 20) throws(Failure) -> String {
+        try scanString(keepingAtMost: limit)
         guard let string = String(validating: token, as: UTF8.self) else {
             throw fault(.text, "a string that is not UTF-8")
         }
         return string
     }
 
-    /// Consumes a string of at most `limit` bytes into `token`.
-    mutating func stringBytes(limit: Int) throws(AnnotationFault) {
-        token.removeAll(keepingCapacity: true)
+    /// Consumes a string of at most `limit` bytes and returns them.
+    @inlinable
+    public mutating func stringBytes(limit: Int) throws(Failure) -> [UInt8] {
         try scanString(keepingAtMost: limit)
+        return token
     }
 
-    /// Consumes a string without storing it.
-    mutating func skipString() throws(AnnotationFault) { try scanString(keepingAtMost: nil) }
-
-    private mutating func scanString(keepingAtMost limit: Int?) throws(AnnotationFault) {
+    /// Consumes a string, of which `token` receives at most `limit` bytes; nil stores none of it.
+    @inlinable
+    mutating func scanString(keepingAtMost limit: Int?) throws(Failure) {
+        guard try peek() == UInt8(ascii: "\"") else { throw fault(.syntax, "no string where one belongs") }
+        if limit != nil { token.removeAll(keepingCapacity: true) }
         position += 1
         while true {
             var next = position
@@ -173,7 +108,7 @@ extension JSONReader {
                 return
             case UInt8(ascii: "\\"):
                 let scalar = try escape()
-                if limit != nil { token.append(contentsOf: Array(String(Character(scalar)).utf8)) }
+                if limit != nil { token.append(contentsOf: scalar.utf8) }
             case 0..<0x20: throw fault(.syntax, "a control character in a string")
             default:
                 let length = try characterLength()
@@ -186,12 +121,14 @@ extension JSONReader {
     }
 
     /// Whether a byte of a string stands for itself.
-    private static func isPlain(_ byte: UInt8) -> Bool {
+    @inlinable
+    static func isPlain(_ byte: UInt8) -> Bool {
         byte >= 0x20 && byte < 0x80 && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
     }
 
     /// The number of bytes of the multi-byte character that comes next.
-    private mutating func characterLength() throws(AnnotationFault) -> Int {
+    @inlinable
+    mutating func characterLength() throws(Failure) -> Int {
         _ = try isAvailable(4)
         let length =
             switch piece[position] {
@@ -208,7 +145,8 @@ extension JSONReader {
     }
 
     /// Consumes an escape; one for half a character together with the other half.
-    private mutating func escape() throws(AnnotationFault) -> Unicode.Scalar {
+    @inlinable
+    mutating func escape() throws(Failure) -> Unicode.Scalar {
         guard try isAvailable(2) else { throw fault(.truncated, "the text ends inside a string") }
         let mark = piece[position + 1]
         if mark == UInt8(ascii: "u") { return try unicodeEscape() }
@@ -226,7 +164,8 @@ extension JSONReader {
         return scalar
     }
 
-    private mutating func unicodeEscape() throws(AnnotationFault) -> Unicode.Scalar {
+    @inlinable
+    mutating func unicodeEscape() throws(Failure) -> Unicode.Scalar {
         var code = try hexadecimal()
         if (0xd800..<0xdc00).contains(code), try isAvailable(6), piece[position] == UInt8(ascii: "\\"),
             piece[position + 1] == UInt8(ascii: "u")
@@ -240,7 +179,8 @@ extension JSONReader {
     }
 
     /// Consumes `\u` and its four digits.
-    private mutating func hexadecimal() throws(AnnotationFault) -> UInt32 {
+    @inlinable
+    mutating func hexadecimal() throws(Failure) -> UInt32 {
         guard try isAvailable(6) else { throw fault(.truncated, "the text ends inside a string") }
         var code: UInt32 = 0
         for index in 2..<6 {
