@@ -16,6 +16,7 @@ public struct StallWatch: Sendable {
         public var firstStep = 300.0
         public var step = 180.0
         public var save = 420.0
+        public var heartbeat = 0.0
 
         /// The defaults of a run.
         public init() {}
@@ -40,7 +41,16 @@ public struct StallWatch: Sendable {
             .number(
                 "saveLimitSeconds", \.save, 0...1e6, effect: .machine,
                 "The same for writing and reading checkpoints"),
+            .number(
+                "heartbeatSeconds", \.heartbeat, 0...600, effect: .machine,
+                "Seconds between signs of life of a waiting rank, more for a slow file system; 0: a sixth of the shortest limit"
+            ),
         ]
+
+        public var faults: [SettingFault] {
+            guard let shortest, heartbeat > shortest / 3 else { return [] }
+            return [SettingFault(key: "heartbeatSeconds", rule: "must be at most a third of the shortest limit")]
+        }
 
         /// The shortest limit that is set; nil if none is.
         var shortest: Double? { [warnAfter, load, firstStep, step, save].filter { $0 > 0 }.min() }
@@ -88,8 +98,10 @@ public struct StallWatch: Sendable {
         sightings = [Sighting?](repeating: nil, count: hosts.count)
     }
 
-    /// Seconds between heartbeats: six before the first warning.
-    package var beatInterval: Double { min((limits.shortest ?? 60) / 6, 10) }
+    /// Seconds between heartbeats: by default six before the first warning.
+    package var beatInterval: Double {
+        limits.heartbeat > 0 ? limits.heartbeat : min((limits.shortest ?? 60) / 6, 10)
+    }
 
     /// Records this rank's current activity.
     ///
