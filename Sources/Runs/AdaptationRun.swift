@@ -132,6 +132,12 @@ public struct AdaptationRun {
                 .configuration, "\(resumed.path) is at step \(resumed.state.step), but this recipe ends after \(total)",
                 remedy: "raise training.steps or training.epochs, or choose another run.name")
         }
+        let warmUp = recipe.recipe.optimizer.schedule.warmUpSteps
+        if communicator.isRoot, total > 0, warmUp >= total {
+            loop.log.warning(
+                "optimizer.warmUpSteps=\(warmUp) is not below the run's \(total) steps: the full learning rate is never "
+                    + "reached; lower it or train longer")
+        }
         // Asked to stop before there is anything to save.
         if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }
         // The first checkpoint proves that the folder is writable before any work is done.

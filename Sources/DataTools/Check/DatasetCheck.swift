@@ -147,7 +147,8 @@ public struct DatasetCheck {
 
     /// Decodes every image file if the data set cannot be opened, so that broken ones are reported in the same pass.
     private mutating func readImageFiles() throws {
-        let folder = format == "coco" || format == "folder" ? options.root + "/" + options.imagesFolder : options.root
+        let hasImagesFolder = ["coco", "folder", "folder-components", "folder-instances", "images"].contains(format)
+        let folder = hasImagesFolder ? options.root + "/" + options.imagesFolder : options.root
         guard let files = try? ImageListing.imageFiles(in: folder) else { return }
         findings.images = min(limit ?? files.count, files.count)
         findings.imagesLeftOut = files.count - findings.images

@@ -17,7 +17,7 @@ public struct LearningRateSchedule: Sendable, Equatable {
         (self.base, self.warmUpSteps, self.decaySteps, self.decayFactor) = (base, warmUpSteps, decaySteps, decayFactor)
     }
 
-    /// The rate of optimizer step t, counted from 0.
+    /// The rate of step t of the run, counted from 0; skipped steps count too.
     public func rate(at step: Int) -> Double {
         if step < warmUpSteps { return base * Double(step) / Double(warmUpSteps) }
         return decaySteps.filter { step >= $0 }.reduce(base) { rate, _ in rate * decayFactor }
