@@ -14,7 +14,9 @@ import Tensors
 package import Training
 import WeightFiles
 
-/// The one place that maps a recipe's keys to the types of the modules below.
+/// Turns sections of the recipe into trainer, evaluators, schedule and the store of anchor embeddings.
+///
+/// Model, data, checkpoints and watchdog are opened from their sections directly.
 package struct RunAssembly {
     let recipe: Recipe
     let communicator: any Communicator
