@@ -164,7 +164,7 @@ static void on_jpeg_error(j_common_ptr codec) {
     stop(codec->client_data, status, text);
 }
 
-// libjpeg goes on after these warnings with invented samples, so here they are errors. Other warnings leave the
+// libjpeg continues after these warnings with invented samples, so here they are errors. Other warnings leave the
 // samples right (bytes between segments, unknown marker versions) and are ignored, as are trace messages.
 static void on_jpeg_message(j_common_ptr codec, int level) {
     int code = codec->err->msg_code;

@@ -1,4 +1,4 @@
-/// Is told of a fault of a data set that is being opened; if it returns, what is at fault is left out and the reading goes on.
+/// Receives a fault of a data set that is being opened; if it returns, the part at fault is skipped and reading continues.
 package typealias DatasetNote = (DatasetError) throws(DatasetError) -> Void
 
 /// The data sets Kedge knows by name.

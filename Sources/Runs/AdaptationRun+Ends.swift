@@ -94,8 +94,8 @@ extension AdaptationRun {
 
     /// The outcome of a run that was asked to stop before its first step; there is nothing to save.
     func stopped(_ loop: TrainingLoop) -> Outcome {
-        loop.log.message(.info, "stopped on request before the first step")
-        loop.log.record(
+        loop.context.log.message(.info, "stopped on request before the first step")
+        loop.context.log.record(
             .end(
                 EndRecord(
                     exitCode: .resumable, step: loop.done.steps, imagesSeen: loop.done.images, seconds: 0)))
@@ -104,7 +104,7 @@ extension AdaptationRun {
 
     /// Writes the final adapter, the table and the closing record.
     func finish(_ loop: inout TrainingLoop, _ code: ExitCode, since begin: ContinuousClock.Instant) throws -> Outcome {
-        let (steps, log) = (loop.done.steps, loop.log)
+        let (steps, log) = (loop.done.steps, loop.context.log)
         // A method that does not train leaves the model unchanged.
         if loop.trainer.schedule.totalSteps == 0 { loop.scores.last = loop.scores.before }
         // A stopped run has no final adapter, only the one of its last step.

@@ -113,13 +113,13 @@ public struct AdaptationRun {
 
         let trainer = try assembly.makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
         defer { trainer.stop() }
-        let evaluation = RunEvaluation(
-            assembly: assembly, evaluators: assembly.makeEvaluators(loaded, data), data: data, folder: folder, log: log)
+        let context = RunContext(
+            assembly: assembly, loaded: loaded, data: data, stages: assembly.stages(data), folder: folder, log: log,
+            isStopRequested: isStopRequested)
+        let evaluation = RunEvaluation(context: context, evaluators: assembly.makeEvaluators(loaded, data))
         var loop = TrainingLoop(
-            assembly: assembly, loaded: loaded, data: data, folder: folder, log: log, trainer: trainer,
-            anchors: anchors.store, evaluation: evaluation, stages: assembly.stages(data),
-            isStopRequested: isStopRequested, checkpoints: checkpoints,
-            scores: .init(evaluation.records(resumed?.state.scores ?? [])),
+            context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
+            checkpoints: checkpoints, scores: .init(evaluation.records(resumed?.state.scores ?? [])),
             done: (resumed?.state.step ?? 0, resumed?.state.images ?? 0))
         return try train(&loop, resumed)
     }
@@ -134,17 +134,17 @@ public struct AdaptationRun {
         }
         let warmUp = recipe.recipe.optimizer.schedule.warmUpSteps
         if communicator.isRoot, total > 0, warmUp >= total {
-            loop.log.warning(
+            loop.context.log.warning(
                 "optimizer.warmUpSteps=\(warmUp) is not below the run's \(total) steps: the full learning rate is never "
                     + "reached; lower it or train longer")
         }
         // Asked to stop before there is anything to save.
         if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }
         // The first checkpoint proves that the folder is writable before any work is done.
-        if resumed == nil { try loop.checkpoints.save(loop.state, isNeeded: true, log: loop.log) }
+        if resumed == nil { try loop.checkpoints.save(loop.state, isNeeded: true, log: loop.context.log) }
         let begin = ContinuousClock.now
         if recipe.recipe.evaluation.before || total == 0, loop.done.steps == 0, loop.scores.before.isEmpty {
-            loop.scores.before = try loop.evaluation.run(loop.loaded.base, .init(step: 0), loop.trainer)
+            loop.scores.before = try loop.evaluation.run(loop.context.loaded.base, .init(step: 0), loop.trainer)
         }
         let stop = try loop.run()
         guard total == 0 || stop != .finished || loop.trainer.updates > 0 else {

@@ -35,11 +35,8 @@ struct RunEvaluation {
         var loss: Double?
     }
 
-    let assembly: RunAssembly
+    let context: RunContext
     let evaluators: [SourceEvaluator]
-    let data: TrainingData
-    let folder: RunFolder
-    let log: RunLog
 
     /// True if there is nothing to evaluate.
     var isEmpty: Bool { evaluators.isEmpty }
@@ -60,18 +57,18 @@ struct RunEvaluation {
     ) throws -> [EvaluationRecord] {
         let begin = ContinuousClock.now
         let (outcomes, unreadable) = try source.evaluator.evaluate(
-            model, communicator: assembly.communicator, in: assembly.workspace)
+            model, communicator: context.assembly.communicator, in: context.assembly.workspace)
         let leftOut = trainer.leftOut
         let doing = "evaluation after step \(occasion.step): "
         guard try trainer.leaveOut(unreadable) else {
-            throw assembly.tooManyBad(unreadable, leftOut, data, while: doing)
+            throw context.assembly.tooManyBad(unreadable, leftOut, context.data, while: doing)
         }
-        let isRoot = assembly.communicator.isRoot
+        let isRoot = context.assembly.communicator.isRoot
         for image in unreadable where isRoot && !leftOut.contains(image.image) {
-            log.warning("\(doing)image \(image.id) skipped: \(image.line)")
+            context.log.warning("\(doing)image \(image.id) skipped: \(image.line)")
         }
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
-        let recipe = assembly.recipe
+        let recipe = context.assembly.recipe
         return outcomes.map { outcome in
             var record = EvaluationRecord(
                 run: recipe.run.name, prompt: outcome.prompt.rawValue, scores: outcome.scores, step: occasion.step,
@@ -81,17 +78,17 @@ struct RunEvaluation {
             (record.stage, record.loss) = (occasion.stage?.name, occasion.loss)
             if isRoot {
                 do throws(RunError) {
-                    try folder.write(outcome, step: occasion.step, source: isOfOneSource ? nil : source.source)
+                    try context.folder.write(outcome, step: occasion.step, source: isOfOneSource ? nil : source.source)
                 } catch {
-                    log.warning("per-image scores after step \(occasion.step) not written: \(error)")
+                    context.log.warning("per-image scores after step \(occasion.step) not written: \(error)")
                 }
             }
-            log.record(.evaluation(record))
+            context.log.record(.evaluation(record))
             return record
         }
     }
 
-    private var isOfOneSource: Bool { assembly.recipe.data.sources.isEmpty }
+    private var isOfOneSource: Bool { context.assembly.recipe.data.sources.isEmpty }
 
     /// The scores stored in a checkpoint, in the log's form, without the loss of their interval.
     func records(_ scores: [CheckpointScore]) -> [EvaluationRecord] {
@@ -102,8 +99,8 @@ struct RunEvaluation {
                 scores[kind] = Double(measure.value)
             }
             var record = EvaluationRecord(
-                run: assembly.recipe.run.name, prompt: kept.prompt, scores: scores, step: kept.step,
-                images: kept.images, instances: kept.instances, threshold: assembly.recipe.evaluation.threshold,
+                run: context.assembly.recipe.run.name, prompt: kept.prompt, scores: scores, step: kept.step,
+                images: kept.images, instances: kept.instances, threshold: context.assembly.recipe.evaluation.threshold,
                 seconds: Double(kept.seconds) ?? .nan)
             record.source = kept.source ?? record.source
             record.domain = kept.domain ?? record.domain

@@ -14,16 +14,10 @@ import Training
 
 /// The step loop of a run: computing, reporting, evaluating, saving, ending.
 struct TrainingLoop {
-    let assembly: RunAssembly
-    let loaded: LoadedModel
-    let data: TrainingData
-    let folder: RunFolder
-    let log: RunLog
+    let context: RunContext
     let trainer: Trainer
     let anchors: AnchorStore?
     let evaluation: RunEvaluation
-    let stages: [Stage]
-    let isStopRequested: @Sendable () -> Bool
     var checkpoints: RunCheckpoints
     /// Results of the evaluations so far.
     var scores: RunEvaluation.Scores
@@ -38,8 +32,8 @@ struct TrainingLoop {
         let total = trainer.schedule.totalSteps
         var reporter = StepReporter(
             totalSteps: total, firstStep: done.steps, images: done.images, lossNames: trainer.lossNames,
-            threads: assembly.workspace.pool.threads, log: log)
-        if done.steps >= total { log.message(.info, "all \(total) steps are already done") }
+            threads: context.assembly.workspace.pool.threads, log: context.log)
+        if done.steps >= total { context.log.message(.info, "all \(total) steps are already done") }
         while done.steps < total {
             announceStage()
             let leftOut = trainer.leftOut
@@ -52,11 +46,11 @@ struct TrainingLoop {
             if outcome.endsEpoch || outcome.message.stop != nil { reportEpoch(outcome, &reporter) }
             if outcome.message.logs {
                 try reporter.report(
-                    outcome, stage: stages.count > 1 ? stages[outcome.stage].name : nil,
-                    communicator: assembly.communicator)
+                    outcome, stage: context.stages.count > 1 ? context.stages[outcome.stage].name : nil,
+                    communicator: context.assembly.communicator)
             }
             if outcome.message.evaluates { try evaluate(outcome, &reporter) }
-            try checkpoints.proceed(areShardsWritten: outcome.areShardsWritten, log: log)
+            try checkpoints.proceed(areShardsWritten: outcome.areShardsWritten, log: context.log)
             if outcome.message.saves { try save(outcome.message.stop) }
             if let stop = outcome.message.stop { return try end(stop, outcome) }
         }
@@ -66,7 +60,8 @@ struct TrainingLoop {
     /// One step of all ranks.
     private func step() throws -> StepOutcome {
         do {
-            return try trainer.runStep(done.steps, isStopRequested: isStopRequested(), saving: checkpoints.signals)
+            return try trainer.runStep(
+                done.steps, isStopRequested: context.isStopRequested(), saving: checkpoints.signals)
         } catch {
             // The adapter learnt so far is worth more than a second error.
             if done.steps > 0 { try? saveAdapter() }
@@ -80,25 +75,25 @@ struct TrainingLoop {
     /// since, a checkpoint of this very step already exists.
     private mutating func refuseBadData(_ outcome: StepOutcome, _ leftOut: [ImageID], isNew: Bool) throws {
         guard outcome.message.stop == .badData else { return }
-        if isNew { try checkpoints.save(state, waits: true, log: log) }
-        throw assembly.tooManyBad(outcome.unreadable, leftOut, data, while: "step \(outcome.step): ")
+        if isNew { try checkpoints.save(state, waits: true, log: context.log) }
+        throw context.assembly.tooManyBad(outcome.unreadable, leftOut, context.data, while: "step \(outcome.step): ")
     }
 
     /// Logs a step's newly skipped images and non-finite values, on rank 0.
     private func report(_ outcome: StepOutcome, _ leftOut: [ImageID]) {
-        guard assembly.communicator.isRoot else { return }
+        guard context.assembly.communicator.isRoot else { return }
         for image in outcome.unreadable where !leftOut.contains(image.image) {
-            log.warning("step \(outcome.step): image \(image.id) skipped: \(image.line)")
+            context.log.warning("step \(outcome.step): image \(image.id) skipped: \(image.line)")
         }
         for sample in outcome.nonFinite {
-            log.warning("step \(outcome.step): batch skipped: \(sample.line)")
+            context.log.warning("step \(outcome.step): batch skipped: \(sample.line)")
         }
     }
 
     private func reportEpoch(_ outcome: StepOutcome, _ reporter: inout StepReporter) {
-        if assembly.recipe.adaptationMethod.needs.anchor { reporter.reportAnchors(epoch: outcome.epoch) }
+        if context.assembly.recipe.adaptationMethod.needs.anchor { reporter.reportAnchors(epoch: outcome.epoch) }
         if let fault = anchors?.takeFault() {
-            log.warning("anchor store on \(assembly.communicator.hostName) full or failing: \(fault)")
+            context.log.warning("anchor store on \(context.assembly.communicator.hostName) full or failing: \(fault)")
         }
     }
 
@@ -108,22 +103,22 @@ struct TrainingLoop {
         do { try saveAdapter() } catch {
             // The last adapter is the purpose of the run; an earlier one is a convenience.
             if outcome.message.stop != nil { throw error }
-            log.warning("adapter after step \(done.steps) not saved: \(error)")
+            context.log.warning("adapter after step \(done.steps) not saved: \(error)")
         }
         guard !evaluation.isEmpty else { return }
         do {
             scores.last = try evaluation.run(
                 trainer.adapted,
-                .init(step: done.steps, stage: stages[outcome.stage], loss: reporter.lastLoss), trainer)
+                .init(step: done.steps, stage: context.stages[outcome.stage], loss: reporter.lastLoss), trainer)
         } catch let error as RunError where error.kind == .badData {
             // On all ranks: too many images are unreadable. What was learnt is saved.
-            try checkpoints.save(state, waits: true, log: log)
+            try checkpoints.save(state, waits: true, log: context.log)
             throw error
         }
     }
 
     private mutating func save(_ stop: TrainingController.ControlMessage.Stop?) throws {
-        try checkpoints.save(state, waits: stop != nil, isNeeded: stop == .requested, log: log)
+        try checkpoints.save(state, waits: stop != nil, isNeeded: stop == .requested, log: context.log)
     }
 
     /// Handles a message that requests a stop.
@@ -132,7 +127,7 @@ struct TrainingLoop {
     ) throws -> TrainingController.ControlMessage.Stop {
         switch stop {
         case .nonFinite:
-            try checkpoints.settle(log: log)
+            try checkpoints.settle(log: context.log)
             try saveAdapter()
             throw RunError(
                 .nonFinite, "step \(outcome.step): " + outcome.nonFinite.map(\.line).joined(separator: "; "),
@@ -150,10 +145,10 @@ struct TrainingLoop {
     }
 
     private func saveAdapter() throws {
-        guard assembly.communicator.isRoot else { return }
+        guard context.assembly.communicator.isRoot else { return }
         try FaultInjector.$step.withValue(done.steps) {
             _ = try FaultInjector.$file.withValue(.adapter) {
-                try writeAdapter(to: folder.adapter(step: done.steps))
+                try writeAdapter(to: context.folder.adapter(step: done.steps))
             }
         }
     }
@@ -161,8 +156,8 @@ struct TrainingLoop {
     /// Writes the current adapter; returns its SHA-256. Called on rank 0 only.
     func writeAdapter(to file: String) throws -> String {
         try AdapterFile.write(
-            trainer.adapted, assembly.recipe.adapterOptions,
-            loaded.description(recipeDigest: assembly.recipe.digest, step: done.steps), to: file)
+            trainer.adapted, context.assembly.recipe.adapterOptions,
+            context.loaded.description(recipeDigest: context.assembly.recipe.digest, step: done.steps), to: file)
     }
 }
 
@@ -172,12 +167,13 @@ extension TrainingLoop {
     /// Logs the beginning of a stage, if a run has several.
     private func announceStage() {
         let schedule = trainer.schedule
-        guard stages.count > 1, let place = schedule.place(of: done.steps) else { return }
+        guard context.stages.count > 1, let place = schedule.place(of: done.steps) else { return }
         let firstStep = place.stage == 0 ? 0 : schedule.stageEnds[place.stage - 1]
         guard done.steps == firstStep else { return }
-        log.fact(
+        context.log.fact(
             StageFact(
-                stage: stages[place.stage].name, number: place.stage + 1, count: stages.count,
-                domains: stages[place.stage].domains, firstStep: firstStep, steps: schedule.legs[place.stage].steps))
+                stage: context.stages[place.stage].name, number: place.stage + 1, count: context.stages.count,
+                domains: context.stages[place.stage].domains, firstStep: firstStep,
+                steps: schedule.legs[place.stage].steps))
     }
 }

@@ -60,7 +60,7 @@ public struct ScalingBenchmark {
 
         var exchanges: [ExchangeReport] = []
         for count in plan.ranks {
-            progress("exchange on \(Self.told(count))")
+            progress("exchange on \(Self.rankCount(count))")
             exchanges.append(try measureExchange(ranks: count, parameters: parameters, folder, isStopRequested))
         }
         var logs = plan.cases.map { _ in [AdaptationLog]() }
@@ -68,7 +68,7 @@ public struct ScalingBenchmark {
         for round in 1...plan.rounds {
             for (index, work) in plan.cases.enumerated() {
                 progress(
-                    "round \(round) of \(plan.rounds): \(Self.told(work.ranks)), "
+                    "round \(round) of \(plan.rounds): \(Self.rankCount(work.ranks)), "
                         + "\(work.globalBatch) image\(work.globalBatch == 1 ? "" : "s") a step")
                 let name = "scaling-\(round)-\(index)"
                 let (log, bytes) = try adapt(work, name: name, folder, isStopRequested)
@@ -88,7 +88,7 @@ public struct ScalingBenchmark {
             latencyMicroseconds: latencyMicroseconds, gigabits: gigabits)
     }
 
-    private static func told(_ ranks: Int) -> String { "\(ranks) rank\(ranks == 1 ? "" : "s")" }
+    private static func rankCount(_ ranks: Int) -> String { "\(ranks) rank\(ranks == 1 ? "" : "s")" }
 
     /// The load average of this machine over the last minute; nil if the system does not report it.
     private static func load() -> Double? {
@@ -128,13 +128,14 @@ public struct ScalingBenchmark {
                 executable, "bench", "exchange", "--images-per-rank", "\(plan.imagesPerRank)",
                 "--loss-parts", "\(lossParts())",
             ] + sizes.flatMap { ["--parameters", "\($0)"] },
-            ranks: ranks, what: "the exchange on \(Self.told(ranks))", folder: folder, isStopRequested: isStopRequested)
+            ranks: ranks, what: "the exchange on \(Self.rankCount(ranks))", folder: folder,
+            isStopRequested: isStopRequested)
         guard let line = output.split(separator: "\n").last(where: { $0.hasPrefix("{") }),
             let report = try? JSONDecoder().decode(ExchangeReport.self, from: Data(line.utf8)),
             report.samples.allSatisfy({ $0.ranks == ranks })
         else {
             throw ScalingError(
-                .malformedLog, "the exchange on \(Self.told(ranks)) did not report a measurement for as many",
+                .malformedLog, "the exchange on \(Self.rankCount(ranks)) did not report a measurement for as many",
                 remedy: "pass the mpirun of the Open MPI that kedge was built with to --launcher")
         }
         return report
@@ -147,7 +148,7 @@ public struct ScalingBenchmark {
         var residence = NodeResidence(mark: "run.folder=\(runs)")
         _ = try launcher.run(
             [executable] + plan.arguments(of: work, data: folder + "/data", runs: runs, name: name),
-            ranks: work.ranks, what: "the adaptation on \(Self.told(work.ranks))",
+            ranks: work.ranks, what: "the adaptation on \(Self.rankCount(work.ranks))",
             folder: folder, whileRunning: { residence.sample() }, isStopRequested: isStopRequested)
         let path = "\(runs)/\(name)/log.jsonl"
         let text = FileManager.default.contents(atPath: path).map { String(decoding: $0, as: UTF8.self) }
