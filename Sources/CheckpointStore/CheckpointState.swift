@@ -73,6 +73,7 @@ public struct CheckpointScore: Codable, Sendable, Equatable {
     public var seconds: String
     /// The source of the images and their domain; nil in checkpoints of runs over one source.
     public var source: String?
+    /// The domain of the source.
     public var domain: String?
     /// The stage after which it was made; nil for the unadapted model, and in checkpoints of runs over one source.
     public var stage: String?

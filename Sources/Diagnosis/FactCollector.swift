@@ -1,16 +1,15 @@
-import Training
-import Datasets
-import Recipes
-import ModelLoading
-import Runs
-import Machine
 import Collectives
+import Datasets
 import Foundation
 import Kernels
+import Machine
+import ModelLoading
 import Planning
+import Recipes
+import Runs
 import SegmentAnything
 import Telemetry
-import Runs
+import Training
 import WeightFiles
 
 /// Collects one rank's facts. A failure to determine a fact is a fact too, so no rank leaves the others waiting.

@@ -1,9 +1,8 @@
-import Runs
-package import Machine
 import Foundation
 import Kernels
-import Telemetry
+package import Machine
 import Runs
+import Telemetry
 
 /// The OpenBLAS kernels of a rank.
 package struct KernelFacts: Codable, Sendable, Equatable {

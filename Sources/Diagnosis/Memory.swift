@@ -1,5 +1,5 @@
-package import Machine
 import Collectives
+package import Machine
 import Planning
 import Telemetry
 

@@ -1,6 +1,6 @@
-package import Machine
 import Foundation
 import Kernels
+package import Machine
 
 /// The cores a rank may use and the threads it will start.
 package struct CoreFacts: Codable, Sendable, Equatable {

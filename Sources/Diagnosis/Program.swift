@@ -1,8 +1,7 @@
+import Foundation
 import Recipes
 import Runs
-import Foundation
 import Telemetry
-import Runs
 
 /// The recipe of a rank.
 package struct RecipeFacts: Codable, Sendable, Equatable {

@@ -1,8 +1,8 @@
-public import Telemetry
 import Datasets
 import Foundation
 public import Imaging
 public import SegmentAnything
+public import Telemetry
 
 /// The masks of one image as a JSON file that is both an SA-1B record and a COCO instances file.
 ///

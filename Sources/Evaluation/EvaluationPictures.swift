@@ -1,10 +1,10 @@
-package import ModelLoading
 package import Adapters
 package import Datasets
 import Foundation
 package import Imaging
 package import Kernels
 import Layers
+package import ModelLoading
 import SegmentAnything
 import Tensors
 

@@ -1,8 +1,8 @@
-public import ModelLoading
 public import Adapters
 public import Datasets
 public import Imaging
 public import Kernels
+public import ModelLoading
 import SegmentAnything
 import Tensors
 

@@ -1,5 +1,5 @@
-public import Machine
 import Foundation
+public import Machine
 
 /// The reference for all other rates: what `cblas_sgemm` reaches on this machine.
 public enum MatrixRate {

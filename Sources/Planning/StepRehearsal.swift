@@ -1,5 +1,5 @@
-public import Adapters
 public import AdaptationMethods
+public import Adapters
 import Kernels
 public import Layers
 public import SegmentAnything

@@ -1,7 +1,7 @@
-import Evaluation
 import CheckpointStore
 import Collectives
 import Datasets
+import Evaluation
 import Foundation
 import Kernels
 import ModelLoading

@@ -1,11 +1,11 @@
-import Datasets
-import Layers
 import Adapters
 import CheckpointStore
 public import Collectives
+import Datasets
 import Evaluation
 import Foundation
 public import Kernels
+import Layers
 import ModelLoading
 public import Recipes
 public import Telemetry

@@ -1,4 +1,3 @@
-import Training
 import Adapters
 public import Collectives
 import Datasets
@@ -9,6 +8,7 @@ public import Kernels
 import ModelLoading
 public import Recipes
 import Telemetry
+import Training
 
 /// Scores a model on the evaluation images of a recipe, without training. All ranks call it.
 public struct EvaluationRun {

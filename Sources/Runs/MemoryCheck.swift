@@ -1,16 +1,16 @@
-import Kernels
-import Training
-import Datasets
 import AdaptationMethods
 import Adapters
 package import Collectives
+import Datasets
 import Foundation
+import Kernels
 import Layers
-import ModelLoading
 package import Machine
+import ModelLoading
 package import Planning
 package import SegmentAnything
 package import Telemetry
+import Training
 
 /// Compares the memory a run needs with the memory free on its nodes, before the first step. Collective.
 ///

@@ -1,8 +1,8 @@
-package import Training
 package import CheckpointStore
 package import Collectives
 import Foundation
 package import Telemetry
+package import Training
 
 /// The checkpoints of a run: when to save, what to store, and how to handle a failed save.
 package struct RunCheckpoints {

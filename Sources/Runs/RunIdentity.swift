@@ -1,8 +1,8 @@
-import Recipes
 import AdaptationMethods
 import CheckpointStore
 import Datasets
 import ModelLoading
+import Recipes
 import WeightFiles
 
 // The identity of a run: the recipe keys that affect the result, weights, images, and the stages before a step.
@@ -20,13 +20,19 @@ extension CheckpointStore.Identity {
                 key: recipe.data.sources.isEmpty ? "images" : "images of \(part.source)",
                 value: Self.digest(part.images))
         }
-        // With one stage, a longer run is the same run; with several, their lengths determine what was learnt before.
-        let stages = zip(assembly.stages(data), assembly.schedule(data).legs).map {
-            "\($0.name) \($0.domains) \($1.steps)"
+        var order: [CheckpointManifest.Setting] = []
+        if !recipe.data.sources.isEmpty {
+            // Images are drawn and numbered in the order of their sources.
+            let names = recipe.data.sources.map(\.name).joined(separator: ", ")
+            order.append(CheckpointManifest.Setting(key: "sources", value: names))
         }
-        let order =
-            stages.count > 1
-            ? [CheckpointManifest.Setting(key: "stages", value: stages.joined(separator: ", "))] : []
+        let stages = zip(assembly.stages(data), assembly.schedule(data).legs).map { stage, leg in
+            "\(stage.name) \(stage.domains) \(leg.steps)"
+        }
+        // With one stage, a longer run is the same run; with several, their lengths determine what was learnt before.
+        if stages.count > 1 {
+            order.append(CheckpointManifest.Setting(key: "stages", value: stages.joined(separator: ", ")))
+        }
         self.init(
             settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + order,
             parameterCount: parameterCount, kernels: kernels, predecessors: recipe.predecessors)

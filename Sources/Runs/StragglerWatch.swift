@@ -1,6 +1,6 @@
-package import Machine
 import Foundation
 import Kernels
+package import Machine
 
 /// The work of one rank in an interval of steps.
 package struct RankPace: Equatable, Sendable {

@@ -1,6 +1,6 @@
-package import Machine
 public import Collectives
 import Kernels
+package import Machine
 
 /// Divides the cores of the nodes among the ranks.
 ///

@@ -1,5 +1,3 @@
-import Kernels
-import Machine
 import AdaptationMethods
 import Adapters
 import CheckpointStore
@@ -8,6 +6,8 @@ import Datasets
 import Evaluation
 import FaultInjection
 import Foundation
+import Kernels
+import Machine
 import ModelLoading
 import Telemetry
 import Training

@@ -1,9 +1,9 @@
-import Tensors
 package import AdaptationMethods
 import Collectives
 import Evaluation
 import Foundation
 package import Layers
+import Tensors
 
 /// A sample whose losses or gradient contain a value that is not finite, or too large to be squared; known to all
 /// ranks.

@@ -1,13 +1,13 @@
-import Training
-import Recipes
 import ArgumentParser
 import Collectives
 import FaultInjection
 import Foundation
 import Kernels
-import Telemetry
+import Recipes
 import Revision
 import Runs
+import Telemetry
+import Training
 
 /// Options that name a recipe.
 struct RecipeOptions: ParsableArguments {

@@ -1,10 +1,10 @@
-import Evaluation
-import Telemetry
 import ArgumentParser
+import Evaluation
 import Foundation
 import Imaging
-import SegmentAnything
 import Runs
+import SegmentAnything
+import Telemetry
 
 /// The settings of `kedge segment --automatic`; SAM's by default.
 struct AutomaticOptions: ParsableArguments {

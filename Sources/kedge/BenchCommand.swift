@@ -1,18 +1,18 @@
-import Recipes
-import ModelLoading
-import Benchmarking
-import Machine
 import AdaptationMethods
-public import ArgumentParser
 import Adapters
+public import ArgumentParser
+import Benchmarking
 import Collectives
 import Foundation
 import Kernels
 public import Layers
+import Machine
+import ModelLoading
 import Planning
+import Recipes
+import Runs
 public import SegmentAnything
 import Telemetry
-import Runs
 
 extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}

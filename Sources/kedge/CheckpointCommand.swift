@@ -1,8 +1,8 @@
 import ArgumentParser
 import CheckpointStore
 import Collectives
-import Telemetry
 import Runs
+import Telemetry
 
 /// `kedge checkpoint`.
 struct CheckpointCommand: ParsableCommand {

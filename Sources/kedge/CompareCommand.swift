@@ -1,7 +1,7 @@
 import ArgumentParser
 import Collectives
-import Telemetry
 import Runs
+import Telemetry
 
 /// `kedge compare`.
 struct CompareCommand: ParsableCommand {

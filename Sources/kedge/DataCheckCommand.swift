@@ -1,13 +1,13 @@
-import Training
-import Recipes
-import DataTools
 import ArgumentParser
 import Collectives
 import Datasets
+import DataTools
 import Foundation
 import Imaging
-import Telemetry
+import Recipes
 import Runs
+import Telemetry
+import Training
 
 extension DataCommand {
     /// `kedge data check`.

@@ -1,10 +1,10 @@
-import DataTools
 import ArgumentParser
 import Collectives
 import Datasets
+import DataTools
 import Foundation
-import Telemetry
 import Runs
+import Telemetry
 
 /// `kedge data`; each subcommand is a struct of its own, listed here.
 struct DataCommand: ParsableCommand {

@@ -1,10 +1,10 @@
-import Training
-import Recipes
 import ArgumentParser
 import Collectives
 import Kernels
-import Telemetry
+import Recipes
 import Runs
+import Telemetry
+import Training
 
 /// `kedge evaluate`.
 struct EvaluateCommand: ParsableCommand {

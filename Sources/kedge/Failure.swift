@@ -1,15 +1,15 @@
-import Recipes
 import AdaptationMethods
 import Adapters
+import Benchmarking
 import CheckpointStore
 import Collectives
 import Datasets
 import Foundation
 import Imaging
-import Benchmarking
+import Recipes
+import Runs
 import SegmentAnything
 import Telemetry
-import Runs
 import WeightFiles
 
 /// The message and exit code of an error from any module.

@@ -1,7 +1,7 @@
 import ArgumentParser
-import Telemetry
 import Revision
 import Runs
+import Telemetry
 
 /// The command line: parses arguments, starts the ranks' part of a command, and turns errors into one line and an exit
 /// code.

@@ -1,5 +1,3 @@
-import ModelLoading
-import Machine
 import AdaptationMethods
 import Adapters
 import ArgumentParser
@@ -7,10 +5,12 @@ import Collectives
 import Foundation
 import Kernels
 import Layers
+import Machine
+import ModelLoading
 import Planning
+import Runs
 import SegmentAnything
 import Telemetry
-import Runs
 
 /// `kedge plan`.
 struct PlanCommand: ParsableCommand {

@@ -1,11 +1,11 @@
-import ModelLoading
 public import ArgumentParser
+public import Benchmarking
 import Collectives
 import Foundation
-public import Benchmarking
+import ModelLoading
+import Runs
 import SegmentAnything
 import Telemetry
-import Runs
 
 extension ScalingPlan.Mode: ExpressibleByArgument {}
 

@@ -1,16 +1,16 @@
-import Recipes
-import ModelLoading
-import Evaluation
 import Adapters
 import ArgumentParser
 import Collectives
 import Datasets
+import Evaluation
 import Foundation
 import Imaging
 import Kernels
+import ModelLoading
+import Recipes
+import Runs
 import SegmentAnything
 import Telemetry
-import Runs
 
 /// `kedge segment`.
 struct SegmentCommand: ParsableCommand {

@@ -1,7 +1,7 @@
-import Machine
 import Collectives
 import Foundation
 import Kernels
+import Machine
 import Synchronization
 import Telemetry
 

@@ -1,7 +1,7 @@
-import DataTools
 import ArgumentParser
 import Collectives
 import Datasets
+import DataTools
 import Telemetry
 
 /// `kedge synthesize`.

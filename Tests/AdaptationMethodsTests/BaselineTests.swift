@@ -4,9 +4,9 @@ import Foundation
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// The baselines and the forms of WeSAM, on the model and the first image (three boxes) of the golden steps.
 @Suite struct BaselineTests {

@@ -1,10 +1,10 @@
-import Machine
 import AdaptationMethods
 import Foundation
 import Kernels
+import Machine
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct ContrastiveLossTests {
     private let workspace = Workspace(threads: 1)

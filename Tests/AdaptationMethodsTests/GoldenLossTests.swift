@@ -1,10 +1,10 @@
-import Machine
 import AdaptationMethods
 import Foundation
 import Kernels
+import Machine
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 import WeightFiles
 
 /// The official losses on one set of random logits, masks and embeddings.

@@ -1,13 +1,13 @@
-import Machine
 import AdaptationMethods
 import Adapters
 import Foundation
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Three official training steps on two images: losses, embeddings, LoRA gradients, and the matrices after Adam.

@@ -2,8 +2,8 @@ import AdaptationMethods
 import Foundation
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct LossTests {
     private let workspace = Workspace(threads: 1)

@@ -3,9 +3,9 @@ import Adapters
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// Properties of any step, on the model and the first image (three boxes) of the golden steps.
 @Suite struct WeSAMTests {

@@ -1,12 +1,12 @@
-import Machine
 import Adapters
 import Foundation
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Values by name, around one for scales.

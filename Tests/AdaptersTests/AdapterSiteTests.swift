@@ -1,11 +1,11 @@
-import Machine
 import Adapters
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// The trivial adapters of this file, one for each kind of site.
 private let toys = AdapterRegistry([

@@ -2,9 +2,9 @@ import Adapters
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 private let sites = [
     ProjectionSite(index: 0, name: "image_encoder.blocks.0.attn.qkv", inputWidth: 6, outputWidth: 6),

@@ -1,10 +1,10 @@
-import Benchmarking
-import Machine
 import AdaptationMethods
 import Adapters
+import Benchmarking
 import Foundation
 import Kernels
 import Layers
+import Machine
 import Planning
 import SegmentAnything
 import Tensors

@@ -1,6 +1,6 @@
+import Benchmarking
 import Collectives
 import Foundation
-import Benchmarking
 import Telemetry
 import Testing
 

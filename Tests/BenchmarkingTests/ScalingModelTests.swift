@@ -1,5 +1,5 @@
-import Foundation
 import Benchmarking
+import Foundation
 import Testing
 
 /// The model of a step's time, with made-up numbers.

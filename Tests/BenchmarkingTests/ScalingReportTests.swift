@@ -1,9 +1,9 @@
-import Foundation
 import Benchmarking
+import Foundation
+import Runs
 import SegmentAnything
 import Telemetry
 import Testing
-import Runs
 
 /// Plans, tables and the picture, with made-up numbers.
 @Suite struct ScalingReportTests {

@@ -1,8 +1,8 @@
 import CheckpointStore
 import Collectives
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// A checkpoint's record of the kernels its steps were computed with.
 @Suite struct CheckpointKernelsTests {

@@ -3,8 +3,8 @@ import Collectives
 import Foundation
 import Glibc
 import Synchronization
-import TestSupport
 import Testing
+import TestSupport
 import WeightFiles
 
 /// The files after saving, and which of them are accepted afterwards.

@@ -1,7 +1,7 @@
 import Collectives
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct NodeMemoryTests {
     private let place: TemporaryFolder

@@ -1,5 +1,5 @@
-import DataTools
 import Datasets
+import DataTools
 import Foundation
 import Imaging
 import Tensors

@@ -1,10 +1,10 @@
+import Datasets
 import DatasetTestSupport
 import DataTools
-import Datasets
 import Foundation
 import Imaging
-import TestSupport
 import Testing
+import TestSupport
 
 extension DatasetFindings {
     /// The findings of a check of a data set.

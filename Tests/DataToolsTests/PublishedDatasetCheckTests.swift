@@ -1,10 +1,10 @@
+import Datasets
 import DatasetTestSupport
 import DataTools
-import Datasets
 import Foundation
 import Imaging
-import TestSupport
 import Testing
+import TestSupport
 
 /// Published data sets with one mistake of each kind in their annotations: a check reports all of them in one pass,
 /// with files that cannot be read.

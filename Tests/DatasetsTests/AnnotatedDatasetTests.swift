@@ -1,9 +1,9 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
 import Imaging
-import TestSupport
 import Testing
+import TestSupport
 
 extension TemporaryFolder {
     /// Records and rules that a check of the data set finds.

@@ -1,9 +1,9 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
 import Imaging
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct PolypDatasetTests {
     private func folder(_ boxes: String, masks: [String: [String]], type: String = "jpg") throws -> TemporaryFolder {

@@ -1,9 +1,9 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
 import Imaging
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct FolderDatasetTests {
     func code(_ body: () throws -> Void) -> DatasetError.Code? {

@@ -1,10 +1,10 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
 import Imaging
 import Synchronization
-import TestSupport
 import Testing
+import TestSupport
 
 /// Files in a data set's folder that are not its images, and reads that fail temporarily.
 @Suite struct HostileFolderTests {

@@ -1,8 +1,8 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// Data sets of images with one grey mask each.
 @Suite struct MaskedDatasetTests {

@@ -1,8 +1,8 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// Data sets whose label files hold instance numbers.
 @Suite struct NumberedDatasetTests {

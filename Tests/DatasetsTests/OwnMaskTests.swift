@@ -1,8 +1,8 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 
 /// Own masks without instance numbers: pieces of a binary image, and a file per instance.
 @Suite struct OwnMaskTests {

@@ -1,5 +1,5 @@
-import DatasetTestSupport
 import Datasets
+import DatasetTestSupport
 import Imaging
 import Testing
 

@@ -1,6 +1,6 @@
-import Machine
 import Diagnosis
 import Kernels
+import Machine
 import Planning
 import Telemetry
 import Testing

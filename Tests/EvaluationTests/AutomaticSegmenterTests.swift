@@ -1,12 +1,12 @@
-import Evaluation
-import Machine
 import Datasets
+import Evaluation
 import Foundation
 import Imaging
 import Kernels
+import Machine
+import ModelLoading
 import SegmentAnything
 import Testing
-import ModelLoading
 
 /// Automatic masks from an image to labels and files.
 @Suite struct AutomaticSegmenterTests {

@@ -1,8 +1,8 @@
 import Evaluation
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct MaskMetricsTests {
     private let workspace = Workspace(threads: 1)

@@ -1,5 +1,5 @@
-import FuzzMemory
 import Fuzzing
+import FuzzMemory
 import Glibc
 import Tensors
 

@@ -1,6 +1,6 @@
 import JSONReading
-import TestSupport
 import Testing
+import TestSupport
 
 /// A reader of a text in memory that lies at `origin` in its file.
 private func reader(_ text: [UInt8], origin: Int = 0, piece: Int? = nil) -> JSONReader<JSONFault> {

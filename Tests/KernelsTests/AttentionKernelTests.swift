@@ -1,7 +1,7 @@
 import Kernels
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct AttentionKernelTests {
     struct Case: Sendable, CustomTestStringConvertible {

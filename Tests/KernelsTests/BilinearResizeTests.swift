@@ -1,7 +1,7 @@
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct BilinearResizeTests {
     struct Case: Sendable, CustomTestStringConvertible {

@@ -1,7 +1,7 @@
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct DepthwiseConvolution3x3Tests {
     struct Case: Sendable, CustomTestStringConvertible {

@@ -1,9 +1,9 @@
-import Machine
 import Foundation
 import Kernels
+import Machine
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 /// Runs a kernel with one, two and three threads and checks what must hold for every kernel.
 enum EveryThreadCount {

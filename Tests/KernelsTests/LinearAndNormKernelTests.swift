@@ -1,8 +1,8 @@
-import Machine
 import Kernels
-import TestSupport
+import Machine
 import Tensors
 import Testing
+import TestSupport
 
 /// Numbers in [-1, 1), a function of the label.
 private func numbers(_ shape: Shape, _ label: String, scale: Float = 1) -> Tensor {

@@ -1,7 +1,7 @@
 import Kernels
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// Gradients of weights, biases, scales and shifts: sums over tokens.
 @Suite struct LinearParameterGradientTests {

@@ -1,7 +1,7 @@
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 /// The convolutions with a kernel as large as their stride, and batch-norm folding.
 @Suite struct PatchConvolutionTests {

@@ -1,7 +1,7 @@
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 /// Mask losses with pixel weights.
 @Suite struct PixelWeightTests {

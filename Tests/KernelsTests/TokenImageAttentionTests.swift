@@ -1,8 +1,8 @@
-import Machine
 import Kernels
-import TestSupport
+import Machine
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct TokenImageAttentionTests {
     /// Two prompts of R rows each, of which the second is used; the first one's rows must stay untouched.

@@ -1,7 +1,7 @@
 import Kernels
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 @Suite struct UnitNormKernelTests {
     @Test(arguments: [(1, 1), (3, 16), (257, 5), (300, 37)]) func forwardAndBackward(rows: Int, width: Int) {

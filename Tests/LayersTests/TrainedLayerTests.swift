@@ -1,8 +1,8 @@
 import Kernels
 import Layers
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// Layers whose parameters train, against their definitions in Double: values, and gradients by central differences.
 @Suite struct TrainedLayerTests {

@@ -1,5 +1,5 @@
-import Machine
 import Foundation
+import Machine
 import Testing
 
 /// Cores as read from the files of a simulated system.

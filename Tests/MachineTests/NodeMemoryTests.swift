@@ -1,5 +1,5 @@
-import Machine
 import Foundation
+import Machine
 import Testing
 
 /// Free memory as files of a made-up system tell it.

@@ -1,5 +1,5 @@
-import Machine
 import Foundation
+import Machine
 import Testing
 
 /// The kernels processors can run, and a core that all ranks of a run can use.

@@ -1,6 +1,6 @@
-import Benchmarking
 import AdaptationMethods
 import Adapters
+import Benchmarking
 import Kernels
 import Layers
 import Planning

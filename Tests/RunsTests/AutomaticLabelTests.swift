@@ -1,9 +1,9 @@
-import DataTools
-import Runs
 import Collectives
 import Datasets
+import DataTools
 import Foundation
 import Kernels
+import Runs
 import Telemetry
 import Testing
 import Training

@@ -1,8 +1,8 @@
-import Recipes
-import Runs
 import Datasets
 import Foundation
 import Imaging
+import Recipes
+import Runs
 import Testing
 import Training
 

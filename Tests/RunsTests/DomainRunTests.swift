@@ -1,14 +1,14 @@
 import CheckpointStore
 import Collectives
-import DataTools
 import Datasets
+import DataTools
 import Foundation
 import Kernels
 import Machine
 import Runs
 import Telemetry
-import TestSupport
 import Testing
+import TestSupport
 import Training
 
 /// Runs over several sources: stages over domains, evaluation of all of them after each, batches with shares, resuming.
@@ -112,6 +112,12 @@ import Training
             _ = try run(settings("stages", ["data.sources.fibres.limit=2"]))
         }
         #expect(images?.description.contains("images of fibres") == true, "\(images as Any)")
+        // The same sources in another order are another run, in one stage too.
+        let joint = settings("order", ["training.domains=joint"])
+        _ = try run(joint, stopAfter: 2)
+        let fibresFirst = joint.filter { $0.contains("fibres") } + joint.filter { !$0.contains("fibres") }
+        let order = #expect(throws: CheckpointError.self) { _ = try run(fibresFirst) }
+        #expect(order?.description.contains("sources was cells, fibres, is fibres, cells") == true, "\(order as Any)")
     }
 
     /// Sources of one domain form one stage; in a single stage over all sources their shares determine the batches.

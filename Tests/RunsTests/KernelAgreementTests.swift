@@ -1,8 +1,8 @@
-import Runs
-import Machine
 import CheckpointStore
 import Collectives
 import Kernels
+import Machine
+import Runs
 import Telemetry
 import Testing
 import Training

@@ -1,8 +1,8 @@
+import Collectives
+import Machine
+import Planning
 import Recipes
 import Runs
-import Machine
-import Collectives
-import Planning
 import SegmentAnything
 import Telemetry
 import Testing

@@ -1,11 +1,11 @@
-import Recipes
-import ModelLoading
-import Runs
-import Machine
 import AdaptationMethods
+import Adapters
 import Datasets
 import Imaging
-import Adapters
+import Machine
+import ModelLoading
+import Recipes
+import Runs
 import SegmentAnything
 import Testing
 

@@ -1,6 +1,6 @@
+import Foundation
 import Recipes
 import Runs
-import Foundation
 import Telemetry
 import Testing
 import Training

@@ -1,5 +1,5 @@
-import Runs
 import Collectives
+import Runs
 import Synchronization
 import Testing
 import Training

@@ -1,6 +1,6 @@
-import Runs
-import Machine
 import Kernels
+import Machine
+import Runs
 import Testing
 import Training
 

@@ -1,7 +1,3 @@
-import ModelLoading
-import Machine
-import Recipes
-import Runs
 import AdaptationMethods
 import Adapters
 import Collectives
@@ -9,10 +5,14 @@ import Datasets
 import Foundation
 import Kernels
 import Layers
+import Machine
+import ModelLoading
+import Recipes
+import Runs
 import SegmentAnything
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 import Training
 
 // All a new method needs: its own type, and a line in a registry. This one trains the whole mask decoder besides LoRA.

@@ -1,21 +1,21 @@
-import Recipes
-import DataTools
-import ModelLoading
-import Evaluation
-import Runs
-import Machine
 import AdaptationMethods
+import Adapters
 import Collectives
 import Datasets
+import DataTools
+import Evaluation
 import Foundation
 import Kernels
 import Layers
-import Adapters
+import Machine
+import ModelLoading
+import Recipes
+import Runs
 import SegmentAnything
 import Telemetry
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 
 import Training
 

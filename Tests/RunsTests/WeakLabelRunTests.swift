@@ -1,11 +1,11 @@
-import Recipes
-import DataTools
-import Runs
 import AdaptationMethods
 import Collectives
 import Datasets
+import DataTools
 import Foundation
 import Kernels
+import Recipes
+import Runs
 import Telemetry
 import Testing
 import Training

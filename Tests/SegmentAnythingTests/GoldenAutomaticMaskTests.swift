@@ -3,9 +3,9 @@ import Imaging
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// The automatic mask generator against the official one, on the small model with scaled weights
 /// (Fixtures/generate_automatic_masks.py).

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Folders in the layout of the golden files with another model, or with one that does not fit.

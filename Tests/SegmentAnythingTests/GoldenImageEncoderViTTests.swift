@@ -2,9 +2,9 @@ import Foundation
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 extension GoldenSizes {

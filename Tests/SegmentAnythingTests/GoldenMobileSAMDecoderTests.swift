@@ -1,11 +1,11 @@
-import Machine
 import Foundation
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Prompt encoder, mask decoder and postprocessing with the real weights of MobileSAM and LiteMedSAM, from the reference's

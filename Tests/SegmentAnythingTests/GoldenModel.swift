@@ -1,7 +1,7 @@
-import Machine
 import Foundation
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
 import Tensors
 import TestSupport

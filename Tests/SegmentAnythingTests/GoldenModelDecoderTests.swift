@@ -1,9 +1,9 @@
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Prompt encoder and mask decoder of the small model against the official code.

@@ -1,9 +1,9 @@
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Gradients of every parameter of mask decoder and prompt encoder against the official code in PyTorch.

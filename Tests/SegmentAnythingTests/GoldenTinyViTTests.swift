@@ -3,9 +3,9 @@ import Imaging
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// The published TinyViT models on real images. The weights are too large for the repository, so a suite checks what is

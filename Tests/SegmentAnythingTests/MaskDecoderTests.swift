@@ -1,11 +1,11 @@
-import Machine
 import Foundation
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 /// A decoder of random weights on a grid of several attention tiles.
 @Suite struct MaskDecoderTests {

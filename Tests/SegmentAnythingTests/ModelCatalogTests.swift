@@ -1,8 +1,8 @@
 import Foundation
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// The catalog, and the files that repeat it for those who cannot run Kedge: `KEDGE_UPDATE_REFERENCE=1` writes them.

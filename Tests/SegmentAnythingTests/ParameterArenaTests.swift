@@ -1,6 +1,6 @@
-import Machine
 import Kernels
 import Layers
+import Machine
 import SegmentAnything
 import Tensors
 import Testing

@@ -1,9 +1,9 @@
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 
 @Suite struct PromptTests {
     let encoder = PromptEncoder(

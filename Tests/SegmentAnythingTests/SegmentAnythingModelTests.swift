@@ -1,9 +1,9 @@
 import Kernels
 import Layers
 import SegmentAnything
-import TestSupport
 import Tensors
 import Testing
+import TestSupport
 import WeightFiles
 
 /// The whole model: the tensors it requests from a weight file, and the path from image to masks.

@@ -1,5 +1,5 @@
-import Machine
 import Foundation
+import Machine
 import Telemetry
 import Testing
 

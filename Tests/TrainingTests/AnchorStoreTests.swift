@@ -1,13 +1,13 @@
-import Datasets
-import Telemetry
-import Machine
 import Collectives
+import Datasets
 import Foundation
 import Glibc
 import Imaging
+import Machine
+import Telemetry
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 import Training
 
 /// What a node stores of the anchor's results, and what it must never return.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 import WeightFiles
 
 /// Expects `body` to throw a `WeightFileError` of one rule, and returns it for further checks.

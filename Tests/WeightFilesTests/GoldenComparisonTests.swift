@@ -1,7 +1,7 @@
 import Foundation
 import Tensors
-import TestSupport
 import Testing
+import TestSupport
 import WeightFiles
 
 /// The comparison with golden tensors must itself be able to fail.

@@ -1,6 +1,6 @@
 import Foundation
-import TestSupport
 import Testing
+import TestSupport
 import WeightFiles
 
 /// One file per rule of the reader, each broken in one place.

@@ -1,8 +1,8 @@
-import Machine
 public import Collectives
 import Datasets
 import Foundation
 import Kernels
+import Machine
 
 /// The cost of a step's communication on a set of ranks, measured with the trainer's operations.
 public struct ExchangeReport: Codable, Sendable, Equatable {

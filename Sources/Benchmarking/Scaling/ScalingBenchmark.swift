@@ -1,14 +1,13 @@
-import ModelLoading
-import Runs
-import DataTools
 import AdaptationMethods
 import Adapters
 import Collectives
 import Datasets
+import DataTools
 import Foundation
 import Layers
-import SegmentAnything
+import ModelLoading
 import Runs
+import SegmentAnything
 
 /// Measures how the speed of adaptation scales with ranks, with real runs that it starts.
 ///

@@ -1,8 +1,8 @@
-public import Planning
 public import AdaptationMethods
 public import Adapters
 public import Kernels
 public import Layers
+public import Planning
 public import SegmentAnything
 import Tensors
 import WeightFiles

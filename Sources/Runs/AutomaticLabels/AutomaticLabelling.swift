@@ -1,6 +1,6 @@
 import Collectives
-import Evaluation
 import Datasets
+import Evaluation
 import Foundation
 import Imaging
 import Kernels

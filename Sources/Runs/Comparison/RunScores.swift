@@ -1,6 +1,6 @@
-import Recipes
 import Datasets
 import Foundation
+import Recipes
 public import Telemetry
 
 /// The scores in a run's folder: the recipe and, per source and kind of prompt, the first and the last evaluation.

@@ -1,5 +1,5 @@
-import ModelLoading
 public import AdaptationMethods
+import ModelLoading
 public import Recipes
 import WeightFiles
 

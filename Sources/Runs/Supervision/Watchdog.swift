@@ -1,8 +1,8 @@
-public import Machine
 public import Collectives
 import Foundation
 import Glibc
 import Kernels
+public import Machine
 import Synchronization
 public import Telemetry
 

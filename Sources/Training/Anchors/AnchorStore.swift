@@ -1,6 +1,6 @@
 package import Collectives
-import Foundation
 package import Datasets
+import Foundation
 package import Imaging
 import Kernels
 import Machine

@@ -1,6 +1,6 @@
+import Adapters
 import Layers
 import SegmentAnything
-import Adapters
 import Tensors
 import WeightFiles
 

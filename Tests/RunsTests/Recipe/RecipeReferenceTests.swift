@@ -1,7 +1,7 @@
-import ModelLoading
-import Foundation
 import AdaptationMethods
 import Datasets
+import Foundation
+import ModelLoading
 import Recipes
 import Runs
 import Testing

@@ -1,13 +1,13 @@
 import Adapters
-import Training
-import ModelLoading
 import Datasets
 import Foundation
-import SegmentAnything
-import Telemetry
+import ModelLoading
 import Recipes
 import Runs
+import SegmentAnything
+import Telemetry
 import Testing
+import Training
 
 /// Parsing, precedence, validation and printing of recipes.
 @Suite struct RecipeTests {
