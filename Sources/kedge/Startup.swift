@@ -14,6 +14,7 @@ enum Startup {
     ///
     /// OpenBLAS chooses its kernels when it is loaded, so if that choice is wrong the process replaces itself, once.
     static func prepareProcess() {
+        openStandardDescriptors()
         let flags = BLASEnvironment.processorFlags()
         if let missing = BLASEnvironment.missingInstructionSets(flags: flags) {
             Failure.report(
@@ -38,6 +39,19 @@ enum Startup {
         BLASEnvironment.useSingleThread()
     }
 
+    /// Opens /dev/null in place of standard descriptors that are closed.
+    ///
+    /// Otherwise the next file or socket gets the number, and what is written to standard error goes into it.
+    private static func openStandardDescriptors() {
+        while true {
+            let descriptor = open("/dev/null", O_RDWR)
+            guard (0...2).contains(descriptor) else {
+                if descriptor > 2 { close(descriptor) }
+                return
+            }
+        }
+    }
+
     /// Runs a command's work on all ranks and ends the process with its status.
     ///
     /// - Parameter start: Initialises the communicator.
@@ -57,7 +71,7 @@ enum Startup {
         do {
             let code = try work(communicator)
             try (communicator as? MPICommunicator)?.finalize()
-            exit(code.rawValue)
+            exit(StandardOutput.finish(code).rawValue)
         } catch {
             // Errors that all ranks hit are reported once: the others give rank 0 five seconds to end them.
             signal(SIGTERM, SIG_DFL)
@@ -95,7 +109,7 @@ enum Startup {
     /// MPI is never initialised here: a process with MPI initialised must not start other MPI programs.
     static func outsideRanks(_ work: () throws -> ExitCode) -> Never {
         do {
-            exit(try work().rawValue)
+            exit(StandardOutput.finish(try work()).rawValue)
         } catch {
             Failure.report(Failure.line(for: error))
             exit(Failure.exitCode(for: error).rawValue)

@@ -1,0 +1,19 @@
+@preconcurrency import Glibc
+import Telemetry
+
+/// What became of the text that a command printed.
+enum StandardOutput {
+    /// Writes out what is buffered; reports a failure, which is the status of a command that has none yet.
+    ///
+    /// A reader that has left is no failure: it ends the process by SIGPIPE, or where that is ignored it has what it wanted.
+    static func finish(_ code: ExitCode) -> ExitCode {
+        errno = 0
+        let isWritten = fflush(stdout) == 0 && ferror(stdout) == 0
+        let reason = errno
+        guard !isWritten, reason != EPIPE else { return code }
+        Failure.report(
+            "standard output cannot be written" + (reason == 0 ? "" : ": \(String(cString: strerror(reason)))")
+                + "; free disk space or redirect it elsewhere")
+        return code == .done ? .cannotWrite : code
+    }
+}
