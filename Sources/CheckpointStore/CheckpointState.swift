@@ -71,11 +71,11 @@ public struct CheckpointScore: Codable, Sendable, Equatable {
     public var measures: [Measure]
     /// Duration, in seconds.
     public var seconds: String
-    /// The source of the images and their domain; nil in checkpoints of runs over one source.
+    /// The source of the images and their domain; nil in checkpoints of earlier versions.
     public var source: String?
     /// The domain of the source.
     public var domain: String?
-    /// The stage after which it was made; nil for the unadapted model, and in checkpoints of runs over one source.
+    /// The stage after which it was made; nil for the unadapted model, and in checkpoints of earlier versions.
     public var stage: String?
 
     /// Creates a result.

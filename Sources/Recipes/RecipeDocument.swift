@@ -5,6 +5,8 @@ import Yams
 protocol RecipeSections {
     /// True if there are keys below a path.
     func isSection(_ path: String) -> Bool
+    /// Whether a path is that of a section named by the user.
+    func isNamed(_ path: String) -> Bool
 }
 
 /// The entries of a recipe file by dotted key, with their lines; hostile YAML is refused before it is expanded.
@@ -140,6 +142,13 @@ struct RecipeDocument {
             }
             let path = prefix + key.string
             let isSection = sections.isSection(path)
+            if sections.isNamed(path), value.mapping?.isEmpty ?? (value.scalar?.string.isEmpty == true) {
+                faults.append(
+                    RecipeFault(
+                        key: path, rule: "has no keys; write them below it, indented, or remove it",
+                        place: "\(name):\(line)"))
+                continue
+            }
             switch value {
             case .mapping(let inner) where isSection: collect(inner, prefix: path + ".", sections)
             case .scalar(let scalar) where isSection && scalar.string.isEmpty: break

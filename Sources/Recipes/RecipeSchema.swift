@@ -109,8 +109,11 @@ extension RecipeSchema: RecipeSections {
     }
 
     func isSection(_ path: String) -> Bool {
+        isNamed(path) || parts.contains { path == $0.path || $0.path.hasPrefix(path + ".") }
+    }
+
+    func isNamed(_ path: String) -> Bool {
         parts.contains { part in
-            if path == part.path || part.path.hasPrefix(path + ".") { return true }
             guard part.names != nil, path.hasPrefix(part.path + ".") else { return false }
             return !path.dropFirst(part.path.count + 1).contains(".")
         }

@@ -116,7 +116,6 @@ extension CheckpointScore {
         self.init(
             step: record.step, prompt: record.prompt, images: record.images, instances: record.instances,
             measures: record.scores.measured.map { ($0.measure.rawValue, $0.value) }, seconds: record.seconds)
-        guard record.source != DataSettings.defaultName else { return }
         (source, domain, stage) = (record.source, record.domain, record.stage)
     }
 }

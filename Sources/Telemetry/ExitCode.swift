@@ -18,7 +18,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case nonFinite = 71
     /// A rank stopped responding.
     case hang = 72
-    /// The run folder cannot be written, holds another run, or is in use by one.
+    /// The run folder or standard output cannot be written, or the folder holds another run or is in use by one.
     case cannotWrite = 73
     /// The run stopped on request with a checkpoint; the same command resumes it.
     case resumable = 75
@@ -36,7 +36,8 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         case .internalFault: "An internal error of the program; report it with the message."
         case .nonFinite: "A loss or gradient is not finite; it was not used for an update."
         case .hang: "A rank stopped responding; the message names it and the operation the others waited in."
-        case .cannotWrite: "The run folder cannot be written, holds another run, or is in use by one."
+        case .cannotWrite:
+            "The run folder or standard output cannot be written, or the folder holds another run or is in use by one."
         case .resumable: "The run stopped on request with a checkpoint; the same command resumes it."
         case .checkpointUnusable: "No checkpoint is usable; the message lists each with its reason."
         }

@@ -142,6 +142,17 @@ import Testing
             ])
     }
 
+    /// A section that the user named and left empty is not passed over.
+    @Test func emptyNamedSectionsAreFaults() {
+        for empty in ["a:", "a: {}"] {
+            #expect(
+                faults("ship:\n  fleet:\n    b: {power: 1}\n    \(empty)\n") == [
+                    "h.yaml:4: ship.fleet.a: has no keys; write them below it, indented, or remove it"
+                ])
+        }
+        #expect(faults("ship:\n  fleet:\ncargo:\n").isEmpty)
+    }
+
     @Test func effectsAreThoseOfTheTables() throws {
         let recipe = try resolve("cargo: {kind: box}\n").recipe
         #expect(recipe.resultEntries.map(\.key) == ["ship.power", "ship.name", "cargo.kind", "cargo.weight"])

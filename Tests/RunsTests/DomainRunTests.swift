@@ -5,6 +5,7 @@ import DataTools
 import Foundation
 import Kernels
 import Machine
+import Recipes
 import Runs
 import Telemetry
 import Testing
@@ -132,6 +133,17 @@ import Training
         #expect(twice.adapterDigest == mixed.adapterDigest)
         let named = try run(settings("named", ["data.sources.cells.domain=all", "data.sources.fibres.domain=all"]))
         #expect(named.after.map(\.domain) == ["all", "all"] && named.after.map(\.step) == [3, 3])
+        // Four images divided 100 to 1 leave the second source out, so the recipe is refused.
+        let tiny = #expect(throws: RecipeError.self) {
+            _ = try ResolvedRecipe(
+                settings: settings(
+                    "tiny",
+                    [
+                        "training.domains=joint", "training.globalBatch=4", "data.sources.cells.share=100",
+                        "data.sources.fibres.share=1",
+                    ]))
+        }
+        #expect(tiny?.description.contains("data.sources.fibres.share = 1: gives a batch of 4 no image") == true)
         let one = #expect(throws: (any Error).self) {
             _ = try run(settings("bad", ["data.sources.cells.share=1"]))
         }

@@ -53,7 +53,11 @@ public struct ShardedSampler: Equatable, Sendable {
     /// Images of each batch by pool: G divided in proportion to the shares, what is left going to the largest remainders;
     /// nil where all images are sampled alike.
     public var slots: [Int]? {
-        let shares = pools.map(\.share)
+        Self.slots(shares: pools.map(\.share), globalBatch: globalBatch)
+    }
+
+    /// Images of each batch by share; nil where no share is given. A share may round to no image.
+    package static func slots(shares: [Int], globalBatch: Int) -> [Int]? {
         let total = shares.reduce(0, +)
         guard total > 0 else { return nil }
         var slots = shares.map { globalBatch * $0 / total }

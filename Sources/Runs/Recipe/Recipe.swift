@@ -98,12 +98,31 @@ extension Recipe: RecipeRoot {
                     key: "training.globalBatch",
                     rule: "must be at least the number of sources with a share, \(shares.count)"
                 ))
+            return faults
         }
-        return faults
+        return faults + shareFaults
     }
 }
 
 extension Recipe {
+    /// Shares so small that a batch has no image of their source, which would not be trained on.
+    private var shareFaults: [SettingFault] {
+        func domain(_ source: NamedSection<SourceSettings>) -> String {
+            training.domains == .joint ? "" : source.settings.domain ?? source.name
+        }
+        return DataMixture.inOrder(data.sources.map(domain)).flatMap { name -> [SettingFault] in
+            let sources = data.sources.filter { domain($0) == name }
+            let slots = ShardedSampler.slots(
+                shares: sources.map(\.settings.share), globalBatch: training.globalBatch)
+            return zip(sources, slots ?? []).filter { $0.settings.share > 0 && $1 == 0 }.map { source, _ in
+                SettingFault(
+                    key: "data.sources.\(source.name).share",
+                    rule: "gives a batch of \(training.globalBatch) no image of this source; "
+                        + "raise it or training.globalBatch")
+            }
+        }
+    }
+
     /// The settings of the adapters that train.
     var adapterOptions: AdapterOptions { AdapterOptions(rank: lora.rank, seed: training.generatorSeed) }
 
