@@ -35,7 +35,11 @@ public final class Workspace: @unchecked Sendable {
         self.init(pool: ThreadPool(threads: threads), fillingScratchWith: filling)
     }
 
+    /// Restricts OpenBLAS to one thread, once: a product split by OpenBLAS has other bits.
+    private static let holdsBLASToOneThread: Void = BLASEnvironment.useSingleThread()
+
     private init(pool: ThreadPool, fillingScratchWith filling: Float?) {
+        Self.holdsBLASToOneThread
         (self.pool, self.filling) = (pool, filling)
         let count = pool.threads * Self.slots
         blocks = .allocate(capacity: count)
