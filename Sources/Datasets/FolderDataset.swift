@@ -77,7 +77,7 @@ public struct FolderDataset: SegmentationDataset {
 
     public func image(_ index: Int) throws -> Image { try images.image(index) }
 
-    public func instanceCount(_ index: Int) throws -> Int { try images.instanceCount(index) }
+    public func labelSummary(_ index: Int) throws -> LabelSummary { try images.labelSummary(index) }
 
     public func faults(_ index: Int) throws -> [DatasetError] { try images.faults(index) }
 

@@ -11,6 +11,12 @@ public struct Box: Equatable, Sendable {
     /// The bottom edge, exclusive.
     public var y1: Double
 
+    /// The pixel in its middle, as a point on the object.
+    var middle: LabelledPoint {
+        LabelledPoint(
+            x: ((x0 + x1) / 2).rounded(.down), y: ((y0 + y1) / 2).rounded(.down), isForeground: true)
+    }
+
     /// Creates a box from its corners.
     public init(x0: Double, y0: Double, x1: Double, y1: Double) {
         self.x0 = x0

@@ -17,10 +17,10 @@ public protocol SegmentationDataset: Sendable {
     /// Reads an image without its labels; by default that of the sample. Throws `DatasetError`.
     func image(_ index: Int) throws -> Image
 
-    /// The number of labelled instances of an image; by default reads the sample.
+    /// The number of labelled instances of an image and the kinds of their labels; by default reads the sample.
     ///
     /// Throws `DatasetError`, also for an image whose file is known to be bad without decoding it.
-    func instanceCount(_ index: Int) throws -> Int
+    func labelSummary(_ index: Int) throws -> LabelSummary
 
     /// All faults of the files of an image, for a check; by default the error of reading the sample.
     func faults(_ index: Int) throws -> [DatasetError]
@@ -35,7 +35,9 @@ public protocol SegmentationDataset: Sendable {
 
 extension SegmentationDataset {
     public func image(_ index: Int) throws -> Image { try sample(index).image }
-    public func instanceCount(_ index: Int) throws -> Int { try sample(index).instanceCount }
+    public func labelSummary(_ index: Int) throws -> LabelSummary { try sample(index).labelSummary }
+    /// The number of labelled instances of an image. Throws as `labelSummary` does.
+    public func instanceCount(_ index: Int) throws -> Int { try labelSummary(index).instances }
     public func fingerprint(_ index: Int) -> String { id(index) }
     public func faults(_ index: Int) throws -> [DatasetError] {
         do {
@@ -78,6 +80,6 @@ public struct DatasetSubset: SegmentationDataset {
     public func id(_ index: Int) -> String { base.id(indices[index]) }
     public func sample(_ index: Int) throws -> Sample { try base.sample(indices[index]) }
     public func image(_ index: Int) throws -> Image { try base.image(indices[index]) }
-    public func instanceCount(_ index: Int) throws -> Int { try base.instanceCount(indices[index]) }
+    public func labelSummary(_ index: Int) throws -> LabelSummary { try base.labelSummary(indices[index]) }
     public func fingerprint(_ index: Int) -> String { base.fingerprint(indices[index]) }
 }

@@ -35,6 +35,7 @@ struct FactCollector {
         }
         facts.cores = try cores(asked: recipe?.execution.threads ?? 0)
         facts.weights = weights(recipe)
+        facts.labels = try labels(recipe, facts.recipe)
         facts.memory = memory(recipe, threads: facts.cores.threads)
         facts.clock = try ClockFacts.measure(communicator)
         return facts
@@ -98,6 +99,26 @@ struct FactCollector {
                 "\(error)", "fetch it again with scripts/fetch-weights, or use another file"
             )
             facts.status = (isUnreadable ? ExitCode.noInput : .data).rawValue
+        }
+        return facts
+    }
+
+    /// Rank 0 reads the labels as a run does, of the first images.
+    private func labels(_ recipe: Recipe?, _ about: RecipeFacts) throws -> LabelFacts {
+        var facts = LabelFacts()
+        guard communicator.isRoot, let recipe, about.folders != nil, about.missingFolders.isEmpty else { return facts }
+        let alone = try SingleProcessCommunicator()
+        do {
+            let rehearsal = try RunRehearsal(recipe, limit: LabelFacts.limit, communicator: alone)
+            (facts.lines, facts.warnings) = (rehearsal.lines, rehearsal.warnings)
+        } catch let error as RunError {
+            (facts.problem, facts.remedy, facts.status) = (error.problem, error.remedy, error.exitCode.rawValue)
+        } catch let error as DatasetError {
+            facts.problem = "\(error.location): \(error.problem)"
+            (facts.remedy, facts.status) = (error.remedy, error.exitCode.rawValue)
+        } catch {
+            facts.problem = "\(error)"
+            facts.remedy = "check the data set with kedge data check"
         }
         return facts
     }

@@ -17,7 +17,38 @@ package struct WeightFacts: Codable, Sendable, Equatable {
     package init() {}
 }
 
+/// Rank 0's facts about the labels of the recipe's images; other ranks do not read them.
+package struct LabelFacts: Codable, Sendable, Equatable {
+    /// What a run would do with them; empty if they were not read.
+    package var lines: [String] = []
+    /// What a run would warn of.
+    package var warnings: [String] = []
+    /// Why a run would refuse them; nil if it would not.
+    package var problem: String?
+    /// The remedy.
+    package var remedy = ""
+    /// The exit code of `kedge adapt`.
+    package var status: Int32?
+
+    /// The largest number of images read per source, so that an examination stays short.
+    static let limit = 2000
+
+    package init() {}
+}
+
 extension Check {
+    /// Checks that the labels give the prompts of the recipe.
+    static let labels = Check("labels") { ranks in
+        guard let first = ranks.first(where: { $0.rank == 0 }) else { return [] }
+        let facts = first.labels
+        if let problem = facts.problem {
+            let code = ExitCode(rawValue: facts.status ?? ExitCode.data.rawValue) ?? .data
+            return [.fault(code, problem, remedy: facts.remedy)]
+        }
+        return facts.lines.map { .ok($0) }
+            + facts.warnings.map { .warning($0, remedy: "see docs/guide/labels-and-recipes.md") }
+    }
+
     /// Checks that rank 0, which reads the weights for all, can read them.
     static let weights = Check("weights") { ranks in
         guard let first = ranks.first(where: { $0.rank == 0 }), first.recipe.problem == nil else { return [] }

@@ -10,6 +10,7 @@ public struct RankFacts: Codable, Sendable, Equatable {
     package var program = ""
     package var recipe = RecipeFacts()
     package var weights = WeightFacts()
+    package var labels = LabelFacts()
     package var cores = CoreFacts()
     package var kernels = KernelFacts()
     package var memory = MemoryFacts()

@@ -1,20 +1,27 @@
 public import Datasets
 public import Recipes
 
+/// A kind of prompt to evaluate with, or those that the labels give.
+public enum EvaluationPrompt: String, CaseIterable, Sendable {
+    case auto, box, point, coarse
+}
+
 /// The evaluation before, during and after adaptation.
 public struct EvaluationSettings: RecipeSection {
-    public var prompts = [PromptKind.box, .point]
+    public var prompts = [EvaluationPrompt.auto]
     public var threshold = 0.0
     public var limit = 0
     public var before = true
     public var boundary = true
 
-    /// Boxes and points.
+    /// Boxes and points, as far as the labels give them.
     public init() {}
 
     public static let fields: [RecipeField<EvaluationSettings>] = [
         .choices(
-            "prompts", \.prompts, effect: .experiment, "Kinds of prompt to evaluate with; [] evaluates nothing"),
+            "prompts", \.prompts, effect: .experiment,
+            "Kinds of prompt to evaluate with; auto: box and point as far as the labels give them; [] evaluates nothing"
+        ),
         .number(
             "threshold", \.threshold, -20...20, effect: .experiment,
             "Logit above which a pixel belongs to the mask; the released WeSAM code uses 0.5"),
@@ -26,4 +33,26 @@ public struct EvaluationSettings: RecipeSection {
             "boundary", \.boundary, effect: .experiment,
             "Also measure the boundary IoU, at the images' own resolution"),
     ]
+
+    public var faults: [SettingFault] {
+        prompts.contains(.auto) && prompts.count > 1
+            ? [SettingFault(key: "prompts", rule: "auto stands alone; name the kinds instead")] : []
+    }
+
+    /// The kinds of prompt; nil where the labels have yet to decide.
+    public var kinds: [PromptKind]? {
+        prompts.contains(.auto) ? nil : prompts.compactMap { PromptKind(rawValue: $0.rawValue) }
+    }
+
+    /// The settings with the kinds that labels decide.
+    ///
+    /// - Parameter given: The kinds of prompt that the labels give.
+    public func settled(given: [PromptKind]) -> EvaluationSettings {
+        guard kinds == nil else { return self }
+        var settled = self
+        settled.prompts = [(PromptKind.box, EvaluationPrompt.box), (.point, .point), (.coarse, .coarse)].filter {
+            given.contains($0.0) && ($0.0 != .coarse || given == [.coarse])
+        }.map(\.1)
+        return settled
+    }
 }

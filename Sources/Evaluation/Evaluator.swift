@@ -57,7 +57,7 @@ public struct Evaluator {
         decoderChunk: Int, prefetch: (depth: Int, threads: Int)
     ) {
         precondition(ids.count == images.count, "\(ids.count) names for \(images.count) images")
-        (kinds, threshold, measuresBoundaries) = (settings.prompts, settings.threshold, settings.boundary)
+        (kinds, threshold, measuresBoundaries) = (settings.kinds ?? [], settings.threshold, settings.boundary)
         (self.preparation, self.ids, self.images) = (preparation, ids, images)
         (self.decoderChunk, self.prefetch) = (decoderChunk, prefetch)
     }

@@ -56,7 +56,7 @@ struct ImageScoring {
             for start in stride(from: 0, to: prompts.count, by: decoderChunk) {
                 let chunk = start..<min(start + decoderChunk, prompts.count)
                 let logits = try adapted.model.logits(features, PromptBatch(prompts, chunk), in: context)
-                try add(logits, chunk, example, to: &sums, in: workspace)
+                try add(logits, chunk, prompts.kind, example, to: &sums, in: workspace)
             }
             return sums.values
         }
@@ -64,8 +64,8 @@ struct ImageScoring {
 
     /// Adds the scores of some instances of an image. // logits [chunk, 4 h, 4 w]
     private func add(
-        _ logits: Tensor, _ chunk: Range<Int>, _ example: EvaluationExample, to sums: inout Sums,
-        in workspace: Workspace
+        _ logits: Tensor, _ chunk: Range<Int>, _ kind: PromptKind, _ example: EvaluationExample,
+        to sums: inout Sums, in workspace: Workspace
     ) throws {
         if let masks = example.masks {
             let scores = MaskMetrics(
@@ -88,7 +88,10 @@ struct ImageScoring {
             } else {
                 let prediction = WeakLabelMetrics(prediction: pixels, width: width, height: height)
                 if let box = example.boxes?[instance] { sums.add(.boxIoU, [prediction.boxIoU(with: box)]) }
-                if let points = example.points?[instance] { sums.add(.pointHits, prediction.hits(points)) }
+                guard let points = example.points?[instance] else { continue }
+                // The points of the prompt itself are no score.
+                let scored = kind == .point ? example.heldOutPoints?[instance] ?? [] : points
+                sums.add(.pointHits, prediction.hits(scored, of: points.filter(\.isForeground)))
             }
         }
     }

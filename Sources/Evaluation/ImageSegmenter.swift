@@ -44,19 +44,35 @@ public struct ImageSegmenter {
     ///
     /// Throws `SegmentAnythingError` for prompts the model does not support.
     public func segment(_ image: Image, _ objects: [ObjectPrompt], multimask: Bool) throws -> [Mask] {
+        try candidates(image, objects, multimask: multimask) { _, masks in
+            masks.indices.max { masks[$0].predictedIoU < masks[$1].predictedIoU }.map { masks[$0] }
+        }
+    }
+
+    /// What a choice makes of the candidates of each object, in order, leaving out nil: SAM's three masks with
+    /// `multimask`, else its one.
+    ///
+    /// Throws `SegmentAnythingError` for prompts the model does not support, and the errors of the choice.
+    func candidates<Chosen>(
+        _ image: Image, _ objects: [ObjectPrompt], multimask: Bool,
+        _ choose: (_ object: Int, _ masks: [Mask]) throws -> Chosen?
+    ) throws -> [Chosen] {
         let frame = loaded.preprocessing.frame(width: image.width, height: image.height)
         let context = adapted.context(in: workspace)
         let features = adapted.model.encoder.encode(loaded.preprocessing.apply(to: image), in: context)
-        return try objects.map { object in
+        return try objects.enumerated().compactMap { index, object in
             let decoded = try adapted.model.predict(
                 features, try batch(object, frame), masks: multimask ? .multiple : .single, in: context)
             let (logits, scores) = (decoded.logits, decoded.iou.elements)
-            let best = scores.indices.max { scores[$0] < scores[$1] } ?? 0
             let side = logits.shape[2]
-            let plane = logits.reshaped([scores.count, side, side]).rows(best..<best + 1)
-            let original = MaskPostprocessing.resize(
-                plane.reshaped([1, 1, side, side]), to: frame.maskFrame, in: workspace)
-            return Mask(pixels: original.elements.map { $0 > 0 }, predictedIoU: scores[best])
+            let planes = logits.reshaped([scores.count, side, side])
+            let masks = scores.indices.map { candidate -> Mask in
+                let original = MaskPostprocessing.resize(
+                    planes.rows(candidate..<candidate + 1).reshaped([1, 1, side, side]), to: frame.maskFrame,
+                    in: workspace)
+                return Mask(pixels: original.elements.map { $0 > 0 }, predictedIoU: scores[candidate])
+            }
+            return try choose(index, masks)
         }
     }
 

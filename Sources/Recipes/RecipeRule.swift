@@ -62,6 +62,7 @@ public enum RecipeRule: Sendable {
         case (.choice(let words), .scalar(let text, _)): return words.contains(text) ? .word(text) : nil
         case (.choices(let words), .list(let list)):
             return list.allSatisfy(words.contains) ? .texts(list) : nil
+        case (.choices(let words), .scalar(let text, _)): return words.contains(text) ? .texts([text]) : nil
         case (.integer, .scalar(let text, false)): return Int(text).map(RecipeValue.integer)
         case (.optionalInteger, .scalar(let text, false)):
             return Self.isNone(text) ? RecipeValue.none : Int(text).map(RecipeValue.integer)

@@ -32,7 +32,7 @@ extension AdaptationRun {
     /// - Parameter claim: Set if labels were generated: they are stored in the run's folder, which no other run may
     ///   write to meanwhile.
     func openData(_ loaded: LoadedModel, _ start: Start, _ claim: inout Claim?) throws -> TrainingData? {
-        guard recipe.recipe.prompts.source == .automatic else {
+        guard recipe.recipe.prompts.source.isMadeByModel else {
             return try TrainingData(recipe.recipe, communicator: communicator)
         }
         claim = try self.claim(start)
@@ -69,10 +69,7 @@ extension AdaptationRun {
     func announce(
         _ data: TrainingData, _ kernels: KernelAgreement, _ resumed: CheckpointStore.Resumed?, to log: RunLog
     ) {
-        log.fact(
-            DataFact(
-                trainingImages: data.training.count, evaluationImages: data.evaluationCount,
-                withoutInstances: data.withoutInstances))
+        log.fact(data.fact)
         if !recipe.recipe.data.sources.isEmpty {
             for part in data.training.parts {
                 let scored = data.evaluation.first { $0.source == part.source }?.images.count ?? 0

@@ -89,6 +89,10 @@ public struct AdaptationRun {
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
         var claim: Claim?
         guard let data = try openData(loaded, start, &claim) else { return Outcome(exitCode: .resumable) }
+        let assembly = self.assembly.settled(data)
+        if communicator.isRoot, self.assembly.promptWarning == nil, let warning = assembly.promptWarning {
+            notice(warning)
+        }
         let memory = try assembly.memoryCheck(loaded, data).run(communicator)
         if claim == nil { claim = try self.claim(start) }
         defer { withExtendedLifetime(claim) {} }
@@ -105,6 +109,8 @@ public struct AdaptationRun {
                 try assembly.startRecord(
                     recipe.entries, loaded, Versions.all(revision: revision), firstStep: resumed?.state.step ?? 0)))
         announce(data, kernels, resumed, to: log)
+        log.fact(assembly.promptFact)
+        for line in assembly.scheduleWarnings(data) + data.scoreWarnings where communicator.isRoot { log.warning(line) }
         loaded.placement.map { log.fact($0) }
         log.fact(memory.fact)
         try checkpoints.open(log: log)
@@ -131,12 +137,6 @@ public struct AdaptationRun {
             throw RunError(
                 .configuration, "\(resumed.path) is at step \(resumed.state.step), but this recipe ends after \(total)",
                 remedy: "raise training.steps or training.epochs, or choose another run.name")
-        }
-        let warmUp = recipe.recipe.optimizer.schedule.warmUpSteps
-        if communicator.isRoot, total > 0, warmUp >= total {
-            loop.context.log.warning(
-                "optimizer.warmUpSteps=\(warmUp) is not below the run's \(total) steps: the full learning rate is never "
-                    + "reached; lower it or train longer")
         }
         // Asked to stop before there is anything to save.
         if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Collectives
+import Datasets
 import FaultInjection
 import Foundation
 import Kernels
@@ -62,7 +63,10 @@ struct AdaptCommand: ParsableCommand {
     @Flag(help: "Replace a run of the same name, including its checkpoints.")
     var overwrite = false
 
-    @Flag(help: "Print the resolved recipe, with the source of every value, and exit.")
+    @Flag(
+        help: """
+            Print the resolved recipe, with the source of every value, check that the labels give its prompts, and exit.
+            """)
     var dryRun = false
 
     @Option(
@@ -87,6 +91,7 @@ struct AdaptCommand: ParsableCommand {
             let resolved = try options.resolve()
             if dryRun {
                 if communicator.isRoot { print(resolved.fileText, terminator: "") }
+                try rehearse(resolved.recipe, communicator)
                 return .done
             }
             let threads = try ThreadShare.threads(asked: resolved.recipe.execution.threads, communicator: communicator)
@@ -102,5 +107,20 @@ struct AdaptCommand: ParsableCommand {
                 AdaptationRun.Start(resume: resume, overwriting: overwrite, allowedChanges: allowChange)
             ).exitCode
         }
+    }
+
+    /// Opens the images of a dry run and states what the run would do with them; throws what the run would throw.
+    private func rehearse(_ recipe: Recipe, _ communicator: any Communicator) throws {
+        let roots = recipe.data.all.map(\.settings.options.root)
+        let missing = roots.filter { access($0, F_OK) != 0 }
+        guard missing.isEmpty else {
+            if communicator.isRoot {
+                Failure.notice("labels not checked: there is no folder \(missing.joined(separator: ", ")) yet")
+            }
+            return
+        }
+        let rehearsal = try RunRehearsal(recipe, communicator: communicator)
+        guard communicator.isRoot else { return }
+        for line in rehearsal.lines + rehearsal.warnings.map({ "warning: " + $0 }) { Failure.notice(line) }
     }
 }

@@ -86,6 +86,9 @@ extension DataCommand {
                     try picture.writePNG(to: sheet)
                     print("contact sheet: \(sheet)")
                 }
+                if findings.isUsable, let refusal = RunRehearsal.refusal(resolved, labels: findings.labelKinds) {
+                    throw refusal
+                }
                 guard !findings.isUsable else { return .done }
                 Failure.report(
                     "\(root): \(findings.errors) errors in the data set; fix them as reported, "

@@ -47,13 +47,7 @@ enum Failure {
             case .outOfMemory: .resources
             default: .data
             }
-        case let error as DatasetError:
-            switch error.code {
-            case .missingFolder: .noInput
-            case .unknownDataset, .unavailablePrompt, .missingMasks, .invalidOption: .usage
-            case .writeFailed: .cannotWrite
-            default: .data
-            }
+        case let error as DatasetError: error.exitCode
         case let error as CollectivesError:
             switch error.kind {
             case .wrongLauncher: .usage

@@ -20,7 +20,7 @@ import Testing
         #expect(finding.first?.state == .fault(.usage))
         #expect(
             finding.line.contains(
-                "rank 2 on node1 has optimizer.learningRate = 0.5, ranks 0-1, 3 on node0 and node1 have 0.0001"))
+                "rank 2 on node1 has optimizer.learningRate = 0.5, ranks 0-1, 3 on node0 and node1 have auto"))
         #expect(finding.line.contains("mpirun -x KEDGE_SET"))
     }
 

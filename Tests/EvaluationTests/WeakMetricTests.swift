@@ -54,6 +54,10 @@ import Testing
         }
         #expect(hit(2, 1, true) == [1] && hit(6, 1, true) == [0] && hit(6, 1, false) == [1] && hit(2, 1, false) == [0])
         #expect(hit(-3, 40, false) == [1] && hit(-3, 40, true) == [0])
+        // A mask of something else hits nothing.
+        let (on, off) = (LabelledPoint(x: 3, y: 2, isForeground: true), LabelledPoint(x: 8, y: 6, isForeground: true))
+        let others = [LabelledPoint(x: 9, y: 7, isForeground: false), LabelledPoint(x: 2, y: 1, isForeground: true)]
+        #expect(metrics.hits(others, of: [on, off]) == [1, 1] && metrics.hits(others, of: [off]) == [0, 0])
         let empty = WeakLabelMetrics(prediction: [Bool](repeating: false, count: 80), width: 10, height: 8)
         #expect(empty.tightBox == nil && empty.boxIoU(with: Box(x0: 0, y0: 0, x1: 9, y1: 7)) == 0)
     }

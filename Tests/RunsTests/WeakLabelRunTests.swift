@@ -78,14 +78,16 @@ import Training
     }
 
     /// Skipping all images is an error.
-    @Test func aRunWithoutAnUpdateIsAnError() throws {
+    @Test func aRunWithoutAnImageIsAnError() throws {
         defer { try? FileManager.default.removeItem(atPath: place) }
         try makeData()
         let settings = [
             "prompts.source=annotations", "prompts.kind=coarse", "evaluation.prompts=[box]", "data.badSamples=skip",
         ]
         let error = #expect(throws: RunError.self) { try run("nothing", settings) }
-        #expect(error?.exitCode == .data && error?.problem.hasPrefix("none of 2 steps updated the model") == true)
+        #expect(
+            error?.exitCode == .data && error?.problem.contains("none of its 4 images to train on can be used") == true)
+        #expect(error?.problem.contains("give no coarse prompts, they are boxes and points") == true)
     }
 
     @Test(arguments: [(5, "into 1x1 squares; choose 1 to 4"), (8, "into 1x1"), (9, "into 0x0")])

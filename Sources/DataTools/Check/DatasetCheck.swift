@@ -189,6 +189,7 @@ public struct DatasetCheck {
         findings.usableImages += 1
         findings.sizes.append([Int32(width), Int32(height)])
         findings.instances.append(Int32(clamping: sample.instanceCount))
+        if sample.instanceCount > 0 { findings.labelKinds.append(sample.labelSummary.kinds) }
         if sample.instances != nil { findings.imagesWith.masks += 1 }
         if sample.boxes != nil { findings.imagesWith.boxes += 1 }
         if sample.points != nil { findings.imagesWith.points += 1 }

@@ -1,3 +1,4 @@
+import Datasets
 import Foundation
 
 // The findings as text for users.
@@ -44,6 +45,7 @@ extension DatasetFindings {
         for (name, count) in [("masks", imagesWith.masks), ("boxes", imagesWith.boxes), ("points", imagesWith.points)]
         where count > 0 { kinds.append("\(name) for \(Self.number(count, "image"))") }
         rows.append(("labels", kinds.isEmpty ? "none" : kinds.joined(separator: ", ")))
+        if !labelKinds.isEmpty { rows.append(("prompts", promptsText)) }
         if let (least, median, most) = Self.spread(instances) {
             let without = instances.count { $0 == 0 }
             rows.append(
@@ -61,6 +63,19 @@ extension DatasetFindings {
             rows.append(("instance area", text))
         }
         return rows
+    }
+
+    /// The kinds of prompt that the labels give, and how to get the others.
+    private var promptsText: String {
+        let given = labelKinds.map { $0.prompts(from: .simulated) }
+        let texts = PromptKind.allCases.compactMap { kind -> String? in
+            let count = given.count { $0.contains(kind) }
+            guard count > 0 else { return nil }
+            return kind.rawValue + (count < given.count ? " (\(count) of \(given.count) images)" : "")
+        }
+        let isPartial = given.contains { $0.count < PromptKind.allCases.count }
+        return texts.joined(separator: ", ")
+            + (isPartial ? "; prompts.source=pseudo makes masks of the labels, which give every kind" : "")
     }
 
     /// The smallest, median and largest size by the number of pixels.

@@ -1,3 +1,5 @@
+public import Datasets
+
 /// The findings of a check of a data set: its contents, and everything wrong or doubtful about it.
 public struct DatasetFindings: Sendable {
     /// The kind of a problem; errors come first.
@@ -65,6 +67,8 @@ public struct DatasetFindings: Sendable {
     public internal(set) var areas: [Float] = []
     /// Usable images with masks, with boxes and with points of their own.
     public internal(set) var imagesWith = (masks: 0, boxes: 0, points: 0)
+    /// The labels of every usable image with an instance.
+    public internal(set) var labelKinds: [LabelKinds] = []
     /// Pixels of all usable images, and those of them that belong to an instance by its mask.
     public internal(set) var pixels = (all: 0, labelled: 0)
 

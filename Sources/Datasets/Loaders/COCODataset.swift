@@ -67,10 +67,10 @@ public struct COCODataset: SegmentationDataset {
         return try labels(index).sample(id: id(index), image: image, location: location(index))
     }
 
-    /// The number of instances of the sample; reads outlines, but of the image only the header.
-    public func instanceCount(_ index: Int) throws -> Int {
+    /// The labels of the sample; reads outlines, but of the image only the header.
+    public func labelSummary(_ index: Int) throws -> LabelSummary {
         try check(index, size: folder.size(file(index)))
-        return try labels(index).count(location: location(index))
+        return try labels(index).summary(location: location(index))
     }
 
     private func file(_ index: Int) -> String { imagesFolder + "/" + annotations.images[index].fileName }

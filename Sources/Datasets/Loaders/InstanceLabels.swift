@@ -40,12 +40,17 @@ struct InstanceLabels: Equatable {
         return nil
     }
 
-    /// The number of instances. Throws `DatasetError` if they have no kind of label in common.
-    func count(location: String) throws(DatasetError) -> Int {
+    /// The number of instances and the kinds of their labels. Throws `DatasetError` if they have no kind in common.
+    func summary(location: String) throws(DatasetError) -> LabelSummary {
         if let problem, problem.rule.severity == .error {
             throw AnnotationFault(file: location, problem.rule, problem.found).error
         }
-        return instances.count
+        var kinds: LabelKinds = []
+        if haveMasks { kinds.insert(.masks) }
+        if haveBoxes, instances.contains(where: { $0.box != nil }) { kinds.insert(.boxes) }
+        if havePoints { kinds.insert(.points) }
+        if havePolygons { kinds.insert(.polygons) }
+        return LabelSummary(instances: instances.count, kinds: kinds)
     }
 
     /// A sample of the labels. Throws `DatasetError`.
@@ -56,7 +61,7 @@ struct InstanceLabels: Equatable {
     func sample(
         id: String, image: Image, location: String, isLabelled: Bool = true
     ) throws(DatasetError) -> Sample {
-        _ = try count(location: location)
+        _ = try summary(location: location)
         var masks: InstanceMasks?
         if haveMasks, !instances.isEmpty || isLabelled {
             masks = try painted(width: image.width, height: image.height, location: location)

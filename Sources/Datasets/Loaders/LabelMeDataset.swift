@@ -40,10 +40,10 @@ public struct LabelMeDataset: SegmentationDataset {
             .sample(id: id(index), image: pixels, location: path(index))
     }
 
-    /// The number of instances of the sample; reads the header of the image.
-    public func instanceCount(_ index: Int) throws -> Int {
+    /// The labels of the sample; reads the header of the image.
+    public func labelSummary(_ index: Int) throws -> LabelSummary {
         let (file, image) = try read(index)
-        return try labels(index, file, image: image, size: folder.size(image)).count(location: path(index))
+        return try labels(index, file, image: image, size: folder.size(image)).summary(location: path(index))
     }
 
     /// The file's name and its size in bytes; the image is not looked up.

@@ -67,13 +67,15 @@ struct LabelledImages: SegmentationDataset {
 
     func image(_ index: Int) throws -> Image { try folder.image(entries[index].image) }
 
-    /// The number of instances of the sample; reads the label files, but of the image only the header.
-    func instanceCount(_ index: Int) throws -> Int {
+    /// The labels of the sample; reads the label files, but of the image only the header.
+    func labelSummary(_ index: Int) throws -> LabelSummary {
         let entry = entries[index]
         if let fault = entry.missingImage { throw fault }
         let size = try folder.size(entry.image)
         if let fault = entry.fault { throw fault }
-        return try read(folder, entry, size).masks.count
+        let labels = try read(folder, entry, size)
+        return LabelSummary(
+            instances: labels.masks.count, kinds: labels.boxes == nil ? .masks : [.masks, .boxes])
     }
 
     /// Faults known since the folders were listed, and those of reading the image and its label files.

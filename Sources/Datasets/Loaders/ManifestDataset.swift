@@ -55,13 +55,16 @@ public struct ManifestDataset: SegmentationDataset {
             boxes: line.boxes == nil ? nil : labels.instances.compactMap(\.box), points: line.points)
     }
 
-    /// The number of instances of the sample; reads a label image, but of the image only the header.
-    public func instanceCount(_ index: Int) throws -> Int {
+    /// The labels of the sample; reads a label image, but of the image only the header.
+    public func labelSummary(_ index: Int) throws -> LabelSummary {
         let line = try line(index)
         let size = try folder.size(entries[index].image)
         let labels = try labels(line, index, size: size)
-        if let mask = line.mask { return try masks(mask, line, index, size: size).count }
-        return try labels.count(location: location(index))
+        guard let mask = line.mask else { return try labels.summary(location: location(index)) }
+        var kinds: LabelKinds = .masks
+        if line.boxes != nil { kinds.insert(.boxes) }
+        if line.points?.allSatisfy({ !$0.isEmpty }) == true { kinds.insert(.points) }
+        return LabelSummary(instances: try masks(mask, line, index, size: size).count, kinds: kinds)
     }
 
     private func location(_ index: Int) -> String { "\(file.path): line \(entries[index].number)" }

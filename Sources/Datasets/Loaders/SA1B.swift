@@ -50,10 +50,10 @@ struct SA1BDataset: SegmentationDataset {
             .sample(id: id(index), image: image, location: file.path)
     }
 
-    /// The number of instances of the sample; reads the annotations, but of the image only the header.
-    func instanceCount(_ index: Int) throws -> Int {
+    /// The labels of the sample; reads the annotations, but of the image only the header.
+    func labelSummary(_ index: Int) throws -> LabelSummary {
         let file = try file(index)
-        return try labels(file, size: folder.size(entries[index].image)).count(location: file.path)
+        return try labels(file, size: folder.size(entries[index].image)).summary(location: file.path)
     }
 
     /// The faults of the image file and, separately, of its annotations.

@@ -17,6 +17,24 @@ public struct RunLengthEncoding: Equatable, Sendable {
         (self.width, self.height, self.counts) = (width, height, counts)
     }
 
+    /// Creates a mask from its pixels, row by row. // [H, W]
+    ///
+    /// Throws `ShapeFault` if the mask is too large.
+    package init(rows pixels: [Bool], width: Int, height: Int) throws(ShapeFault) {
+        var counts: [Int] = []
+        var (isInside, length) = (false, 0)
+        for x in 0..<width {
+            for y in 0..<height {
+                if pixels[y * width + x] != isInside {
+                    counts.append(length)
+                    (isInside, length) = (!isInside, 0)
+                }
+                length += 1
+            }
+        }
+        try self.init(counts: counts + [length], width: width, height: height)
+    }
+
     /// Creates a mask from the lengths of its runs.
     ///
     /// Throws `ShapeFault` if a run is negative, the mask is too large, or the runs do not add up to its pixels.

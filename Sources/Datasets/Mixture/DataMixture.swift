@@ -79,9 +79,9 @@ public struct DataMixture: SegmentationDataset {
         let (part, own) = place(index)
         return try part.images.image(own)
     }
-    public func instanceCount(_ index: Int) throws -> Int {
+    public func labelSummary(_ index: Int) throws -> LabelSummary {
         let (part, own) = place(index)
-        return try part.images.instanceCount(own)
+        return try part.images.labelSummary(own)
     }
     public func fingerprint(_ index: Int) -> String {
         let (part, own) = place(index)

@@ -71,7 +71,7 @@ extension Polygon {
     }
 
     /// The box around the vertices; nil without width or height.
-    var bounds: Box? {
+    package var bounds: Box? {
         let (columns, rows) = (vertices.map(\.x), vertices.map(\.y))
         guard let x0 = columns.min(), let x1 = columns.max(), let y0 = rows.min(), let y1 = rows.max(), x0 < x1, y0 < y1
         else { return nil }

@@ -52,7 +52,7 @@ public struct ExamplePreparation: Sendable {
         let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
         let usesMasks = prompts.source != .annotations || keepsMasks
         let masks = usesMasks ? sample.instances?.resized(to: frame) : nil
-        if keepsMasks && masks == nil { throw Self.withoutMasks(sample, "learn from") }
+        if keepsMasks && masks == nil { throw DatasetError.withoutMasks(sample.id) }
         var cap = SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "instance cap")
         let instances = PromptSampling.capped(
             Self.present(sample, masks), maximum: prompts.maximumInstances, generator: &cap)
@@ -83,12 +83,17 @@ public struct ExamplePreparation: Sendable {
         let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
         let masks = sample.instances?.resized(to: frame)
         let instances = Self.present(sample, masks)
+        // Without masks all instances are present.
+        let divided = masks == nil ? sample.points.map(HeldOutPoints.init) : nil
+        var prompted = sample
+        prompted.points = divided?.prompts ?? sample.points
         let prompts = try (kinds ?? [self.prompts.kind]).map { kind in
             var options = self.prompts
             options.kind = kind
+            options.takesMiddleOfBox = true
             var points = SeededGenerator(seed: seed, purpose: "evaluation prompts of " + sample.id)
             return try PromptSampling.prompts(
-                for: sample, modelMasks: masks, instances: instances, frame: frame, options: options,
+                for: prompted, modelMasks: masks, instances: instances, frame: frame, options: options,
                 generator: &points)
         }
         let boxes =
@@ -102,13 +107,7 @@ public struct ExamplePreparation: Sendable {
             frame: frame, prompts: prompts, count: instances.count, masks: masks?.selecting(instances),
             originalMasks: sample.instances?.selecting(instances),
             boxes: boxes.map { all in instances.map { all[$0] } },
-            points: sample.points.map { all in instances.map { all[$0] } })
-    }
-
-    private static func withoutMasks(_ sample: Sample, _ purpose: String) -> DatasetError {
-        DatasetError(
-            .missingMasks, at: sample.id, "has no masks to \(purpose)",
-            remedy: "use a data set with masks, or a method that learns from weak labels")
+            points: sample.points.map { all in instances.map { all[$0] } }, heldOutPoints: divided?.scored)
     }
 
     /// The instances that still have a pixel in the model frame; all of them if there are no masks.

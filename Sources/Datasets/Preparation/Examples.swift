@@ -52,4 +52,6 @@ public struct EvaluationExample: Sendable {
     public let boxes: [Box]?
     /// The annotated points of the same instances in the original image, if there are any.
     public let points: [[LabelledPoint]]?
+    /// The points of the same instances that are not in their point prompts, if there are annotated ones and no masks.
+    public let heldOutPoints: [[LabelledPoint]]?
 }

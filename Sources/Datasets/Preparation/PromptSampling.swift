@@ -29,10 +29,15 @@ package enum PromptSampling {
                 return Prompts(
                     points: instances.map { draw(from: masks, instance: $0, options: options, generator: &generator) })
             }
-            guard let points = sample.points, instances.allSatisfy({ !points[$0].isEmpty }) else {
-                throw unavailable(.point, sample)
+            if let points = sample.points, instances.allSatisfy({ !points[$0].isEmpty }) {
+                return Prompts(points: instances.map { points[$0].map(frame.toModel) })
             }
-            return Prompts(points: instances.map { points[$0].map(frame.toModel) })
+            guard options.takesMiddleOfBox else { throw unavailable(.point, sample) }
+            let middles = try instances.map { instance -> [LabelledPoint] in
+                guard let box = box(of: sample, instance, options.source) else { throw unavailable(.point, sample) }
+                return [frame.toModel(box.middle)]
+            }
+            return Prompts(points: middles)
         case .coarse:
             let outlines = try instances.map { instance -> CoarseOutline in
                 guard let outline = CoarseOutline(sample, instance, options.source) else {
@@ -58,9 +63,7 @@ package enum PromptSampling {
     }
 
     private static func unavailable(_ kind: PromptKind, _ sample: Sample) -> DatasetError {
-        DatasetError(
-            .unavailablePrompt, at: sample.id, "its labels give no \(kind.rawValue) prompts",
-            remedy: "choose another prompt kind, or prompts.source=simulated for a data set with masks")
+        .unavailable(kind, sample.labelSummary.kinds, sample.id)
     }
 
     /// Draws points with replacement: first from the mask, then from all other pixels of the frame, padding included.

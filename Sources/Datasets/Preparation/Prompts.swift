@@ -20,6 +20,12 @@ public enum PromptSource: String, CaseIterable, Sendable {
     case annotations
     /// From masks that the unadapted model finds in the whole image; they are the data set's masks from then on.
     case automatic
+    /// From masks that the unadapted model makes of the annotated boxes or points; they are the data set's masks from
+    /// then on, beside the annotated boxes.
+    case pseudo
+
+    /// Whether the unadapted model makes the masks before training.
+    public var isMadeByModel: Bool { self == .automatic || self == .pseudo }
 }
 
 /// The form in which a coarse prompt is passed to the model.
@@ -103,6 +109,8 @@ public struct PromptOptions: Equatable, Sendable {
     public var coarse: CoarseForm
     /// Side m of the grid of mask prompts: four times the side of the image embedding.
     public var maskSide: Int
+    /// Whether the middle of a box serves as point prompt of an instance that has neither mask nor points.
+    var takesMiddleOfBox = false
 
     /// Creates options; the defaults are WeSAM's.
     public init(

@@ -8,9 +8,17 @@ public enum TeacherPromptKind: String, CaseIterable, Sendable {
     public var kind: PromptKind? { PromptKind(rawValue: rawValue) }
 }
 
+/// The student's kind of prompt: one that the labels give, or a fixed one.
+public enum StudentPromptKind: String, CaseIterable, Sendable {
+    case auto, box, point, coarse
+
+    /// The kind; nil if the labels decide.
+    public var kind: PromptKind? { PromptKind(rawValue: rawValue) }
+}
+
 /// The weak labels of a run.
 public struct PromptSettings: RecipeSection {
-    public var kind = PromptKind.box
+    public var kind = StudentPromptKind.auto
     public var teacherKind = TeacherPromptKind.same
     public var source = PromptSource.simulated
     public var coarse = CoarseForm.box
@@ -18,17 +26,21 @@ public struct PromptSettings: RecipeSection {
     public var negativePoints = 5
     public var maximumInstances = 40
 
-    /// Boxes, as in WeSAM.
+    /// What the labels give, boxes before points.
     public init() {}
 
     public static let fields: [RecipeField<PromptSettings>] = [
-        .choice("kind", \.kind, "Weak label that training derives from each instance"),
+        .choice(
+            "kind", \.kind,
+            "Weak label that training derives from each instance; auto: box where the labels give boxes, else point, else coarse"
+        ),
         .choice(
             "teacherKind", \.teacherKind,
             "Weak label of the teacher and the anchor where it differs from the student's"),
         .choice(
             "source", \.source,
-            "Where prompts come from: masks as in the paper, what annotators drew, or masks the anchor finds itself"),
+            "Where prompts come from: masks as in the paper, what annotators drew, masks the unadapted model finds by itself, "
+                + "or masks it makes of annotated boxes or points (pseudo)"),
         .choice(
             "coarse", \.coarse,
             "How the model gets a coarse outline: as the box around it (released code) or as a mask (paper)"),
@@ -41,6 +53,23 @@ public struct PromptSettings: RecipeSection {
 
     /// Whether student or teacher take points.
     public var usesPoints: Bool { kind == .point || teacherKind == .point }
+
+    /// The kinds of prompt that training takes, the student's first; nil where the labels have yet to decide.
+    public var trainingKinds: [PromptKind]? {
+        guard let own = kind.kind else { return nil }
+        return [own] + [teacherKind.kind].compactMap { $0 }.filter { $0 != own }
+    }
+
+    /// The settings with the kind that labels decide.
+    ///
+    /// - Parameter given: The kinds of prompt that the labels give.
+    public func settled(given: [PromptKind]) -> PromptSettings {
+        guard kind == .auto else { return self }
+        var settled = self
+        let choice = [PromptKind.box, .point, .coarse].first(where: given.contains) ?? .box
+        settled.kind = StudentPromptKind(rawValue: choice.rawValue) ?? .box
+        return settled
+    }
 
     /// How prompts of a kind are derived.
     ///

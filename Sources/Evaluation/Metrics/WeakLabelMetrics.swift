@@ -2,7 +2,8 @@ public import Datasets
 
 // Without masks a prediction can only be compared with its weak labels:
 //   box consistency = |B and A| / |B or A|,   B the tight box of the predicted pixels, A the annotated box
-//   point hit rate  = share of the annotated points that are inside the prediction if positive, outside if negative
+//   point hit rate  = share of the annotated points that are inside the prediction if positive, outside if negative;
+//                     of a point-prompted mask those that were not its prompt, and the points of its neighbours as negative
 
 /// Agreement of one predicted mask with weak labels.
 public struct WeakLabelMetrics: Sendable {
@@ -40,11 +41,16 @@ public struct WeakLabelMetrics: Sendable {
     }
 
     /// 1 for every point on its correct side, otherwise 0; points outside the image are outside every mask.
-    public func hits(_ points: [LabelledPoint]) -> [Double] {
-        points.map { point in
-            let (x, y) = (Int(point.x.rounded(.down)), Int(point.y.rounded(.down)))
-            let isInside = x >= 0 && y >= 0 && x < width && y < height && prediction[y * width + x]
-            return isInside == point.isForeground ? 1 : 0
-        }
+    ///
+    /// - Parameter object: Points on the object. If the prediction contains none of them, it is another object's or
+    ///   empty, and every hit is 0; an object without such points is not tested.
+    public func hits(_ points: [LabelledPoint], of object: [LabelledPoint] = []) -> [Double] {
+        let isOfObject = object.isEmpty || object.contains(where: contains)
+        return points.map { isOfObject && contains($0) == $0.isForeground ? 1 : 0 }
+    }
+
+    private func contains(_ point: LabelledPoint) -> Bool {
+        let (x, y) = (Int(point.x.rounded(.down)), Int(point.y.rounded(.down)))
+        return x >= 0 && y >= 0 && x < width && y < height && prediction[y * width + x]
     }
 }

@@ -8,6 +8,7 @@ import ModelLoading
 import Recipes
 import SegmentAnything
 import Telemetry
+import Training
 import WeightFiles
 
 // The checks and records before a run begins.
@@ -38,6 +39,40 @@ extension RunAssembly {
         let read = model.kind.prompts.map(\.plural).joined(separator: " and ")
         return "warning: \(model.kind.name) was trained only on \(read) and performs poorly with \(asked); "
             + "other models support points"
+    }
+
+    /// The kinds of prompt and the learning rate, for the log. // settled
+    var promptFact: PromptFact {
+        let (prompts, schedule) = (recipe.prompts, recipe.optimizer.schedule)
+        let student = prompts.kind.rawValue
+        return PromptFact(
+            student: student, teacher: prompts.teacherKind.kind?.rawValue ?? student, source: prompts.source.rawValue,
+            scored: (recipe.evaluation.kinds ?? []).map(\.rawValue), learningRate: schedule.base,
+            warmUpSteps: schedule.warmUpSteps)
+    }
+
+    /// The sum of a run's learning rates below which it hardly changes the model: the first hundred steps of the
+    /// published schedule, which change nothing, have 0.002.
+    private static let leastSumOfRates = 0.01
+
+    /// Warnings about a schedule that does not reach its rate, or cannot move the adapter. // settled
+    func scheduleWarnings(_ data: TrainingData) -> [String] {
+        let total = schedule(data).totalSteps
+        let rates = recipe.optimizer.schedule
+        guard total > 0 else { return [] }
+        if rates.warmUpSteps >= total {
+            return [
+                "optimizer.warmUpSteps=\(rates.warmUpSteps) is not below the run's \(total) steps: the full learning "
+                    + "rate is never reached; set it to auto or train longer"
+            ]
+        }
+        var sum = 0.0
+        for step in 0..<total where sum < Self.leastSumOfRates { sum += rates.rate(at: step) }
+        guard sum < Self.leastSumOfRates else { return [] }
+        return [
+            "\(total) steps at a learning rate of \(rates.base) hardly change the model; set "
+                + "optimizer.learningRate=auto or train longer"
+        ]
     }
 
     /// The first record of a log. Collective.

@@ -26,6 +26,13 @@ package struct RunAssembly {
         (self.recipe, self.communicator, self.workspace) = (recipe, communicator, workspace)
     }
 
+    /// The assembly of a run over these images: with the prompts that their labels give, and the schedule of its length.
+    func settled(_ data: TrainingData) -> RunAssembly {
+        RunAssembly(
+            recipe: recipe.settled(data.choice, totalSteps: schedule(data).totalSteps), communicator: communicator,
+            workspace: workspace)
+    }
+
     /// The parameters that the recipe's method trains in the loaded model. Throws `AdaptationMethodError` and
     /// `AdapterError`.
     package func trainables(_ loaded: LoadedModel) throws -> Trainables {
@@ -90,12 +97,13 @@ package struct RunAssembly {
         let schedule = schedule(data)
         let preparation = ExamplePreparation(
             dataset: data.training, preprocessing: loaded.preprocessing,
-            prompts: promptOptions(recipe.prompts.kind, loaded), teacherKind: recipe.prompts.teacherKind.kind,
+            prompts: promptOptions(data.choice.prompts.kind.kind ?? .box, loaded),
+            teacherKind: recipe.prompts.teacherKind.kind,
             flips: recipe.data.flips, keepsMasks: method.needs.masks, seed: recipe.training.generatorSeed)
         var settings = TrainerSettings(plan: plan(schedule))
         settings.passes = PassSettings(
             decoderChunk: recipe.execution.decoderChunk, recompute: recipe.execution.recompute)
-        settings.optimizer = recipe.optimizer
+        settings.optimizer = recipe.optimizer.settled(totalSteps: schedule.totalSteps)
         settings.prefetch = prefetch
         var source = TrainerData(
             preparation, schedule: schedule, images: data.training.ids,
@@ -109,7 +117,8 @@ package struct RunAssembly {
 
     /// One evaluator per source with evaluation images; none without a kind of prompt.
     package func makeEvaluators(_ loaded: LoadedModel, _ data: TrainingData) -> [SourceEvaluator] {
-        guard let kind = recipe.evaluation.prompts.first else { return [] }
+        let settings = data.choice.evaluation
+        guard let kind = settings.kinds?.first else { return [] }
         return data.evaluation.map { set in
             let preparation = ExamplePreparation(
                 dataset: set.images, preprocessing: loaded.preprocessing, prompts: promptOptions(kind, loaded),
@@ -117,7 +126,7 @@ package struct RunAssembly {
             return SourceEvaluator(
                 source: set.source, domain: set.domain,
                 evaluator: Evaluator(
-                    recipe.evaluation, preparation: preparation,
+                    settings, preparation: preparation,
                     ids: (0..<set.images.count).map { set.images.id($0) }, images: set.ids,
                     decoderChunk: recipe.execution.decoderChunk, prefetch: prefetch))
         }

@@ -8,8 +8,8 @@ import ModelLoading
 import Recipes
 import SegmentAnything
 
-/// Generates the labels of a run's images with the anchor before training, divided among the ranks (WeSAM's mode
-/// without labels).
+/// Makes the labels of a run's images with the anchor before training, divided among the ranks: from nothing (WeSAM's
+/// mode without labels), or from annotated boxes and points.
 ///
 /// Each image's labels are a file of the run, written as soon as they are found, so a killed run continues where it
 /// stopped, on any number of ranks. Labels depend only on the base model, the settings and the image.
@@ -21,6 +21,9 @@ struct AutomaticLabelling {
     let workspace: Workspace
     let isStopRequested: @Sendable () -> Bool
     let notice: @Sendable (String) -> Void
+
+    /// What the labels are called in messages.
+    private var name: String { recipe.prompts.source == .pseudo ? "pseudo masks" : "automatic labels" }
 
     /// Thrown when all ranks were asked to stop; labels found so far are kept.
     struct StopRequested: Error {}
@@ -43,17 +46,19 @@ struct AutomaticLabelling {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
         try communicator.barrier()
-        let segmenter = try AutomaticSegmenter(loaded, settings: settings, workspace: workspace)
+        let find = try finder()
         let own = stride(from: communicator.rank, to: indices.count, by: communicator.worldSize).map { indices[$0] }
         let todo = own.filter {
             AutomaticLabels(path: labelled.path($0), identity: labelled.identity($0)) == nil
         }
         let begin = ContinuousClock.now
-        var (lastTold, found) = (begin, 0)
+        var (lastTold, found, leftOut) = (begin, 0, 0)
         let rounds = try communicator.allMaximum([todo.count])[0]
         for round in 0..<rounds {
-            communicator.activity.work(at: "finding automatic labels")
-            if round < todo.count { found += try find(todo[round], labelled, segmenter) }
+            communicator.activity.work(at: "finding \(name)")
+            if round < todo.count, let labels = try label(todo[round], labelled, find) {
+                (found, leftOut) = (found + labels.kept.count, leftOut + labels.leftOut)
+            }
             communicator.activity.work(at: "computing")
             guard try communicator.allMaximum([isStopRequested() ? 1 : 0])[0] == 0 else {
                 if communicator.isRoot {
@@ -67,31 +72,57 @@ struct AutomaticLabelling {
                 continue
             }
             lastTold = now
-            notice("automatic labels: \(round + 1) of \(todo.count) images on rank 0, \(found) masks")
+            notice("\(name): \(round + 1) of \(todo.count) images on rank 0, \(found) masks")
         }
-        let sums = try communicator.allGather(floats: [Float(todo.count), Float(found)])
-        if communicator.isRoot {
-            let (images, masks) = (sums.reduce(0) { $0 + Int($1[0]) }, sums.reduce(0) { $0 + Int($1[1]) })
-            let seconds = (ContinuousClock.now - begin) / .seconds(1)
-            notice(
-                "automatic labels: \(masks) masks in \(images) images"
-                    + String(format: ", %.0f s", seconds)
-                    + (indices.count > images ? "; \(indices.count - images) images already labelled" : ""))
-        }
+        try report([todo.count, found, leftOut], listed: indices.count, since: begin)
         return labelled
     }
 
-    /// Labels one image; returns the number of masks.
-    private func find(_ index: Int, _ dataset: AutomaticDataset, _ segmenter: AutomaticSegmenter) throws -> Int {
-        let image: Image
-        do { image = try dataset.base.image(index) } catch let error as DatasetError where error.concernsOneImage {
-            return 0
+    /// Tells how many images and masks all ranks made. Collective.
+    ///
+    /// - Parameter counts: This rank's images, masks, and instances left out.
+    private func report(_ counts: [Int], listed: Int, since begin: ContinuousClock.Instant) throws {
+        let all = try communicator.allGather(floats: counts.map { Float($0) })
+        guard communicator.isRoot else { return }
+        let sums = counts.indices.map { column in all.reduce(0) { $0 + Int($1[column]) } }
+        let seconds = (ContinuousClock.now - begin) / .seconds(1)
+        notice(
+            "\(name): \(sums[1]) masks in \(sums[0]) images" + String(format: ", %.0f s", seconds)
+                + (sums[2] > 0 ? "; \(sums[2]) instances left out, whose masks contradict their boxes or points" : "")
+                + (listed > sums[0] ? "; \(listed - sums[0]) images already labelled" : ""))
+    }
+
+    /// Makes the labels of one image.
+    private typealias Finder = (_ dataset: any SegmentationDataset, _ index: Int) throws -> (
+        labels: PseudoSegmenter.Labels, width: Int, height: Int
+    )
+
+    private func finder() throws -> Finder {
+        if recipe.prompts.source == .pseudo {
+            let segmenter = PseudoSegmenter(loaded, workspace: workspace)
+            return { dataset, index in
+                let sample = try dataset.sample(index)
+                return (try segmenter.labels(of: sample), sample.image.width, sample.image.height)
+            }
         }
-        let labels = try segmenter.labels(of: image)
-        try AutomaticLabels(
-            labels, identity: dataset.identity(index), width: image.width, height: image.height
-        ).write(to: dataset.path(index))
-        return labels.count
+        let segmenter = try AutomaticSegmenter(loaded, settings: settings, workspace: workspace)
+        return { dataset, index in
+            let image = try dataset.image(index)
+            return (.init(kept: try segmenter.labels(of: image), leftOut: 0), image.width, image.height)
+        }
+    }
+
+    /// Labels one image and stores the labels; nil for an image that cannot be read, which reports its own fault.
+    private func label(_ index: Int, _ dataset: AutomaticDataset, _ find: Finder) throws -> PseudoSegmenter.Labels? {
+        do {
+            let found = try find(dataset.base, index)
+            try AutomaticLabels(
+                found.labels.kept, identity: dataset.identity(index), width: found.width, height: found.height
+            ).write(to: dataset.path(index))
+            return found.labels
+        } catch let error as DatasetError where error.concernsOneImage {
+            return nil
+        }
     }
 
     private var settings: AutomaticMaskConfiguration {
@@ -103,6 +134,11 @@ struct AutomaticLabelling {
 
     private func identity(_ options: DatasetOptions) -> String {
         let own = recipe.automatic
+        guard recipe.prompts.source == .automatic else {
+            return "pseudo \(loaded.baseDigest) \(loaded.preprocessing.kind.rawValue) "
+                + "\(loaded.model.encoder.imageSize) \(options.exif.rawValue) \(options.labelRules.rawValue) "
+                + "\(options.binariseThreshold.map { String($0) } ?? "-")"
+        }
         return "\(loaded.baseDigest) \(loaded.preprocessing.kind.rawValue) \(loaded.model.encoder.imageSize) "
             + "\(own.pointsPerSide) \(own.predictedIoUThreshold) \(own.stabilityScoreThreshold) \(own.boxSuppressionThreshold) \(own.cropLayers) "
             + "\(own.minimumRegionArea) \(options.exif.rawValue)"

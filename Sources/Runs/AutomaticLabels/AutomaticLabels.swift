@@ -80,7 +80,9 @@ struct AutomaticDataset: SegmentationDataset {
         do { return try labels.sample(base.id(index), image) } catch is ShapeFault { throw gone(index, "is damaged") }
     }
 
-    func instanceCount(_ index: Int) throws -> Int { try labels(index).masks.count }
+    func labelSummary(_ index: Int) throws -> LabelSummary {
+        LabelSummary(instances: try labels(index).masks.count, kinds: [.masks, .boxes])
+    }
 
     private func labels(_ index: Int) throws -> AutomaticLabels {
         if let labels = AutomaticLabels(path: path(index), identity: identity(index)) { return labels }

@@ -4,8 +4,8 @@ import Evaluation
 
 /// Scans the images of a run before it begins, divided among the ranks: the instances of each, and the unreadable ones.
 struct ImageScan {
-    /// Number of instances of each readable image, by its index in the data set.
-    let instances: [Int: Int]
+    /// The labels of each readable image, by its index in the data set.
+    let summaries: [Int: LabelSummary]
     /// Indices of readable images without instances, in the order of the list.
     let empty: [Int]
     /// Unreadable images, in order.
@@ -28,6 +28,7 @@ struct ImageScan {
         communicator: any Communicator
     ) throws {
         let (rank, ranks) = (communicator.rank, communicator.worldSize)
+        // Instances and kinds of label of each image, one after the other.
         var counts: [Int32] = []
         var found: [UnreadableSample] = []
         communicator.phase = "look at images"
@@ -36,9 +37,10 @@ struct ImageScan {
             communicator.activity.work(at: "reading labels")
             let index = indices[place]
             do {
-                counts.append(Int32(clamping: try dataset.instanceCount(index)))
+                let summary = try dataset.labelSummary(index)
+                counts += [Int32(clamping: summary.instances), Int32(summary.kinds.rawValue)]
             } catch let error as DatasetError where error.concernsOneImage {
-                counts.append(Self.fault)
+                counts += [Self.fault, 0]
                 found.append(
                     UnreadableSample(
                         ImageID(source: source, index: firstIndex + index), id: dataset.id(index), error, rank: rank,
@@ -48,16 +50,25 @@ struct ImageScan {
         communicator.activity.work(at: "computing")
         let parts = try communicator.allGather(bytes: counts.withUnsafeBytes { [UInt8]($0) }).map { part in
             part.withUnsafeBytes { raw in
-                (0..<raw.count / 4).map { raw.loadUnaligned(fromByteOffset: $0 * 4, as: Int32.self) }
+                (0..<raw.count / 8).map { image in
+                    (
+                        count: raw.loadUnaligned(fromByteOffset: image * 8, as: Int32.self),
+                        kinds: raw.loadUnaligned(fromByteOffset: image * 8 + 4, as: Int32.self)
+                    )
+                }
             }
         }
         let counted = indices.indices.map { parts[$0 % ranks][$0 / ranks] }
-        instances = Dictionary(
-            zip(indices, counted).filter { $0.1 != Self.fault }.map { ($0.0, Int($0.1)) }, uniquingKeysWith: { $1 })
-        empty = zip(indices, counted).filter { $0.1 == 0 }.map(\.0)
-        unreadable = counted.contains(Self.fault) ? try UnreadableSample.gather(found, communicator) : []
+        summaries = Dictionary(
+            zip(indices, counted).filter { $0.1.count != Self.fault }.map { index, labels in
+                let kinds = LabelKinds(rawValue: UInt8(truncatingIfNeeded: labels.kinds))
+                return (index, LabelSummary(instances: Int(labels.count), kinds: kinds))
+            }, uniquingKeysWith: { $1 })
+        empty = zip(indices, counted).filter { $0.1.count == 0 }.map(\.0)
+        let hasFaults = counted.contains { $0.count == Self.fault }
+        unreadable = hasFaults ? try UnreadableSample.gather(found, communicator) : []
     }
 
     /// True if an image is readable and contains an instance.
-    func hasInstances(_ index: Int) -> Bool { (instances[index] ?? 0) > 0 }
+    func hasInstances(_ index: Int) -> Bool { (summaries[index]?.instances ?? 0) > 0 }
 }

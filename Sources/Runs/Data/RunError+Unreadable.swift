@@ -5,6 +5,13 @@ extension RunError {
     /// Images listed in one error; the remaining ones are counted.
     private static let longestList = 20
 
+    /// No image of a source is left to train on, and some were skipped because they cannot be used.
+    static func noneUsable(_ count: Int, at root: String, first: UnreadableSample) -> RunError {
+        RunError(
+            .badData, "\(root): none of its \(count) images to train on can be used; the first: \(first.reason)",
+            remedy: first.remedy)
+    }
+
     /// More images are unusable than a run may skip.
     ///
     /// - Parameters:

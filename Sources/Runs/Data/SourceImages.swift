@@ -4,43 +4,69 @@ import Evaluation
 import Foundation
 import Recipes
 
-/// The images of one source: split, scanned, and numbered.
+/// The images of one source: split, scanned, and numbered, before prompts are chosen.
 struct SourceImages {
     /// How a source is used, besides its settings.
     struct Purpose {
         /// The source's index among the run's sources.
         let place: Int
-        /// Maximum number of images to evaluate on; 0: all.
-        let evaluationLimit: Int
-        /// Replaces the labels of the images to adapt to; nil keeps them. Collective.
+        /// Maximum number of images to evaluate on; 0: all. Nil if nothing is evaluated.
+        let evaluationLimit: Int?
+        /// Replaces the labels of images; nil keeps them. Collective.
         let labelling: Labelling?
+        /// Whether the labelling needs no labels, so that images without any can be compared with it.
+        let findsLabels: Bool
     }
 
     /// Labels some images of a source.
     typealias Labelling = (
-        _ dataset: any SegmentationDataset, _ training: [Int], _ source: NamedSection<SourceSettings>
+        _ dataset: any SegmentationDataset, _ images: [Int], _ source: NamedSection<SourceSettings>
     ) throws -> any SegmentationDataset
+
+    /// Readable images with instances.
+    struct Images {
+        /// The data set they are read from.
+        let dataset: any SegmentationDataset
+        /// Their indices in it.
+        var indices: [Int] = []
+        /// Their labels.
+        var labels: [LabelSummary] = []
+        /// The number in the source of the data set's first image.
+        var firstIndex = 0
+
+        /// Those of the listed images that have instances.
+        init(_ dataset: any SegmentationDataset, _ listed: [Int], _ scan: ImageScan, firstIndex: Int = 0) {
+            (self.dataset, self.firstIndex) = (dataset, firstIndex)
+            for index in listed {
+                guard let labels = scan.summaries[index], labels.instances > 0 else { continue }
+                indices.append(index)
+                self.labels.append(labels)
+            }
+        }
+    }
 
     /// The source's name.
     let name: String
+    /// The source's index among the run's sources.
+    let place: Int
     /// The domain its images belong to.
     let domain: String
     /// Its share of a batch.
     let share: Int
-    /// Images to adapt to, and their names in the run.
-    let training: DatasetSubset
-    let trainingIDs: [ImageID]
-    /// Images to evaluate on, and their names in the run.
-    let evaluation: DatasetSubset
-    let evaluationIDs: [ImageID]
+    /// Images to adapt to.
+    let training: Images
+    /// Images to evaluate on.
+    private(set) var evaluation: Images
+    /// Whether the images to evaluate on have no labels and are compared with masks that the unadapted model found.
+    private(set) var isComparedWithModel = false
+    /// Maximum number of images to evaluate on; 0: all.
+    let evaluationLimit: Int
     /// Images in the training part, before any is skipped.
     let listedForTraining: Int
     /// Images skipped because they have no labelled instance.
     let withoutInstances: Int
-    /// The largest number of instances in a training image.
-    let mostInstances: Int
     /// Images skipped because they cannot be read.
-    let unreadable: [UnreadableSample]
+    private(set) var unreadable: [UnreadableSample]
 
     /// Opens a source, splits it and scans every image. Collective; each rank scans a share of the images.
     ///
@@ -48,55 +74,111 @@ struct SourceImages {
     init(
         _ source: NamedSection<SourceSettings>, _ purpose: Purpose, _ communicator: any Communicator
     ) throws {
-        let (settings, place) = (source.settings, purpose.place)
-        (name, domain, share) = (source.name, settings.domain ?? source.name, settings.share)
+        let settings = source.settings
+        (name, place, domain, share) = (
+            source.name, purpose.place, settings.domain ?? source.name, settings.share
+        )
+        evaluationLimit = purpose.evaluationLimit ?? 0
         let root = try DatasetRegistry.open(settings.format, settings.options)
-        let lists = try settings.lists(of: root)
+        var lists = try settings.lists(of: root, isScored: purpose.evaluationLimit != nil)
+        if purpose.evaluationLimit == nil { lists.evaluation = [] }
         let all = (lists.training + lists.evaluation).uniqued
         try RankAgreement.checkImages(root, all, "image", communicator)
+        func scan(_ dataset: any SegmentationDataset, _ indices: [Int], firstIndex: Int = 0) throws -> ImageScan {
+            try ImageScan(
+                dataset, indices, source: purpose.place, firstIndex: firstIndex, communicator: communicator)
+        }
 
-        let adapted = try purpose.labelling?(root, lists.training, source) ?? root
-        // With generated labels, the instances of training images are counted in these, those of the others in the
-        // original labels.
+        // With made labels, the instances of training images are counted in these, those of the others in their own.
         let isRelabelled = purpose.labelling != nil
-        let scan = try ImageScan(
-            adapted, isRelabelled ? lists.training : all, source: place, firstIndex: 0, communicator: communicator)
-        let ownScan =
-            isRelabelled
-            ? try ImageScan(root, lists.evaluation, source: place, firstIndex: 0, communicator: communicator) : scan
-        training = DatasetSubset(adapted, indices: lists.training.filter(scan.hasInstances))
-        trainingIDs = training.indices.map { ImageID(source: place, index: $0) }
-
-        var scored = DatasetSubset(root, indices: lists.evaluation.filter(ownScan.hasInstances))
-        var first = 0
-        var unreadable = scan.unreadable
+        let ownScan = try isRelabelled ? scan(root, lists.evaluation) : scan(root, all)
+        var relabelled = lists.training
+        if purpose.findsLabels, purpose.evaluationLimit != nil, settings.evaluationRoot == nil,
+            !lists.evaluation.contains(where: ownScan.hasInstances)
+        {
+            relabelled = all
+            isComparedWithModel = !lists.evaluation.isEmpty
+        }
+        let adapted = try purpose.labelling?(root, relabelled, source) ?? root
+        let adaptedScan = try isRelabelled ? scan(adapted, relabelled) : ownScan
+        training = Images(adapted, lists.training, adaptedScan)
+        evaluation =
+            isComparedWithModel
+            ? Images(adapted, lists.evaluation, adaptedScan) : Images(root, lists.evaluation, ownScan)
+        var unreadable = adaptedScan.unreadable
         let known = Set(unreadable.map(\.image))
         unreadable += isRelabelled ? ownScan.unreadable.filter { !known.contains($0.image) } : []
         if let path = settings.evaluationRoot {
             var options = settings.options
             options.root = path
             let second = try DatasetRegistry.open(settings.format, options)
-            try RankAgreement.checkImages(second, Array(0..<second.count), "evaluation image", communicator)
-            let other = try ImageScan(
-                second, Array(0..<second.count), source: place, firstIndex: root.count, communicator: communicator)
-            scored = DatasetSubset(second, indices: (0..<second.count).filter(other.hasInstances))
-            (first, unreadable) = (root.count, unreadable + other.unreadable)
+            let indices = Array(0..<second.count)
+            try RankAgreement.checkImages(second, indices, "evaluation image", communicator)
+            let other = try scan(second, indices, firstIndex: root.count)
+            evaluation = Images(second, indices, other, firstIndex: root.count)
+            unreadable += other.unreadable
         }
-        let most = purpose.evaluationLimit > 0 ? min(purpose.evaluationLimit, scored.count) : scored.count
-        evaluation = DatasetSubset(scored, indices: Array(0..<most))
-        evaluationIDs = scored.indices.prefix(most).map { ImageID(source: place, index: first + $0) }
+        self.unreadable = unreadable
         listedForTraining = lists.training.count
         // An image in both lists counts once.
-        withoutInstances = Set(scan.empty + (isRelabelled ? ownScan.empty : [])).count
-        mostInstances = training.indices.map { scan.instances[$0] ?? 0 }.max() ?? 0
-        self.unreadable = unreadable
+        let ownEmpty = isRelabelled && !isComparedWithModel ? ownScan.empty : []
+        withoutInstances = Set(adaptedScan.empty + ownEmpty).count
+    }
+
+    /// Adds the images whose labels do not give the chosen prompts to the unreadable ones.
+    ///
+    /// - Parameter host: The host of rank 0, which speaks for all: every rank knows the labels.
+    mutating func apply(_ choice: PromptChoice, host: String) {
+        var known = Set(unreadable.map(\.image))
+        for (images, fault) in [(training, choice.trainingFault), (evaluation, choice.evaluationFault)] {
+            for place in images.indices.indices {
+                let name = images.dataset.id(images.indices[place])
+                let image = id(images, place)
+                guard let error = fault(images.labels[place].kinds, name), known.insert(image).inserted else {
+                    continue
+                }
+                unreadable.append(UnreadableSample(image, id: name, error, rank: 0, host: host))
+            }
+        }
+    }
+}
+
+extension SourceImages {
+    /// The images to adapt to that can be used, and their names in the run.
+    var usableForTraining: (images: DatasetSubset, ids: [ImageID], mostInstances: Int) {
+        let usable = usable(training)
+        return (
+            DatasetSubset(training.dataset, indices: usable.map { training.indices[$0] }),
+            usable.map { id(training, $0) }, usable.map { training.labels[$0].instances }.max() ?? 0
+        )
+    }
+
+    /// The images to evaluate on that can be used, and their names in the run.
+    var usableForEvaluation: (images: DatasetSubset, ids: [ImageID]) {
+        let all = usable(evaluation)
+        let usable = evaluationLimit > 0 ? Array(all.prefix(evaluationLimit)) : all
+        return (
+            DatasetSubset(evaluation.dataset, indices: usable.map { evaluation.indices[$0] }),
+            usable.map { id(evaluation, $0) }
+        )
+    }
+
+    private func id(_ images: Images, _ place: Int) -> ImageID {
+        ImageID(source: self.place, index: images.firstIndex + images.indices[place])
+    }
+
+    private func usable(_ images: Images) -> [Int] {
+        let bad = Set(unreadable.map(\.image))
+        return images.indices.indices.filter { !bad.contains(id(images, $0)) }
     }
 }
 
 extension SourceSettings {
     /// The indices in the data set to train and evaluate on, before any is skipped.
+    ///
+    /// - Parameter isScored: False if nothing is evaluated; images are then held out only where the recipe says so.
     fileprivate func lists(
-        of dataset: any SegmentationDataset
+        of dataset: any SegmentationDataset, isScored: Bool
     ) throws -> (training: [Int], evaluation: [Int]) {
         let most = limit > 0 ? limit : nil
         if evaluationRoot == nil, split == .published, let published = dataset.publishedSplit(limit: most) {
@@ -107,7 +189,8 @@ extension SourceSettings {
             }
             return published
         }
-        guard evaluationRoot == nil, let k = split.trainingImagesPerEvaluationImage else {
+        let holdsOut = split != .published || isScored
+        guard evaluationRoot == nil, holdsOut, let k = split.trainingImagesPerEvaluationImage else {
             let all = Array(0..<min(dataset.count, most ?? dataset.count))
             return (all, evaluationRoot == nil ? all : [])
         }

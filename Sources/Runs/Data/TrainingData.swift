@@ -16,8 +16,12 @@ public struct TrainingData: Sendable {
         public let images: DatasetSubset
         /// The images' names in the run.
         public let ids: [ImageID]
+        /// Whether they have no labels and are compared with masks that the unadapted model found.
+        public let isComparedWithModel: Bool
     }
 
+    /// The kinds of prompt.
+    package let choice: PromptChoice
     /// Images to adapt to.
     public let training: DataMixture
     /// Images to score by source, excluding sources without any.
@@ -51,38 +55,80 @@ public struct TrainingData: Sendable {
         labelling: SourceImages.Labelling?
     ) throws {
         let communicator = try communicator ?? SingleProcessCommunicator()
-        let sources = try recipe.data.all.enumerated().map { place, source in
+        let isScored = recipe.evaluation.kinds != []
+        var sources = try recipe.data.all.enumerated().map { place, source in
             try SourceImages(
                 source,
                 SourceImages.Purpose(
-                    place: place, evaluationLimit: recipe.evaluation.limit, labelling: labelling), communicator)
+                    place: place, evaluationLimit: isScored ? recipe.evaluation.limit : nil, labelling: labelling,
+                    findsLabels: labelling != nil && recipe.prompts.source == .automatic), communicator)
+        }
+        choice = PromptChoice(
+            recipe, training: sources.flatMap { $0.training.labels.map(\.kinds) },
+            scored: sources.flatMap { $0.evaluation.labels.map(\.kinds) })
+        for place in sources.indices {
+            sources[place].apply(
+                needsTraining ? choice : choice.withoutTraining, host: communicator.hostNames[0])
         }
         let limit = recipe.data.badSampleLimit
         unreadable = sources.flatMap(\.unreadable)
         guard unreadable.count <= limit else {
             throw RunError.unreadable(unreadable, limit: limit, ranks: communicator.worldSize)
         }
-        for (source, settings) in zip(sources, recipe.data.all) where source.training.count == 0 && needsTraining {
+        let usable = sources.map(\.usableForTraining)
+        for (place, source) in recipe.data.all.enumerated() where usable[place].images.count == 0 && needsTraining {
+            if let first = sources[place].unreadable.first {
+                throw RunError.noneUsable(
+                    sources[place].listedForTraining, at: source.settings.options.root, first: first)
+            }
             throw DatasetError(
-                .emptyDataset, at: settings.settings.options.root,
-                "none of its \(source.listedForTraining) images to train on has a labelled instance",
-                remedy: labelling == nil
-                    ? "check the label files and data.binarise, or set prompts.source=automatic"
-                    : "lower automatic.predictedIoU and automatic.stability")
+                .emptyDataset, at: source.settings.options.root,
+                "none of its \(sources[place].listedForTraining) images to train on has a labelled instance",
+                remedy: Self.remedyWithoutInstances(recipe.prompts.source))
         }
         training = DataMixture(
-            sources.map {
-                .init(source: $0.name, domain: $0.domain, share: $0.share, images: $0.training, ids: $0.trainingIDs)
+            zip(sources, usable).map {
+                .init(source: $0.name, domain: $0.domain, share: $0.share, images: $1.images, ids: $1.ids)
             })
-        evaluation = sources.filter { $0.evaluation.count > 0 }.map {
-            .init(source: $0.name, domain: $0.domain, images: $0.evaluation, ids: $0.evaluationIDs)
+        evaluation = sources.compactMap { source in
+            let scored = source.usableForEvaluation
+            guard scored.images.count > 0 else { return nil }
+            return EvaluationSet(
+                source: source.name, domain: source.domain, images: scored.images, ids: scored.ids,
+                isComparedWithModel: source.isComparedWithModel)
         }
         withoutInstances = sources.reduce(0) { $0 + $1.withoutInstances }
-        mostInstances = sources.map(\.mostInstances).max() ?? 0
+        mostInstances = usable.map(\.mostInstances).max() ?? 0
+    }
+
+    private static func remedyWithoutInstances(_ source: PromptSource) -> String {
+        switch source {
+        case .automatic: "lower automatic.predictedIoU and automatic.stability"
+        case .simulated, .annotations, .pseudo:
+            "check the label files and data.binarise, or set prompts.source=automatic (recipes/no-labels.yaml)"
+        }
     }
 
     /// Images to score, over all sources.
     public var evaluationCount: Int { evaluation.reduce(0) { $0 + $1.images.count } }
+
+    /// The number of images, for the log.
+    var fact: DataFact {
+        DataFact(
+            trainingImages: training.count, evaluationImages: evaluationCount, withoutInstances: withoutInstances)
+    }
+
+    /// Warnings about what scores mean, or that there are none.
+    var scoreWarnings: [String] {
+        if evaluation.contains(where: \.isComparedWithModel) {
+            return [
+                "the images to score have no labels: scores are the agreement with masks that the unadapted model finds "
+                    + "in them, not with true masks"
+            ]
+        }
+        guard evaluation.isEmpty, choice.evaluation.kinds != [] else { return [] }
+        return ["no image can be scored: those held out have no labels; nothing will tell whether the model improved"]
+    }
 
     /// The name of an image, also of a skipped one if known.
     func name(of image: ImageID) -> String {

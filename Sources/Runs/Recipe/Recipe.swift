@@ -87,7 +87,7 @@ extension Recipe: RecipeRoot {
     /// Rules between sections.
     public var faults: [SettingFault] {
         var faults: [SettingFault] = []
-        let usesPoints = prompts.usesPoints || evaluation.prompts.contains(.point)
+        let usesPoints = prompts.usesPoints || (evaluation.kinds ?? [.point]).contains(.point)
         if usesPoints, prompts.positivePoints == 0 {
             faults.append(SettingFault(key: "prompts.positivePoints", rule: "point prompts need at least 1"))
         }

@@ -30,6 +30,45 @@ public struct DataFact: RunFact, Equatable {
     }
 }
 
+/// The kinds of prompt of a run, and what follows from its length.
+public struct PromptFact: RunFact, Equatable {
+    public static let event = "prompts"
+    /// The student's kind of prompt.
+    public var student: String
+    /// The teacher's kind of prompt.
+    public var teacher: String
+    /// Where prompts come from.
+    public var source: String
+    /// The kinds of prompt that are scored.
+    public var scored: [String]
+    /// The learning rate after the warm-up.
+    public var learningRate: Double
+    /// The steps of warm-up.
+    public var warmUpSteps: Int
+
+    /// Creates the fact.
+    public init(
+        student: String, teacher: String, source: String, scored: [String], learningRate: Double, warmUpSteps: Int
+    ) {
+        (self.student, self.teacher, self.source, self.scored) = (student, teacher, source, scored)
+        (self.learningRate, self.warmUpSteps) = (learningRate, warmUpSteps)
+    }
+
+    public var fields: [LogField] {
+        [
+            LogField("student", .text(student)), LogField("teacher", .text(teacher)), LogField("source", .text(source)),
+            LogField("scored", .text(scored.joined(separator: ","))),
+            LogField("learning_rate", .number(learningRate)), LogField("warm_up_steps", .integer(warmUpSteps)),
+        ]
+    }
+
+    public var line: String {
+        "prompts: student \(student), teacher \(teacher), scored by "
+            + (scored.isEmpty ? "nothing" : scored.joined(separator: " and "))
+            + "; learning rate \(learningRate) after \(warmUpSteps) steps of warm-up"
+    }
+}
+
 /// The images that a source contributes to a run.
 public struct SourceFact: RunFact, Equatable {
     public static let event = "source"

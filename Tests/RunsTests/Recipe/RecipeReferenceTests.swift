@@ -108,6 +108,7 @@ import Training
             "training.domains": "sequential", "prompts.kind": "coarse",
             "prompts.teacherKind": "box", "prompts.source": "annotations", "prompts.coarse": "mask",
             "method.lossForm": "released", "method.contrast": "background", "optimizer.decaySteps": "5,6",
+            "optimizer.learningRate": "0.5", "optimizer.warmUpSteps": "3",
             "training.nonFinite": "skip",
             "execution.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",

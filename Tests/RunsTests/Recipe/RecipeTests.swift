@@ -56,7 +56,7 @@ import Training
                 "r.yaml:7: method: is a section; write its keys below it, indented",
                 "r.yaml:2: training.epoch: unknown key; the nearest known key is training.epochs",
                 "r.yaml:3: training.globalBatch = many: must be whole number 1 to 65536",
-                "r.yaml:9: evaluation.prompts = [box, boxes]: must be list of box | point | coarse",
+                "r.yaml:9: evaluation.prompts = [box, boxes]: must be list of auto | box | point | coarse",
                 "--set: nonsense: write key=value",
                 "--set: model.kind = vit_x: must be mobilesam | litemedsam | vit_b | vit_l | vit_h | tiny",
                 "r.yaml:6: lora.rank = 1000: must be whole number 1 to 256",
