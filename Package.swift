@@ -45,6 +45,7 @@ let package = Package(
         .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg62-turbo-dev"])]),
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"], cSettings: cSettings),
+        .target(name: "CFileSystem", cSettings: cSettings),
 
         // Modules, bottom up.
         module("FaultInjection", []),
@@ -58,7 +59,7 @@ let package = Package(
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
         module("Imaging", ["CImageCodecs"]),
-        module("Datasets", ["JSONReading", "Tensors", "Imaging", "Recipes"]),
+        module("Datasets", ["CFileSystem", "JSONReading", "Tensors", "Imaging", "Recipes"]),
         module("DataTools", ["Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",

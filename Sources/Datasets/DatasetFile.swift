@@ -3,29 +3,23 @@ import Imaging
 
 /// Opens the files of a data set, and only those: a listed entry may be a link or a pipe, or no longer exist.
 struct DatasetFile: Sendable {
-    /// The data set's folder without symbolic links in its path.
-    let realRoot: String
-    /// Whether symbolic links may lead out of the root.
-    let followsSymlinks: Bool
+    /// The data set's folder, as in messages.
+    let root: String
+    /// The same folder, below which paths are resolved.
+    var place: DatasetRoot
     /// The treatment of errors that may be transient.
     var retry = ReadRetry.current
 
-    /// Reads a file with a decoder, which receives the path to open; its last component is not a link.
+    /// Reads a file below the root with a decoder, which receives it opened.
     ///
     /// Throws `DatasetError` that names the file, and `ImagingError` of kind `outOfMemory`, no fault of the file.
-    func reading<Result>(_ path: String, _ decode: (String) throws -> Result) throws -> Result {
+    func reading<Result>(_ relative: String, _ decode: (OpenedFile) throws -> Result) throws -> Result {
         do {
-            return try retry.run { try decode(resolve(path)) }
+            return try retry.run { try decode(opened(relative)) }
         } catch let error as ImagingError {
             guard error.code != .outOfMemory else { throw error }
-            throw DatasetError(.unreadableFile, at: path, error.cause, remedy: error.remedy)
+            throw DatasetError(.unreadableFile, at: root + "/" + relative, error.cause, remedy: error.remedy)
         }
-    }
-
-    /// The size of a file in bytes; nil if unknown.
-    static func byteCount(_ path: String) -> Int? {
-        var status = stat()
-        return stat(path, &status) == 0 ? Int(status.st_size) : nil
     }
 
     /// The path without symbolic links; nil if nothing exists there.
@@ -40,31 +34,44 @@ struct DatasetFile: Sendable {
         path.hasPrefix(folder == "/" ? folder : folder + "/")
     }
 
-    /// The path to open: only regular files are ever opened.
-    private func resolve(_ path: String) throws -> String {
+    /// Opens a regular file below the root.
+    private func opened(_ relative: String) throws -> OpenedFile {
+        let path = root + "/" + relative
+        // Looked at first, because opening a pipe or a device may have effects. What is read is what gets opened.
         var status = stat()
         guard lstat(path, &status) == 0 else {
             throw Self.unexamined(path, errno)
         }
         switch status.st_mode & S_IFMT {
-        case S_IFREG, S_IFLNK:
-            // A folder in the path may be a link too.
-            let isLink = status.st_mode & S_IFMT == S_IFLNK
-            guard let target = Self.realPath(path) else {
-                let number = errno
-                if isLink { throw Self.wrongKind(path, "is a broken link") }
-                throw Self.unexamined(path, number)
-            }
-            guard followsSymlinks || Self.isInside(target, realRoot) else {
-                throw DatasetError(
-                    .outsideRoot, at: path, "leads to \(target), outside the data set",
-                    remedy: "copy the file there, or set data.followSymlinks=true")
-            }
-            return isLink ? target : path
+        case S_IFREG, S_IFLNK: break
         case S_IFDIR: throw Self.wrongKind(path, "is a folder, not an image")
         case S_IFIFO: throw Self.wrongKind(path, "is a pipe, not an image")
         default: throw Self.wrongKind(path, "is not a regular file")
         }
+        let descriptor: Int32
+        do throws(DatasetRoot.Fault) {
+            descriptor = try place.open(relative, O_RDONLY)
+        } catch {
+            switch error {
+            case .system(let number):
+                let isLink = status.st_mode & S_IFMT == S_IFLNK
+                if isLink, [ENOENT, ENOTDIR, ELOOP].contains(number) { throw Self.wrongKind(path, "is a broken link") }
+                throw ImagingError.cannotOpen(path, number)
+            case .outside(let target):
+                throw DatasetError(
+                    .outsideRoot, at: path, "leads to \(target), outside the data set",
+                    remedy: "copy the file there, or set data.followSymlinks=true")
+            case .exchanged: throw Self.exchanged(path)
+            }
+        }
+        return try OpenedFile(descriptor: descriptor, path: path)
+    }
+
+    /// The fault of a path that is another one at every look.
+    static func exchanged(_ path: String) -> DatasetError {
+        DatasetError(
+            .outsideRoot, at: path, "is exchanged for a link again and again while it is opened",
+            remedy: "end the program that changes the data set")
     }
 
     private static func unexamined(_ path: String, _ number: Int32) -> ImagingError {

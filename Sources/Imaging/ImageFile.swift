@@ -17,8 +17,14 @@ public enum ImageFile {
     public static func decode(
         path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true
     ) throws -> Image {
-        let bytes = try RegularFile.read(path, limits: limits, followingLinks: followingLinks)
-        return try decode(bytes: bytes, name: path, limits: limits, exif: exif)
+        try decode(OpenedFile(path, followingLinks: followingLinks), limits: limits, exif: exif)
+    }
+
+    /// Decodes an open file as `decode(path:)` does. Throws `ImagingError`.
+    package static func decode(
+        _ file: OpenedFile, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore
+    ) throws -> Image {
+        try decode(bytes: file.bytes(limits: limits), name: file.path, limits: limits, exif: exif)
     }
 
     /// Decodes the bytes of a file to RGB; `name` replaces the path in errors. Throws `ImagingError`.
@@ -42,15 +48,21 @@ public enum ImageFile {
     public static func size(
         path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true
     ) throws -> (width: Int, height: Int) {
+        try size(OpenedFile(path, followingLinks: followingLinks), limits: limits, exif: exif)
+    }
+
+    /// The size of the image in an open file as by `size(path:)`. Throws `ImagingError`.
+    package static func size(
+        _ file: OpenedFile, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore
+    ) throws -> (width: Int, height: Int) {
         func header(atMost count: Int) throws -> ImageHeader? {
-            let bytes = try RegularFile.read(path, limits: limits, atMost: count, followingLinks: followingLinks)
-            return try ImageHeader.parse(bytes, file: path)
+            try ImageHeader.parse(file.bytes(limits: limits, atMost: count), file: file.path)
         }
         // Nearly every header is in the first 64 KiB; a photograph with a large preview needs the whole file.
         guard let header = try header(atMost: 1 << 16) ?? header(atMost: .max) else {
-            throw ImageHeader.damaged(path, "the file ends inside the header")
+            throw ImageHeader.damaged(file.path, "the file ends inside the header")
         }
-        try limits.check(width: header.width, height: header.height, file: path)
+        try limits.check(width: header.width, height: header.height, file: file.path)
         return exif == .apply && header.orientation.swapsSides
             ? (header.height, header.width) : (header.width, header.height)
     }

@@ -42,4 +42,10 @@ public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible 
 
     /// The message: `file: cause; remedy`.
     public var description: String { "\(file): \(cause); \(remedy)" }
+
+    /// The error of opening a file that a system call refused with this number; a lack of descriptors or memory is not
+    /// blamed on the file.
+    package static func cannotOpen(_ path: String, _ number: Int32) -> ImagingError {
+        RegularFile.readError(path, "it cannot be opened", number)
+    }
 }

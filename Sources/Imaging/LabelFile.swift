@@ -8,8 +8,12 @@ public enum LabelFile {
     public static func decode(
         path: String, limits: ImageLimits = .standard, followingLinks: Bool = true
     ) throws -> LabelImage {
-        let bytes = try RegularFile.read(path, limits: limits, followingLinks: followingLinks)
-        return try decode(bytes: bytes, name: path, limits: limits)
+        try decode(OpenedFile(path, followingLinks: followingLinks), limits: limits)
+    }
+
+    /// Decodes an open file as `decode(path:limits:)` does. Throws `ImagingError`.
+    package static func decode(_ file: OpenedFile, limits: ImageLimits = .standard) throws -> LabelImage {
+        try decode(bytes: file.bytes(limits: limits), name: file.path, limits: limits)
     }
 
     /// Decodes the bytes of a PNG file as `decode(path:limits:)` does; `name` replaces the path in errors.

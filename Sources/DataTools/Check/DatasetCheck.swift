@@ -148,18 +148,18 @@ public struct DatasetCheck {
     /// Decodes every image file if the data set cannot be opened, so that broken ones are reported in the same pass.
     private mutating func readImageFiles() throws {
         let hasImagesFolder = ["coco", "folder", "folder-components", "folder-instances", "images"].contains(format)
-        let folder = hasImagesFolder ? options.root + "/" + options.imagesFolder : options.root
-        guard let files = try? ImageListing.imageFiles(in: folder) else { return }
+        let place = hasImagesFolder ? options.imagesFolder + "/" : ""
+        guard let folder = try? AnnotatedFolder(options),
+            let files = try? ImageListing.imageFiles(in: options.root + "/" + place)
+        else { return }
         findings.images = min(limit ?? files.count, files.count)
         findings.imagesLeftOut = files.count - findings.images
         for file in files.prefix(findings.images) {
-            let path = folder + "/" + file
             do {
-                let image = try ImageFile.decode(
-                    path: path, exif: options.exif, followingLinks: options.followsSymlinks)
+                let image = try folder.image(place + file)
                 findings.sizes.append([Int32(image.width), Int32(image.height)])
-            } catch let error as ImagingError where error.code != .outOfMemory {
-                if !named.contains(path) { findings.add(.unreadable, "\(path): \(error.cause); \(error.remedy)") }
+            } catch let error as DatasetError {
+                if !named.contains(error.location) { note(error) }
             }
         }
     }

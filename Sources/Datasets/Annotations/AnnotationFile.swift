@@ -1,4 +1,5 @@
 import Glibc
+import Imaging
 
 /// A text file that is read in pieces, also by several threads concurrently.
 ///
@@ -8,35 +9,29 @@ final class AnnotationFile: Sendable {
     let path: String
     /// Its size in bytes when it was opened.
     let size: Int
-    private let descriptor: Int32
-    private let changed: timespec
+    private let file: OpenedFile
 
     /// Opens a regular file. Throws `AnnotationFault`.
-    init(_ path: String) throws(AnnotationFault) {
-        func unreadable(_ cause: String) -> AnnotationFault { AnnotationFault(file: path, .unreadable, cause) }
-        guard !path.utf8.contains(0) else { throw unreadable("the path contains a zero byte") }
-        // Without O_NONBLOCK, opening a pipe would wait for a writer.
-        descriptor = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw unreadable("it cannot be opened (\(String(cString: strerror(errno))))")
+    convenience init(_ path: String) throws(AnnotationFault) {
+        do {
+            self.init(try OpenedFile(path))
+        } catch {
+            throw AnnotationFault(file: path, .unreadable, (error as? ImagingError)?.cause ?? "\(error)")
         }
-        var status = stat()
-        guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else {
-            close(descriptor)
-            throw unreadable("it is not a regular file")
-        }
-        self.path = path
-        size = Int(status.st_size)
-        changed = status.st_mtim
     }
 
-    deinit { close(descriptor) }
+    /// A file that was opened for reading.
+    init(_ file: OpenedFile) {
+        self.file = file
+        (path, size) = (file.path, Int(file.status.st_size))
+    }
 
     /// Reads bytes at an offset of the file and returns their number; fewer than requested only at its end.
     func read(into buffer: UnsafeMutableRawBufferPointer, at offset: Int) throws(AnnotationFault) -> Int {
         var filled = 0
         while filled < buffer.count {
-            let step = pread(descriptor, buffer.baseAddress! + filled, buffer.count - filled, off_t(offset + filled))
+            let step = pread(
+                file.descriptor, buffer.baseAddress! + filled, buffer.count - filled, off_t(offset + filled))
             if step < 0, errno == EINTR { continue }
             guard step >= 0 else {
                 throw AnnotationFault(
@@ -53,8 +48,9 @@ final class AnnotationFile: Sendable {
     func checkUnchanged() throws(AnnotationFault) {
         var status = stat()
         let isSame =
-            fstat(descriptor, &status) == 0 && Int(status.st_size) == size && status.st_mtim.tv_sec == changed.tv_sec
-            && status.st_mtim.tv_nsec == changed.tv_nsec
+            fstat(file.descriptor, &status) == 0 && Int(status.st_size) == size
+            && status.st_mtim.tv_sec == file.status.st_mtim.tv_sec
+            && status.st_mtim.tv_nsec == file.status.st_mtim.tv_nsec
         guard isSame else { throw AnnotationFault(file: path, .unreadable, "it was changed while it was in use") }
     }
 }

@@ -1,15 +1,15 @@
-import Foundation
-import Imaging
+import Glibc
+package import Imaging
 
 /// The folder of a data set whose annotations name its files.
-struct AnnotatedFolder: Sendable {
+package struct AnnotatedFolder: Sendable {
     /// The data set's folder.
     let root: String
     private var file: DatasetFile
     private let exif: ImageFile.ExifOrientation
 
     /// Throws `DatasetError` if the folder is missing or the options name places outside it.
-    init(_ options: DatasetOptions, retry: ReadRetry = .current) throws(DatasetError) {
+    package init(_ options: DatasetOptions, retry: ReadRetry = .current) throws(DatasetError) {
         let places = [
             ("data.images", options.imagesFolder), ("data.labels", options.labelsFolder),
             ("data.annotations", options.annotations),
@@ -24,7 +24,9 @@ struct AnnotatedFolder: Sendable {
                 .missingFolder, at: options.root, "cannot be opened", remedy: "check the path and its permissions")
         }
         (root, exif) = (options.root, options.exif)
-        file = DatasetFile(realRoot: realRoot, followsSymlinks: options.followsSymlinks, retry: retry)
+        file = DatasetFile(
+            root: options.root, place: DatasetRoot(realPath: realRoot, followsSymlinks: options.followsSymlinks),
+            retry: retry)
     }
 
     /// The same folder for a check, which reports unreadable files without retrying.
@@ -38,29 +40,29 @@ struct AnnotatedFolder: Sendable {
     func path(_ relative: String) -> String { root + "/" + relative }
 
     /// Decodes an image to RGB. Throws `DatasetError` that names it, and `ImagingError` if memory is short.
-    func image(_ relative: String) throws -> Image {
-        try read(relative) { try ImageFile.decode(path: $0, exif: exif, followingLinks: false).rgb() }
+    package func image(_ relative: String) throws -> Image {
+        try read(relative) { try ImageFile.decode($0, exif: exif).rgb() }
     }
 
     /// The size of an image by its header.
     func size(_ relative: String) throws -> (width: Int, height: Int) {
-        try read(relative) { try ImageFile.size(path: $0, exif: exif, followingLinks: false) }
+        try read(relative) { try ImageFile.size($0, exif: exif) }
     }
 
     /// The size of a file in bytes, `-` if unknown.
     func byteCount(_ relative: String) -> String {
-        DatasetFile.byteCount(path(relative)).map(String.init) ?? "-"
+        (try? file.place.status(relative)).map { String($0.st_size) } ?? "-"
     }
 
     /// Runs a decoder on a file below the root; annotations are untrusted, so it must not be a link out of it.
-    func read<Result>(_ relative: String, _ decode: (String) throws -> Result) throws -> Result {
-        try file.reading(path(relative), decode)
+    func read<Result>(_ relative: String, _ decode: (OpenedFile) throws -> Result) throws -> Result {
+        try file.reading(relative, decode)
     }
 
     /// Opens an annotation file that was found in the folder.
     func annotationFile(_ relative: String) throws(AnnotationFault) -> AnnotationFile {
         do {
-            return try read(relative) { try AnnotationFile($0) }
+            return try read(relative) { AnnotationFile($0) }
         } catch let fault as AnnotationFault {
             throw fault
         } catch {
@@ -84,31 +86,46 @@ struct AnnotatedFolder: Sendable {
         try entries(of: folder).filter { isFolder(folder.isEmpty ? $0 : folder + "/" + $0) }
     }
 
-    /// Whether there is a folder of that name below the root.
+    /// Whether there is a folder of that name below the root, or a link out of it, whose listing is then refused.
     func isFolder(_ relative: String) -> Bool {
-        var isDirectory: ObjCBool = false
-        return FileManager.default.fileExists(atPath: path(relative), isDirectory: &isDirectory)
-            && isDirectory.boolValue
+        do throws(DatasetRoot.Fault) {
+            return try file.place.status(relative).st_mode & S_IFMT == S_IFDIR
+        } catch {
+            guard case .outside(let target) = error else { return false }
+            var status = stat()
+            return stat(target, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+        }
     }
 
-    /// Whether anything of that name exists below the root.
-    func exists(_ relative: String) -> Bool { DatasetFile.byteCount(path(relative)) != nil }
+    /// Whether anything of that name exists below the root, or a link out of it, whose opening is then refused.
+    func exists(_ relative: String) -> Bool {
+        do throws(DatasetRoot.Fault) {
+            _ = try file.place.status(relative)
+            return true
+        } catch {
+            if case .system = error { return false }
+            return true
+        }
+    }
 
     private func entries(of folder: String) throws(DatasetError) -> [String] {
         let path = folder.isEmpty ? root : path(folder)
-        if let real = DatasetFile.realPath(path), !file.followsSymlinks,
-            !DatasetFile.isInside(real + "/", file.realRoot)
-        {
-            throw DatasetError(
-                .outsideRoot, at: path, "leads to \(real), outside the data set",
-                remedy: "copy the folder there, or set data.followSymlinks=true")
-        }
-        guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
-            throw DatasetError(
-                .missingFolder, at: path, "cannot be listed", remedy: "check the path, the layout and its permissions")
-        }
-        return names.filter { !$0.hasPrefix(".") }.sorted {
-            $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars)
+        do throws(DatasetRoot.Fault) {
+            return try file.place.names(in: folder).filter { !$0.hasPrefix(".") }.sorted {
+                $0.unicodeScalars.lexicographicallyPrecedes($1.unicodeScalars)
+            }
+        } catch {
+            switch error {
+            case .outside(let target):
+                throw DatasetError(
+                    .outsideRoot, at: path, "leads to \(target), outside the data set",
+                    remedy: "copy the folder there, or set data.followSymlinks=true")
+            case .exchanged: throw DatasetFile.exchanged(path)
+            case .system:
+                throw DatasetError(
+                    .missingFolder, at: path, "cannot be listed",
+                    remedy: "check the path, the layout and its permissions")
+            }
         }
     }
 }

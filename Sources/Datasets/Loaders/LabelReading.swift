@@ -55,7 +55,7 @@ enum LabelReading {
 extension AnnotatedFolder {
     /// Reads a label image. Throws `DatasetError` that names it.
     func labels(_ relative: String) throws -> LabelImage {
-        try read(relative) { try LabelFile.decode(path: $0, followingLinks: false) }
+        try read(relative) { try LabelFile.decode($0) }
     }
 
     /// Whether each pixel of a label file belongs to an object, `[H, W]`.
@@ -70,7 +70,7 @@ extension AnnotatedFolder {
             try check(label, size: (labels.width, labels.height), image: image, size)
             return labels.labels.map { $0 > 0 }
         }
-        let mask = try read(label) { try ImageFile.decode(path: $0, followingLinks: false) }
+        let mask = try read(label) { try ImageFile.decode($0) }
         try check(label, size: (mask.width, mask.height), image: image, size)
         return (0..<mask.width * mask.height).map { mask.pixels[$0 * mask.channels] > threshold }
     }

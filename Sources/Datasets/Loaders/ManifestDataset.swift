@@ -105,13 +105,13 @@ public struct ManifestDataset: SegmentationDataset {
         _ mask: String, _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
     ) throws -> InstanceMasks {
         let relative = RelativePath.resolve(mask, from: base) ?? mask
-        let masks = try folder.read(relative) { path in
+        let masks = try folder.read(relative) { file in
             if let binariseThreshold {
-                return InstanceMasks(try ImageFile.decode(path: path, followingLinks: false), above: binariseThreshold)
+                return InstanceMasks(try ImageFile.decode(file), above: binariseThreshold)
             }
-            let labels = try LabelFile.decode(path: path, followingLinks: false)
+            let labels = try LabelFile.decode(file)
             try InstanceMasks.checkMemory(
-                count: InstanceMasks.distinctLabels(labels), width: labels.width, height: labels.height, of: path)
+                count: InstanceMasks.distinctLabels(labels), width: labels.width, height: labels.height, of: file.path)
             return InstanceMasks(labels: labels)
         }
         guard (masks.width, masks.height) == size else {
