@@ -48,19 +48,20 @@ let package = Package(
         .target(name: "CFileSystem", cSettings: cSettings),
 
         // Modules, bottom up.
+        module("PlainText", []),
         module("FaultInjection", []),
         module("JSONReading", []),
         module("Machine", ["COpenBLAS"]),
         module("Tensors", []),
         module("Kernels", ["Machine", "Tensors", "COpenBLAS"]),
-        module("Recipes", [yams]),
-        module("WeightFiles", ["FaultInjection", "JSONReading", "Tensors", "COpenSSL", "CZlib"]),
+        module("Recipes", ["PlainText", yams]),
+        module("WeightFiles", ["PlainText", "FaultInjection", "JSONReading", "Tensors", "COpenSSL", "CZlib"]),
         module("Layers", ["Tensors", "Kernels"]),
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
-        module("Imaging", ["CImageCodecs"]),
-        module("Datasets", ["CFileSystem", "JSONReading", "Tensors", "Imaging", "Recipes"]),
-        module("DataTools", ["Tensors", "Imaging", "Datasets"]),
+        module("Imaging", ["PlainText", "CImageCodecs"]),
+        module("Datasets", ["PlainText", "CFileSystem", "JSONReading", "Tensors", "Imaging", "Recipes"]),
+        module("DataTools", ["PlainText", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Recipes"]),
@@ -68,8 +69,8 @@ let package = Package(
             "Planning",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
         module("Collectives", ["COpenMPI"]),
-        module("CheckpointStore", ["FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
-        module("Telemetry", []),
+        module("CheckpointStore", ["PlainText", "FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
+        module("Telemetry", ["PlainText"]),
         module(
             "ModelLoading",
             [
@@ -92,7 +93,7 @@ let package = Package(
         module(
             "Runs",
             [
-                "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers",
+                "PlainText", "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers",
                 "SegmentAnything",
                 "Adapters", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Planning", "Collectives",
                 "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training",
@@ -116,7 +117,8 @@ let package = Package(
             name: "kedge",
             dependencies: [
                 "Revision",
-                "FaultInjection", "Machine", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters",
+                "PlainText", "FaultInjection", "Machine", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
+                "Adapters",
                 "Imaging", "Datasets", "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives",
                 "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training", "Runs", "Diagnosis",
                 "Benchmarking", argumentParser,
@@ -130,6 +132,7 @@ let package = Package(
         .target(
             name: "TestSupport", dependencies: ["Tensors", "WeightFiles"], path: "Tests/TestSupport",
             swiftSettings: swiftSettings),
+        tests("PlainText", []),
         tests("FaultInjection", []),
         tests("JSONReading", []),
         tests("Machine", []),
@@ -183,7 +186,7 @@ let package = Package(
             [
                 "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
                 "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives", "CheckpointStore", "Telemetry",
-                "ModelLoading", "Evaluation", "Training",
+                "ModelLoading", "Evaluation", "Training", "WeightFiles",
             ]),
         tests("Diagnosis", ["Machine", "Kernels", "Planning", "Collectives", "Telemetry"]),
         tests(

@@ -15,9 +15,14 @@ import re
 import sys
 
 
+def name_in(cell):
+    """The name in a cell: without the apostrophe that keeps a spreadsheet from computing it."""
+    return cell[1:] if re.match(r"'+(?:[-=+@]|\\[tr])", cell) else cell
+
+
 def scores(path):
     with open(path, newline="") as file:
-        return {row["image"]: float(row["mean_iou"]) for row in csv.DictReader(file)}
+        return {name_in(row["image"]): float(row["mean_iou"]) for row in csv.DictReader(file)}
 
 
 def runs_by_name(folders):

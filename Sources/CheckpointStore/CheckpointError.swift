@@ -1,4 +1,5 @@
 import WeightFiles
+import PlainText
 
 /// The reason a checkpoint cannot be written, read or used: what happened, where, and the remedy.
 public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatable {

@@ -163,10 +163,11 @@ public struct CheckpointStore: Sendable {
         let (digest, names, parts): (String, [String], [[Float]])
         do throws(WeightFileError) {
             let table = try SafetensorsFile.read(file)
-            (digest, names) = (table.fileDigest(), table.names)
+            (digest, names) = (try table.fileDigest(), table.names)
             parts = try ShardTensor.allCases.map { tensor throws(WeightFileError) in
                 try table.tensor(tensor.rawValue).elements
             }
+            try table.checkUnchanged()
         } catch {
             throw damaged("\(error)")
         }

@@ -1,3 +1,5 @@
+import PlainText
+
 /// A fault of a data set: the file or option, the rule it breaks, and the remedy.
 public struct DatasetError: Error, Equatable, CustomStringConvertible {
     /// The rule that was broken.
@@ -54,15 +56,5 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
     }
 
     /// The error on one line: where, what, remedy. Names come from files, so unprintable characters are escaped.
-    public var description: String {
-        var line = ""
-        for scalar in "\(location): \(problem); \(remedy)".unicodeScalars {
-            if scalar.value < 0x20 || scalar.value == 0x7f {
-                line += "\\u{\(String(scalar.value, radix: 16))}"
-            } else {
-                line.unicodeScalars.append(scalar)
-            }
-        }
-        return line
-    }
+    public var description: String { "\(location): \(problem); \(remedy)".onOneLine }
 }

@@ -40,7 +40,12 @@ struct DatasetFile: Sendable {
         // Looked at first, because opening a pipe or a device may have effects. What is read is what gets opened.
         var status = stat()
         guard lstat(path, &status) == 0 else {
-            throw Self.unexamined(path, errno)
+            let number = errno
+            // Listing names replaces the bytes that are no character, so the file cannot be found again.
+            if number == ENOENT, relative.unicodeScalars.contains("\u{fffd}") {
+                throw DatasetError(.unreadableFile, at: path, "has a name that is not UTF-8", remedy: "rename it")
+            }
+            throw Self.unexamined(path, number)
         }
         switch status.st_mode & S_IFMT {
         case S_IFREG, S_IFLNK: break

@@ -1,3 +1,5 @@
+import PlainText
+
 /// The reason an image could not be read or written, in one line with the file, the rule and the remedy.
 public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The kind of failure, for callers that decide by it.
@@ -41,7 +43,7 @@ public struct ImagingError: Error, Equatable, Sendable, CustomStringConvertible 
     }
 
     /// The message: `file: cause; remedy`.
-    public var description: String { "\(file): \(cause); \(remedy)" }
+    public var description: String { "\(file): \(cause); \(remedy)".onOneLine }
 
     /// The error of opening a file that a system call refused with this number; a lack of descriptors or memory is not
     /// blamed on the file.

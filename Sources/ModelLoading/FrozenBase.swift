@@ -20,6 +20,16 @@ package struct FrozenBase {
     /// The placement of the weights on the nodes, for the log.
     package let placement: WeightsFact
 
+    /// The weights, where they are read.
+    package struct Source {
+        /// The tensors under their official names.
+        let parameters: any ParameterSource
+        /// The digest of all tensors.
+        let digest: String
+        /// Called after the last tensor was requested; throws if one of them was not what was checked.
+        let finish: () throws -> Void
+    }
+
     /// Loads the weights on all ranks. Collective.
     ///
     /// - Parameter read: Reads the weight file; called on rank 0 only, before memory is allocated.
@@ -28,7 +38,7 @@ package struct FrozenBase {
     /// `CollectivesError`.
     package init(
         _ configuration: SegmentAnythingConfiguration, _ node: NodeSettings, communicator: any Communicator,
-        read: () throws -> (parameters: any ParameterSource, digest: String)
+        read: () throws -> Source
     ) throws {
         communicator.phase = "weights"
         func build(_ source: any ParameterSource) -> SegmentAnythingModel { .init(configuration, source) }
@@ -39,7 +49,10 @@ package struct FrozenBase {
         let memory = try communicator.makeNodeMemory(
             byteCount: arena.byteCount, kind: kind, temporaryFolder: node.folderForTemporaryFiles)
         let block = memory.start.assumingMemoryBound(to: Float.self)
-        if let weights { arena.fill(block, from: weights.parameters) { _ = build($0) } }
+        if let weights {
+            arena.fill(block, from: weights.parameters) { _ = build($0) }
+            try weights.finish()
+        }
         try communicator.publish(memory)
         let sent = try communicator.broadcast(bytes: Array((weights?.digest ?? "").utf8), from: 0)
         digest = String(decoding: sent, as: UTF8.self)

@@ -30,8 +30,14 @@ public struct LoadedModel: Sendable {
     public init(_ settings: ModelSettings, _ node: NodeSettings, communicator: any Communicator) throws {
         let configuration = try Self.configuration(settings.kind, imageSize: settings.imageSize)
         let base = try FrozenBase(configuration, node, communicator: communicator) {
-            let (parameters, digest) = try Self.read(settings.kind, configuration, settings.weights)
-            return (parameters, digest)
+            if let seeded = try Self.withoutFile(settings.kind, settings.weights) {
+                return FrozenBase.Source(parameters: seeded.parameters, digest: seeded.digest) {}
+            }
+            let (table, contract) = try Self.file(settings.kind, configuration, settings.weights)
+            try contract.check(table)
+            let parameters = FileParameters(table)
+            return FrozenBase.Source(
+                parameters: parameters, digest: try table.contentDigest(), finish: parameters.finish)
         }
         self.init(
             base.model, settings, digest: base.digest, placement: base.placement, weights: base.parameters)
@@ -54,7 +60,19 @@ public struct LoadedModel: Sendable {
     private static func read(
         _ kind: BaseModel, _ configuration: SegmentAnythingConfiguration, _ weights: String
     ) throws -> (parameters: any ParameterSource & Sendable, digest: String) {
-        guard let published = kind.weights else { return (SeededParameters(seed: 1), "\(kind.name)-seed-1") }
+        if let seeded = try withoutFile(kind, weights) { return seeded }
+        let (table, contract) = try file(kind, configuration, weights)
+        let parameters = ParameterStore(try contract.tensors(of: table))
+        let digest = try table.contentDigest()
+        try table.checkUnchanged()
+        return (parameters, digest)
+    }
+
+    /// Seeded weights where no file is wanted, and a name in place of their digest; nil if a file is.
+    private static func withoutFile(
+        _ kind: BaseModel, _ weights: String
+    ) throws(RunError) -> (parameters: any ParameterSource & Sendable, digest: String)? {
+        guard kind.weights != nil else { return (SeededParameters(seed: 1), "\(kind.name)-seed-1") }
         if weights.hasPrefix(randomPrefix) {
             guard let seed = UInt64(weights.dropFirst(randomPrefix.count)) else {
                 throw RunError(
@@ -63,14 +81,21 @@ public struct LoadedModel: Sendable {
             }
             return (SeededParameters(seed: seed), "\(kind.name)-\(weights)")
         }
-        let table = try weightTable(kind, path: weights.isEmpty ? published.path : weights)
+        return nil
+    }
+
+    /// An open weight file and what the model requires of it.
+    private static func file(
+        _ kind: BaseModel, _ configuration: SegmentAnythingConfiguration, _ weights: String
+    ) throws -> (table: TensorTable, contract: WeightContract) {
+        let table = try weightTable(kind, path: weights.isEmpty ? kind.weights?.path ?? "" : weights)
         let contract = WeightContract(
             Dictionary(
                 SegmentAnythingModel.parameterShapes(configuration).map { ($0.name, $0.shape) },
                 uniquingKeysWith: { first, _ in first }),
             ignorableNames: SegmentAnythingModel.unusedTensors,
             ignorableSuffixes: [".num_batches_tracked", ".attention_bias_idxs"])
-        return (ParameterStore(try contract.tensors(of: table)), table.contentDigest())
+        return (table, contract)
     }
 
     private init(
@@ -123,6 +148,7 @@ public struct LoadedModel: Sendable {
                 remedy: "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, or set its path in "
                     + "model.weights")
         }
+        try WeightFile.refusePart(path)
         let table = try WeightDialect.officialNames(try WeightFile.open(path))
         let identity = try WeightDialect.detect(table)
         guard kind.fits(identity.encoder) else {

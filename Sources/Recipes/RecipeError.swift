@@ -1,3 +1,5 @@
+import PlainText
+
 /// One fault in a recipe, in one line: place, key, value and the violated rule.
 public struct RecipeFault: Equatable, Sendable, CustomStringConvertible {
     /// Dotted key; empty if the fault concerns the whole file.
@@ -24,7 +26,7 @@ public struct RecipeFault: Equatable, Sendable, CustomStringConvertible {
 
     private static func oneLine(_ text: String) -> String {
         let cut = text.count > 80 ? text.prefix(80) + "..." : text[...]
-        return String(cut.map { $0.isNewline || $0.unicodeScalars.contains { $0.value < 0x20 } ? " " : $0 })
+        return String(cut).onOneLine
     }
 }
 

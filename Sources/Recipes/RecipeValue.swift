@@ -1,3 +1,5 @@
+import PlainText
+
 /// A value in a recipe, without its field's Swift type.
 public enum RecipeValue: Equatable, Sendable {
     case none
@@ -51,9 +53,7 @@ extension RecipeValue: CustomStringConvertible {
             case "\"", "\\": quoted += "\\" + String(scalar)
             case "\n": quoted += "\\n"
             case "\t": quoted += "\\t"
-            case _
-            where scalar.value < 0x20 || (0x7F...0xA0).contains(scalar.value)
-                || [0x2028, 0x2029, 0xFEFF].contains(scalar.value):
+            case _ where scalar.isMark || [0xA0, 0xFEFF].contains(scalar.value):
                 let digits = String(scalar.value, radix: 16)
                 quoted += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
             default: quoted.unicodeScalars.append(scalar)

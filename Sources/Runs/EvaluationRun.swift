@@ -69,6 +69,14 @@ public struct EvaluationRun {
                 .configuration, "there are no images to score",
                 remedy: "set data.split to k:1, data.evaluationRoot, or evaluation.prompts")
         }
+        if let output, communicator.isRoot {
+            try InputProtection.check(
+                outputs: outputs(sources, pictures: pictures).map { output + "/" + $0 },
+                files: [path, LoadedModel.weightPath(settings.model)].compactMap { $0 },
+                folders: settings.data.all.flatMap {
+                    [$0.settings.options.root] + ($0.settings.evaluationRoot.map { [$0] } ?? [])
+                })
+        }
         let adapted = try path.map { try loaded.adapted(opening: $0) }
         var scores: [Score] = []
         var unreadable: [UnreadableSample] = []
@@ -86,14 +94,36 @@ public struct EvaluationRun {
         guard let output, communicator.isRoot else { return scores }
         try makeFolder(output)
         for score in scores {
-            let name = (score.source.map { $0 + "-" } ?? "") + score.outcome.prompt.rawValue
-            try RunFolder.write(score.outcome, to: "\(output)/images-\(name).csv")
+            let name = Self.table(score.source.map { $0 + "-" } ?? "", score.outcome.prompt)
+            try RunFolder.write(score.outcome, to: output + "/" + name)
         }
         let missing = Set(unreadable.map(\.image))
         for source in sources {
             try draw(pictures, source, loaded, adapted, without: missing, into: output)
         }
         return scores
+    }
+
+    private static func table(_ prefix: String, _ kind: PromptKind) -> String {
+        "images-\(prefix)\(kind.rawValue).csv"
+    }
+
+    private static func picture(_ prefix: String, _ index: Int, _ kind: PromptKind) -> String {
+        "\(prefix)\(index + 1)-\(kind.rawValue).png"
+    }
+
+    private func prefix(_ source: SourceEvaluator) -> String {
+        recipe.recipe.data.sources.isEmpty ? "" : source.source + "-"
+    }
+
+    /// The names of the files that a run may write.
+    private func outputs(_ sources: [SourceEvaluator], pictures: Int) -> [String] {
+        sources.flatMap { source in
+            source.evaluator.kinds.flatMap { kind in
+                let drawn = pictures > 0 ? Array(source.evaluator.ids.indices) : []
+                return [Self.table(prefix(source), kind)] + drawn.map { Self.picture(prefix(source), $0, kind) }
+            }
+        }
     }
 
     private func makeFolder(_ output: String) throws(RunError) {
@@ -111,7 +141,7 @@ public struct EvaluationRun {
         without unreadable: Set<ImageID>, into output: String
     ) throws {
         let evaluator = source.evaluator
-        let prefix = recipe.recipe.data.sources.isEmpty ? "" : source.source + "-"
+        let prefix = prefix(source)
         let pictures = EvaluationPictures(
             loaded: loaded, adapted: adapted, threshold: Float(evaluator.threshold),
             decoderChunk: evaluator.decoderChunk, workspace: workspace)
@@ -120,7 +150,7 @@ public struct EvaluationRun {
             let example = try evaluator.preparation.evaluationExample(index, kinds: evaluator.kinds)
             for prompts in example.prompts {
                 try pictures.picture(example, prompts).writePNG(
-                    to: "\(output)/\(prefix)\(index + 1)-\(prompts.kind.rawValue).png")
+                    to: output + "/" + Self.picture(prefix, index, prompts.kind))
             }
         }
     }

@@ -1,6 +1,7 @@
 import Datasets
 import Evaluation
 import Foundation
+import PlainText
 public import Telemetry
 
 /// The files of one run, `runs/NAME/`.
@@ -98,7 +99,7 @@ public struct RunFolder: Sendable {
         var text = (["image", "instances"] + measures.map(\.rawValue)).joined(separator: ",") + "\n"
         for image in outcome.images {
             let cells = measures.map { image.scores[$0].map { "\($0)" } ?? "" }
-            text += ([quoted(image.id), "\(image.instances)"] + cells).joined(separator: ",") + "\n"
+            text += ([TableCell.text(of: image.id), "\(image.instances)"] + cells).joined(separator: ",") + "\n"
         }
         do {
             try Data(text.utf8).write(to: URL(fileURLWithPath: file))
@@ -137,11 +138,6 @@ public struct RunFolder: Sendable {
     private static func padded(_ step: Int) -> String {
         let digits = String(step)
         return String(repeating: "0", count: max(0, 6 - digits.count)) + digits
-    }
-
-    private static func quoted(_ text: String) -> String {
-        text.contains(where: { ",\"\n".contains($0) })
-            ? "\"" + text.replacingOccurrences(of: "\"", with: "\"\"") + "\"" : text
     }
 
     private static func failure(_ path: String, _ error: any Error) -> RunError {

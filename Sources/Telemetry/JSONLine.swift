@@ -1,4 +1,5 @@
 package import Foundation
+import PlainText
 
 /// Writes events as flat JSON objects, one per line, each short enough for one atomic append.
 package enum JSONLine {
@@ -84,7 +85,7 @@ package enum JSONLine {
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         // Encoding fails only for non-finite numbers, which are null at this point.
         let json = (try? encoder.encode(members)) ?? Data("{}".utf8)
-        return Array(json) + [UInt8(ascii: "\n")]
+        return Array(String(decoding: json, as: UTF8.self).jsonWithoutMarks.utf8) + [UInt8(ascii: "\n")]
     }
 
     /// RFC 3339 in UTC with milliseconds.

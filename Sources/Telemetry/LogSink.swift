@@ -1,4 +1,5 @@
 public import Foundation
+import PlainText
 
 /// A destination of the log; a new format is one more conformance.
 public protocol LogSink: Sendable {
@@ -84,20 +85,15 @@ public struct CSVSink: LogSink {
         guard case .evaluation(let record) = event else { return }
         func score(_ measure: EvaluationScores.Measure) -> String { record.scores[measure].map(Self.number) ?? "" }
         let cells = [
-            record.run, record.prompt, score(.iou), score(.f1), String(record.step),
+            TableCell.text(of: record.run), record.prompt, score(.iou), score(.f1), String(record.step),
             record.loss.map(Self.number) ?? "", String(record.images), String(record.instances),
             Self.number(record.threshold), Self.number(record.seconds), score(.boundaryIoU), score(.boxIoU),
-            score(.pointHits), JSONLine.timestamp(date), record.source, record.domain, record.stage ?? "",
+            score(.pointHits), JSONLine.timestamp(date), TableCell.text(of: record.source),
+            TableCell.text(of: record.domain), TableCell.text(of: record.stage ?? ""),
         ]
-        try file.append(Array((cells.map(Self.quoteIfNeeded).joined(separator: ",") + "\n").utf8))
+        try file.append(Array((cells.joined(separator: ",") + "\n").utf8))
     }
 
     /// The shortest digits that read back to the same number; empty for a non-finite number.
     private static func number(_ number: Double) -> String { number.isFinite ? String(number) : "" }
-
-    /// A cell, quoted where RFC 4180 requires it.
-    private static func quoteIfNeeded(_ cell: String) -> String {
-        guard cell.contains(where: { $0 == "," || $0 == "\"" || $0.isNewline }) else { return cell }
-        return "\"" + cell.replacing("\"", with: "\"\"") + "\""
-    }
 }

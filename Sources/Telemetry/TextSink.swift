@@ -1,4 +1,5 @@
 public import Foundation
+import PlainText
 
 /// The human-readable log: one line per interval, with named values in fixed columns.
 public struct TextSink: LogSink {
@@ -14,7 +15,7 @@ public struct TextSink: LogSink {
 
     /// Writes the event's lines unbuffered.
     public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
-        try file.append(Array((Self.text(of: event) + "\n").utf8))
+        try file.append(Array((Self.text(of: event).printable + "\n").utf8))
     }
 
     /// The event as text lines.
@@ -92,5 +93,5 @@ public struct TextSink: LogSink {
         return String(format: "%02d:%02d:%02d", whole / 3600, whole / 60 % 60, whole % 60)
     }
 
-    private static func oneLine(_ text: String) -> String { text.replacing("\n", with: " ") }
+    private static func oneLine(_ text: String) -> String { text.replacing("\n", with: " ").onOneLine }
 }

@@ -34,27 +34,33 @@ package final class SHA256Digest {
     }
 }
 
-extension TensorTable {
-    /// SHA-256 of the bytes of the file in hexadecimal digits, as `sha256sum` prints it.
-    public func fileDigest() -> String {
+extension FileBytes {
+    /// SHA-256 of all bytes in hexadecimal digits.
+    func digest() throws(WeightFileError) -> String {
         let digest = SHA256Digest()
-        digest.update(file.bytes(0..<file.count))
+        try pieces(0..<count) { digest.update($0) }
         return digest.hexadecimal()
     }
+}
+
+extension TensorTable {
+    /// SHA-256 of the bytes of the file in hexadecimal digits, as `sha256sum` prints it.
+    /// Throws `unchanged`, `fileUnreadable`.
+    public func fileDigest() throws(WeightFileError) -> String { try file.digest() }
 
     /// SHA-256 of the tensors' content: names, shapes and values in the order of the names.
     ///
     /// The same weights in another container, storage order or exactly representing float type have the same
     /// digest. Per tensor: length of the name, name, rank, extents (all numbers u64 little-endian), then F32 values for
-    /// floats or I64 values for integers, little-endian.
-    public func contentDigest() -> String {
+    /// floats or I64 values for integers, little-endian. Throws `unchanged`, `fileUnreadable`.
+    public func contentDigest() throws(WeightFileError) -> String {
         let digest = SHA256Digest()
         for entry in entries {
             let name = Array(entry.name.utf8)
             digest.update(littleEndianBytes([UInt64(name.count)]))
             digest.update(name)
             digest.update(littleEndianBytes([UInt64(entry.shape.count)] + entry.shape.map(UInt64.init)))
-            withContiguousBytes(entry) { source in
+            try withContiguousBytes(entry) { source in
                 if entry.elementType == .float32 {
                     digest.update(UnsafeRawBufferPointer(start: source, count: entry.count * 4))
                 } else if entry.elementType.isInteger {

@@ -14,15 +14,15 @@ public enum PyTorchFile {
         try table(of: FileBytes(copying: bytes, label: label))
     }
 
-    static func table(of file: FileBytes) throws(WeightFileError) -> TensorTable {
+    package static func table(of file: FileBytes) throws(WeightFileError) -> TensorTable {
         // Protocol 2 followed by LONG1 of ten bytes: the magic number of the format before 1.6.
-        if file.count >= 4, file.bytes(0..<4).elementsEqual([0x80, 0x02, 0x8a, 0x0a]) {
+        if file.count >= 4, try file.bytes(0..<4).elementsEqual([0x80, 0x02, 0x8a, 0x0a]) {
             throw WeightFileError(
                 .legacyFile, path: file.path, offset: 0, found: "a legacy file",
                 remedy: "legacy file, re-save with torch.save or convert to safetensors")
         }
         let archive = try ZipArchive(file)
-        if let order = archive.entry("byteorder"), !file.bytes(order.range).elementsEqual("little".utf8) {
+        if let order = archive.entry("byteorder"), try !file.bytes(order.range).elementsEqual("little".utf8) {
             throw WeightFileError(
                 .byteOrder, path: file.path, offset: order.range.lowerBound, found: "byte order not little-endian",
                 remedy: "save it again on a little-endian machine or convert it to safetensors")
@@ -32,9 +32,11 @@ public enum PyTorchFile {
                 .stateDictionary, path: file.path, found: "the archive has no \(archive.root)/data.pkl",
                 remedy: "save the model's state_dict() with torch.save")
         }
-        var reader = PickleReader(file.bytes(pickle.range), path: "\(file.path):\(pickle.name)")
-        let value = try reader.read()
-        let tensors = try stateDictionary(in: value, reader.dictionaries, file)
+        let tensors = try file.withBytes(pickle.range) { text throws(WeightFileError) in
+            var reader = PickleReader(text, path: "\(file.path):\(pickle.name)")
+            let value = try reader.read()
+            return try stateDictionary(in: value, reader.dictionaries, file)
+        }
         var entries: [TensorEntry] = []
         for (name, tensor) in tensors {
             let start = try storageStart(tensor.storage, of: name, archive, file)
@@ -44,7 +46,25 @@ public enum PyTorchFile {
                     strides: tensor.isContiguous ? nil : tensor.strides,
                     byteOffset: start + tensor.offset * tensor.storage.elementType.size))
         }
+        try checkAliases(entries, file)
         return try TensorTable(entries, metadata: [:], file: file).removingWrapperPrefixes()
+    }
+
+    /// Tensors may share a storage, as tied weights do. Without a limit a few bytes of the file, named again and again,
+    /// would take any time to read.
+    private static func checkAliases(_ entries: [TensorEntry], _ file: FileBytes) throws(WeightFileError) {
+        let limit = max(8 * file.count, 16 << 20)
+        var sum = 0
+        for entry in entries {
+            // Each tensor lies in the file, so that a sum below the limit cannot overflow.
+            sum += entry.count * entry.elementType.size
+            guard sum <= limit else {
+                throw WeightFileError(
+                    .aliasLimit, path: file.path,
+                    found: "\(entries.count) tensors that share storages, with more than \(limit) bytes in all",
+                    remedy: "save a clone() of each tensor")
+            }
+        }
     }
 
     /// The position of a storage in the file, after a check of its size. An empty storage may have no entry.

@@ -32,17 +32,17 @@ public enum SafetensorsFile {
         var end: Int
     }
 
-    static func table(of file: FileBytes) throws(WeightFileError) -> TensorTable {
+    package static func table(of file: FileBytes) throws(WeightFileError) -> TensorTable {
         func failure(_ rule: WeightFileError.Rule, _ offset: Int, _ found: String) -> WeightFileError {
             WeightFileError(rule, path: file.path, offset: offset, found: found)
         }
         guard file.count >= 8 else { throw failure(.headerLength, 0, "a file of \(file.count) bytes") }
-        let declared = file.number(UInt64.self, at: 0)
+        let declared = try file.number(UInt64.self, at: 0)
         guard declared <= headerLimit, declared <= UInt64(file.count - 8) else {
             throw failure(.headerLength, 0, "a header of \(declared) bytes in a file of \(file.count)")
         }
         let dataStart = 8 + Int(declared)
-        let header = file.bytes(8..<dataStart)
+        let header = try file.bytes(8..<dataStart)
         guard header.first == UInt8(ascii: "{") else { throw failure(.headerStart, 8, "the header does not start so") }
         guard String(validating: header, as: UTF8.self) != nil else {
             throw failure(.headerText, 8, "bytes that are not UTF-8")
@@ -69,8 +69,8 @@ public enum SafetensorsFile {
         }
         // Spaces may pad the header, so that the data is aligned.
         let padding = reader.offset..<dataStart
-        if let other = file.bytes(padding).firstIndex(where: { $0 != 0x20 }) {
-            throw failure(.headerSyntax, padding.lowerBound + other, "trailing data after the header")
+        if let other = header[padding.lowerBound - 8..<padding.upperBound - 8].firstIndex(where: { $0 != 0x20 }) {
+            throw failure(.headerSyntax, 8 + other, "trailing data after the header")
         }
         try checkTiling(declarations, dataLength: file.count - dataStart, file)
         let entries = declarations.map { name, declaration in

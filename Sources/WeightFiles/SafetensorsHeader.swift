@@ -16,8 +16,8 @@ extension SafetensorsFile {
     static func headerReader(_ file: FileBytes, _ range: Range<Int>) -> HeaderReader {
         HeaderReader(
             path: file.path, range: range,
-            read: { buffer, offset in
-                buffer.copyMemory(from: file.bytes(offset..<offset + buffer.count))
+            read: { buffer, offset throws(WeightFileError) in
+                if let start = buffer.baseAddress { try file.read(offset..<offset + buffer.count, into: start) }
                 return buffer.count
             },
             failure: { fault in

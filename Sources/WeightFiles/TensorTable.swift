@@ -23,7 +23,8 @@ public struct TensorEntry: Sendable, Equatable {
 
 /// The tensors of a weight file, whatever its format, in the order of their names.
 ///
-/// The table keeps the file mapped; F32 tensors in row-major order are read-only views of it and cost nothing.
+/// The table keeps the file open, and one of usual size in memory: its F32 tensors in row-major order are then read-only
+/// views and cost nothing. Every access to a larger file throws `unchanged` if that was cut meanwhile.
 public struct TensorTable: Sendable {
     /// The tensors, sorted by name (by UTF-8 bytes).
     public let entries: [TensorEntry]
@@ -47,6 +48,9 @@ public struct TensorTable: Sendable {
     /// The names in sorted order.
     public var names: [String] { entries.map(\.name) }
 
+    /// Throws `unchanged` if the file was written to since it was opened: what was read may then be of two states.
+    public func checkUnchanged() throws(WeightFileError) { try file.checkUnchanged() }
+
     /// The entry of one tensor, or nil if the file has none of that name.
     public subscript(name: String) -> TensorEntry? { positions[name].map { entries[$0] } }
 
@@ -59,12 +63,15 @@ public struct TensorTable: Sendable {
                 remedy: "reshape it before saving, or read it with integers or bytes")
         }
         let shape = Shape(entry.shape)
-        if entry.elementType == .float32, entry.strides == nil, isAligned(entry.byteOffset, 4) {
-            return file.view(offset: entry.byteOffset, shape: shape)
-        }
+        let isStoredAsUsed = entry.elementType == .float32 && entry.strides == nil
+        if isStoredAsUsed, let view = file.view(offset: entry.byteOffset, shape: shape) { return view }
         var tensor = Tensor(uninitialized: shape)
         let target = tensor.mutablePointer
-        withContiguousBytes(entry) { entry.elementType.readFloats($0, count: entry.count, into: target) }
+        if isStoredAsUsed {
+            try file.read(entry.byteOffset..<entry.byteOffset + 4 * entry.count, into: target)
+            return tensor
+        }
+        try withContiguousBytes(entry) { entry.elementType.readFloats($0, count: entry.count, into: target) }
         return tensor
     }
 
@@ -76,7 +83,7 @@ public struct TensorTable: Sendable {
                 .valueType, path: path, found: "\(name) has element type \(entry.elementType.rawValue)",
                 remedy: "read it with tensor")
         }
-        return withContiguousBytes(entry) { entry.elementType.readIntegers($0, count: entry.count) }
+        return try withContiguousBytes(entry) { entry.elementType.readIntegers($0, count: entry.count) }
     }
 
     /// The bytes of one U8 or BOOL tensor in row-major order. Throws `missingTensor`, `valueType`.
@@ -87,7 +94,7 @@ public struct TensorTable: Sendable {
                 .valueType, path: path, found: "\(name) has element type \(entry.elementType.rawValue)",
                 remedy: "read it with integers or tensor")
         }
-        return withContiguousBytes(entry) { Array(UnsafeRawBufferPointer(start: $0, count: entry.count)) }
+        return try withContiguousBytes(entry) { Array(UnsafeRawBufferPointer(start: $0, count: entry.count)) }
     }
 
     /// A table of the same tensors under other names, without those whose new name is nil.
@@ -121,9 +128,25 @@ public struct TensorTable: Sendable {
     }
 
     /// Calls `body` with the numbers of a tensor in row-major order, gathered first if they are stored otherwise.
-    func withContiguousBytes<Result>(_ entry: TensorEntry, _ body: (UnsafeRawPointer) -> Result) -> Result {
-        defer { withExtendedLifetime(file) {} }
-        guard let strides = entry.strides, entry.count > 0 else { return body(file.base + entry.byteOffset) }
+    func withContiguousBytes<Result>(
+        _ entry: TensorEntry, _ body: (UnsafeRawPointer) -> Result
+    ) throws(WeightFileError) -> Result {
+        let (size, count) = (entry.elementType.size, entry.count)
+        guard let strides = entry.strides, count > 0 else {
+            // An empty tensor may have no place in the file.
+            let start = count == 0 ? 0 : entry.byteOffset
+            return try file.withStart(of: start..<start + count * size) { body($0) }
+        }
+        let last = zip(entry.shape, strides).reduce(0) { $0 + ($1.0 - 1) * $1.1 }
+        return try file.withStart(of: entry.byteOffset..<entry.byteOffset + (last + 1) * size) {
+            Self.gathering(entry, strides, $0, body)
+        }
+    }
+
+    /// Calls `body` with the elements from `source` on, gathered by their strides.
+    private static func gathering<Result>(
+        _ entry: TensorEntry, _ strides: [Int], _ source: UnsafeRawPointer, _ body: (UnsafeRawPointer) -> Result
+    ) -> Result {
         let size = entry.elementType.size
         let gathered = UnsafeMutableRawPointer.allocate(byteCount: entry.count * size, alignment: 64)
         defer { gathered.deallocate() }
@@ -131,7 +154,7 @@ public struct TensorTable: Sendable {
         for position in 0..<entry.count {
             let element = zip(index, strides).reduce(0) { $0 + $1.0 * $1.1 }
             (gathered + position * size).copyMemory(
-                from: file.base + entry.byteOffset + element * size, byteCount: size)
+                from: source + element * size, byteCount: size)
             for dimension in index.indices.reversed() {
                 index[dimension] += 1
                 if index[dimension] < entry.shape[dimension] { break }
@@ -146,10 +169,6 @@ public struct TensorTable: Sendable {
         throw WeightFileError(
             .missingTensor, path: path, found: "there is no tensor \(name) among the \(entries.count)",
             remedy: "check that the file belongs to this model")
-    }
-
-    private func isAligned(_ offset: Int, _ alignment: Int) -> Bool {
-        Int(bitPattern: file.base + offset) % alignment == 0
     }
 }
 

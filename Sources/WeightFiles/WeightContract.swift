@@ -20,12 +20,23 @@ public struct WeightContract: Sendable {
 
     /// The tensors of the contract as floats. Throws one error of the rule `contract` that lists, each sorted by
     /// name, all tensors that are missing, unknown or misshapen, or that hold values that are not finite.
+    /// Throws `unchanged` if the file is written to meanwhile.
     public func tensors(of table: TensorTable) throws(WeightFileError) -> [String: Tensor] {
+        var tensors: [String: Tensor] = [:]
+        try read(table) { tensors[$0] = $1 }
+        return tensors
+    }
+
+    /// Checks the tensors as `tensors(of:)` does, without keeping them.
+    public func check(_ table: TensorTable) throws(WeightFileError) {
+        try read(table) { _, _ in }
+    }
+
+    private func read(_ table: TensorTable, _ keep: (String, Tensor) -> Void) throws(WeightFileError) {
         let missing = shapes.keys.filter { table[$0] == nil }
         let unknown = table.names.filter { shapes[$0] == nil && !isIgnorable($0) }
         var misshapen: [String] = []
         var notFinite: [String] = []
-        var tensors: [String: Tensor] = [:]
         for name in shapes.keys.sorted(by: precedes) {
             guard let entry = table[name], let shape = shapes[name] else { continue }
             guard entry.shape == shape else {
@@ -34,8 +45,9 @@ public struct WeightContract: Sendable {
             }
             let tensor = try table.tensor(name)
             if !isFinite(tensor) { notFinite.append(name) }
-            tensors[name] = tensor
+            keep(name, tensor)
         }
+        try table.checkUnchanged()
         let faults = [
             list("missing", missing.sorted(by: precedes)), list("unknown", unknown), list("misshapen", misshapen),
             list("not finite", notFinite),
@@ -45,7 +57,6 @@ public struct WeightContract: Sendable {
                 .contract, path: table.path, found: faults.joined(separator: "; "),
                 remedy: "give the weights of this model, or the model of these weights")
         }
-        return tensors
     }
 
     private func isIgnorable(_ name: String) -> Bool {

@@ -1,11 +1,15 @@
+import PlainText
+
 /// The reason a weight file was rejected or could not be written: the rule it broke, where, and the remedy.
 public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The rule that was broken.
     public enum Rule: String, Sendable, CaseIterable {
         // The file itself.
         case fileUnreadable = "the file can be read"
+        case unchanged = "a file stays as it is while it is read"
         case regularFile = "a weight file is a regular file"
         case knownFormat = "a weight file is a safetensors file or a PyTorch zip archive"
+        case oneFile = "a model is in one file"
         case writable = "the file can be written"
         case spaceLeft = "there is space left for the file"
 
@@ -37,6 +41,7 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
         case archiveOverlap = "archive entries lie inside the file and do not overlap"
         case archiveLocalHeader = "the local header of an entry agrees with the directory"
         case archiveChecksum = "the CRC-32 of an entry is right"
+        case aliasLimit = "the tensors of a file take at most eight times its bytes"
         case byteOrder = "numbers are little-endian"
 
         // The pickle inside it.
@@ -85,17 +90,5 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
     public var description: String {
         let place = offset.map { "\(path) at byte \($0)" } ?? path
         return "\(place): \(found) (rule: \(rule.rawValue)); \(remedy)".onOneLine
-    }
-}
-
-extension String {
-    /// The text with control characters escaped: names from a file must not break lines or control a terminal.
-    package var onOneLine: String {
-        guard unicodeScalars.contains(where: Self.isControl) else { return self }
-        return unicodeScalars.map { Self.isControl($0) ? $0.escaped(asASCII: true) : String($0) }.joined()
-    }
-
-    private static func isControl(_ scalar: Unicode.Scalar) -> Bool {
-        scalar.value < 0x20 || (0x7f..<0xa0).contains(scalar.value) || [0x2028, 0x2029].contains(scalar.value)
     }
 }

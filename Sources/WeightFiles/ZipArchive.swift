@@ -41,8 +41,15 @@ struct ZipArchive {
             }
             end = entry.range.upperBound
         }
-        for entry in entries where crc32_z(0, file.base + entry.range.lowerBound, entry.range.count) != entry.checksum {
-            throw Self.failure(.archiveChecksum, file, entry.range.lowerBound, "the bytes of \(entry.name) are damaged")
+        for entry in entries {
+            var checksum: UInt = 0
+            try file.pieces(entry.range) { piece in
+                checksum = crc32_z(checksum, piece.baseAddress?.assumingMemoryBound(to: UInt8.self), piece.count)
+            }
+            guard checksum == entry.checksum else {
+                throw Self.failure(
+                    .archiveChecksum, file, entry.range.lowerBound, "the bytes of \(entry.name) are damaged")
+            }
         }
         self.entries = Dictionary(entries.map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     }
@@ -61,19 +68,19 @@ struct ZipArchive {
         at position: inout Int, _ directory: Directory, _ file: FileBytes
     ) throws(WeightFileError) -> Entry {
         let start = position
-        guard start + 46 <= directory.range.upperBound, file.number(UInt32.self, at: start) == 0x0201_4b50 else {
+        guard start + 46 <= directory.range.upperBound, try file.number(UInt32.self, at: start) == 0x0201_4b50 else {
             throw failure(.archiveDirectory, file, start, "no directory record where one should be")
         }
-        let flags = file.number(UInt16.self, at: start + 8)
-        let method = file.number(UInt16.self, at: start + 10)
-        let nameLength = Int(file.number(UInt16.self, at: start + 28))
-        let extraLength = Int(file.number(UInt16.self, at: start + 30))
-        let commentLength = Int(file.number(UInt16.self, at: start + 32))
+        let flags = try file.number(UInt16.self, at: start + 8)
+        let method = try file.number(UInt16.self, at: start + 10)
+        let nameLength = Int(try file.number(UInt16.self, at: start + 28))
+        let extraLength = Int(try file.number(UInt16.self, at: start + 30))
+        let commentLength = Int(try file.number(UInt16.self, at: start + 32))
         position = start + 46 + nameLength + extraLength + commentLength
         guard position <= directory.range.upperBound else {
             throw failure(.archiveDirectory, file, start, "a directory record runs over the end of the directory")
         }
-        let nameBytes = file.bytes(start + 46..<start + 46 + nameLength)
+        let nameBytes = try file.bytes(start + 46..<start + 46 + nameLength)
         guard let name = String(validating: nameBytes, as: UTF8.self) else {
             throw failure(.archiveName, file, start, "a name that is not UTF-8")
         }
@@ -97,19 +104,19 @@ struct ZipArchive {
         guard header <= limit - 30, size <= limit else {
             throw failure(.archiveOverlap, file, start, "\(name) lies outside the file")
         }
-        guard file.number(UInt32.self, at: header) == 0x0403_4b50,
-            file.number(UInt16.self, at: header + 8) == method,
-            file.number(UInt16.self, at: header + 6) & 0x2041 == 0,
-            Int(file.number(UInt16.self, at: header + 26)) == nameLength, header + 30 + nameLength <= limit,
-            file.bytes(header + 30..<header + 30 + nameLength).elementsEqual(nameBytes)
+        guard try file.number(UInt32.self, at: header) == 0x0403_4b50,
+            try file.number(UInt16.self, at: header + 8) == method,
+            try file.number(UInt16.self, at: header + 6) & 0x2041 == 0,
+            Int(try file.number(UInt16.self, at: header + 26)) == nameLength, header + 30 + nameLength <= limit,
+            try file.bytes(header + 30..<header + 30 + nameLength).elementsEqual(nameBytes)
         else { throw failure(.archiveLocalHeader, file, header, "the local header of \(name) differs") }
-        let begin = header + 30 + nameLength + Int(file.number(UInt16.self, at: header + 28))
+        let begin = header + 30 + nameLength + Int(try file.number(UInt16.self, at: header + 28))
         guard begin + size <= limit else {
             throw failure(.archiveOverlap, file, start, "\(name) lies outside the file")
         }
         return Entry(
             name: name, range: begin..<begin + size, headerStart: header,
-            checksum: file.number(UInt32.self, at: start + 16), directoryOffset: start)
+            checksum: try file.number(UInt32.self, at: start + 16), directoryOffset: start)
     }
 
     /// Checks all names and returns the folder they share.
@@ -148,8 +155,8 @@ private struct Directory {
         var found: Int?
         var candidate = file.count - 22
         while candidate >= max(0, file.count - 22 - 65_535) {
-            if file.number(UInt32.self, at: candidate) == 0x0605_4b50,
-                candidate + 22 + Int(file.number(UInt16.self, at: candidate + 20)) == file.count
+            if try file.number(UInt32.self, at: candidate) == 0x0605_4b50,
+                candidate + 22 + Int(try file.number(UInt16.self, at: candidate + 20)) == file.count
             {
                 found = candidate
                 break
@@ -157,21 +164,22 @@ private struct Directory {
             candidate -= 1
         }
         guard let end = found else { throw failure(.archiveDirectory, file.count, "the end record is missing") }
-        guard file.number(UInt16.self, at: end + 4) == 0, file.number(UInt16.self, at: end + 6) == 0 else {
+        guard try file.number(UInt16.self, at: end + 4) == 0, try file.number(UInt16.self, at: end + 6) == 0 else {
             throw failure(.archiveDirectory, end, "an archive in several volumes")
         }
-        var count = UInt64(file.number(UInt16.self, at: end + 10))
-        var size = UInt64(file.number(UInt32.self, at: end + 12))
-        var start = UInt64(file.number(UInt32.self, at: end + 16))
+        var count = UInt64(try file.number(UInt16.self, at: end + 10))
+        var size = UInt64(try file.number(UInt32.self, at: end + 12))
+        var start = UInt64(try file.number(UInt32.self, at: end + 16))
         var limit = end
-        if end >= 20, file.number(UInt32.self, at: end - 20) == 0x0706_4b50 {
-            let record = file.number(UInt64.self, at: end - 12)
-            guard end >= 76, record <= UInt64(end - 76), file.number(UInt32.self, at: Int(record)) == 0x0606_4b50 else {
+        if end >= 20, try file.number(UInt32.self, at: end - 20) == 0x0706_4b50 {
+            let record = try file.number(UInt64.self, at: end - 12)
+            guard end >= 76, record <= UInt64(end - 76), try file.number(UInt32.self, at: Int(record)) == 0x0606_4b50
+            else {
                 throw failure(.archiveDirectory, end - 20, "the ZIP64 locator points to no record")
             }
             let wide = Int(record)
             func agree(_ narrow: inout UInt64, _ sentinel: UInt64, _ offset: Int) throws(WeightFileError) {
-                let value = file.number(UInt64.self, at: wide + offset)
+                let value = try file.number(UInt64.self, at: wide + offset)
                 guard narrow == sentinel || narrow == value else {
                     throw failure(.archiveDirectory, wide, "the ZIP64 record contradicts the end record")
                 }
@@ -206,9 +214,9 @@ private struct ZIP64Fields {
         var position = extra.lowerBound
         while position < extra.upperBound {
             guard position + 4 <= extra.upperBound else { throw malformed() }
-            let length = Int(file.number(UInt16.self, at: position + 2))
+            let length = Int(try file.number(UInt16.self, at: position + 2))
             guard position + 4 + length <= extra.upperBound else { throw malformed() }
-            if file.number(UInt16.self, at: position) == 1 { values = position + 4..<position + 4 + length }
+            if try file.number(UInt16.self, at: position) == 1 { values = position + 4..<position + 4 + length }
             position += 4 + length
         }
     }
@@ -216,7 +224,7 @@ private struct ZIP64Fields {
     mutating func value(or narrow: UInt32) throws(WeightFileError) -> Int {
         guard narrow == .max else { return Int(narrow) }
         guard values.count >= 8 else { throw malformed() }
-        let wide = file.number(UInt64.self, at: values.lowerBound)
+        let wide = try file.number(UInt64.self, at: values.lowerBound)
         values = values.lowerBound + 8..<values.upperBound
         guard let value = Int(exactly: wide) else { throw malformed() }
         return value

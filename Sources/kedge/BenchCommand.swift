@@ -1,3 +1,4 @@
+import Datasets
 import AdaptationMethods
 import Adapters
 public import ArgumentParser
@@ -13,6 +14,7 @@ import Recipes
 import Runs
 public import SegmentAnything
 import Telemetry
+import PlainText
 
 extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}
@@ -113,6 +115,8 @@ struct SpeedCommand: ParsableCommand {
             }
             (request.decoderChunk, request.recompute, request.instances) = (decoderChunk, recompute, instances)
             request.adapters = AdapterOptions(seed: 1)
+            try InputProtection.check(
+                outputs: results.map { [$0] } ?? [], files: [`case`, weights].compactMap { $0 })
             let given = try `case`.map {
                 try StepCase(opening: $0, configuration: configuration, weights: source, method: request.method)
             }
@@ -152,6 +156,6 @@ struct SpeedCommand: ParsableCommand {
     private static func json(_ report: Benchmark.Report) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(report), as: UTF8.self)
+        return String(decoding: try encoder.encode(report), as: UTF8.self).jsonWithoutMarks
     }
 }

@@ -71,6 +71,9 @@ extension DataCommand {
             Startup.onAllRanks { communicator in
                 guard communicator.isRoot else { return .done }
                 let resolved = try recipe.resolve(adding: keys).recipe
+                // An earlier sheet inside the data set is one of its images to many formats.
+                try InputProtection.check(
+                    outputs: sheet.map { [$0] } ?? [], files: recipe.recipe.map { [$0] } ?? [], folders: [root])
                 let prompts = PromptOptions(
                     kind: .point, positivePoints: resolved.prompts.positivePoints,
                     negativePoints: resolved.prompts.negativePoints,

@@ -81,11 +81,18 @@ extension DataCommand {
                 let cores = try ThreadShare.threads(asked: threads, communicator: communicator)
                 guard communicator.isRoot else { return .done }
                 let frost = try frostTextures.map { try FrostTextures(folder: $0) } ?? .synthetic
-                if let writeFrostTextures { try frost.write(to: writeFrostTextures) }
+                if let writeFrostTextures {
+                    try InputProtection.check(outputFolder: writeFrostTextures, outside: input)
+                    try InputProtection.check(
+                        outputs: FrostTextures.fileNames(frost).map { writeFrostTextures + "/" + $0 }, files: [],
+                        folders: [input] + (frostTextures.map { [$0] } ?? []))
+                    try frost.write(to: writeFrostTextures)
+                }
                 let folder = try FolderCorruption(
                     input: input, output: output,
                     corruptions: all ? Corruption.allCases : name.compactMap { Corruption(rawValue: $0) },
                     severities: severity, seed: seed, order: released ? .released : .published, frost: frost)
+                try folder.checkOutputs(sparing: frostTextures)
                 let summaries = try folder.run(threads: cores)
                 print(Self.header)
                 for summary in summaries {

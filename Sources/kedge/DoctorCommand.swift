@@ -3,6 +3,7 @@ import Collectives
 import Diagnosis
 import Foundation
 import Telemetry
+import PlainText
 
 /// `kedge doctor`.
 struct DoctorCommand: ParsableCommand {
@@ -40,7 +41,8 @@ struct DoctorCommand: ParsableCommand {
                 environment: ProcessInfo.processInfo.environment, launch: launch
             ).run(communicator) { report in
                 // Unbuffered: the other ranks may end the job as soon as they know the status.
-                FileHandle.standardOutput.write(Data(((json ? try Self.encoded(report) : report.text) + "\n").utf8))
+                print(json ? try Self.encoded(report) : report.text)
+                StandardOutput.flush()
             }
         }
     }
@@ -48,6 +50,6 @@ struct DoctorCommand: ParsableCommand {
     private static func encoded(_ report: Report) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(report), as: UTF8.self)
+        return String(decoding: try encoder.encode(report), as: UTF8.self).jsonWithoutMarks
     }
 }

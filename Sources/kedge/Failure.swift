@@ -6,6 +6,7 @@ import Collectives
 import Datasets
 import Foundation
 import Imaging
+import PlainText
 import Recipes
 import Runs
 import SegmentAnything
@@ -17,16 +18,16 @@ enum Failure {
     /// The error in one line.
     static func line(for error: any Error) -> String {
         "\(error)".split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
-            .joined(separator: "; ")
+            .joined(separator: "; ").onOneLine
     }
 
     /// Writes an error line to standard error.
     static func report(_ line: String) {
-        FileHandle.standardError.write(Data("kedge: error: \(line)\n".utf8))
+        StandardError.write("kedge: error: \(line)".onOneLine)
     }
 
     /// Writes a notice to standard error.
-    static func notice(_ line: String) { FileHandle.standardError.write(Data("kedge: \(line)\n".utf8)) }
+    static func notice(_ line: String) { StandardError.write("kedge: \(line)".onOneLine) }
 
     /// The documented exit code of an error.
     static func exitCode(for error: any Error) -> ExitCode {

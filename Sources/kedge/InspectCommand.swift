@@ -1,6 +1,7 @@
 import Adapters
 import ArgumentParser
 import Collectives
+import PlainText
 import SegmentAnything
 import Telemetry
 import WeightFiles
@@ -22,9 +23,9 @@ struct InspectCommand: ParsableCommand {
             guard communicator.isRoot else { return .done }
             let table = try WeightFile.open(file)
             let numbers = table.entries.reduce(0) { $0 + $1.count }
-            print("file      \(file)")
-            print("sha256    \(table.fileDigest())")
-            print("content   \(table.contentDigest())")
+            print("file      \(file.onOneLine)")
+            print("sha256    \(try table.fileDigest())")
+            print("content   \(try table.contentDigest())")
             if let identity = try? WeightDialect.detect(table) {
                 let published = ModelCatalog.published(identity.encoder).map { "\($0.name), \($0.title): " }
                 print("model     \(published.joined())\(identity)")
@@ -34,9 +35,13 @@ struct InspectCommand: ParsableCommand {
                 print("model     not a Segment Anything model by its tensor names")
             }
             print("tensors   \(table.entries.count), \(numbers) numbers")
-            for key in table.metadata.keys.sorted() { print("metadata  \(key) = \(table.metadata[key] ?? "")") }
+            for key in table.metadata.keys.sorted() {
+                print("metadata  \(key) = \(table.metadata[key] ?? "")".onOneLine)
+            }
             if tensors {
-                for entry in table.entries { print("\(entry.name)  \(entry.elementType.rawValue)  \(entry.shape)") }
+                for entry in table.entries {
+                    print("\(entry.name)  \(entry.elementType.rawValue)  \(entry.shape)".onOneLine)
+                }
             }
             return .done
         }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Foundation
 import Revision
 import Runs
 import Telemetry
@@ -29,7 +30,13 @@ struct Kedge: ParsableCommand {
             try command.run()
         } catch {
             // Help, version and invalid arguments: the parser's own messages, and status 0 or 64.
-            exit(withError: error)
+            let (code, text) = (exitCode(for: error), fullMessage(for: error))
+            if code.isSuccess {
+                print(text)
+                Foundation.exit(StandardOutput.finish(.done).rawValue)
+            }
+            if !text.isEmpty { StandardError.write(text) }
+            exit(withError: code)
         }
     }
 }

@@ -11,6 +11,7 @@ import Planning
 import Runs
 import SegmentAnything
 import Telemetry
+import PlainText
 
 /// `kedge plan`.
 struct PlanCommand: ParsableCommand {
@@ -164,6 +165,6 @@ struct PlanCommand: ParsableCommand {
     private static func encoded(_ answer: Answer) throws -> String {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return String(decoding: try encoder.encode(answer), as: UTF8.self)
+        return String(decoding: try encoder.encode(answer), as: UTF8.self).jsonWithoutMarks
     }
 }

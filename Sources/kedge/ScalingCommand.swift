@@ -1,11 +1,13 @@
 public import ArgumentParser
 public import Benchmarking
+import Datasets
 import Collectives
 import Foundation
 import ModelLoading
 import Runs
 import SegmentAnything
 import Telemetry
+import PlainText
 
 extension ScalingPlan.Mode: ExpressibleByArgument {}
 
@@ -89,9 +91,12 @@ struct ScalingCommand: ParsableCommand {
     func run() throws {
         Startup.watchSignals([SIGHUP, SIGPIPE])
         Startup.outsideRanks {
+            try InputProtection.check(
+                outputs: output.map { folder in ScalingReport.fileNames.map { folder + "/" + $0 } } ?? [],
+                files: from.map { [$0] } ?? [])
             let report = try from.map { try again($0) } ?? measure()
             if let output { try report.write(to: output) }
-            print(json ? try report.json() : "\n" + report.text)
+            print(json ? try report.json().jsonWithoutMarks : "\n" + report.text)
             return .done
         }
     }
@@ -153,7 +158,7 @@ struct ExchangeCommand: ParsableCommand {
                     StepExchange(parameters: $0, imagesPerRank: imagesPerRank, lossParts: lossParts)
                 },
                 repetitions: ScalingBenchmark.repetitions, communicator: communicator)
-            if communicator.isRoot { print(try report.json()) }
+            if communicator.isRoot { print(try report.json().jsonWithoutMarks) }
             return .done
         }
     }

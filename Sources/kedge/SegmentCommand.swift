@@ -71,6 +71,8 @@ struct SegmentCommand: ParsableCommand {
             let cores = try ThreadShare.threads(asked: threads, communicator: communicator)
             guard communicator.isRoot else { return .done }
             try refuseContradictions()
+            try InputProtection.check(
+                outputs: outputs, files: [image] + [mask, adapter, weightFile].compactMap { $0 })
             let resolved = try ResolvedRecipe(
                 settings: [
                     "model.kind=\(model.name)", "model.preprocessing=\(preprocessing)", "data.root=.",
@@ -94,6 +96,18 @@ struct SegmentCommand: ParsableCommand {
             try write(picture, masks, objects)
             return .done
         }
+    }
+
+    /// The files that the command may write.
+    private var outputs: [String] {
+        let masks = automatic.automatic ? ["masks.json"] : (1...box.count + 1).map { "mask-\($0).png" }
+        return (masks + ["labels.png", "overlay.png"]).map { output + "/" + $0 }
+    }
+
+    private var weightFile: String? {
+        var settings = ModelSettings()
+        (settings.kind, settings.weights) = (model, weights)
+        return LoadedModel.weightPath(settings)
     }
 
     /// The objects described by the arguments.

@@ -1,8 +1,17 @@
 @preconcurrency import Glibc
+import PlainText
 import Telemetry
+
+/// Replaces Swift's `print` in this module: names in the text act on no terminal.
+func print(_ text: String, terminator: String = "\n") {
+    Swift.print(text.printable, terminator: terminator)
+}
 
 /// What became of the text that a command printed.
 enum StandardOutput {
+    /// Writes out what is buffered, for a reader that is waiting; a failure is found by `finish`.
+    static func flush() { fflush(stdout) }
+
     /// Writes out what is buffered; reports a failure, which is the status of a command that has none yet.
     ///
     /// A reader that has left is no failure: it ends the process by SIGPIPE, or where that is ignored it has what it wanted.

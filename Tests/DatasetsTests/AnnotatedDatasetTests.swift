@@ -16,7 +16,7 @@ extension TemporaryFolder {
 @Suite struct COCODatasetTests {
     @Test func namesFromFilesStayOnOneLine() {
         let error = DatasetError(.unreadableFile, at: "a\nb\u{7f}.png", "is\tgone", remedy: "add it")
-        #expect(error.description == "a\\u{a}b\\u{7f}.png: is\\u{9}gone; add it")
+        #expect(error.description == "a\\nb\\u{7f}.png: is\\tgone; add it")
     }
 
     /// Its magnitude does not fit an Int.

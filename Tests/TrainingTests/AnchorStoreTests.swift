@@ -129,6 +129,21 @@ import Training
         #expect(fstat(descriptor, &status) == 0 && status.st_size == (2 + 3) * 4096)
     }
 
+    /// A kept file that another process cuts while ranks have it open: no signal, and nothing is found in it any more.
+    @Test(arguments: [0, 4096, 8192, 8200]) func aKeptFileThatIsCutIsUsedNoMore(length: off_t) throws {
+        let descriptor = Glibc.open(folder + "/cut", O_RDWR | O_CREAT, 0o600)
+        defer { close(descriptor) }
+        try AnchorFile.format(descriptor, slots: 3, floats: 8, places: 3)
+        let file = try AnchorFile(descriptor: descriptor, slots: 3, floats: 8, verifies: true)
+        let keys = (1...2).map { AnchorFile.Key(repeating: UInt8($0), count: 32) }
+        #expect(file.write(0, keys[0], Tensor(repeating: 1, [8])) == .kept)
+        ftruncate(descriptor, length)
+        #expect(file.read(0, keys[0]) == nil)
+        let isShort = length < 8192
+        let kept = file.write(1, keys[1], Tensor(repeating: 2, [8]))
+        #expect(isShort ? kept == .failed("its file was cut by another process") : kept == .kept)
+    }
+
     @Test func anotherProgramHasAnotherFile() throws {
         _ = try open(keep: true)
         var other = run

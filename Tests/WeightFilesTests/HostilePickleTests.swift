@@ -175,7 +175,7 @@ import WeightFiles
         let table = try read(Pickle.dictionary("a\n\u{1b}[2Jb", Pickle.tensor(storage)))
         let error = #expect(throws: WeightFileError.self) { _ = try table.integers("a\n\u{1b}[2Jb") }
         #expect(
-            error?.description.contains("a\\n\\u{1B}[2Jb has element type F32") == true, "\(String(describing: error))")
+            error?.description.contains("a\\n\\u{1b}[2Jb has element type F32") == true, "\(String(describing: error))")
     }
 
     /// Nested wrappers, each of which would rename every tensor of the file once more.

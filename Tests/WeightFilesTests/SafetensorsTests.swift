@@ -159,8 +159,8 @@ import WeightFiles
                 : TensorToWrite(entry.name, try kept.tensor(entry.name))
         }
         let written = try SafetensorsFile.read(bytes: SafetensorsFile.encode(tensors))
-        #expect(written.contentDigest() == kept.contentDigest())
-        #expect(written.fileDigest() != kept.fileDigest())
+        #expect(try written.contentDigest() == kept.contentDigest())
+        #expect(try written.fileDigest() != kept.fileDigest())
     }
 
     @Test func nameShapeAndValuesCount() throws {

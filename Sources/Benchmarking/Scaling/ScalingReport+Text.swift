@@ -107,14 +107,14 @@ extension ScalingReport {
         return String(decoding: try encoder.encode(self), as: UTF8.self)
     }
 
+    /// The names of the files that `write(to:)` writes.
+    public static let fileNames = ["scaling.txt", "scaling.svg", "scaling.json"]
+
     /// Writes `scaling.txt`, `scaling.svg` and `scaling.json` to a folder, created if necessary. Throws `ScalingError`.
     public func write(to folder: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            for (name, content) in [
-                ("scaling.txt", text + "\n"), ("scaling.svg", ScalingPlot(self).svg),
-                ("scaling.json", try json() + "\n"),
-            ] {
+            for (name, content) in zip(Self.fileNames, [text + "\n", ScalingPlot(self).svg, try json() + "\n"]) {
                 try Data(content.utf8).write(to: URL(fileURLWithPath: folder + "/" + name), options: .atomic)
             }
         } catch {

@@ -1,4 +1,5 @@
 public import Datasets
+import PlainText
 
 /// The findings of a check of a data set: its contents, and everything wrong or doubtful about it.
 public struct DatasetFindings: Sendable {
@@ -82,7 +83,7 @@ public struct DatasetFindings: Sendable {
     /// Records a problem.
     mutating func add(_ kind: Kind, _ line: String, count: Int = 1) {
         counts[kind, default: 0] += count
-        if lines[kind, default: []].count < Self.lineLimit { lines[kind, default: []].append(line) }
+        if lines[kind, default: []].count < Self.lineLimit { lines[kind, default: []].append(line.onOneLine) }
     }
 
     /// The number of problems of a kind.

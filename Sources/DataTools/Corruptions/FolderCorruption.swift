@@ -67,12 +67,7 @@ public struct FolderCorruption: Sendable {
     public var imageCount: Int { files.count }
 
     private static func checkedFiles(input: String, output: String) throws -> [String] {
-        func resolved(_ path: String) -> String { URL(fileURLWithPath: path).resolvingSymlinksInPath().path + "/" }
-        if resolved(output).hasPrefix(resolved(input)) {
-            throw DatasetError(
-                .invalidOption, at: output, "is inside the input folder, where a second run would corrupt it again",
-                remedy: "choose a folder outside \(input)")
-        }
+        try InputProtection.check(outputFolder: output, outside: input)
         let files = try ImageListing.imageFiles(in: input)
         guard !files.isEmpty else {
             throw DatasetError(
@@ -127,6 +122,22 @@ public struct FolderCorruption: Sendable {
         return summaries
     }
 
+    /// Throws `DatasetError` if a result would replace an image of the input, or a file of the folder of frost pictures.
+    public func checkOutputs(sparing frost: String? = nil) throws {
+        var outputs: [String] = []
+        for corruption in corruptions {
+            for severity in severities {
+                outputs += files.map { resultPath($0, corruption, severity) }
+            }
+        }
+        try InputProtection.check(outputs: outputs, files: [], folders: [input] + (frost.map { [$0] } ?? []))
+    }
+
+    private func resultPath(_ file: String, _ corruption: Corruption, _ severity: Int) -> String {
+        folder(corruption, severity) + "/" + (file as NSString).deletingPathExtension
+            + (order == .published ? ".png" : ".jpg")
+    }
+
     private func folder(_ corruption: Corruption, _ severity: Int) -> String {
         "\(output)/\(corruption.rawValue)-\(severity)"
     }
@@ -167,11 +178,11 @@ public struct FolderCorruption: Sendable {
             } catch let error as DatasetError {
                 throw DatasetError(error.code, at: path, error.problem, remedy: error.remedy)
             }
-            let stem = folder(request.corruption, severity) + "/" + (request.file as NSString).deletingPathExtension
+            let result = resultPath(request.file, request.corruption, severity)
             do {
                 switch order {
-                case .published: try corrupted.writePNG(to: stem + ".png")
-                case .released: try corrupted.writeJPEG(to: stem + ".jpg", quality: 95)
+                case .published: try corrupted.writePNG(to: result)
+                case .released: try corrupted.writeJPEG(to: result, quality: 95)
                 }
             } catch let error as ImagingError {
                 throw DatasetError(.writeFailed, at: error.file, error.cause, remedy: error.remedy)

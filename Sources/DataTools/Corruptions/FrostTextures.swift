@@ -46,13 +46,18 @@ public struct FrostTextures: Sendable {
     public func write(to folder: String) throws {
         do {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            for (number, texture) in textures.enumerated() {
-                try texture.writePNG(to: folder + "/frost" + String(format: "%02d", number + 1) + ".png")
+            for (name, texture) in zip(Self.fileNames(self), textures) {
+                try texture.writePNG(to: folder + "/" + name)
             }
         } catch {
             let cause = (error as? ImagingError)?.cause ?? (error as NSError).localizedDescription
             throw DatasetError(.writeFailed, at: folder, cause, remedy: "check the path and its permissions")
         }
+    }
+
+    /// The names of the files that `write(to:)` writes.
+    public static func fileNames(_ frost: FrostTextures) -> [String] {
+        frost.textures.indices.map { "frost" + String(format: "%02d", $0 + 1) + ".png" }
     }
 
     /// Parts of every texture in even steps, `steps` down and as many across: the average of `randomCrop`.

@@ -50,13 +50,18 @@ public struct SyntheticCells: Sendable {
 
     /// Writes a data set of the `folder` layout: `images/`, `labels/` and a `README.txt` that describes it.
     ///
-    /// Files are named from cells-0000.png on; existing files of these names are replaced. Throws `DatasetError`.
+    /// Files are named from cells-0000.png on and replace those of an earlier call. Throws `DatasetError`, also if the
+    /// folder holds images or labels that no such call wrote.
     public static func write(to folder: String, count: Int, side: Int = 320, seed: UInt64, severity: Int) throws {
         guard count > 0 else {
             throw DatasetError(.invalidOption, at: "count", "\(count) images", remedy: "request at least one")
         }
+        try refuseForeignFiles(in: folder)
         let cells = try SyntheticCells(side: side, seed: seed, severity: severity)
         do {
+            // First, so that a call that was interrupted can be repeated.
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+            try ImageFile.write(Array(cells.description(count: count).utf8), to: folder + "/README.txt")
             for name in ["images", "labels"] {
                 try FileManager.default.createDirectory(
                     atPath: folder + "/" + name, withIntermediateDirectories: true)
@@ -68,7 +73,6 @@ public struct SyntheticCells: Sendable {
                 try image.writePNG(to: folder + "/images/" + name)
                 try labels.writePNG(to: folder + "/labels/" + name)
             }
-            try ImageFile.write(Array(cells.description(count: count).utf8), to: folder + "/README.txt")
         } catch let error as ImagingError {
             throw DatasetError(.writeFailed, at: error.file, error.cause, remedy: error.remedy)
         } catch {
@@ -78,9 +82,26 @@ public struct SyntheticCells: Sendable {
         }
     }
 
+    /// The first line of the folder's README.txt.
+    private static let title = "Synthetic cells, made by kedge synthesize"
+
+    /// Throws if `images/` or `labels/` hold files and the folder is not one of synthetic cells: they may be anyone's.
+    private static func refuseForeignFiles(in folder: String) throws(DatasetError) {
+        let files = FileManager.default
+        let readme = files.contents(atPath: folder + "/README.txt").map { String(decoding: $0, as: UTF8.self) }
+        if readme?.hasPrefix(title + "\n") == true { return }
+        for name in ["images", "labels"] {
+            let path = folder + "/" + name
+            guard let found = try? files.contentsOfDirectory(atPath: path).sorted().first else { continue }
+            throw DatasetError(
+                .invalidOption, at: path, "holds files that kedge synthesize did not write, such as \(found)",
+                remedy: "choose a new folder")
+        }
+    }
+
     private func description(count: Int) -> String {
         """
-        Synthetic cells, made by kedge synthesize
+        \(Self.title)
         images: \(count), \(side) x \(side) pixels, RGB PNG, in images/
         labels: instance numbers as PNG in labels/, 0 is background
         seed: \(seed)

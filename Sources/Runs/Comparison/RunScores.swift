@@ -1,5 +1,6 @@
 import Datasets
 import Foundation
+import PlainText
 import Recipes
 public import Telemetry
 
@@ -72,7 +73,7 @@ public struct RunScores: Sendable {
             for measure in EvaluationScores.Measure.allCases {
                 scores[measure] = cell(measure.column).flatMap { Double($0) }
             }
-            let source = cell("Source").flatMap { $0 == DataSettings.defaultName ? nil : $0 }
+            let source = cell("Source").map(TableCell.name(from:)).flatMap { $0 == DataSettings.defaultName ? nil : $0 }
             let kind = Kind(prompt: prompt, source: source)
             let place = rows.firstIndex { $0.kind == kind } ?? rows.count
             if place == rows.count {

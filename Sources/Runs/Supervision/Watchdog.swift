@@ -5,6 +5,7 @@ import Kernels
 public import Machine
 import Synchronization
 public import Telemetry
+import PlainText
 
 /// A thread of each rank that detects a stalled run, reports which ranks are missing, and ends the run if the stall
 /// lasts.
@@ -86,7 +87,7 @@ public final class Watchdog: Sendable {
         if let log = state.withLock({ $0.log }) {
             log.message(severity, text)
         } else {
-            FileHandle.standardError.write(Data("kedge: \(severity.rawValue): \(place)\(text)\n".utf8))
+            StandardError.write("kedge: \(severity.rawValue): \(place)\(text)".onOneLine)
         }
     }
 }

@@ -12,7 +12,8 @@ import WeightFiles
 // Every (image, mirroring) has a slot; a slot is assigned the next place when first filled, so the file holds as many
 // payloads as fit and no more. A slot's state changes 0 empty -> 1 being written -> 2 ready by compare-and-exchange in
 // the mapped header, so ranks never wait for each other: a rank that loses the race leaves the slot alone. Payloads are
-// written with pwrite, which reports a full disk; writing to a mapping would end the process.
+// written with pwrite, which reports a full disk, and read with pread, which reports a file that was cut; either would
+// end the process in a mapping.
 
 /// The slots of embeddings shared by the ranks of a node.
 package final class AnchorFile: @unchecked Sendable {
@@ -124,27 +125,41 @@ package final class AnchorFile: @unchecked Sendable {
 
     /// The embedding of a slot if it is stored under this key. // [floats]
     package func read(_ slot: Int, _ key: Key) -> Tensor? {
-        guard state(slot).pointee.load(ordering: .acquiring) == 2, digest(slot, at: 32) == key else { return nil }
-        let place = place(slot)
-        guard place >= 0, place < places else { return nil }
-        let (offset, length) = (headerBytes + place * payloadStride, payloadStride)
-        guard let start = mmap(nil, length, PROT_READ, MAP_SHARED, descriptor, off_t(offset)), start != MAP_FAILED
-        else { return nil }
-        let payload = UnsafeRawBufferPointer(start: start, count: 4 * floats)
-        if verifies, seal(key, payload) != digest(slot, at: 64) {
-            munmap(start, length)
+        guard isWhole, state(slot).pointee.load(ordering: .acquiring) == 2, digest(slot, at: 32) == key else {
             return nil
         }
-        let address = UInt(bitPattern: start)
-        let storage = TensorStorage(borrowing: start.assumingMemoryBound(to: Float.self), count: floats) {
-            if let start = UnsafeMutableRawPointer(bitPattern: address) { munmap(start, length) }
+        let place = place(slot)
+        guard place >= 0, place < places else { return nil }
+        var tensor = Tensor(uninitialized: [floats])
+        let payload = UnsafeMutableRawBufferPointer(start: tensor.mutablePointer, count: 4 * floats)
+        guard readAll(payload, at: headerBytes + place * payloadStride) else { return nil }
+        if verifies, seal(key, UnsafeRawBufferPointer(payload)) != digest(slot, at: 64) { return nil }
+        return tensor
+    }
+
+    /// False if another process has cut a kept file: touching the missing pages of the header would end this process.
+    private var isWhole: Bool {
+        guard verifies else { return true }
+        var status = stat()
+        return fstat(descriptor, &status) == 0 && Int(status.st_size) >= headerBytes
+    }
+
+    private func readAll(_ bytes: UnsafeMutableRawBufferPointer, at offset: Int) -> Bool {
+        var done = 0
+        while done < bytes.count {
+            let count = pread(
+                descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done, off_t(offset + done))
+            if count < 0 && errno == EINTR { continue }
+            guard count > 0 else { return false }
+            done += count
         }
-        return Tensor(viewing: storage, offset: 0, shape: [floats])
+        return true
     }
 
     /// Fills a slot unless it is filled or being filled, or all places are allocated.
     package func write(_ slot: Int, _ key: Key, _ embedding: Tensor) -> Keeping {
         precondition(embedding.count == floats, "an embedding of \(embedding.count) floats for places of \(floats)")
+        guard isWhole else { return .failed("its file was cut by another process") }
         let state = state(slot)
         let before = state.pointee.load(ordering: .acquiring)
         if before == 1 || before == 2 && digest(slot, at: 32) == key && !verifies { return .alreadyThere }

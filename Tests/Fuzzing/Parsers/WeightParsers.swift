@@ -51,7 +51,7 @@ extension FuzzedParser {
                 try require(try table.integers(entry.name).count == entry.count, "integers of \(entry.shape)")
             }
         }
-        try require(table.contentDigest().count == 64 && table.fileDigest().count == 64, "a digest")
+        try require(try table.contentDigest().count == 64 && table.fileDigest().count == 64, "a digest")
     }
 
     /// Float tensors survive writing and reading.
