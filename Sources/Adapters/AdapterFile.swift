@@ -55,10 +55,13 @@ public struct AdapterFile: Sendable {
 
     /// Writes an adaptation; an earlier file remains until the new one is complete. Returns the file's SHA-256.
     ///
+    /// - Parameter permission: Asked right before the file appears under its name.
+    ///
     /// Throws `WeightFileError` if it cannot be written.
     @discardableResult
     public static func write(
-        _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: Description, to path: String
+        _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: Description, to path: String,
+        ifAllowed permission: () throws(WeightFileError) -> Void = {}
     ) throws(WeightFileError) -> String {
         let tensors = adapted.layout.entries.compactMap { entry in
             adapted.trained.map { TensorToWrite(entry.name, $0.value(entry.slot)) }
@@ -71,7 +74,7 @@ public struct AdapterFile: Sendable {
             "recipe_digest": description.recipeDigest,
         ]
         if kinds != [LoRA.kind] { metadata[kindsKey] = kinds.joined(separator: " ") }
-        return try SafetensorsFile.write(tensors, metadata: metadata, to: path).digest
+        return try SafetensorsFile.write(tensors, metadata: metadata, to: path, ifAllowed: permission).digest
     }
 
     /// Opens an adapter. Throws `WeightFileError` for any other file.

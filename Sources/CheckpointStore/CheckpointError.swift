@@ -13,7 +13,7 @@ public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatab
         case noneUsable
         /// The checkpoint belongs to a run with other settings, weights or data.
         case changed
-        /// Another process holds the run's lock.
+        /// Another process holds the run's lock, or this one has lost it.
         case locked
         /// A folder or file cannot be written.
         case cannotWrite
@@ -37,6 +37,13 @@ public struct CheckpointError: Error, CustomStringConvertible, Sendable, Equatab
 
     static func damaged(_ path: String, _ reason: String) -> CheckpointError {
         CheckpointError(.damaged, at: path, reason, remedy: "use another checkpoint")
+    }
+
+    /// An entry of a run's own folder that leads out of it.
+    package static func link(_ path: String, _ what: String) -> CheckpointError {
+        CheckpointError(
+            .cannotWrite, at: path, "is \(what); a run follows no links inside its own folder",
+            remedy: "remove it, or choose another run.name; nothing was written")
     }
 
     static func cannotWrite(_ path: String, _ reason: String) -> CheckpointError {

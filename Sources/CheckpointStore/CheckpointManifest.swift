@@ -7,8 +7,9 @@ import WeightFiles
 /// (sorted keys, no floats), so a changed byte anywhere is detected.
 public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// The version of this format.
-    public static let currentSchema = 4
-    /// The oldest version that is read; versions before 4 do not name kernels.
+    public static let currentSchema = 5
+    /// The oldest version that is read; versions before 4 do not name kernels, those before 5 do not count empty
+    /// batches.
     static let oldestSchema = 3
     /// Far above any manifest; a larger file is not read.
     static let byteLimit = 16 << 20
@@ -56,6 +57,10 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var skipsInARow: Int
     /// Batches skipped in all.
     public var skips: Int
+    /// Batches in which no image gave a gradient; nil in versions that do not count them.
+    public var emptyBatches: Int?
+    /// Keys that differed when the run continued from a checkpoint, ascending; nil in versions that do not record them.
+    public var changedKeys: [String]?
     /// Images that could not be read, by their numbers in the data, ascending.
     public var badSamples: [Int]
     /// Number of ranks that wrote it.
@@ -87,7 +92,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         (schema, step, images) = (Self.currentSchema, state.step, state.images)
         (updates, skipsInARow, skips) = (state.updates, state.skipsInARow, state.skips)
         (worldSize, parameterCount, scores) = (shards.count, identity.parameterCount, state.scores)
-        badSamples = state.badSamples
+        (badSamples, emptyBatches, changedKeys) = (state.badSamples, state.emptyBatches, identity.changedKeys)
         (settings, kernels, self.shards, digest) = (identity.settings, identity.kernels, shards, "")
     }
 
@@ -117,7 +122,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         }
         do { self = try JSONDecoder().decode(Self.self, from: data) } catch { throw damaged("is not a manifest") }
         guard (try? sealed()) == data else { throw damaged("does not match its own digest") }
-        let counts = [step, images, updates, skipsInARow, skips]
+        let counts = [step, images, updates, skipsInARow, skips, emptyBatches ?? 0]
         guard counts.allSatisfy({ (0..<1 << 52).contains($0) }), (0..<1 << 40).contains(parameterCount),
             skips >= skipsInARow, worldSize == shards.count, worldSize > 0,
             scores.allSatisfy({ score in
@@ -126,6 +131,7 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
             kernels?.allSatisfy({ (0...step).contains($0.firstStep) }) ?? true,
             badSamples.allSatisfy({ $0 >= 0 }), zip(badSamples, badSamples.dropFirst()).allSatisfy({ $0 < $1 })
         else { throw damaged("holds impossible numbers") }
+        if let contradiction { throw damaged(contradiction) }
         var next = 0
         for (rank, shard) in shards.enumerated() {
             guard shard.name == Shard.name(rank: rank, of: worldSize), shard.first == next, shard.count >= 0,
@@ -134,6 +140,18 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
             next += shard.count
         }
         guard next == parameterCount else { throw damaged("lists files that do not cover the parameters once") }
+    }
+
+    /// How its counts contradict each other; nil if they agree.
+    private var contradiction: String? {
+        let explained = updates + skips + (emptyBatches ?? 0)
+        // Every step updates, is skipped or is empty. Older versions do not count the empty ones.
+        guard emptyBatches == nil ? explained <= step : explained == step else {
+            return "states step \(step), but \(updates) updates, \(skips) skipped batches and "
+                + "\(emptyBatches ?? 0) without a gradient"
+        }
+        guard schema < 5 || emptyBatches != nil && changedKeys != nil else { return "lacks counts of its version" }
+        return images < step ? "states step \(step), but only \(images) images" : nil
     }
 
     /// Whether a text of any version in this encoding has the digest it states.

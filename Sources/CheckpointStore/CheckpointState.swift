@@ -10,6 +10,8 @@ public struct CheckpointState: Sendable, Equatable {
     public var skipsInARow = 0
     /// Batches skipped in all.
     public var skips = 0
+    /// Batches in which no image gave a gradient.
+    public var emptyBatches = 0
     /// Images that could not be read, by their numbers in the data, ascending.
     public var badSamples: [Int] = []
     /// Scores of the unadapted model and of the last evaluation.
@@ -47,6 +49,8 @@ extension CheckpointState {
         (skipsInARow, skips, badSamples, scores) = (
             manifest.skipsInARow, manifest.skips, manifest.badSamples, manifest.scores
         )
+        // What versions that do not count them leave is the only reading that fits.
+        emptyBatches = manifest.emptyBatches ?? max(0, manifest.step - manifest.updates - manifest.skips)
     }
 }
 

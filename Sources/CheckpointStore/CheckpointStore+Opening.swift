@@ -25,6 +25,8 @@ extension CheckpointStore {
         var fault = communicator.isRoot ? makeProbe(probe) : ""
         try communicator.barrier()
         if !communicator.isRoot { fault = findProbe(probe, rank: communicator.rank, patience: patience) }
+        let run = folder.lastIndex(of: "/").map { String(folder[..<$0]) } ?? "."
+        ground.hold(run.isEmpty ? "/" : run)
         let faults = try communicator.allGather(bytes: Array(fault.utf8))
         if communicator.isRoot { Self.remove(folder + "/" + probe) }
         guard let rank = faults.firstIndex(where: { !$0.isEmpty }) else { return leftovers }

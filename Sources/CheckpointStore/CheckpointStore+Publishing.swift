@@ -33,6 +33,7 @@ extension CheckpointStore {
         let tensors = zip(ShardTensor.allCases, values).map { TensorToWrite($0.rawValue, Tensor($1, [$1.count])) }
         do {
             try FaultInjector.check(.save)
+            try stand()
             guard mkdir(temporary, 0o755) == 0 || errno == EEXIST else {
                 throw CheckpointError.cannotWrite(temporary, String(cString: strerror(errno)))
             }
@@ -55,14 +56,10 @@ extension CheckpointStore {
         do {
             let text = Array(try manifest.sealed())
             try FaultInjector.$file.withValue(.manifest) {
-                let file = temporary + "/" + Self.manifestName
-                try AtomicFile.write(to: file) { (descriptor) throws(WeightFileError) in
-                    try text.withUnsafeBytesTyped { (raw) throws(WeightFileError) in
-                        try AtomicFile.put(raw, into: descriptor, path: file)
-                    }
-                }
+                try AtomicFile.write(text, to: temporary + "/" + Self.manifestName)
             }
             try FaultInjector.check(.publish)
+            try stand()
             try rename(temporary, to: path, step: slice.step)
         } catch {
             Self.remove(temporary)
@@ -70,8 +67,7 @@ extension CheckpointStore {
         }
         _ = FaultInjector.reach(.published)
         // A hint for users; no code reads it.
-        try? Data((Self.name(step: slice.step) + "\n").utf8).write(
-            to: URL(fileURLWithPath: folder + "/LATEST"), options: .atomic)
+        try? AtomicFile.write(Array((Self.name(step: slice.step) + "\n").utf8), to: folder + "/LATEST")
         return path
     }
 
@@ -80,19 +76,31 @@ extension CheckpointStore {
         let former = "\(folder)/\(Self.trashPrefix)\(Self.name(step: step))-\(getpid())"
         let replaces = Glibc.rename(path, former) == 0
         guard Glibc.rename(temporary, path) == 0 else {
-            let reason = String(cString: strerror(errno))
+            let number = errno
             if replaces { Glibc.rename(former, path) }
-            throw .cannotWrite(path, reason)
+            throw Self.refused(path, number)
         }
         flush()
         if replaces { Self.remove(former) }
     }
 
-    /// Removes checkpoints other than the newest `keep` and the best. Failures cost only disk space.
+    /// The error of a folder that could not be renamed.
+    private static func refused(_ path: String, _ number: Int32) -> CheckpointError {
+        let reason = String(cString: strerror(number))
+        guard [ENOSYS, EOPNOTSUPP, EINVAL, EXDEV].contains(number) else { return .cannotWrite(path, reason) }
+        return CheckpointError(
+            .cannotWrite, at: path, "its file system cannot rename a folder: \(reason)",
+            remedy: "choose a run.folder on another file system; checkpoints appear by a rename")
+    }
+
+    /// Removes checkpoints other than the newest and the best. Failures cost only disk space.
+    ///
+    /// The newest are the last `keep`; with `keptEvery`, the last `keep` at its multiples and the last two of all.
     ///
     /// Only checkpoints up to the one just published count, and of those only ones with a valid manifest:
     /// newer ones belong to a past that this run has left, and are renamed out of the way.
     func retain(after step: Int) {
+        guard loss == nil else { return }
         let all = (try? list()) ?? []
         for newer in all where newer.step > step {
             let aside = folder + "/stale-" + Self.name(step: newer.step)
@@ -102,9 +110,14 @@ extension CheckpointStore {
         let believed = all.filter { $0.step <= step }.compactMap { found in
             (try? Self.manifest(of: found.path)).map { (found, $0.score) }
         }
-        guard let oldestKept = believed.prefix(keep).last?.0 else { return }
-        let best = Self.best(of: believed)
-        for old in all where old.step < oldestKept.step && old.step != best {
+        let steps = believed.map(\.0.step)
+        let newest = Array(steps.prefix(keptEvery > 0 ? 2 : keep))
+        // A damaged one stays until enough whole ones are newer.
+        guard let oldest = newest.last else { return }
+        let milestones = keptEvery > 0 ? steps.filter { $0 > 0 && $0 % keptEvery == 0 }.prefix(keep) : []
+        let kept = newest + milestones + [Self.best(of: believed)].compactMap(\.self)
+        for old in all where old.step < oldest && !kept.contains(old.step) {
+            guard loss == nil else { return }
             let trash = "\(folder)/\(Self.trashPrefix)\(Self.name(step: old.step))-\(getpid())"
             guard Glibc.rename(old.path, trash) == 0 else { continue }
             _ = FaultInjector.reach(.retention)

@@ -22,17 +22,21 @@ extension CheckpointStore {
         public let skipped: [String]
         /// The kernels it was computed with; nil in versions that do not record them.
         public let kernels: [CheckpointManifest.Kernels]?
+        /// Keys in which this run or an earlier part of it differs from what it continued from, ascending.
+        public let changedKeys: [String]
     }
 
     /// Chooses a checkpoint and sends it to all ranks; nil if the store is empty. Collective: rank 0 alone reads.
     ///
     /// - Parameter identity: The identity of this run; another run's checkpoint is rejected with a list of differences.
     /// - Parameter allowed: Keys that may differ.
+    /// - Parameter passingOverOthers: True on rank 0 if another run's checkpoint counts as none, with `auto`.
     ///
     /// Throws `CheckpointError` on all ranks: `noneUsable` if all candidates are damaged, `damaged` for a damaged
     /// `path`, `changed`; and `CollectivesError`.
     public func resume(
-        _ choice: Choice, identity: Identity, allowing allowed: [String], communicator: any Communicator
+        _ choice: Choice, identity: Identity, allowing allowed: [String], passingOverOthers: Bool = false,
+        communicator: any Communicator
     ) throws -> Resumed? {
         communicator.phase = "resume"
         var verdict = Verdict()
@@ -41,7 +45,7 @@ extension CheckpointStore {
             do throws(CheckpointError) {
                 (verdict, state) = try choose(choice, identity, allowed)
             } catch {
-                verdict.failure = error
+                if !(passingOverOthers && choice == .auto && error.kind == .changed) { verdict.failure = error }
             }
         }
         let answer = try communicator.broadcast(bytes: Array(try JSONEncoder().encode(verdict)), from: 0)
@@ -55,8 +59,15 @@ extension CheckpointStore {
         let received = CheckpointState(
             manifest, parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
             secondMoment: Array(numbers[(2 * count)...]))
-        return Resumed(path: verdict.path, state: received, skipped: verdict.skipped, kernels: manifest.kernels)
+        // Versions that do not record changes may have had some: their image counts prove nothing.
+        let changed = Set((manifest.changedKeys ?? [Self.unknownChange]) + allowed).sorted()
+        return Resumed(
+            path: verdict.path, state: received, skipped: verdict.skipped, kernels: manifest.kernels,
+            changedKeys: changed)
     }
+
+    /// Stands for the changes that a checkpoint of an earlier version may have seen.
+    private static let unknownChange = "unknown"
 
     /// Rank 0's message to the others; the values follow.
     private struct Verdict: Codable {
@@ -129,6 +140,14 @@ extension CheckpointStore {
             throw CheckpointError(
                 .changed, at: path, "is of a run with other settings: " + differences.joined(separator: "; "),
                 remedy: "restore them, allow a key with --allow-change KEY, or choose another run.name")
+        }
+        // With other data or batches before it, a run cannot know how many images its checkpoint has seen.
+        if let images = identity.images?(manifest.step), manifest.changedKeys == [], allowed.isEmpty,
+            images != manifest.images
+        {
+            throw .damaged(
+                path + "/" + Self.manifestName,
+                "states \(manifest.images) images, but this run has seen \(images) after step \(manifest.step)")
         }
         guard manifest.parameterCount == identity.parameterCount else {
             throw CheckpointError(

@@ -20,14 +20,22 @@ public struct CheckpointStore: Sendable {
     public let folder: String
     /// How many of the newest are kept, beside the best.
     public let keep: Int
+    /// The distance of the steps that `keep` counts, if it does not count every checkpoint.
+    public let keptEvery: Int
+    /// The run's folder, as far as it is known to be this run's.
+    let ground: Ground
 
     /// Creates the store of a run without touching the disk.
     ///
-    /// - Parameter keep: How many of the newest checkpoints are kept; at least two, so that a damaged one is not the
-    ///   last.
-    public init(folder: String, keep: Int = 2) {
+    /// - Parameters:
+    ///   - keep: How many of the newest checkpoints are kept; at least two, so that a damaged one is not the last.
+    ///   - keptEvery: If not 0, `keep` counts only checkpoints at multiples of this number of steps, and the newest two
+    ///     are kept in addition.
+    ///   - lock: The lock of the run's folder, on the rank that holds it.
+    public init(folder: String, keep: Int = 2, keptEvery: Int = 0, lock: RunLock? = nil) {
         precondition(keep >= 2, "at least two checkpoints are kept")
-        (self.folder, self.keep) = (folder, keep)
+        (self.folder, self.keep, self.keptEvery) = (folder, keep, keptEvery)
+        ground = Ground(lock: lock)
     }
 
     /// The part of a run's identity that the manifest records.
@@ -36,6 +44,10 @@ public struct CheckpointStore: Sendable {
         public var settings: [CheckpointManifest.Setting]
         /// Number of trainable values of all ranks.
         public var parameterCount: Int
+        /// The number of images that this run has processed after a step; nil past its end.
+        public var images: (@Sendable (_ step: Int) -> Int?)?
+        /// Keys in which the run has differed from a checkpoint it continued from, ascending.
+        package var changedKeys: [String] = []
         /// The kernels of the steps; other kernels are no reason to reject a checkpoint.
         public var kernels: [CheckpointManifest.Kernels]
 
@@ -45,8 +57,9 @@ public struct CheckpointStore: Sendable {
         /// Puts an identity together.
         public init(
             settings: [CheckpointManifest.Setting], parameterCount: Int, kernels: [CheckpointManifest.Kernels] = [],
-            predecessors: Predecessors = Predecessors()
+            predecessors: Predecessors = Predecessors(), images: (@Sendable (_ step: Int) -> Int?)? = nil
         ) {
+            self.images = images
             (self.settings, self.parameterCount, self.kernels) = (settings, parameterCount, kernels)
             self.predecessors = predecessors
         }
@@ -117,6 +130,13 @@ public struct CheckpointStore: Sendable {
         }.sorted { $0.step > $1.step }
     }
 
+    /// The step in the name of a checkpoint's folder; nil for names that are not of this form.
+    static func step(named path: String) -> Int? {
+        let last = path.split(separator: "/").last.map(String.init) ?? path
+        guard let digits = last.firstRange(of: prefix).map({ last[$0.upperBound...] }) else { return nil }
+        return digits.allSatisfy(\.isNumber) ? Int(digits) : nil
+    }
+
     /// Reads a checkpoint's manifest. Throws `CheckpointError` of kind `damaged` or `changed`.
     public static func manifest(of path: String) throws(CheckpointError) -> CheckpointManifest {
         let file = path + "/" + manifestName
@@ -127,7 +147,11 @@ public struct CheckpointStore: Sendable {
         guard size <= CheckpointManifest.byteLimit, let data = FileManager.default.contents(atPath: file) else {
             throw .damaged(file, "cannot be read")
         }
-        return try CheckpointManifest(reading: data, at: file)
+        let manifest = try CheckpointManifest(reading: data, at: file)
+        if let step = step(named: path), step != manifest.step {
+            throw .damaged(file, "states step \(manifest.step), its folder's name says \(step)")
+        }
+        return manifest
     }
 
     /// Reads a whole checkpoint and compares every file with the manifest.
@@ -146,6 +170,9 @@ public struct CheckpointStore: Sendable {
             state.parameters += parts[0]
             state.firstMoment += parts[1]
             state.secondMoment += parts[2]
+        }
+        guard manifest.updates > 0 || (state.firstMoment + state.secondMoment).allSatisfy({ $0 == 0 }) else {
+            throw .damaged(path, "states no update, but holds moments of updates")
         }
         return (manifest, state)
     }
@@ -177,6 +204,9 @@ public struct CheckpointStore: Sendable {
         }
         guard parts.allSatisfy({ $0.allSatisfy(\.isFinite) }) else {
             throw damaged("holds numbers that are not finite")
+        }
+        guard parts[2].allSatisfy({ $0 >= 0 }) else {
+            throw damaged("holds negative means of squares")
         }
         return parts
     }

@@ -14,6 +14,8 @@ import Synchronization
 ///    exchange of every step whether their file is written.
 /// 3. Rank 0 collects the outcome as soon as it is available.
 ///
+/// A run of one rank has nothing to gather: its thread publishes as soon as the file is written.
+///
 /// `finish` completes the remaining stages immediately, for a run that may not continue without them.
 public final class CheckpointWriter {
     /// The outcome of a save.
@@ -22,6 +24,8 @@ public final class CheckpointWriter {
         case published(path: String, seconds: Double)
         /// Nothing new was published, nothing older was touched.
         case failed(reason: String)
+        /// The run's folder is no longer its own.
+        case lost(CheckpointError)
     }
 
     private enum Stage {
@@ -36,6 +40,22 @@ public final class CheckpointWriter {
     private final class Board: Sendable {
         let report = Mutex<CheckpointStore.ShardReport?>(nil)
         let outcome = Mutex<Saved?>(nil)
+        /// Processor time of the writing thread for this save, in seconds.
+        let work = Mutex(0.0)
+
+        /// Runs a part of the save and counts its processor time.
+        func work(_ body: () -> Void) {
+            let begin = Self.threadSeconds()
+            body()
+            let seconds = Self.threadSeconds() - begin
+            work.withLock { $0 += seconds }
+        }
+
+        private static func threadSeconds() -> Double {
+            var time = timespec()
+            clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+            return Double(time.tv_sec) + Double(time.tv_nsec) * 1e-9
+        }
     }
 
     private let store: CheckpointStore
@@ -64,6 +84,10 @@ public final class CheckpointWriter {
     public var isWriting: Bool { stage == .writing }
     /// True while a save is in progress, as far as this rank knows; only rank 0 knows for certain.
     public var isBusy: Bool { stage != .idle }
+    /// True if the outcome of a save can be taken.
+    public var hasOutcome: Bool { stage == .publishing && board.outcome.withLock { $0 != nil } }
+    /// The processor time that this rank's thread has spent on the latest save, in seconds.
+    public var workSeconds: Double { board.work.withLock { $0 } }
     /// True if this rank's file is written, or has failed.
     public var isShardWritten: Bool { stage == .writing && board.report.withLock { $0 != nil } }
 
@@ -72,14 +96,20 @@ public final class CheckpointWriter {
         precondition(stage != .writing, "a save is under way")
         board.report.withLock { $0 = nil }
         board.outcome.withLock { $0 = nil }
-        (stage, self.slice, begun) = (.writing, slice, .now)
+        board.work.withLock { $0 = 0 }
         let (store, board, rank, worldSize) = (store, board, communicator.rank, communicator.worldSize)
+        (stage, self.slice, begun) = (worldSize > 1 ? .writing : .publishing, slice, .now)
         let temporary = store.temporaryFolder(step: slice.step, nonce: nonce)
         queue.async {
-            let report = FaultInjector.$step.withValue(slice.step) {
-                store.writeShard(slice, rank: rank, of: worldSize, into: temporary)
+            board.work {
+                let report = FaultInjector.$step.withValue(slice.step) {
+                    store.writeShard(slice, rank: rank, of: worldSize, into: temporary)
+                }
+                board.report.withLock { $0 = report }
             }
-            board.report.withLock { $0 = report }
+        }
+        if worldSize == 1 {
+            publish(slice) { board.report.withLock { $0.map { [$0] } } ?? [] }
         }
     }
 
@@ -109,26 +139,33 @@ public final class CheckpointWriter {
         }
         self.slice = nil
         stage = communicator.isRoot ? .publishing : .idle
-        guard communicator.isRoot else { return }
+        if communicator.isRoot { publish(slice) { reports } }
+    }
+
+    /// Lets this rank's thread publish a checkpoint, or remove its remains if a rank's file is missing.
+    private func publish(_ slice: CheckpointState, _ reports: @escaping @Sendable () -> [CheckpointStore.ShardReport]) {
         let (store, identity, board, begun) = (store, identity, board, begun)
-        let temporary = store.temporaryFolder(step: slice.step, nonce: nonce)
-        if let rank = reports.firstIndex(where: { !$0.fault.isEmpty }) {
-            let reason = "rank \(rank) on \(communicator.hostNames[rank]): \(reports[rank].fault)"
-            queue.async {
-                CheckpointStore.remove(temporary)
-                board.outcome.withLock { $0 = .failed(reason: reason) }
-            }
-            return
-        }
+        let (temporary, hosts) = (store.temporaryFolder(step: slice.step, nonce: nonce), communicator.hostNames)
         queue.async {
-            FaultInjector.$step.withValue(slice.step) {
-                do throws(CheckpointError) {
-                    let path = try store.publish(slice, identity, reports.map(\.shard), from: temporary)
-                    let seconds = (ContinuousClock.now - begun) / .seconds(1)
-                    board.outcome.withLock { $0 = .published(path: path, seconds: seconds) }
-                    store.retain(after: slice.step)
-                } catch {
-                    board.outcome.withLock { $0 = .failed(reason: error.description) }
+            board.work {
+                let reports = reports()
+                if let rank = reports.firstIndex(where: { !$0.fault.isEmpty }) {
+                    CheckpointStore.remove(temporary)
+                    let reason = "rank \(rank) on \(hosts[rank]): \(reports[rank].fault)"
+                    board.outcome.withLock { $0 = store.loss.map { .lost($0) } ?? .failed(reason: reason) }
+                    return
+                }
+                FaultInjector.$step.withValue(slice.step) {
+                    do throws(CheckpointError) {
+                        let path = try store.publish(slice, identity, reports.map(\.shard), from: temporary)
+                        let seconds = (ContinuousClock.now - begun) / .seconds(1)
+                        board.outcome.withLock { $0 = .published(path: path, seconds: seconds) }
+                        store.retain(after: slice.step)
+                    } catch {
+                        board.outcome.withLock {
+                            $0 = error.kind == .locked ? .lost(error) : .failed(reason: error.description)
+                        }
+                    }
                 }
             }
         }

@@ -145,8 +145,9 @@ public struct LoadedModel: Sendable {
         guard FileManager.default.fileExists(atPath: path) else {
             throw RunError(
                 .missingInput, "weight file \(path) does not exist",
-                remedy: "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, or set its path in "
-                    + "model.weights")
+                remedy:
+                    "run `scripts/fetch-weights \(kind.weights?.fetchName ?? kind.name)`, set KEDGE_WEIGHTS_DIR to the "
+                    + "folder that holds it, or set its path in model.weights")
         }
         try WeightFile.refusePart(path)
         let table = try WeightDialect.officialNames(try WeightFile.open(path))

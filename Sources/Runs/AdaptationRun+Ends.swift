@@ -21,9 +21,16 @@ extension AdaptationRun {
     func claim(_ start: Start) throws -> Claim {
         guard communicator.isRoot else { return Claim(lock: nil) }
         // Checked before hours may be spent on automatic labels.
-        if folder.holdsRun, start.choice == nil, !start.overwriting { throw folder.heldAlready }
+        func refuseOther() throws(RunError) {
+            if folder.holdsRun, start.choice == nil, !start.overwriting, !folder.isUnbegun { throw folder.heldAlready }
+        }
+        try refuseOther()
         try folder.make()
-        return Claim(lock: try RunLock(folder: folder.path) { notice($0) })
+        let claim = Claim(lock: try RunLock(folder: folder.path) { notice($0) })
+        try folder.refuseLinks()
+        // Again, because a run may have begun and ended while this one waited for the lock.
+        try refuseOther()
+        return claim
     }
 
     /// The images of the run, with automatic labels where the recipe requests them; nil if the run was asked to stop
@@ -37,7 +44,8 @@ extension AdaptationRun {
         }
         claim = try self.claim(start)
         let labelling = AutomaticLabelling(
-            recipe: recipe.recipe, folder: folder, loaded: loaded, communicator: communicator, workspace: workspace,
+            recipe: recipe.recipe, folder: folder.held(by: claim?.lock), loaded: loaded, communicator: communicator,
+            workspace: workspace,
             isStopRequested: isStopRequested, notice: notice)
         do {
             return try TrainingData(
@@ -48,16 +56,26 @@ extension AdaptationRun {
     }
 
     /// The run's log; the folder is created for a new run. Collective.
-    func openLog(_ start: Start, _ resumed: CheckpointStore.Resumed?) throws -> RunLog {
+    func openLog(
+        _ start: Start, _ resumed: CheckpointStore.Resumed?, in folder: RunFolder
+    ) throws -> RunLog {
         if communicator.isRoot {
+            // A run that never made a step is none: the same recipe begins it again, another one takes its place.
+            let isUnbegun = resumed == nil && folder.isUnbegun
+            let isReplaced = isUnbegun && (folder.holdsCheckpoints || folder.recipeText != recipe.fileText)
             try folder.create(
-                recipe: recipe.fileText, overwriting: start.overwriting,
-                // A run that was killed before its first checkpoint counts as not started.
-                resuming: resumed != nil || start.choice == .auto && !folder.holdsAdapter)
+                recipe: recipe.fileText, overwriting: start.overwriting || isReplaced,
+                resuming: resumed != nil || isUnbegun && !isReplaced)
+            if isReplaced, !start.overwriting {
+                notice("\(folder.path) held a run that had not made a step; this run takes its place")
+            }
         }
         try communicator.barrier()
         let known = resumed?.state.scores ?? []
-        let log = try RunLog(rank: communicator.rank, host: communicator.hostName, folder: folder.path) { step in
+        let log = try RunLog(
+            rank: communicator.rank, host: communicator.hostName, folder: folder.path,
+            mayWrite: { folder.lock?.loss == nil }
+        ) { step in
             guard let first = resumed?.state.step else { return true }
             return step < first || step == first && known.contains { $0.step == step }
         }
@@ -106,12 +124,13 @@ extension AdaptationRun {
         if loop.trainer.schedule.totalSteps == 0 { loop.scores.last = loop.scores.before }
         // A stopped run has no final adapter, only the one of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: steps)
+        try loop.checkpoints.confirmFolder()
         let digest = communicator.isRoot ? try loop.writeAdapter(to: file) : nil
         if let digest {
             let scores = loop.scores
             if !scores.before.isEmpty, !scores.last.isEmpty, scores.last.allSatisfy({ $0.step == steps }) {
                 let table = EvaluationTable(before: scores.before, after: scores.last).text
-                try folder.writeSummary(table)
+                try loop.context.folder.writeSummary(table)
                 for line in table.split(separator: "\n") { log.message(.info, String(line)) }
             }
             log.fact(AdapterFact(path: file, digest: digest, step: steps))

@@ -95,15 +95,16 @@ public struct AdaptationRun {
         }
         let memory = try assembly.memoryCheck(loaded, data).run(communicator)
         if claim == nil { claim = try self.claim(start) }
-        defer { withExtendedLifetime(claim) {} }
+        let folder = self.folder.held(by: claim?.lock)
+        let isUnbegun = communicator.isRoot && folder.isUnbegun
 
         var checkpoints = RunCheckpoints(
             recipe.recipe, folder: folder,
             identity: .init(
                 assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record),
             communicator: communicator)
-        let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges)
-        let log = try openLog(start, resumed)
+        let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges, isUnbegun: isUnbegun)
+        let log = try openLog(start, resumed, in: folder)
         log.record(
             .start(
                 try assembly.startRecord(

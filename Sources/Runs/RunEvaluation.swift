@@ -69,7 +69,7 @@ struct RunEvaluation {
         }
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
         let recipe = context.assembly.recipe
-        return outcomes.map { outcome in
+        return try outcomes.map { outcome in
             var record = EvaluationRecord(
                 run: recipe.run.name, prompt: outcome.prompt.rawValue, scores: outcome.scores, step: occasion.step,
                 images: outcome.images.count, instances: outcome.instances, threshold: recipe.evaluation.threshold,
@@ -80,6 +80,7 @@ struct RunEvaluation {
                 do throws(RunError) {
                     try context.folder.write(outcome, step: occasion.step, source: isOfOneSource ? nil : source.source)
                 } catch {
+                    if let loss = context.folder.lock?.loss { throw loss }
                     context.log.warning("per-image scores after step \(occasion.step) not written: \(error)")
                 }
             }

@@ -1,8 +1,10 @@
+import CheckpointStore
 import Datasets
 import Evaluation
 import Foundation
 import PlainText
 public import Telemetry
+import WeightFiles
 
 /// The files of one run, `runs/NAME/`.
 ///
@@ -18,9 +20,14 @@ public import Telemetry
 /// | `automatic/` | one file per image: the labels found by the anchor, with `prompts.source: automatic` |
 /// | `LOCK` | the process that writes to the folder |
 /// | `summary.txt` | the scores before and after |
+///
+/// The folder itself, or one above it, may be a link to another disk. Inside it no link is followed. Before a file
+/// appears in it, the lock shows that the folder is still this run's.
 public struct RunFolder: Sendable {
     /// The folder.
     public let path: String
+    /// The lock of the folder, on the rank that holds it.
+    var lock: RunLock?
 
     /// Creates the folder's description without accessing the disk.
     public init(folder: String, name: String) { path = folder + "/" + name }
@@ -60,11 +67,17 @@ public struct RunFolder: Sendable {
         }
     }
 
-    /// The error of a run that may neither resume nor replace the run in its folder.
-    var heldAlready: RunError {
-        RunError(
-            .cannotWrite, "\(path) already holds a run",
-            remedy: "choose another run.name, resume it with --resume auto, or replace it with --overwrite")
+    /// The same folder, held by this run.
+    func held(by lock: RunLock?) -> RunFolder {
+        var folder = self
+        folder.lock = lock
+        return folder
+    }
+
+    /// Throws once the folder is no longer this run's.
+    func permit() throws(WeightFileError) {
+        guard let loss = lock?.loss else { return }
+        throw WeightFileError(.writable, path: loss.path, found: loss.reason, remedy: loss.remedy)
     }
 
     /// Writes the recipe to the folder; called on rank 0 only.
@@ -82,39 +95,45 @@ public struct RunFolder: Sendable {
         }
         do {
             try files.createDirectory(atPath: path + "/adapters", withIntermediateDirectories: true)
-            try Data(yaml.utf8).write(to: URL(fileURLWithPath: path + "/recipe.yaml"))
         } catch {
             throw Self.failure(path, error)
         }
+        try Self.publish(yaml, to: path + "/recipe.yaml", ifAllowed: permit)
     }
 
     /// Writes the per-image scores of an evaluation; called on rank 0 only. Throws `RunError`.
     func write(_ outcome: Evaluator.Outcome, step: Int, source: String?) throws(RunError) {
-        try Self.write(outcome, to: images(step: step, source: source, prompt: outcome.prompt.rawValue))
+        let file = images(step: step, source: source, prompt: outcome.prompt.rawValue)
+        try Self.write(outcome, to: file, ifAllowed: permit)
     }
 
     /// Writes per-image scores as CSV. Throws `RunError`.
-    static func write(_ outcome: Evaluator.Outcome, to file: String) throws(RunError) {
+    static func write(
+        _ outcome: Evaluator.Outcome, to file: String, ifAllowed permission: AtomicFile.Permission = {}
+    ) throws(RunError) {
         let measures = outcome.scores.measured.map(\.measure)
         var text = (["image", "instances"] + measures.map(\.rawValue)).joined(separator: ",") + "\n"
         for image in outcome.images {
             let cells = measures.map { image.scores[$0].map { "\($0)" } ?? "" }
             text += ([TableCell.text(of: image.id), "\(image.instances)"] + cells).joined(separator: ",") + "\n"
         }
-        do {
-            try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+        try publish(text, to: file, ifAllowed: permission)
+    }
+
+    /// Writes a file that appears whole. Throws `RunError`.
+    private static func publish(
+        _ text: String, to file: String, ifAllowed permission: AtomicFile.Permission
+    ) throws(RunError) {
+        do throws(WeightFileError) {
+            try AtomicFile.write(Array(text.utf8), to: file, ifAllowed: permission)
         } catch {
-            throw failure(file, error)
+            throw RunError(.cannotWrite, "\(error.path) cannot be written: \(error.found)", remedy: error.remedy)
         }
     }
 
     /// Writes the closing table; called on rank 0 only. Throws `RunError`.
     public func writeSummary(_ text: String) throws(RunError) {
-        do {
-            try Data((text + "\n").utf8).write(to: URL(fileURLWithPath: path + "/summary.txt"))
-        } catch {
-            throw Self.failure(path + "/summary.txt", error)
-        }
+        try Self.publish(text + "\n", to: path + "/summary.txt", ifAllowed: permit)
     }
 
     /// Removes only the files of an earlier run; automatic labels stay, as they identify the inputs they are valid for.

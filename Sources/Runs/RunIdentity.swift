@@ -13,7 +13,7 @@ extension CheckpointStore.Identity {
         _ assembly: RunAssembly, _ loaded: LoadedModel, _ data: TrainingData, parameterCount: Int,
         kernels: [CheckpointManifest.Kernels]
     ) {
-        let recipe = assembly.recipe
+        let (recipe, schedule) = (assembly.recipe, assembly.schedule(data))
         let shaping = recipe.shapingEntries.map { CheckpointManifest.Setting(key: $0.key, value: $0.value) }
         let images = data.training.parts.map { part in
             CheckpointManifest.Setting(
@@ -26,7 +26,7 @@ extension CheckpointStore.Identity {
             let names = recipe.data.sources.map(\.name).joined(separator: ", ")
             order.append(CheckpointManifest.Setting(key: "sources", value: names))
         }
-        let stages = zip(assembly.stages(data), assembly.schedule(data).legs).map { stage, leg in
+        let stages = zip(assembly.stages(data), schedule.legs).map { stage, leg in
             "\(stage.name) \(stage.domains) \(leg.steps)"
         }
         // With one stage, a longer run is the same run; with several, their lengths determine what was learnt before.
@@ -35,7 +35,8 @@ extension CheckpointStore.Identity {
         }
         self.init(
             settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + order,
-            parameterCount: parameterCount, kernels: kernels, predecessors: recipe.predecessors)
+            parameterCount: parameterCount, kernels: kernels, predecessors: recipe.predecessors,
+            images: { schedule.images(before: $0) })
     }
 
     private static func digest(_ images: any SegmentationDataset) -> String {

@@ -38,6 +38,7 @@ struct TrainingLoop {
             announceStage()
             let leftOut = trainer.leftOut
             let outcome = try step()
+            if outcome.message.stop == .folderLost { throw try lostFolder() }
             try refuseBadData(outcome, leftOut, isNew: done.steps > first.steps)
             report(outcome, leftOut)
             done.steps += 1
@@ -58,15 +59,26 @@ struct TrainingLoop {
     }
 
     /// One step of all ranks.
-    private func step() throws -> StepOutcome {
+    private mutating func step() throws -> StepOutcome {
+        checkpoints.enterStep()
+        defer { checkpoints.leaveStep() }
         do {
             return try trainer.runStep(
-                done.steps, isStopRequested: context.isStopRequested(), saving: checkpoints.signals)
+                done.steps, isStopRequested: context.isStopRequested(), saving: { checkpoints.signals })
         } catch {
             // The adapter learnt so far is worth more than a second error.
             if done.steps > 0 { try? saveAdapter() }
             throw error
         }
+    }
+
+    /// The error, on all ranks, of a run whose folder is no longer its own. Collective.
+    private func lostFolder() throws -> any Error {
+        try checkpoints.confirmFolder()
+        // It came back in the meantime, but others may have written there.
+        return RunError(
+            .cannotWrite, "\(context.folder.path) was not this run's for a while",
+            remedy: "repeat the command to continue from the last checkpoint")
     }
 
     /// Ends a run that met more unreadable images than it may skip.
@@ -102,6 +114,7 @@ struct TrainingLoop {
         defer { reporter.resume() }
         do { try saveAdapter() } catch {
             // The last adapter is the purpose of the run; an earlier one is a convenience.
+            if let loss = context.folder.lock?.loss { throw loss }
             if outcome.message.stop != nil { throw error }
             context.log.warning("adapter after step \(done.steps) not saved: \(error)")
         }
@@ -133,7 +146,7 @@ struct TrainingLoop {
                 .nonFinite, "step \(outcome.step): " + outcome.nonFinite.map(\.line).joined(separator: "; "),
                 remedy: "check these images, lower optimizer.learningRate, or set training.nonFinite=skip")
         case .cannotSave: throw checkpoints.failure
-        case .finished, .requested, .badData: return stop
+        case .finished, .requested, .badData, .folderLost: return stop
         }
     }
 
@@ -157,7 +170,8 @@ struct TrainingLoop {
     func writeAdapter(to file: String) throws -> String {
         try AdapterFile.write(
             trainer.adapted, context.assembly.recipe.adapterOptions,
-            context.loaded.description(recipeDigest: context.assembly.recipe.digest, step: done.steps), to: file)
+            context.loaded.description(recipeDigest: context.assembly.recipe.digest, step: done.steps), to: file,
+            ifAllowed: context.folder.permit)
     }
 }
 

@@ -4,18 +4,21 @@ import Synchronization
 /// An append-only file, one whole line per `write(2)`.
 ///
 /// Appends to a regular file are atomic between processes on a local file system; a line that does not fit on the disk
-/// leaves nothing behind.
+/// leaves nothing behind. The file is never reached through a link.
 package final class AppendFile: Sendable {
     package let path: String
     private let descriptor: Int32
     private let ownsDescriptor: Bool
+    private let mayWrite: @Sendable () -> Bool
     private let isStalled = Atomic(false)
 
     /// Opens a file for appending, creating it if necessary; terminates an incomplete last line of an earlier, killed
     /// run.
-    package init(path: String) throws(TelemetryError) {
-        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0o644)
-        self.path = path
+    ///
+    /// - Parameter mayWrite: False once the file may be another run's; from then on, lines are dropped in silence.
+    package init(path: String, mayWrite: @escaping @Sendable () -> Bool = { true }) throws(TelemetryError) {
+        descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
+        (self.path, self.mayWrite) = (path, mayWrite)
         ownsDescriptor = true
         guard descriptor >= 0 else { throw TelemetryError(operation: .open, path: path, systemError: errno) }
         var last: UInt8 = 0
@@ -30,6 +33,7 @@ package final class AppendFile: Sendable {
         path = name
         self.descriptor = descriptor
         ownsDescriptor = false
+        mayWrite = { true }
     }
 
     deinit { if ownsDescriptor { close(descriptor) } }
@@ -39,6 +43,7 @@ package final class AppendFile: Sendable {
 
     /// Appends bytes with one system call, unless the system writes them in parts.
     package func append(_ bytes: [UInt8]) throws(TelemetryError) {
+        guard mayWrite() else { return }
         let sizeBefore = ownsDescriptor ? lseek(descriptor, 0, SEEK_END) : -1
         var written = 0
         while written < bytes.count {

@@ -18,9 +18,10 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case nonFinite = 71
     /// A rank stopped responding.
     case hang = 72
-    /// The run folder or standard output cannot be written, or the folder holds another run or is in use by one.
+    /// The run folder or standard output cannot be written, or the folder holds another run, is in use by one, or was
+    /// taken from this run.
     case cannotWrite = 73
-    /// The run stopped on request with a checkpoint; the same command resumes it.
+    /// The run stopped on request; the same command continues it.
     case resumable = 75
     /// No checkpoint is usable.
     case checkpointUnusable = 76
@@ -37,8 +38,9 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         case .nonFinite: "A loss or gradient is not finite; it was not used for an update."
         case .hang: "A rank stopped responding; the message names it and the operation the others waited in."
         case .cannotWrite:
-            "The run folder or standard output cannot be written, or the folder holds another run or is in use by one."
-        case .resumable: "The run stopped on request with a checkpoint; the same command resumes it."
+            "The run folder or standard output cannot be written, or the folder holds another run, is in use by one, or was "
+                + "taken from this run."
+        case .resumable: "The run stopped on request; the same command continues it."
         case .checkpointUnusable: "No checkpoint is usable; the message lists each with its reason."
         }
     }
@@ -54,10 +56,13 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         human intervention.
 
         To request a stop, send SIGUSR1 to `mpirun`, which forwards it: all ranks finish their step, save and exit with 75; before
-        the first step they exit with 75 and nothing is saved. SIGUSR1 or SIGTERM to one rank has the same effect. SIGTERM or SIGINT to
-        `mpirun` gives the ranks one second: a step that ends within it is saved, and `mpirun` exits with 1 in any case. Without
+        the first step they exit with 75 and nothing is saved. SIGUSR1 or SIGTERM to one rank has the same effect. SIGTERM or SIGINT
+        (Ctrl-C) to `mpirun` gives the ranks one second: a step that ends within it is saved, and `mpirun` exits with 1 in any case. Without
         `mpirun`, a first SIGINT requests a stop, a second ends the process at once with 130. In every case, the same command resumes from
-        the last checkpoint.
+        the last checkpoint. Steps of more than a second are each saved as they end, shorter ones every second or few
+        (`checkpoint.everySeconds=auto`), so that no end of a run, `kill -9` included, costs more than the step under way or a few seconds.
+
+        Beside Kedge's one line, `mpirun` prints a box of its own for every status other than 0; `mpirun --quiet` leaves it out.
 
         `kedge doctor` exits with the status of its first fault, the one a run would exit with; with warnings only, it exits with 0.
 

@@ -21,8 +21,11 @@ public struct JSONLinesSink: LogSink {
 
     /// Opens a file for appending.
     ///
+    /// - Parameter mayWrite: False once the file may be another run's.
     /// - Throws: `TelemetryError` if it cannot be opened.
-    public init(path: String) throws(TelemetryError) { file = try AppendFile(path: path) }
+    public init(path: String, mayWrite: @escaping @Sendable () -> Bool = { true }) throws(TelemetryError) {
+        file = try AppendFile(path: path, mayWrite: mayWrite)
+    }
 
     /// Writes each line of the event with one system call.
     public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
@@ -44,9 +47,10 @@ public struct CSVSink: LogSink {
 
     /// Opens a file for appending, and writes the header if it is new.
     ///
+    /// - Parameter mayWrite: False once the file may be another run's.
     /// - Throws: `TelemetryError` if it cannot be opened or written.
-    public init(path: String) throws(TelemetryError) {
-        file = try AppendFile(path: path)
+    public init(path: String, mayWrite: @escaping @Sendable () -> Bool = { true }) throws(TelemetryError) {
+        file = try AppendFile(path: path, mayWrite: mayWrite)
         if file.isEmpty { try file.append(Array((Self.header + "\n").utf8)) }
     }
 

@@ -46,18 +46,20 @@ public final class RunLog: Sendable {
     ///
     /// - Parameters:
     ///   - folder: The run's folder, which must exist.
+    ///   - mayWrite: False once the folder may be another run's.
     ///   - keepsRow: True for the steps of evaluations that a resumed run will not repeat.
     /// - Throws: `TelemetryError` if a file cannot be opened.
     public convenience init(
         rank: Int, host: String, folder: String, clock: RunClock = .system(),
+        mayWrite: @escaping @Sendable () -> Bool = { true },
         keepsRow: (_ step: Int) -> Bool = { _ in true }
     ) throws(TelemetryError) {
         var sinks: [any LogSink] = []
         if rank == 0 {
             sinks.append(TextSink())
-            sinks.append(try JSONLinesSink(path: folder + "/log.jsonl"))
+            sinks.append(try JSONLinesSink(path: folder + "/log.jsonl", mayWrite: mayWrite))
             try CSVSink.keepRows(of: folder + "/evaluation.csv", where: keepsRow)
-            sinks.append(try CSVSink(path: folder + "/evaluation.csv"))
+            sinks.append(try CSVSink(path: folder + "/evaluation.csv", mayWrite: mayWrite))
         }
         self.init(rank: rank, host: host, sinks: sinks, clock: clock)
     }

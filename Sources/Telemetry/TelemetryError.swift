@@ -32,6 +32,7 @@ public struct TelemetryError: Error, Equatable, Sendable, CustomStringConvertibl
         let remedy =
             switch systemError {
             case ENOSPC, EDQUOT: "free disk space, or choose another run.folder"
+            case ELOOP: "remove the link: a run follows none inside its own folder"
             case EACCES, EPERM, EROFS: "make it writable, or choose another run.folder"
             default: "check the path and its file system"
             }

@@ -66,6 +66,7 @@ public final class Trainer {
         }
         controller = TrainingController(
             plan: settings.plan, skipsInARow: state?.skipsInARow ?? 0, skips: state?.skips ?? 0,
+            emptyBatches: state?.emptyBatches ?? 0,
             badSamples: data.leftOut.map(\.number) + (state?.badSamples ?? []))
         let requests = schedule.requests(
             rank: communicator.rank, nodeOfRank: data.nodeOfRank,
@@ -98,6 +99,7 @@ public final class Trainer {
             parameters: values.rows(own).elements, firstMoment: optimizer.firstMoment,
             secondMoment: optimizer.secondMoment)
         (state.skipsInARow, state.skips) = (controller.skipsInARow, controller.skips)
+        state.emptyBatches = controller.emptyBatches
         state.badSamples = controller.badSamples
         return state
     }
@@ -106,12 +108,12 @@ public final class Trainer {
     ///
     /// - Parameters:
     ///   - isStopRequested: True when this rank was asked to end the run.
-    ///   - saving: This rank's state of saving.
+    ///   - saving: This rank's state of saving, asked when the exchange begins and again before the decision.
     ///
     /// Throws `CollectivesError`, and `DatasetError` for a fault that does not concern a single image.
-    public func runStep(_ step: Int, isStopRequested: Bool, saving: SavingSignals = SavingSignals()) throws
-        -> StepOutcome
-    {
+    public func runStep(
+        _ step: Int, isStopRequested: Bool, saving: () -> SavingSignals = { SavingSignals() }
+    ) throws -> StepOutcome {
         communicator.phase = "step \(step)"
         return try FaultInjector.$step.withValue(step) {
             try FaultInjector.check(.step)
@@ -119,7 +121,7 @@ public final class Trainer {
         }
     }
 
-    private func run(_ step: Int, isStopRequested: Bool, saving: SavingSignals) throws -> StepOutcome {
+    private func run(_ step: Int, isStopRequested: Bool, saving: () -> SavingSignals) throws -> StepOutcome {
         guard let place = schedule.place(of: step) else { preconditionFailure("step \(step) is past the run's end") }
         var stopwatch = Stopwatch()
         let local = try computeShare(place, &stopwatch)
@@ -130,14 +132,15 @@ public final class Trainer {
         try FaultInjector.check(.exchange)
         let batch = try sum.exchange(
             local.records, slab, isFinite: local.findings.nonFinite.isEmpty,
-            wantsStop: isStopRequested, hasWritten: saving.isShardWritten)
+            wantsStop: isStopRequested, hasWritten: saving().isShardWritten)
         let hasFindings = !batch.isFinite || !batch.unreadablePositions.isEmpty
         let findings = try hasFindings ? local.findings.gathered(communicator) : SampleFindings()
         let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
         let message = try decide(
             TrainingController.StepReport(
                 step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
-                badSamples: findings.unreadable.map(\.image.number), isStopRequested: batch.wantsStop, saving: saving))
+                badSamples: findings.unreadable.map(\.image.number), isStopRequested: batch.wantsStop, saving: saving())
+        )
         let rate = settings.optimizer.schedule.rate(at: step)
         if message.appliesUpdate {
             try update(batch, contributing: contributing, rate: rate)

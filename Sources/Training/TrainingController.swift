@@ -78,6 +78,8 @@ public struct TrainingController: Sendable {
             case cannotSave = 4
             /// More images are unreadable than may be skipped. The step counts as not done.
             case badData = 5
+            /// The run's folder is no longer its own: nothing more may be written. The step counts as not done.
+            case folderLost = 6
         }
         /// True to apply the batch's gradient, false to leave the parameters as they are.
         public var appliesUpdate: Bool
@@ -97,7 +99,7 @@ public struct TrainingController: Sendable {
 
         /// Parses `bytes`; nil if they are invalid.
         public init?(bytes: [UInt8]) {
-            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 5 else { return nil }
+            guard bytes.count == 5, bytes[0...3].allSatisfy({ $0 <= 1 }), bytes[4] <= 6 else { return nil }
             (appliesUpdate, logs, evaluates, saves) = (bytes[0] == 1, bytes[1] == 1, bytes[2] == 1, bytes[3] == 1)
             stop = Stop(rawValue: bytes[4])
         }
@@ -115,14 +117,19 @@ public struct TrainingController: Sendable {
     public private(set) var skipsInARow = 0
     /// Total batches skipped.
     public private(set) var skips = 0
+    /// Batches in which no image gave a gradient.
+    public private(set) var emptyBatches = 0
     /// Numbers of the unreadable images, ascending.
     public private(set) var badSamples: [Int]
     /// True if a checkpoint was due while another one was being written.
     private var owesSave = false
 
     /// Starts with the counts of an earlier run, or from zero.
-    public init(plan: Plan, skipsInARow: Int = 0, skips: Int = 0, badSamples: [Int] = []) {
+    public init(
+        plan: Plan, skipsInARow: Int = 0, skips: Int = 0, emptyBatches: Int = 0, badSamples: [Int] = []
+    ) {
         (self.plan, self.skipsInARow, self.skips) = (plan, skipsInARow, skips)
+        self.emptyBatches = emptyBatches
         self.badSamples = Set(badSamples).sorted()
     }
 
@@ -137,6 +144,9 @@ public struct TrainingController: Sendable {
 
     /// The message that follows a step's report.
     public mutating func decide(_ report: StepReport) -> ControlMessage {
+        guard !report.saving.isFolderLost else {
+            return ControlMessage(appliesUpdate: false, logs: false, evaluates: false, stop: .folderLost)
+        }
         guard leaveOut(report.badSamples) else {
             return ControlMessage(appliesUpdate: false, logs: false, evaluates: false, saves: true, stop: .badData)
         }
@@ -145,6 +155,8 @@ public struct TrainingController: Sendable {
         if skipsInARow > plan.maximumSkips {
             return ControlMessage(appliesUpdate: false, logs: true, evaluates: false, stop: .nonFinite)
         }
+        let appliesUpdate = isFinite && report.contributingSamples > 0
+        if isFinite, !appliesUpdate { emptyBatches += 1 }
         let done = report.step + 1
         let isLast = done >= plan.totalSteps
         let stop: ControlMessage.Stop? =
@@ -157,7 +169,7 @@ public struct TrainingController: Sendable {
         let saves = evaluates || stop == .requested || (stop == nil && owesSave && !report.saving.isBusy)
         if saves { owesSave = false }
         return ControlMessage(
-            appliesUpdate: isFinite && report.contributingSamples > 0,
+            appliesUpdate: appliesUpdate,
             logs: stop != nil || done % plan.logEvery == 0, evaluates: evaluates, saves: saves, stop: stop)
     }
 }

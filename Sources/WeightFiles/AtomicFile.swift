@@ -3,11 +3,29 @@ import Glibc
 
 /// Publishes a file by writing it under a temporary name and renaming it, so that no reader ever sees half of it.
 package enum AtomicFile {
-    /// Creates the temporary file, lets `body` write it, flushes it to disk, renames it to `path` and flushes the folder.
-    /// On failure the temporary file is removed and the previous file at `path` remains. Throws `spaceLeft`,
-    /// `writable`.
+    /// Throws if a finished file may not be published after all.
+    package typealias Permission = () throws(WeightFileError) -> Void
+
+    /// Writes bytes as ``write(to:ifAllowed:_:)`` does.
     package static func write(
-        to path: String, _ body: (Int32) throws(WeightFileError) -> Void
+        _ bytes: [UInt8], to path: String, ifAllowed permission: Permission = {}
+    ) throws(WeightFileError) {
+        try write(to: path, ifAllowed: permission) { (descriptor) throws(WeightFileError) in
+            try bytes.withUnsafeBytesTyped { (raw) throws(WeightFileError) in
+                try put(raw, into: descriptor, path: path)
+            }
+        }
+    }
+
+    /// Creates the temporary file, lets `body` write it, flushes it to disk, renames it to `path` and flushes the folder.
+    /// On failure the temporary file is removed and the previous file at `path` remains. A link at `path` is replaced,
+    /// not followed.
+    ///
+    /// - Parameter permission: Asked right before the rename.
+    ///
+    /// Throws `spaceLeft`, `writable`, and the error of `permission`.
+    package static func write(
+        to path: String, ifAllowed permission: Permission = {}, _ body: (Int32) throws(WeightFileError) -> Void
     ) throws(WeightFileError) {
         let slash = path.lastIndex(of: "/")
         let folder = slash.map { $0 == path.startIndex ? "/" : String(path[..<$0]) } ?? "."
@@ -25,6 +43,7 @@ package enum AtomicFile {
             guard fsync(descriptor) == 0 else { throw failure("fsync", path, errno) }
             isOpen = false
             guard close(descriptor) == 0 else { throw failure("close", path, errno) }
+            try permission()
             guard rename(temporary, path) == 0 else { throw failure("rename", path, errno) }
         } catch {
             if isOpen { close(descriptor) }
@@ -34,8 +53,10 @@ package enum AtomicFile {
         let folderDescriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard folderDescriptor >= 0 else { throw failure("open folder", path, errno) }
         defer { close(folderDescriptor) }
-        // Some file systems cannot flush a folder and return EINVAL; the rename itself has happened.
-        guard fsync(folderDescriptor) == 0 || errno == EINVAL else { throw failure("fsync folder", path, errno) }
+        // Some file systems cannot flush a folder (CIFS, gocryptfs, FUSE); file and rename have happened.
+        guard fsync(folderDescriptor) == 0 || [EINVAL, EOPNOTSUPP, ENOSYS].contains(errno) else {
+            throw failure("fsync folder", path, errno)
+        }
     }
 
     /// Writes all bytes, continuing after short writes and interruptions. Throws `spaceLeft`, `writable`.

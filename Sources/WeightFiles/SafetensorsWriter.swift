@@ -86,16 +86,17 @@ extension SafetensorsFile {
     ///
     /// Tensors are in the order of the reference writer (wide element types first, then by name), the header is padded
     /// to 8 bytes, metadata keys are sorted: equal input gives equal bytes. The file is written under a temporary name,
-    /// flushed to disk and renamed. Throws `spaceLeft`, `writable`, `duplicateKey`, `nameLength`, `rankLimit`,
+    /// flushed to disk and renamed, unless `permission` throws just before. Throws `spaceLeft`, `writable`, `duplicateKey`, `nameLength`, `rankLimit`,
     /// `tensorCount`.
     @discardableResult
     public static func write(
-        _ tensors: [TensorToWrite], metadata: [String: String] = ["format": "pt"], to path: String
+        _ tensors: [TensorToWrite], metadata: [String: String] = ["format": "pt"], to path: String,
+        ifAllowed permission: () throws(WeightFileError) -> Void = {}
     ) throws(WeightFileError) -> WrittenFile {
         let ordered = try order(tensors, path)
         let digest = SHA256Digest()
         var byteCount = 0
-        try AtomicFile.write(to: path) { (descriptor) throws(WeightFileError) in
+        try AtomicFile.write(to: path, ifAllowed: permission) { (descriptor) throws(WeightFileError) in
             func put(_ bytes: UnsafeRawBufferPointer) throws(WeightFileError) {
                 digest.update(bytes)
                 byteCount += bytes.count

@@ -27,10 +27,11 @@ import WeightFiles
     /// Values that identify step, kind and index.
     private static func state(_ step: Int, _ range: Range<Int> = 0..<count) -> CheckpointState {
         func values(_ kind: Float) -> [Float] { range.map { Float(step) + kind + Float($0) / 64 } }
+        let skips = min(2, step)
         var state = CheckpointState(
-            step: step, images: 4 * step, updates: step, first: range.lowerBound, parameters: values(0.1),
+            step: step, images: 4 * step, updates: step - skips, first: range.lowerBound, parameters: values(0.1),
             firstMoment: values(0.2), secondMoment: values(0.3))
-        (state.skipsInARow, state.skips, state.badSamples) = (1, 2, [3, step + 10])
+        (state.skipsInARow, state.skips, state.badSamples) = (min(1, skips), skips, [3, step + 10])
         return state
     }
 
@@ -314,6 +315,14 @@ import WeightFiles
         #expect(try #require(try resume()).state == Self.state(3))
     }
 
+    @Test func withMilestonesTheNewestTwoStayBesideThem() throws {
+        for step in [0, 3, 5, 8, 10, 11, 14, 15, 16, 17] {
+            let store = CheckpointStore(folder: folder, keep: 2, keptEvery: 5)
+            _ = try Self.save(Self.state(step), store, identity, SingleProcessCommunicator())
+        }
+        #expect(names == ["LATEST", "step-000010", "step-000015", "step-000016", "step-000017"])
+    }
+
     @Test func aLockIsHeldByOneAndNamesItsHolder() throws {
         let first = try RunLock(folder: folder)
         let error = try #require(throws: CheckpointError.self) { try RunLock(folder: folder) }
@@ -343,7 +352,7 @@ extension CheckpointStoreTests {
         let (first, second) = (folder + "/step-000003", folder + "/step-000004")
         #expect(try CheckpointReport.difference(first, first) == [])
         let lines = try CheckpointReport.difference(first, second)
-        #expect(lines.prefix(3) == ["step: 3, then 4", "images: 12, then 16", "updates: 3, then 4"])
+        #expect(lines.prefix(3) == ["step: 3, then 4", "images: 12, then 16", "updates: 1, then 2"])
         #expect(lines[3].hasPrefix("parameters: 23 of 23 differ, at most by 1"))
         #expect(try CheckpointReport.show(second).contains("lora.rank: 4"))
         try Data("x".utf8).write(to: URL(fileURLWithPath: second + "/manifest.json"))

@@ -58,6 +58,17 @@ import Training
     @Test func aBatchWithoutInstancesChangesNothing() {
         var controller = controller()
         #expect(!controller.decide(report(0, samples: 0)).appliesUpdate)
+        #expect(controller.emptyBatches == 1 && controller.skips == 0)
+    }
+
+    /// Nothing of the step counts, so that the checkpoint before it remains the run's last word.
+    @Test func aLostFolderEndsTheRunAtOnce() {
+        var controller = controller()
+        var lost = report(9, nonFinite: [0], samples: 0)
+        (lost.badSamples, lost.saving.isFolderLost, lost.saving.isDue) = ([4], true, true)
+        #expect(
+            controller.decide(lost) == Message(appliesUpdate: false, logs: false, evaluates: false, stop: .folderLost))
+        #expect(controller.skips == 0 && controller.emptyBatches == 0 && controller.badSamples.isEmpty)
     }
 
     @Test func imagesLeftOutAreCountedOnceUpToTheLimit() {
@@ -89,7 +100,7 @@ import Training
     }
 
     @Test func messagesSurviveTheBroadcast() {
-        for stop: Message.Stop? in [nil, .finished, .requested, .nonFinite, .cannotSave, .badData] {
+        for stop: Message.Stop? in [nil, .finished, .requested, .nonFinite, .cannotSave, .badData, .folderLost] {
             let message = Message(appliesUpdate: true, logs: false, evaluates: true, saves: stop == nil, stop: stop)
             #expect(Message(bytes: message.bytes) == message)
         }

@@ -69,6 +69,21 @@ public struct SamplingSchedule: Sendable, Equatable {
         return nil
     }
 
+    /// The images of all batches before a step; nil past the run's end.
+    public func images(before step: Int) -> Int? {
+        guard step <= totalSteps else { return nil }
+        var (first, images) = (0, 0)
+        for leg in legs {
+            let own = min(max(step - first, 0), leg.steps)
+            let (epochs, rest) = own.quotientAndRemainder(dividingBy: leg.sampler.stepsPerEpoch)
+            // Only the last batch of an epoch may be smaller.
+            let last = leg.sampler.batchSize(step: leg.sampler.stepsPerEpoch - 1)
+            images += epochs * ((leg.sampler.stepsPerEpoch - 1) * globalBatch + last) + rest * globalBatch
+            first += leg.steps
+        }
+        return images
+    }
+
     /// Everything a rank visits from a step on, up to the end of the run.
     ///
     /// - Parameters:

@@ -1,3 +1,4 @@
+import CheckpointStore
 import Collectives
 import Datasets
 import Evaluation
@@ -7,6 +8,7 @@ import Kernels
 import ModelLoading
 import Recipes
 import SegmentAnything
+import Telemetry
 
 /// Makes the labels of a run's images with the anchor before training, divided among the ranks: from nothing (WeSAM's
 /// mode without labels), or from annotated boxes and points.
@@ -46,6 +48,7 @@ struct AutomaticLabelling {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
         }
         try communicator.barrier()
+        let ground = HeldFolder(self.folder.path)
         let find = try finder()
         let own = stride(from: communicator.rank, to: indices.count, by: communicator.worldSize).map { indices[$0] }
         let todo = own.filter {
@@ -56,11 +59,14 @@ struct AutomaticLabelling {
         let rounds = try communicator.allMaximum([todo.count])[0]
         for round in 0..<rounds {
             communicator.activity.work(at: "finding \(name)")
-            if round < todo.count, let labels = try label(todo[round], labelled, find) {
+            if round < todo.count, let labels = try label(todo[round], labelled, find, on: ground) {
                 (found, leftOut) = (found + labels.kept.count, leftOut + labels.leftOut)
             }
             communicator.activity.work(at: "computing")
-            guard try communicator.allMaximum([isStopRequested() ? 1 : 0])[0] == 0 else {
+            let isLost = self.folder.lock?.loss != nil || ground.map { !$0.isInPlace } ?? false
+            let wishes = try communicator.allMaximum([isStopRequested() ? 1 : 0, isLost ? 1 : 0])
+            guard wishes[1] == 0 else { throw lostFolder }
+            guard wishes[0] == 0 else {
                 if communicator.isRoot {
                     notice(
                         "stopped on request after \(round + 1) of \(rounds) images per rank; labels so far are kept")
@@ -113,9 +119,13 @@ struct AutomaticLabelling {
     }
 
     /// Labels one image and stores the labels; nil for an image that cannot be read, which reports its own fault.
-    private func label(_ index: Int, _ dataset: AutomaticDataset, _ find: Finder) throws -> PseudoSegmenter.Labels? {
+    private func label(
+        _ index: Int, _ dataset: AutomaticDataset, _ find: Finder, on ground: HeldFolder?
+    ) throws -> PseudoSegmenter.Labels? {
         do {
             let found = try find(dataset.base, index)
+            // The end of the round notices it on all ranks.
+            guard ground?.isInPlace ?? true else { return nil }
             try AutomaticLabels(
                 found.labels.kept, identity: dataset.identity(index), width: found.width, height: found.height
             ).write(to: dataset.path(index))
@@ -123,6 +133,14 @@ struct AutomaticLabelling {
         } catch let error as DatasetError where error.concernsOneImage {
             return nil
         }
+    }
+
+    /// The error of a run whose folder was renamed, removed, or given to another.
+    private var lostFolder: any Error {
+        folder.lock?.loss
+            ?? RunError(
+                .cannotWrite, "\(folder.path) was renamed, removed or given to another run",
+                remedy: "nothing more was written; choose another run.name")
     }
 
     private var settings: AutomaticMaskConfiguration {

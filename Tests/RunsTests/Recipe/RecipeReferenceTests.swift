@@ -113,7 +113,7 @@ import Training
             "execution.recompute": "blocks",
             "evaluation.prompts": "coarse", "optimizer.coupledWeightDecay": "false", "evaluation.before": "false",
             "evaluation.boundary": "false",
-            "checkpoint.background": "false",
+            "checkpoint.background": "false", "checkpoint.everySeconds": "120",
             "model.imageSize": "64", "data.flips": "none", "data.badSamples": "skip", "data.followSymlinks": "true",
             "data.annotations": "a", "data.labelRules": "released",
             "sampler.locality": "none", "anchorStore.mode": "off",
