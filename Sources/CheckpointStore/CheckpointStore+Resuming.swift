@@ -113,7 +113,7 @@ extension CheckpointStore {
             throw CheckpointError(
                 .noneUsable, at: folder,
                 "none of \(candidates.count) checkpoints can be used: " + verdict.skipped.joined(separator: "; "),
-                remedy: "restore one from a backup, or start over with --resume none --overwrite")
+                remedy: "restore one from a backup, or start over with --overwrite")
         }
         return (verdict, nil)
     }
@@ -139,7 +139,9 @@ extension CheckpointStore {
         guard differences.isEmpty else {
             throw CheckpointError(
                 .changed, at: path, "is of a run with other settings: " + differences.joined(separator: "; "),
-                remedy: "restore them, allow a key with --allow-change KEY, or choose another run.name")
+                remedy:
+                    "restore them, allow a key with --allow-change KEY, choose another run.name, or replace the run with "
+                    + "--overwrite")
         }
         // With other data or batches before it, a run cannot know how many images its checkpoint has seen.
         if let images = identity.images?(manifest.step), manifest.changedKeys == [], allowed.isEmpty,
@@ -153,7 +155,7 @@ extension CheckpointStore {
             throw CheckpointError(
                 .changed, at: path,
                 "holds \(manifest.parameterCount) trainable numbers, this run has \(identity.parameterCount)",
-                remedy: "choose another run.name")
+                remedy: "choose another run.name, or replace the run with --overwrite")
         }
     }
 }

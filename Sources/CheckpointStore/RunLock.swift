@@ -14,6 +14,8 @@ public final class RunLock: Sendable {
     private static let name = "LOCK"
     private let folder: HeldFolder
     private let descriptor: Int32
+    /// What this run has written into the file; no other run's text is the same.
+    private let text: String
 
     /// Takes the lock.
     ///
@@ -36,7 +38,7 @@ public final class RunLock: Sendable {
                 close(descriptor)
                 throw error
             }
-            if Self.loss(of: descriptor, in: folder) == nil {
+            if Self.loss(of: descriptor, in: folder, text: nil) == nil {
                 (self.folder, self.descriptor) = (folder, descriptor)
                 break
             }
@@ -50,7 +52,8 @@ public final class RunLock: Sendable {
             }
             usleep(10_000)
         }
-        let text = "host \(localHostName()), process \(getpid()), since \(Date().formatted(.iso8601))\n"
+        let nonce = String(UInt64.random(in: 0...UInt64.max), radix: 16)
+        text = "host \(localHostName()), process \(getpid()), since \(Date().formatted(.iso8601))\n\(nonce)\n"
         ftruncate(descriptor, 0)
         _ = text.withCString { write(descriptor, $0, strlen($0)) }
     }
@@ -58,10 +61,14 @@ public final class RunLock: Sendable {
     deinit { close(descriptor) }
 
     /// The reason why the folder is no longer this run's; nil while it is.
-    public var loss: CheckpointError? { Self.loss(of: descriptor, in: folder) }
+    public var loss: CheckpointError? { Self.loss(of: descriptor, in: folder, text: text) }
 
-    private static func loss(of descriptor: Int32, in folder: HeldFolder) -> CheckpointError? {
-        guard folder.isInPlace else {
+    /// - Parameter text: What the file holds while the lock is this run's, if it was written: there are file systems whose
+    ///   numbers of files change while these are open (CIFS with `noserverino`).
+    private static func loss(of descriptor: Int32, in folder: HeldFolder, text: String?) -> CheckpointError? {
+        let file = folder.path + "/" + name
+        func isTextThere() -> Bool { text != nil && contents(of: file) == text }
+        guard folder.isInPlace || isTextThere() else {
             return CheckpointError(
                 .locked, at: folder.path, "was renamed, removed or replaced while this run wrote into it",
                 remedy: "nothing more was written; move it back and repeat the command, or choose another run.name")
@@ -74,8 +81,8 @@ public final class RunLock: Sendable {
                 remedy: "nothing more was written; repeat the command to continue, and leave LOCK alone: it never "
                     + "outlives its run")
         }
-        guard fstat(descriptor, &own) == 0, !HeldFolder.isSame(own, named) else { return nil }
-        let holder = holder(at: folder.path + "/" + name)
+        guard fstat(descriptor, &own) == 0, !HeldFolder.isSame(own, named), !isTextThere() else { return nil }
+        let holder = holder(at: file)
         return CheckpointError(
             .locked, at: folder.path,
             "is no longer reserved for this run: its LOCK was replaced" + (holder.isEmpty ? "" : " by \(holder)"),
@@ -105,14 +112,18 @@ public final class RunLock: Sendable {
             remedy: "choose a writable folder with --set run.folder=PATH")
     }
 
+    /// The first line of a lock's file, or nothing.
     private static func holder(at path: String) -> String {
+        contents(of: path).split(separator: "\n").first.map { $0.trimmingCharacters(in: .whitespaces) } ?? ""
+    }
+
+    private static func contents(of path: String) -> String {
         let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
         guard descriptor >= 0 else { return "" }
         defer { close(descriptor) }
-        var bytes = [UInt8](repeating: 0, count: 200)
+        var bytes = [UInt8](repeating: 0, count: 512)
         let count = read(descriptor, &bytes, bytes.count)
         return String(decoding: bytes.prefix(max(0, count)), as: UTF8.self)
-            .trimmingCharacters(in: .whitespacesAndNewlines)
     }
 
     private static func lock(

@@ -137,7 +137,8 @@ public struct AdaptationRun {
         if let resumed, resumed.state.step > total {
             throw RunError(
                 .configuration, "\(resumed.path) is at step \(resumed.state.step), but this recipe ends after \(total)",
-                remedy: "raise training.steps or training.epochs, or choose another run.name")
+                remedy: "raise training.steps or training.epochs, choose another run.name, or replace the run with "
+                    + "--overwrite")
         }
         // Asked to stop before there is anything to save.
         if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }

@@ -70,10 +70,10 @@ package struct SaveClock: Sendable, Equatable {
     /// Seconds a rank waits for its file before the next step begins.
     ///
     /// A save that is sealed at once is published long before the end of a long step. Short steps may as well seal it
-    /// one step later.
+    /// one step later. A local disk needs 10 to 40 ms; only a slower one is waited for longer.
     ///
     /// - Parameter step: The duration of the latest step.
     package func patience(step: Double) -> Double {
-        interval == .automatic ? min(max(0.03 * step, 0.02), 0.1) : 0.1
+        interval == .automatic ? min(max(Self.shareOfLongStep * step, 0.02), 1) : 0.1
     }
 }

@@ -47,6 +47,16 @@ import TestSupport
         #expect(second.loss == nil)
     }
 
+    /// Where the numbers of files change under open ones, the text decides.
+    @Test func aLockWithThisRunsTextIsThisRuns() throws {
+        let lock = try RunLock(folder: folder)
+        try files.copyItem(atPath: folder + "/LOCK", toPath: folder + "/copy")
+        #expect(rename(folder + "/copy", folder + "/LOCK") == 0)
+        #expect(lock.loss == nil)
+        let second = try RunLock(folder: folder)
+        #expect(lock.loss != nil && second.loss == nil)
+    }
+
     @Test(arguments: ["renamed", "removed", "replaced", "replaced by a link"]) func anotherFolderIsNotThisRuns(
         change: String
     ) throws {

@@ -63,10 +63,10 @@ import Testing
         for text in ["", "-1", "1e7", "nan", "often"] { #expect(SaveInterval(rawValue: text) == nil) }
     }
 
-    @Test func waitingIsAFewPercentOfAStep() {
+    @Test func waitingIsBoundByTheStep() {
         let clock = SaveClock(.automatic)
         #expect(
-            clock.patience(step: 0.01) == 0.02 && clock.patience(step: 2) == 0.06 && clock.patience(step: 60) == 0.1)
+            clock.patience(step: 0.01) == 0.02 && clock.patience(step: 2) == 0.2 && clock.patience(step: 60) == 1)
         #expect(SaveClock(.seconds(120)).patience(step: 0.01) == 0.1)
     }
 }
