@@ -186,7 +186,7 @@ let package = Package(
             [
                 "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
                 "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives", "CheckpointStore", "Telemetry",
-                "ModelLoading", "Evaluation", "Training", "WeightFiles",
+                "ModelLoading", "Evaluation", "Training", "WeightFiles", "DatasetTestSupport",
             ]),
         tests("Diagnosis", ["Machine", "Kernels", "Planning", "Collectives", "Telemetry"]),
         tests(

@@ -17,7 +17,7 @@ struct session {
     const uint8_t *input; size_t input_left;
     uint8_t *output;    // decoded samples or encoded bytes
     size_t output_count, output_capacity;
-    png_structp png; png_infop info; png_bytep *rows;
+    png_structp png; png_infop info; png_bytep *rows; int has_pixels;
     struct jpeg_error_mgr errors; struct jpeg_progress_mgr progress; uint32_t max_scans;
 };
 
@@ -49,7 +49,10 @@ static void on_png_warning(png_structp png, png_const_charp message) { (void)png
 
 static void read_input(png_structp png, png_bytep data, size_t count) {
     struct session *session = png_get_io_ptr(png);
-    if (count > session->input_left) stop(session, KEDGE_IMAGE_DAMAGED, "the data ends inside the image");
+    if (count > session->input_left)
+        stop(session, KEDGE_IMAGE_DAMAGED,
+             session->has_pixels ? "its pixels are there, but the file is cut short before its last chunk (IEND)"
+                                 : "the data ends inside the image");
     memcpy(data, session->input, count);
     session->input += count;
     session->input_left -= count;
@@ -83,6 +86,7 @@ static void read_png_samples(struct session *session, limits_pointer limits, uin
     session->rows = allocate(session, sizeof(png_bytep) * height);
     for (uint32_t y = 0; y < height; y++) session->rows[y] = session->output + y * row_bytes;
     png_read_image(png, session->rows);
+    session->has_pixels = 1;
     png_read_end(png, NULL);
     *out = (struct kedge_image){width, height, channels, bytes_per_sample, NULL};
 }

@@ -28,6 +28,7 @@ public struct FolderDataset: SegmentationDataset {
     }
 
     private let images: LabelledImages
+    private let imagesFolder: String
     /// Label files that belong to no image, in order.
     package let unusedLabels: [String]
 
@@ -48,6 +49,7 @@ public struct FolderDataset: SegmentationDataset {
     ) throws {
         let folder = try AnnotatedFolder(options, retry: retry)
         let threshold = options.binariseThreshold
+        imagesFolder = options.imagesFolder
         let part = LabelledImages.Part(
             images: options.imagesFolder, labels: options.labelsFolder, imageExtensions: ["png", "jpg", "jpeg"],
             labelExtensions: threshold == nil ? ["png"] : ["png", "jpg", "jpeg"])
@@ -77,9 +79,15 @@ public struct FolderDataset: SegmentationDataset {
 
     public func image(_ index: Int) throws -> Image { try images.image(index) }
 
-    public func labelSummary(_ index: Int) throws -> LabelSummary { try images.labelSummary(index) }
+    public func survey(_ index: Int) throws -> ImageSurvey { try images.survey(index) }
 
     public func faults(_ index: Int) throws -> [DatasetError] { try images.faults(index) }
+
+    public var unusedImages: UnusedImages? {
+        let prefix = imagesFolder.count + 1
+        return UnusedImages(
+            in: imagesFolder, of: images.folder, used: Set(images.entries.map { String($0.image.dropFirst(prefix)) }))
+    }
 
     /// The image's name and the sizes of its files in bytes, as in `cells-0001 20133+410`.
     public func fingerprint(_ index: Int) -> String { images.fingerprint(index) }

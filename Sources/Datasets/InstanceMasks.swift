@@ -1,101 +1,114 @@
 public import Imaging
 
-/// Binary masks of the instances of one image, one bit per pixel, `[n, H, W]`.
+/// Binary masks of the instances of one image, `[n, H, W]`, as the runs of pixels that belong to each in every row.
 ///
-/// Forty masks at 1024 x 1024 take 5 MiB. Rows start at a word boundary and the bits beyond the last column are zero.
+/// Masks that do not overlap take at most twelve bytes per pixel of the image however many they are; 4,096 cells on
+/// 2048 x 2048 pixels take 1.5 MiB. Bitmaps are made of the instances that a step has chosen.
 public struct InstanceMasks: Equatable, Sendable {
-    /// The number of masks.
-    public private(set) var count: Int
+    /// Neighbouring pixels of one row.
+    struct Run: Equatable, Sendable {
+        var row: Int32
+        var first: Int32
+        /// The column behind the last.
+        var end: Int32
+    }
+
     /// Pixels per row.
     public let width: Int
     /// Rows per mask.
     public let height: Int
-    /// 64-bit words per row.
-    let wordsPerRow: Int
-    /// The bits, mask by mask, row by row; column x is bit x mod 64 of word x div 64.
-    var words: [UInt64]
+    /// The runs, mask by mask, row by row, from the left. Runs of one mask neither touch nor overlap.
+    private(set) var runs: [Run] = []
+    /// The start of each mask's runs; one more entry than there are masks.
+    private var starts: [Int]
 
     /// Creates empty masks.
     public init(count: Int, width: Int, height: Int) {
-        self.count = count
-        self.width = width
-        self.height = height
-        wordsPerRow = (width + 63) / 64
-        words = [UInt64](repeating: 0, count: count * height * wordsPerRow)
+        (self.width, self.height) = (width, height)
+        starts = [Int](repeating: 0, count: count + 1)
     }
 
-    /// The memory of masks of a size, in bytes; rows of whole words make narrow images cost more than their pixels.
-    package static func byteCount(count: Int, width: Int, height: Int) -> Int {
-        count * height * ((width + 63) / 64) * MemoryLayout<UInt64>.stride
-    }
+    /// The number of masks.
+    public var count: Int { starts.count - 1 }
+
+    /// The memory of the runs, in bytes.
+    package var byteCount: Int { runs.count * MemoryLayout<Run>.stride }
 
     /// Maximum bytes of the masks of one image.
-    static let byteLimit = 1 << 30
+    private static let byteLimit = 1 << 30
 
-    /// Throws `DatasetError` that names the label file if the masks would take more than `byteLimit`.
-    package static func checkMemory(count: Int, width: Int, height: Int, of label: String) throws(DatasetError) {
-        let bytes = byteCount(count: count, width: width, height: height)
-        guard bytes > byteLimit else { return }
+    /// Throws `DatasetError` that names the labels if the masks take more than a limit.
+    func checkMemory(of labels: String) throws(DatasetError) {
+        guard byteCount > Self.byteLimit else { return }
         throw DatasetError(
-            .unreadableFile, at: label, "holds \(count) instances, which would take \(bytes >> 20) MiB of masks",
+            .unreadableFile, at: labels, "the masks take more than \(Self.byteLimit >> 20) MiB; \(count) were read",
+            remedy: "use smaller images or fewer instances for each")
+    }
+
+    /// Throws `DatasetError` that names the label file if its instances are the single pixels of noise.
+    func checkScatter(of label: String) throws(DatasetError) {
+        let pixels = runs.reduce(0) { $0 + Int($1.end - $1.first) }
+        guard count >= 1024, pixels < 2 * runs.count else { return }
+        throw DatasetError(
+            .unreadableFile, at: label, "holds \(count) instances of scattered single pixels, as noise does",
             remedy: "give instance numbers, or set data.binarise for an intensity image")
     }
 
-    /// The number of different non-zero labels in an image.
-    public static func distinctLabels(_ labels: LabelImage) -> Int {
-        var isUsed = [Bool](repeating: false, count: 1 << 16)
-        for label in labels.labels { isUsed[Int(label)] = true }
-        return isUsed.dropFirst().reduce(0) { $0 + ($1 ? 1 : 0) }
-    }
+    /// The runs of one mask.
+    func runs(of instance: Int) -> ArraySlice<Run> { runs[starts[instance]..<starts[instance + 1]] }
 
-    /// Creates one mask per distinct non-zero label, in ascending order of the label.
-    public init(labels: LabelImage) {
-        var isUsed = [Bool](repeating: false, count: 1 << 16)
-        for label in labels.labels { isUsed[Int(label)] = true }
-        var instanceOfLabel = [Int](repeating: -1, count: 1 << 16)
-        var instances = 0
-        for label in 1..<(1 << 16) where isUsed[label] {
-            instanceOfLabel[label] = instances
-            instances += 1
-        }
-        self.init(count: instances, width: labels.width, height: labels.height)
-        for y in 0..<height {
-            for x in 0..<width {
-                let instance = instanceOfLabel[Int(labels.labels[y * width + x])]
-                if instance >= 0 { words[rowStart(instance, y) + x >> 6] |= 1 << UInt64(x & 63) }
-            }
-        }
-    }
-
-    /// Creates one mask of the pixels whose first sample is above a threshold; no mask if there is no such pixel.
-    public init(_ image: Image, above threshold: UInt8) {
-        self.init(count: 1, width: image.width, height: image.height)
-        var any = false
-        for y in 0..<height {
-            for x in 0..<width where image.pixels[(y * width + x) * image.channels] > threshold {
-                words[rowStart(0, y) + x >> 6] |= 1 << UInt64(x & 63)
-                any = true
-            }
-        }
-        if !any { self = InstanceMasks(count: 0, width: width, height: height) }
-    }
+    // MARK: Pixels
 
     /// Whether a pixel belongs to an instance.
     public subscript(instance: Int, x x: Int, y y: Int) -> Bool {
-        get { words[rowStart(instance, y) + x >> 6] >> UInt64(x & 63) & 1 == 1 }
-        set {
-            let bit: UInt64 = 1 << UInt64(x & 63)
-            let word = rowStart(instance, y) + x >> 6
-            words[word] = newValue ? words[word] | bit : words[word] & ~bit
+        get {
+            let place = place(instance, x, y)
+            return place < starts[instance + 1] && runs[place].row == Int32(y) && runs[place].first <= Int32(x)
         }
+        set {
+            guard newValue != self[instance, x: x, y: y] else { return }
+            let (row, column, place) = (Int32(y), Int32(x), place(instance, x, y))
+            if newValue {
+                let joinsLeft = place > starts[instance] && runs[place - 1].row == row && runs[place - 1].end == column
+                let joinsRight =
+                    place < starts[instance + 1] && runs[place].row == row && runs[place].first == column + 1
+                let run = Run(
+                    row: row, first: joinsLeft ? runs[place - 1].first : column,
+                    end: joinsRight ? runs[place].end : column + 1)
+                replace((joinsLeft ? place - 1 : place)..<(joinsRight ? place + 1 : place), by: [run], in: instance)
+            } else {
+                let run = runs[place]
+                let parts = [
+                    Run(row: row, first: run.first, end: column), Run(row: row, first: column + 1, end: run.end),
+                ]
+                replace(place..<place + 1, by: parts.filter { $0.first < $0.end }, in: instance)
+            }
+        }
+    }
+
+    /// The first run of a mask that ends behind a pixel, in reading order.
+    private func place(_ instance: Int, _ x: Int, _ y: Int) -> Int {
+        var (low, high) = (starts[instance], starts[instance + 1])
+        while low < high {
+            let middle = (low + high) / 2
+            let run = runs[middle]
+            if (run.row, run.end) > (Int32(y), Int32(x)) { high = middle } else { low = middle + 1 }
+        }
+        return low
+    }
+
+    private mutating func replace(_ range: Range<Int>, by replacement: [Run], in instance: Int) {
+        runs.replaceSubrange(range, with: replacement)
+        for later in instance + 1..<starts.count { starts[later] += replacement.count - range.count }
     }
 
     /// One mask as bytes 0 and 1, row by row, `[H, W]`.
     public func bitmap(of instance: Int) -> [UInt8] {
         var bytes = [UInt8](repeating: 0, count: width * height)
-        for y in 0..<height {
-            let row = rowStart(instance, y)
-            for x in 0..<width where words[row + x >> 6] >> UInt64(x & 63) & 1 == 1 { bytes[y * width + x] = 1 }
+        for run in runs(of: instance) {
+            for place in Int(run.row) * width + Int(run.first)..<Int(run.row) * width + Int(run.end) {
+                bytes[place] = 1
+            }
         }
         return bytes
     }
@@ -103,17 +116,21 @@ public struct InstanceMasks: Equatable, Sendable {
     /// All masks as bytes 0 and 1, `[n, H, W]`.
     public var bitmaps: [UInt8] { (0..<count).flatMap { bitmap(of: $0) } }
 
-    /// The number of pixels of one instance.
-    public func pixelCount(of instance: Int) -> Int {
-        words[wordRange(instance)].reduce(0) { $0 + $1.nonzeroBitCount }
+    /// Calls a function with the pixels of an instance, run by run: a row and its columns.
+    public func forEachRun(of instance: Int, _ body: (_ row: Int, _ columns: Range<Int>) -> Void) {
+        for run in runs(of: instance) { body(Int(run.row), Int(run.first)..<Int(run.end)) }
     }
+
+    // MARK: Measures
+
+    /// The number of pixels of one instance.
+    public func pixelCount(of instance: Int) -> Int { runs(of: instance).reduce(0) { $0 + Int($1.end - $1.first) } }
 
     /// The number of pixels of one instance in each row, `[H]`.
     func rowCounts(of instance: Int) -> [Int] {
-        (0..<height).map { y in
-            let row = rowStart(instance, y)
-            return words[row..<row + wordsPerRow].reduce(0) { $0 + $1.nonzeroBitCount }
-        }
+        var counts = [Int](repeating: 0, count: height)
+        for run in runs(of: instance) { counts[Int(run.row)] += Int(run.end - run.first) }
+        return counts
     }
 
     /// The tight rectangle around one instance with exclusive right and bottom edges; `nil` if the mask is empty.
@@ -126,74 +143,178 @@ public struct InstanceMasks: Equatable, Sendable {
 
     /// The columns and rows one instance spans; `nil` if the mask is empty.
     package func extent(of instance: Int) -> (columns: Range<Int>, rows: Range<Int>)? {
-        var columns = [UInt64](repeating: 0, count: wordsPerRow)
-        var firstRow = height
-        var lastRow = -1
-        for y in 0..<height {
-            let row = rowStart(instance, y)
-            var any: UInt64 = 0
-            for word in 0..<wordsPerRow {
-                columns[word] |= words[row + word]
-                any |= words[row + word]
-            }
-            if any != 0 {
-                firstRow = min(firstRow, y)
-                lastRow = y
+        let runs = runs(of: instance)
+        guard let top = runs.first?.row, let bottom = runs.last?.row else { return nil }
+        let (left, right) = runs.reduce((Int32.max, 0)) { (min($0.0, $1.first), max($0.1, $1.end)) }
+        return (Int(left)..<Int(right), Int(top)..<Int(bottom) + 1)
+    }
+
+    // MARK: Other masks
+
+    /// Begins another mask, without a pixel.
+    mutating func append() { starts.append(runs.count) }
+
+    /// Adds pixels of a row to the last mask, behind those it has and not touching them.
+    mutating func append(row: Int, _ columns: Range<Int>) {
+        runs.append(Run(row: Int32(row), first: Int32(columns.lowerBound), end: Int32(columns.upperBound)))
+        starts[starts.count - 1] = runs.count
+    }
+
+    /// Begins another mask, of the pixels that are set in an array of the image's size. `[H, W]`
+    mutating func append(_ isSet: [Bool]) {
+        append()
+        isSet.withUnsafeBufferPointer { isSet in
+            for row in 0..<height {
+                forEachStretch(of: isSet, row * width..<row * width + width) { value, places in
+                    if value { append(row: row, places.lowerBound - row * width..<places.upperBound - row * width) }
+                }
             }
         }
-        guard lastRow >= 0, let first = columns.firstIndex(where: { $0 != 0 }),
-            let last = columns.lastIndex(where: { $0 != 0 })
-        else { return nil }
-        let left = first * 64 + columns[first].trailingZeroBitCount
-        let right = last * 64 + 64 - columns[last].leadingZeroBitCount
-        return (left..<right, firstRow..<lastRow + 1)
     }
 
     /// The masks with the given indices, in the given order.
     public func selecting(_ instances: [Int]) -> InstanceMasks {
         var selected = InstanceMasks(count: 0, width: width, height: height)
-        selected.words.reserveCapacity(instances.count * height * wordsPerRow)
-        for instance in instances { selected.words.append(contentsOf: words[wordRange(instance)]) }
-        selected.count = instances.count
+        for instance in instances {
+            selected.runs.append(contentsOf: runs(of: instance))
+            selected.starts.append(selected.runs.count)
+        }
         return selected
     }
 
     /// The masks mirrored.
     public func flipped(_ flip: Flip) -> InstanceMasks {
         guard flip != .none else { return self }
-        var result = InstanceMasks(count: count, width: width, height: height)
-        let shift = UInt64(wordsPerRow * 64 - width)
-        for row in 0..<count * height {
-            let (instance, y) = row.quotientAndRemainder(dividingBy: max(height, 1))
-            let source = rowStart(instance, flip.isVertical ? height - 1 - y : y)
-            let target = row * wordsPerRow
-            guard flip.isHorizontal else {
-                for word in 0..<wordsPerRow { result.words[target + word] = words[source + word] }
-                continue
+        var result = self
+        for instance in 0..<count {
+            let range = starts[instance]..<starts[instance + 1]
+            for (place, source) in zip(range, flip.isVertical ? Array(range.reversed()) : Array(range)) {
+                var run = runs[source]
+                if flip.isVertical { run.row = Int32(height) - 1 - run.row }
+                if flip.isHorizontal { (run.first, run.end) = (Int32(width) - run.end, Int32(width) - run.first) }
+                result.runs[place] = run
             }
-            // Reversing all bits of the padded row puts the padding in front; the shift moves it back to the end.
-            for word in 0..<wordsPerRow {
-                let low = Self.reversed(words[source + wordsPerRow - 1 - word])
-                let isLast = word == wordsPerRow - 1
-                let high = isLast ? 0 : Self.reversed(words[source + wordsPerRow - 2 - word])
-                result.words[target + word] = shift == 0 ? low : low >> shift | high << (64 - shift)
-            }
+            // A single reversal leaves the runs of each row from the right to the left.
+            if flip != .both { result.reverseRows(range) }
         }
         return result
     }
 
-    /// The first word of a row.
-    func rowStart(_ instance: Int, _ y: Int) -> Int { (instance * height + y) * wordsPerRow }
+    /// Reverses the runs of each row.
+    private mutating func reverseRows(_ range: Range<Int>) {
+        var start = range.lowerBound
+        while start < range.upperBound {
+            var end = start + 1
+            while end < range.upperBound, runs[end].row == runs[start].row { end += 1 }
+            if end > start + 1 { runs[start..<end].reverse() }
+            start = end
+        }
+    }
+}
 
-    private func wordRange(_ instance: Int) -> Range<Int> {
-        rowStart(instance, 0)..<rowStart(instance, 0) + height * wordsPerRow
+// Masks of label images.
+extension InstanceMasks {
+    /// Creates one mask per distinct non-zero label, in ascending order of the label.
+    public init(labels: LabelImage) { self.init(labels: labels, LabelRuns(labels)) }
+
+    /// Masks as `init(labels:)` makes them, and the label of each. Throws `DatasetError` that names the label file if the
+    /// values cannot be the numbers of instances.
+    static func numbered(
+        _ labels: LabelImage, of file: String
+    ) throws(DatasetError) -> (masks: InstanceMasks, values: [UInt16]) {
+        let tally = LabelRuns(labels)
+        guard tally.areIntensities else {
+            return (InstanceMasks(labels: labels, tally), tally.values.map { UInt16($0) })
+        }
+        throw DatasetError(
+            .unreadableFile, at: file,
+            "holds \(tally.values.count) values, each scattered over single pixels, as an intensity image does",
+            remedy: "give instance numbers, or set data.binarise for an intensity image")
     }
 
-    /// The bits of a word in reverse order.
-    private static func reversed(_ word: UInt64) -> UInt64 {
-        var bits = word.byteSwapped
-        bits = (bits >> 4) & 0x0f0f_0f0f_0f0f_0f0f | (bits & 0x0f0f_0f0f_0f0f_0f0f) << 4
-        bits = (bits >> 2) & 0x3333_3333_3333_3333 | (bits & 0x3333_3333_3333_3333) << 2
-        return (bits >> 1) & 0x5555_5555_5555_5555 | (bits & 0x5555_5555_5555_5555) << 1
+    private init(labels: LabelImage, _ tally: LabelRuns) {
+        self.init(numbers: labels.labels, width: labels.width, height: labels.height, tally.runsOfValue, tally.values)
+    }
+
+    /// Creates one mask for each of some values of an image.
+    ///
+    /// - Parameters:
+    ///   - runsOfValue: The number of runs of every value that may occur.
+    ///   - values: The values of the masks, ascending; other values are background.
+    init<Value: FixedWidthInteger>(
+        numbers: [Value], width: Int, height: Int, _ runsOfValue: [Int32], _ values: [Int]
+    ) {
+        self.init(count: values.count, width: width, height: height)
+        var next = [Int](repeating: -1, count: runsOfValue.count)
+        for (instance, value) in values.enumerated() {
+            next[value] = starts[instance]
+            starts[instance + 1] = starts[instance] + Int(runsOfValue[value])
+        }
+        runs = [Run](repeating: Run(row: 0, first: 0, end: 0), count: starts[values.count])
+        numbers.withUnsafeBufferPointer { numbers in
+            for row in 0..<height {
+                forEachStretch(of: numbers, row * width..<row * width + width) { value, places in
+                    let place = next[Int(value)]
+                    guard place >= 0 else { return }
+                    next[Int(value)] += 1
+                    runs[place] = Run(
+                        row: Int32(row), first: Int32(places.lowerBound - row * width),
+                        end: Int32(places.upperBound - row * width))
+                }
+            }
+        }
+    }
+
+    /// Creates one mask of the pixels whose first sample is above a threshold; no mask if there is no such pixel.
+    public init(_ image: Image, above threshold: UInt8) {
+        self.init(count: 0, width: image.width, height: image.height)
+        append((0..<width * height).map { image.pixels[$0 * image.channels] > threshold })
+        if runs.isEmpty { starts = [0] }
+    }
+}
+
+/// The values of a label image, and how many runs each has.
+struct LabelRuns {
+    /// By value, background too.
+    private(set) var runsOfValue = [Int32](repeating: 0, count: 1 << 16)
+    /// The values that occur, without background, ascending.
+    let values: [Int]
+    private let pixels: Int
+
+    init(_ image: LabelImage) {
+        var counts = [Int32](repeating: 0, count: 1 << 16)
+        var pixels = 0
+        image.labels.withUnsafeBufferPointer { labels in
+            for row in 0..<image.height {
+                forEachStretch(of: labels, row * image.width..<row * image.width + image.width) { value, places in
+                    counts[Int(value)] += 1
+                    if value > 0 { pixels += places.count }
+                }
+            }
+        }
+        values = (1..<1 << 16).filter { counts[$0] > 0 }
+        (runsOfValue, self.pixels) = (counts, pixels)
+    }
+
+    /// Numbers of instances lie in runs of several pixels; where there are very many values and hardly two pixels of one
+    /// are neighbours, they are brightnesses.
+    var areIntensities: Bool {
+        let runs = values.reduce(0) { $0 + Int(runsOfValue[$1]) }
+        return values.count >= 1024 && pixels < 2 * runs
+    }
+}
+
+/// Calls a function with every stretch of equal values in a range of places.
+@inline(__always)
+private func forEachStretch<Value: Equatable>(
+    of values: UnsafeBufferPointer<Value>, _ range: Range<Int>, _ body: (Value, Range<Int>) -> Void
+) {
+    var start = range.lowerBound
+    while start < range.upperBound {
+        let value = values[start]
+        var end = start + 1
+        while end < range.upperBound, values[end] == value { end += 1 }
+        body(value, start..<end)
+        start = end
     }
 }

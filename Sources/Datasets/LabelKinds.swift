@@ -51,26 +51,15 @@ public struct LabelKinds: OptionSet, Sendable {
     }
 }
 
-/// What the labels of an image hold, without their pixels.
-public struct LabelSummary: Equatable, Sendable {
-    /// The number of instances.
-    public var instances: Int
-    /// The kinds of label that all of them have.
-    public var kinds: LabelKinds
-
-    /// Creates a summary.
-    public init(instances: Int, kinds: LabelKinds) { (self.instances, self.kinds) = (instances, kinds) }
-}
-
 extension Sample {
-    /// The number of instances and the kinds of their labels.
-    public var labelSummary: LabelSummary {
+    /// The kinds of label that all instances have.
+    public var labelKinds: LabelKinds {
         var kinds: LabelKinds = []
         if instances != nil { kinds.insert(.masks) }
         if boxes != nil { kinds.insert(.boxes) }
         if points?.allSatisfy({ !$0.isEmpty }) == true { kinds.insert(.points) }
         if polygons != nil { kinds.insert(.polygons) }
-        return LabelSummary(instances: instanceCount, kinds: kinds)
+        return kinds
     }
 }
 

@@ -101,6 +101,10 @@ public struct Sample: Sendable {
     public var points: [[LabelledPoint]]?
     /// One annotated outline per instance, for an instance in several pieces the largest; `nil` unless all have one.
     public var polygons: [Polygon]?
+    /// The stored value of each instance, of labels that are values of an image.
+    package var values: [UInt16]?
+    /// The orientation that the image file states and that is not applied.
+    public var orientation: Orientation?
 
     /// Creates a sample; omit the labels the data set does not have.
     public init(

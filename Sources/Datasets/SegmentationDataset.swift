@@ -17,16 +17,19 @@ public protocol SegmentationDataset: Sendable {
     /// Reads an image without its labels; by default that of the sample. Throws `DatasetError`.
     func image(_ index: Int) throws -> Image
 
-    /// The number of labelled instances of an image and the kinds of their labels; by default reads the sample.
+    /// What the labels of an image hold; by default reads the sample.
     ///
     /// Throws `DatasetError`, also for an image whose file is known to be bad without decoding it.
-    func labelSummary(_ index: Int) throws -> LabelSummary
+    func survey(_ index: Int) throws -> ImageSurvey
 
     /// All faults of the files of an image, for a check; by default the error of reading the sample.
     func faults(_ index: Int) throws -> [DatasetError]
 
     /// One line that distinguishes an image from another of the same name without reading it; by default its name.
     func fingerprint(_ index: Int) -> String
+
+    /// Image files in the data set's folder that it does not use; by default not looked for. Lists the folder.
+    var unusedImages: UnusedImages? { get }
 
     /// The indices of the images for training and for evaluation, as split by the data set's authors or the WeSAM
     /// paper; `nil`, the default, if there is no established split.
@@ -35,10 +38,15 @@ public protocol SegmentationDataset: Sendable {
 
 extension SegmentationDataset {
     public func image(_ index: Int) throws -> Image { try sample(index).image }
-    public func labelSummary(_ index: Int) throws -> LabelSummary { try sample(index).labelSummary }
-    /// The number of labelled instances of an image. Throws as `labelSummary` does.
-    public func instanceCount(_ index: Int) throws -> Int { try labelSummary(index).instances }
+    public func survey(_ index: Int) throws -> ImageSurvey { 
+        let sample = try sample(index)
+        return ImageSurvey(instances: sample.instanceCount, kinds: sample.labelKinds)
+    }
+
+    /// The number of labelled instances of an image. Throws as `survey(_:)` does.
+    public func instanceCount(_ index: Int) throws -> Int { try survey(index).instances }
     public func fingerprint(_ index: Int) -> String { id(index) }
+    public var unusedImages: UnusedImages? { nil }
     public func faults(_ index: Int) throws -> [DatasetError] {
         do {
             _ = try sample(index)
@@ -80,6 +88,6 @@ public struct DatasetSubset: SegmentationDataset {
     public func id(_ index: Int) -> String { base.id(indices[index]) }
     public func sample(_ index: Int) throws -> Sample { try base.sample(indices[index]) }
     public func image(_ index: Int) throws -> Image { try base.image(indices[index]) }
-    public func labelSummary(_ index: Int) throws -> LabelSummary { try base.labelSummary(indices[index]) }
+    public func survey(_ index: Int) throws -> ImageSurvey { try base.survey(indices[index]) }
     public func fingerprint(_ index: Int) -> String { base.fingerprint(indices[index]) }
 }

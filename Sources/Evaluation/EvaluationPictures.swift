@@ -33,9 +33,7 @@ package struct EvaluationPictures {
     /// Throws `SegmentAnythingError` for prompts the model does not support.
     package func picture(_ example: EvaluationExample, _ prompts: Prompts) throws -> Image {
         var panels = [
-            panel(
-                example, masks: originalMasks(example), boxes: example.masks == nil ? example.boxes ?? [] : [],
-                caption: "\(example.masks == nil ? "labels" : "truth") \(prompts.count) objects")
+            truthPanel(example, caption: "\(example.masks == nil ? "labels" : "truth") \(prompts.count) objects")
         ]
         panels.append(try predictionPanel(example, prompts, loaded.base, name: "base"))
         if let adapted { panels.append(try predictionPanel(example, prompts, adapted, name: "adapted")) }
@@ -47,7 +45,7 @@ package struct EvaluationPictures {
     ) throws -> Image {
         let context = adapted.context(in: workspace)
         let features = adapted.model.encoder.encode(example.input, in: context)
-        var masks: [[Bool]] = []
+        var picture = example.image.rgb()
         var total = 0.0
         let count = prompts.count
         for start in stride(from: 0, to: count, by: decoderChunk) {
@@ -62,31 +60,33 @@ package struct EvaluationPictures {
             let side = logits.shape[1]
             for index in 0..<chunk.count {
                 let plane = logits.rows(index..<index + 1).reshaped([1, 1, side, side])
-                masks.append(
-                    MaskPostprocessing.resize(plane, to: example.frame.maskFrame, in: workspace).elements.map {
-                        $0 > threshold
-                    })
+                let mask = MaskPostprocessing.resize(plane, to: example.frame.maskFrame, in: workspace).elements.map {
+                    $0 > threshold
+                }
+                picture.overlay(mask: mask, colour: .instance(start + index + 1))
             }
         }
         let mean = count > 0 && example.masks != nil ? String(format: "%.3f", total / Double(count)) : "-"
-        return panel(example, masks: masks, caption: "\(name) IoU \(mean)")
+        return panel(picture, caption: "\(name) IoU \(mean)")
     }
 
-    private func originalMasks(_ example: EvaluationExample) -> [[Bool]] {
-        guard let masks = example.originalMasks else { return [] }
-        return (0..<masks.count).map { masks.bitmap(of: $0).map { $0 != 0 } }
-    }
-
-    private func panel(
-        _ example: EvaluationExample, masks: [[Bool]], boxes: [Box] = [], caption: String
-    ) -> Image {
+    /// The true masks, one bitmap at a time, or the boxes of an image without masks.
+    private func truthPanel(_ example: EvaluationExample, caption: String) -> Image {
         var image = example.image.rgb()
-        for (index, mask) in masks.enumerated() { image.overlay(mask: mask, colour: .instance(index + 1)) }
-        for (index, box) in boxes.enumerated() {
+        if let masks = example.originalMasks {
+            for index in 0..<masks.count {
+                image.overlay(mask: masks.bitmap(of: index).map { $0 != 0 }, colour: .instance(index + 1))
+            }
+        }
+        for (index, box) in (example.masks == nil ? example.boxes ?? [] : []).enumerated() {
             image.drawBox(
                 left: Int(box.x0), top: Int(box.y0), right: Int(box.x1) - 1, bottom: Int(box.y1) - 1,
                 colour: .instance(index + 1))
         }
+        return panel(image, caption: caption)
+    }
+
+    private func panel(_ image: Image, caption: String) -> Image {
         let size = Resize.longestSideSize(width: image.width, height: image.height, target: Self.panelSide)
         // A very long image may have a scaled side below one pixel.
         return Resize.bilinear(image, width: max(size.width, 1), height: max(size.height, 1)).captioned(caption)

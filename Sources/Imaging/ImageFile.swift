@@ -5,7 +5,7 @@ import CImageCodecs
 /// Decoded samples equal those of Pillow's `Image.open(path).convert("RGB")`, with two deliberate differences: 16-bit
 /// grey is truncated to its high 8 bits instead of being clipped, and truncated or damaged files are errors.
 public enum ImageFile {
-    /// What to do with the orientation a camera wrote into a JPEG.
+    /// What to do with the orientation a camera wrote into a file.
     public enum ExifOrientation: String, CaseIterable, Sendable {
         /// Keep rows and columns as stored, as Pillow does.
         case ignore
@@ -48,27 +48,20 @@ public enum ImageFile {
     public static func size(
         path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true
     ) throws -> (width: Int, height: Int) {
-        try size(OpenedFile(path, followingLinks: followingLinks), limits: limits, exif: exif)
+        let head = try ImageHead(path: path, limits: limits, exif: exif, followingLinks: followingLinks)
+        return (head.width, head.height)
     }
 
     /// The size of the image in an open file as by `size(path:)`. Throws `ImagingError`.
     package static func size(
         _ file: OpenedFile, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore
     ) throws -> (width: Int, height: Int) {
-        func header(atMost count: Int) throws -> ImageHeader? {
-            try ImageHeader.parse(file.bytes(limits: limits, atMost: count), file: file.path)
-        }
-        // Nearly every header is in the first 64 KiB; a photograph with a large preview needs the whole file.
-        guard let header = try header(atMost: 1 << 16) ?? header(atMost: .max) else {
-            throw ImageHeader.damaged(file.path, "the file ends inside the header")
-        }
-        try limits.check(width: header.width, height: header.height, file: file.path)
-        return exif == .apply && header.orientation.swapsSides
-            ? (header.height, header.width) : (header.width, header.height)
+        let head = try ImageHead(file, limits: limits, exif: exif)
+        return (head.width, head.height)
     }
 
     static func checkedHeader(_ bytes: [UInt8], file: String, limits: ImageLimits) throws -> ImageHeader {
-        guard let header = try ImageHeader.parse(bytes, file: file) else {
+        guard let header = try ImageHeader.parse(bytes, file: file, isWhole: true) else {
             throw ImageHeader.damaged(file, "the file ends inside the header")
         }
         try limits.check(width: header.width, height: header.height, file: file)

@@ -16,10 +16,12 @@ struct ImageHeader: Equatable {
     }
 
     /// Parses the header of a file that starts with `bytes`; nil if the header extends beyond them.
-    static func parse(_ bytes: [UInt8], file: String) throws -> ImageHeader? {
+    ///
+    /// - Parameter isWhole: True if the bytes are the whole file.
+    static func parse(_ bytes: [UInt8], file: String, isWhole: Bool = true) throws -> ImageHeader? {
         let header =
             switch try format(of: bytes, file: file) {
-            case .png: try parsePNG(bytes, file: file)
+            case .png: try parsePNG(bytes, file: file, isWhole: isWhole)
             case .jpeg: try parseJPEG(bytes, file: file)
             }
         if let header, header.width == 0 || header.height == 0 {
@@ -32,7 +34,7 @@ struct ImageHeader: Equatable {
         ImagingError(.damaged, file: file, cause: cause, remedy: "replace the file")
     }
 
-    private static func parsePNG(_ bytes: [UInt8], file: String) throws -> ImageHeader? {
+    private static func parsePNG(_ bytes: [UInt8], file: String, isWhole: Bool) throws -> ImageHeader? {
         guard bytes.count >= 24 else { return nil }
         guard bytes[12..<16].elementsEqual("IHDR".utf8) else {
             throw damaged(file, "the PNG does not begin with an IHDR chunk")
@@ -40,7 +42,20 @@ struct ImageHeader: Equatable {
         func bigEndian(_ at: Int) -> Int { bytes[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
         let (width, height) = (bigEndian(16), bigEndian(20))
         guard width <= Int32.max, height <= Int32.max else { throw damaged(file, "the PNG header is invalid") }
-        return ImageHeader(format: .png, width: width, height: height)
+        var header = ImageHeader(format: .png, width: width, height: height)
+        // Chunks before the pixels; what is wrong with them is for the decoder to say.
+        var position = 8
+        while position + 8 <= bytes.count {
+            let (length, type) = (bigEndian(position), bytes[position + 4..<position + 8])
+            if type.elementsEqual("IDAT".utf8) || type.elementsEqual("IEND".utf8) { return header }
+            let end = position + 12 + length
+            if type.elementsEqual("eXIf".utf8), end <= bytes.count {
+                header.orientation = Orientation(tiff: bytes[position + 8..<end - 4])
+                return header
+            }
+            position = end
+        }
+        return isWhole ? header : nil
     }
 
     /// Walks the marker segments up to the first scan.

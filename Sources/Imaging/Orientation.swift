@@ -1,25 +1,52 @@
 /// The mapping of a photograph's stored rows and columns to the upright picture (Exif 2.32, tag 0x0112).
-enum Orientation: Int {
+public enum Orientation: Int, Sendable {
+    /// Stored upright.
     case upright = 1
+    /// Left and right are swapped.
     case mirrored = 2
+    /// Stored upside down.
     case rotatedHalf = 3
+    /// Top and bottom are swapped.
     case flipped = 4
+    /// Rows and columns are swapped.
     case transposed = 5
+    /// To be turned right by a quarter.
     case rotatedRight = 6
+    /// Rows and columns are swapped, and both reversed.
     case transversed = 7
+    /// To be turned left by a quarter.
     case rotatedLeft = 8
 
     /// Whether width and height are swapped.
-    var swapsSides: Bool { rawValue >= 5 }
+    public var swapsSides: Bool { rawValue >= 5 }
+
+    /// What turns the stored picture upright, for messages.
+    public var name: String {
+        switch self {
+        case .upright: "no turn"
+        case .mirrored, .flipped: "a mirroring"
+        case .rotatedHalf: "a half turn"
+        case .rotatedRight, .rotatedLeft: "a quarter turn"
+        case .transposed, .transversed: "a quarter turn and a mirroring"
+        }
+    }
 
     /// Reads the orientation from the content of an APP1 segment; anything malformed or absent counts as upright.
     init(exifSegment segment: ArraySlice<UInt8>) {
         self = Orientation.find(in: segment) ?? .upright
     }
 
+    /// Reads the orientation from the content of a PNG's eXIf chunk, with the same tolerance.
+    init(tiff: ArraySlice<UInt8>) {
+        self = Orientation.find(inTIFF: Array(tiff)) ?? .upright
+    }
+
     private static func find(in segment: ArraySlice<UInt8>) -> Orientation? {
         guard segment.starts(with: [0x45, 0x78, 0x69, 0x66, 0x00, 0x00]) else { return nil }  // "Exif\0\0"
-        let tiff = Array(segment.dropFirst(6))
+        return find(inTIFF: Array(segment.dropFirst(6)))
+    }
+
+    private static func find(inTIFF tiff: [UInt8]) -> Orientation? {
         let bigEndian = tiff.starts(with: [0x4D, 0x4D])
         guard bigEndian || tiff.starts(with: [0x49, 0x49]) else { return nil }
 

@@ -97,6 +97,7 @@ extension AdaptationRun {
                         evaluationImages: scored))
             }
         }
+        for line in data.warnings where communicator.isRoot { log.warning(line) }
         for image in data.unreadable where communicator.isRoot {
             log.warning("image \(image.id) skipped: \(image.line)")
         }

@@ -63,8 +63,10 @@ public struct EvaluationRun {
         if communicator.isRoot, let warning = kernels.warning { notice("warning: \(warning)") }
         let loaded = try LoadedModel(settings.model, settings.node, communicator: communicator)
         let data = try TrainingData(settings, communicator: communicator, needsTraining: false)
+        for line in data.warnings where communicator.isRoot { notice("warning: \(line)") }
         let sources = assembly.makeEvaluators(loaded, data)
         guard !sources.isEmpty else {
+            if let error = data.nothingToScore, !settings.evaluation.prompts.isEmpty { throw error }
             throw RunError(
                 .configuration, "there are no images to score",
                 remedy: "set data.split to k:1, data.evaluationRoot, or evaluation.prompts")

@@ -66,11 +66,12 @@ private struct AssumedMasks: SegmentationDataset {
     func sample(_ index: Int) throws -> Sample { try base.sample(index) }
     func fingerprint(_ index: Int) -> String { base.fingerprint(index) }
 
-    func labelSummary(_ index: Int) throws -> LabelSummary {
+    func survey(_ index: Int) throws -> ImageSurvey {
         // Masks that are found need no labels, only an image that can be read.
-        let own = try base.labelSummary(index)
-        return LabelSummary(
-            instances: source == .automatic ? max(own.instances, 1) : own.instances, kinds: [.masks, .boxes])
+        var survey = try base.survey(index)
+        survey.instances = source == .automatic ? max(survey.instances, 1) : survey.instances
+        survey.kinds = [.masks, .boxes]
+        return survey
     }
 }
 

@@ -81,7 +81,7 @@ extension DataCommand {
                 let seed = UInt64(truncatingIfNeeded: resolved.training.seed)
                 var check = DatasetCheck(
                     format: resolved.data.source.format, resolved.data.source.options,
-                    limit: limit > 0 ? limit : nil,
+                    limit: limit > 0 ? limit : nil, needsInstances: resolved.prompts.source != .automatic,
                     sheet: sheet.map { _ in ContactSheet(prompts: prompts, seed: seed) })
                 let (findings, picture) = try check.run()
                 print(findings.report(most: all ? nil : 20))
@@ -94,8 +94,8 @@ extension DataCommand {
                 }
                 guard !findings.isUsable else { return .done }
                 Failure.report(
-                    "\(root): \(findings.errors) errors in the data set; fix them as reported, "
-                        + "or skip such images with data.badSamples=skip")
+                    "\(root): \(findings.errors) error\(findings.errors == 1 ? "" : "s") in the data set; fix them as reported"
+                        + (findings.canSkipErrors ? ", or skip such images with data.badSamples=skip" : ""))
                 return .data
             }
         }

@@ -1,16 +1,18 @@
 import Adapters
-import ArgumentParser
+public import ArgumentParser
 import Collectives
 import Datasets
 import Evaluation
 import Foundation
-import Imaging
+public import Imaging
 import Kernels
 import ModelLoading
 import Recipes
 import Runs
 import SegmentAnything
 import Telemetry
+
+extension ImageFile.ExifOrientation: ExpressibleByArgument {}
 
 /// `kedge segment`.
 struct SegmentCommand: ParsableCommand {
@@ -37,6 +39,12 @@ struct SegmentCommand: ParsableCommand {
 
     @Option(help: "A rough mask of the object: an image of the same size, above 127 is inside.")
     var mask: String?
+
+    @Option(
+        help:
+            "The orientation stated in the image file: ignore keeps rows and columns as stored, apply turns it upright."
+    )
+    var exif = ImageFile.ExifOrientation.ignore
 
     @Option(help: "The model.")
     var model = ModelCatalog.standard
@@ -77,7 +85,8 @@ struct SegmentCommand: ParsableCommand {
                 settings: [
                     "model.kind=\(model.name)", "model.preprocessing=\(preprocessing)", "data.root=.",
                 ])
-            let picture = try ImageFile.decode(path: image).rgb()
+            let picture = try ImageFile.decode(path: image, exif: exif).rgb()
+            noticeOrientation()
             let objects =
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
             var base = resolved.recipe.model
@@ -108,6 +117,14 @@ struct SegmentCommand: ParsableCommand {
         var settings = ModelSettings()
         (settings.kind, settings.weights) = (model, weights)
         return LoadedModel.weightPath(settings)
+    }
+
+    /// Tells of an orientation that is not applied: coordinates then are those of the stored image, not of a viewer's.
+    private func noticeOrientation() {
+        guard exif == .ignore, let orientation = (try? ImageHead(path: image))?.orientation else { return }
+        Failure.notice(
+            "\(image) states \(orientation.name) (Exif orientation \(orientation.rawValue)), which is not applied: prompts "
+                + "and masks are those of the stored image; --exif apply turns it upright")
     }
 
     /// The objects described by the arguments.

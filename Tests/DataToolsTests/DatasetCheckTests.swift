@@ -168,7 +168,7 @@ extension DatasetFindings {
             (#"{"image": "images/l.png", "points": [[[1, 1, 1]], []]}"#, "noLabel"),
             (#"{"image": "images/gone.png"}"#, "imageFile"),
             (#"{"image": "images/m.png", "width": 10, "height": 20}"#, "imageSize"),
-            (#"{"image": "./images/a.png"}"#, "duplicateImage"),
+            (#"{"image": "./images/a.png"}"#, "duplicateImage"), (#"{"image": "images/torn.png"}"#, nil),
         ]
         let folder = try TemporaryFolder()
         for letter in "abcdefghijklm" { try folder.addImage("\(letter).png", width: 20, height: 10) }

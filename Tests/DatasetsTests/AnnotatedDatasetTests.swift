@@ -293,7 +293,7 @@ extension TemporaryFolder {
     func faultyLines(line: String, fault: String) throws {
         let folder = try folder(line, #"{"image": "images/b.png"}"#)
         #expect(try folder.check("manifest").filter { $0.hasPrefix("line 1") }.prefix(2) == [fault])
-        #expect(errorCode { _ = try folder.open("manifest") } == .invalidAnnotation)
+        #expect(errorCode { _ = try folder.open("manifest").instanceCount(0) } == .invalidAnnotation)
     }
 
     @Test(arguments: [

@@ -155,7 +155,7 @@ import Testing
     @Test(arguments: [
         ("", "truncated"), ("[]", "wrongType"), ("{", "truncated"), (#"{"images": []}"#, "missingKey"),
         (#"{"images": [], "annotations": {}}"#, "wrongType"), (#"{"images": [], "annotations": []} x"#, "syntax"),
-        (#"{"images": [], "annotations": [], "images": []}"#, "duplicateKey"), ("\u{feff}{}", "syntax"),
+        (#"{"images": [], "annotations": [], "images": []}"#, "duplicateKey"), ("\u{feff}{", "truncated"),
     ])
     func brokenFiles(text: String, rule: String) throws {
         #expect(try faults(text) == ["- \(rule)"])

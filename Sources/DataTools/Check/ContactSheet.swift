@@ -137,10 +137,9 @@ extension InstanceMasks {
     fileprivate var labels: LabelImage {
         var result = LabelImage(width: width, height: height, labels: [UInt16](repeating: 0, count: width * height))
         for instance in 0..<count {
-            guard let extent = extent(of: instance) else { continue }
             let number = UInt16(truncatingIfNeeded: instance % 65535 + 1)
-            for y in extent.rows {
-                for x in extent.columns where self[instance, x: x, y: y] { result.labels[y * width + x] = number }
+            forEachRun(of: instance) { row, columns in
+                for x in columns { result.labels[row * width + x] = number }
             }
         }
         return result

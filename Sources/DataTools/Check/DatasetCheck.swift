@@ -1,4 +1,5 @@
 public import Datasets
+import Foundation
 public import Imaging
 import Tensors
 
@@ -7,15 +8,19 @@ import Tensors
 /// Memory is that of one image and a few bytes for each image and instance. Files are not retried: unreadable ones are
 /// reported immediately.
 public struct DatasetCheck {
-    private let format: String
-    private let options: DatasetOptions
+    let format: String
+    let options: DatasetOptions
     private let limit: Int?
     private var sheet: ContactSheet?
-    private var findings: DatasetFindings
+    var findings: DatasetFindings
     /// The first image with each content.
     private var owners: [UInt64: String] = [:]
     /// Faults already reported by the check of annotations.
     private var named: Set<String> = []
+    /// What the values of label images look like.
+    private(set) var values = LabelValues()
+    /// True if a run needs instances.
+    let needsInstances: Bool
     /// True if it has found more faults than it lists.
     private var hasUnlistedFaults = false
 
@@ -24,8 +29,13 @@ public struct DatasetCheck {
     /// - Parameters:
     ///   - format: The data set's name in the registry.
     ///   - limit: Check only the first images, up to this number; nil checks all.
+    ///   - needsInstances: False if prompts come from elsewhere, so that labels without an instance are no error.
     ///   - sheet: Draws some of the images.
-    public init(format: String, _ options: DatasetOptions, limit: Int? = nil, sheet: ContactSheet? = nil) {
+    public init(
+        format: String, _ options: DatasetOptions, limit: Int? = nil, needsInstances: Bool = true,
+        sheet: ContactSheet? = nil
+    ) {
+        self.needsInstances = needsInstances
         (self.format, self.options, self.limit, self.sheet) = (format, options, limit, sheet)
         findings = DatasetFindings(format: format, root: options.root)
     }
@@ -41,6 +51,7 @@ public struct DatasetCheck {
             if let dataset = try open() {
                 try read(dataset)
                 try findUnlistedImages(dataset)
+                noteWhole(dataset)
             } else {
                 try readImageFiles()
             }
@@ -101,6 +112,7 @@ public struct DatasetCheck {
             var faults: [DatasetError] = []
             let dataset = try DatasetRegistry.open(format, options) { faults.append($0) }
             for fault in faults { noteIfNew(fault) }
+            findings.isRefused = !faults.isEmpty
             for label in (dataset as? FolderDataset)?.unusedLabels ?? [] { findings.add(.unusedLabel, label) }
             return dataset
         } catch let error as DatasetError {
@@ -169,7 +181,7 @@ public struct DatasetCheck {
         guard format == "coco" else { return }
         let folder = options.root + "/" + options.imagesFolder
         let listed = Set((0..<dataset.count).map(dataset.id))
-        for file in (try? ImageListing.imageFiles(in: folder)) ?? []
+        for file in (try? ImageListing.imageFiles(in: folder, where: UnusedImages.isImage)) ?? []
         where !listed.contains(RelativePath.withoutExtension(file)) {
             findings.add(.unlistedImage, folder + "/" + file)
         }
@@ -189,7 +201,7 @@ public struct DatasetCheck {
         findings.usableImages += 1
         findings.sizes.append([Int32(width), Int32(height)])
         findings.instances.append(Int32(clamping: sample.instanceCount))
-        if sample.instanceCount > 0 { findings.labelKinds.append(sample.labelSummary.kinds) }
+        if sample.instanceCount > 0 { findings.labelKinds.append(sample.labelKinds) }
         if sample.instances != nil { findings.imagesWith.masks += 1 }
         if sample.boxes != nil { findings.imagesWith.boxes += 1 }
         if sample.points != nil { findings.imagesWith.points += 1 }
@@ -199,6 +211,17 @@ public struct DatasetCheck {
         } else {
             owners[digest] = sample.id
         }
+        if let orientation = sample.orientation {
+            findings.add(
+                .orientation,
+                "\(sample.id): \(orientation.name) (Exif orientation \(orientation.rawValue))")
+        }
+        if let masks = sample.instances {
+            if ["folder", "manifest"].contains(format), sample.values != nil || options.binariseThreshold != nil {
+                values.add(masks, values: sample.values ?? [])
+            }
+            judgeBoxes(sample, masks)
+        }
         judgeAreas(sample, pixels: Double(width * height))
         findings.pixels.all += width * height
         guard !AnnotationCheck.formats.contains(format) else { return }
@@ -206,6 +229,21 @@ public struct DatasetCheck {
             guard let problem = box.problem(width: width, height: height) else { continue }
             findings.add(.boxOutside, "\(sample.id): instance \(index + 1): \(problem.found)")
         }
+    }
+
+    /// Compares annotated boxes with the boxes around their masks.
+    private mutating func judgeBoxes(_ sample: Sample, _ masks: InstanceMasks) {
+        guard let boxes = sample.boxes else { return }
+        let fits = boxes.indices.compactMap { index in
+            masks.box(of: index).map { boxes[index].intersectionOverUnion($0) }
+        }
+        let poor = fits.filter { $0 < Box.leastFit }
+        guard let least = poor.min(), let most = poor.max() else { return }
+        let range = [least, most].map { String(format: "%.2f", $0) }
+        findings.add(
+            .misfitBox,
+            "\(sample.id): \(poor.count) of \(boxes.count), IoU "
+                + (range[0] == range[1] ? range[0] : "\(range[0]) to \(range[1])"), count: poor.count)
     }
 
     private mutating func judgeAreas(_ sample: Sample, pixels: Double) {

@@ -19,6 +19,19 @@ public struct DatasetFindings: Sendable {
         case sizeMismatch = "labels of another size than their image"
         /// A link leads out of the data set.
         case outsideRoot = "links out of the data set"
+        /// The labels hold no instance at all.
+        case noInstance = "labels without a single instance"
+        /// Image files that are of no use where they are.
+        case unusedImage = "image files that are not used"
+        /// An image whose stored rows and columns are not those of the picture that a viewer shows.
+        case orientation =
+            "images with an orientation that is not applied (data.exif=apply, if labels were drawn upright)"
+        /// Annotations that mark crowds.
+        case crowd = "annotations with iscrowd 1"
+        /// A box that is far from the box of its mask.
+        case misfitBox = "boxes that do not fit their masks (IoU with the box around the mask below 0.5)"
+        /// Label values that are no numbers of instances.
+        case labelValues = "label values that do not look like instance numbers"
         /// An annotation that is used, but not exactly as written.
         case annotationWarning = "annotations that are not used as they stand"
         /// A label file belongs to no image.
@@ -39,7 +52,9 @@ public struct DatasetFindings: Sendable {
         /// True if a run cannot use the data set, or not all of it.
         public var isError: Bool {
             switch self {
-            case .unusable, .annotation, .ambiguousName, .missingLabel, .unreadable, .sizeMismatch, .outsideRoot: true
+            case .unusable, .annotation, .ambiguousName, .missingLabel, .unreadable, .sizeMismatch, .outsideRoot,
+                .noInstance:
+                true
             default: false
             }
         }
@@ -60,6 +75,8 @@ public struct DatasetFindings: Sendable {
     public internal(set) var imagesLeftOut = 0
     /// True if labels were read; false if the data set could not be opened.
     public internal(set) var hasReadLabels = false
+    /// True if a run would refuse the data set as a whole for something that the check has left out.
+    var isRefused = false
     /// Width and height of every image that could be decoded.
     public internal(set) var sizes: [SIMD2<Int32>] = []
     /// Instances of every usable image.
@@ -97,6 +114,11 @@ public struct DatasetFindings: Sendable {
 
     /// Doubtful findings.
     public var warnings: Int { Kind.allCases.reduce(0) { $0 + ($1.isError ? 0 : count($1)) } }
+
+    /// True if all errors are those of single images, so that a run can leave these out.
+    public var canSkipErrors: Bool {
+        hasReadLabels && !isRefused && usableImages > 0 && count(.unusable) == 0 && count(.noInstance) == 0
+    }
 
     /// True if there are no errors; there may be warnings.
     public var isUsable: Bool { errors == 0 }

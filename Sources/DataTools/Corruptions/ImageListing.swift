@@ -5,10 +5,16 @@ import Foundation
 enum ImageListing {
     private static let extensions: Set<String> = ["png", "jpg", "jpeg"]
 
+    /// Whether a file can be read, by its name.
+    private static func isRead(_ name: String) -> Bool {
+        extensions.contains((name as NSString).pathExtension.lowercased())
+    }
+
     /// Paths below `folder` of all visible PNG and JPEG files, compared by Unicode scalars.
     ///
-    /// Throws `DatasetError` if the folder cannot be listed.
-    static func imageFiles(in folder: String) throws -> [String] {
+    /// - Parameter isImage: Chooses other files by their names.
+    /// - Throws: `DatasetError` if the folder cannot be listed.
+    static func imageFiles(in folder: String, where isImage: (String) -> Bool = Self.isRead) throws -> [String] {
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: folder)
@@ -23,8 +29,8 @@ enum ImageListing {
             if isFolder.boolValue {
                 // A link to a folder may lead back up, so only real folders are entered.
                 if (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + "/" + name)) != nil { continue }
-                files += try imageFiles(in: folder + "/" + name).map { name + "/" + $0 }
-            } else if extensions.contains((name as NSString).pathExtension.lowercased()) {
+                files += try imageFiles(in: folder + "/" + name, where: isImage).map { name + "/" + $0 }
+            } else if isImage(name) {
                 files.append(name)
             }
         }

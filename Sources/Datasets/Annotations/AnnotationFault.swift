@@ -169,6 +169,14 @@ public struct AnnotationReport: Sendable {
     /// The number of other faults.
     public private(set) var warnings = 0
 
+    /// The first error of each image that has one, by the image's number, of a report that stops at errors of the file.
+    private(set) var imageFaults: [Int: AnnotationFault] = [:]
+
+    /// The image fault that comes first in the file.
+    var firstImageFault: AnnotationFault? {
+        imageFaults.values.min { ($0.offset ?? 0, $0.location) < ($1.offset ?? 0, $1.location) }
+    }
+
     private var countOfRule: [AnnotationRule: Int] = [:]
     private let limit: Int
     private let stopsAtFirstError: Bool
@@ -178,16 +186,22 @@ public struct AnnotationReport: Sendable {
         (self.limit, stopsAtFirstError) = (limit, false)
     }
 
-    /// Creates a report that ends the reading at the first error.
+    /// Creates a report that ends the reading at the first error that concerns more than one image.
     init(stoppingAtFirstError: Bool) {
         (limit, stopsAtFirstError) = (100, stoppingAtFirstError)
     }
 
     /// Records a fault; throws it if the reading must end at it.
-    mutating func add(_ fault: AnnotationFault) throws(AnnotationFault) {
+    ///
+    /// - Parameter image: The number of the only image that cannot be used because of it; nil if there is no such image.
+    mutating func add(_ fault: AnnotationFault, ofImage image: Int? = nil) throws(AnnotationFault) {
         let isKept: Bool
         if fault.rule.severity == .error {
-            if stopsAtFirstError { throw fault }
+            if stopsAtFirstError {
+                guard let image else { throw fault }
+                if imageFaults[image] == nil { imageFaults[image] = fault }
+                return
+            }
             isKept = errors < limit
             errors += 1
         } else {

@@ -9,21 +9,32 @@ final class AnnotationFile: Sendable {
     let path: String
     /// Its size in bytes when it was opened.
     let size: Int
+    /// The offset of its text, which is behind a byte order mark if there is one.
+    let textStart: Int
     private let file: OpenedFile
 
     /// Opens a regular file. Throws `AnnotationFault`.
     convenience init(_ path: String) throws(AnnotationFault) {
+        let file: OpenedFile
         do {
-            self.init(try OpenedFile(path))
+            file = try OpenedFile(path)
         } catch {
             throw AnnotationFault(file: path, .unreadable, (error as? ImagingError)?.cause ?? "\(error)")
         }
+        try self.init(file)
     }
 
-    /// A file that was opened for reading.
-    init(_ file: OpenedFile) {
+    /// A file that was opened for reading. Throws `AnnotationFault` if its text is UTF-16.
+    init(_ file: OpenedFile) throws(AnnotationFault) {
         self.file = file
         (path, size) = (file.path, Int(file.status.st_size))
+        var mark: [UInt8] = [0, 0, 0]
+        let count = pread(file.descriptor, &mark, mark.count, 0)
+        textStart = count == 3 && mark == [0xef, 0xbb, 0xbf] ? 3 : 0
+        if count >= 2, [[0xff, 0xfe], [0xfe, 0xff]].contains(Array(mark.prefix(2))) {
+            throw AnnotationFault(
+                file: path, offset: 0, .text, "the text is UTF-16 by its byte order mark; save the file as UTF-8")
+        }
     }
 
     /// Reads bytes at an offset of the file and returns their number; fewer than requested only at its end.

@@ -58,6 +58,7 @@ public struct COCOAnnotations: Sendable {
         } catch {
             throw error.error
         }
+        if let fault = report.firstImageFault { throw fault.error }
     }
 
     /// Reads a file and records every fault, those of single annotations without stopping.
@@ -120,6 +121,12 @@ public struct COCOAnnotations: Sendable {
             isCrowd: columns.isCrowd[annotation], hasOutline: columns.outlineLengths[annotation] > 0)
     }
 
+    /// Whether an annotation's outline is given as runs.
+    func hasRuns(_ annotation: Int) -> Bool { columns.maskSizes[annotation].x > 0 }
+
+    /// What kinds of outline mark crowds.
+    var crowds: CrowdTally { columns.crowds }
+
     /// Width and height of an annotation's box as stated in the file.
     func boxSize(_ annotation: Int) -> (width: Double, height: Double) {
         (columns.boxes[annotation].z, columns.boxes[annotation].w)
@@ -180,6 +187,32 @@ public struct COCOAnnotations: Sendable {
     }
 }
 
+/// Annotations of a file by what marks a crowd.
+///
+/// In COCO's own files a crowd has runs and everything else polygons. CVAT and Datumaro write every mask that was
+/// painted, or found by a model, as runs with `iscrowd` 1, and beside it a key `attributes` that COCO does not have.
+struct CrowdTally: Equatable, Sendable {
+    private var crowdRuns = 0
+    private var otherRuns = 0
+    private var otherOutlines = 0
+    private var haveAttributes = true
+
+    mutating func add(isCrowd: Bool, hasOutline: Bool, isRuns: Bool, _ hasAttributes: Bool) {
+        switch (isCrowd, isRuns) {
+        case (true, true):
+            crowdRuns += 1
+            haveAttributes = haveAttributes && hasAttributes
+        case (true, false): break
+        case (false, true): otherRuns += 1
+        case (false, false): otherOutlines += hasOutline ? 1 : 0
+        }
+    }
+
+    /// True if runs with `iscrowd` 1 are masks of single objects: every run-length mask of the file is one, and either
+    /// nothing else has an outline or they are of a tool that writes painted masks so.
+    var areInstances: Bool { crowdRuns > 0 && otherRuns == 0 && (otherOutlines == 0 || haveAttributes) }
+}
+
 /// Annotations in columns.
 struct COCOColumns: Sendable {
     static let noCategory = Int.min
@@ -197,6 +230,8 @@ struct COCOColumns: Sendable {
     var outlineLengths: [Int32] = []
     /// Width and height of masks given as runs; 0 for others.
     var maskSizes: [SIMD2<Int32>] = []
+    /// What kinds of outline mark crowds.
+    var crowds = CrowdTally()
 
     var count: Int { ids.count }
 

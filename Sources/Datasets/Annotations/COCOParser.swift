@@ -14,6 +14,8 @@ struct COCOParser: ~Copyable {
     /// Faults of the record being read, whose number may be its last member.
     private var pending: [(rule: AnnotationRule, found: String)] = []
     private var isRecordSound = true
+    /// The number of the image that the record being read belongs to, where only that image is at fault.
+    private var imageOfRecord: Int?
 
     init(report: AnnotationReport) { self.report = report }
 
@@ -58,6 +60,7 @@ struct COCOParser: ~Copyable {
         _ reader: inout AnnotationReader, _ section: String,
         _ record: (inout COCOParser, inout AnnotationReader) throws(AnnotationFault) -> String?
     ) throws(AnnotationFault) {
+        if section == "categories", try reader.takesNull() { return }
         guard try reader.kind() == .array else {
             try report.add(reader.fault(.wrongType, "'\(section)' is not a list"))
             try reader.skip()
@@ -69,6 +72,7 @@ struct COCOParser: ~Copyable {
             let start = reader.offset
             pending.removeAll(keepingCapacity: true)
             isRecordSound = true
+            imageOfRecord = nil
             var name: String?
             if isObject {
                 do throws(AnnotationFault) {
@@ -84,7 +88,7 @@ struct COCOParser: ~Copyable {
                 try report.add(
                     AnnotationFault(
                         file: reader.path, record: name ?? "\(section)[\(index)]", offset: start, fault.rule,
-                        fault.found))
+                        fault.found), ofImage: imageOfRecord)
             }
             index += 1
         }
@@ -183,7 +187,7 @@ struct COCOParser: ~Copyable {
         var id: Int?
         var image: Int?
         var category: Int?
-        var isCrowd = false
+        var (isCrowd, hasAttributes) = (false, false)
         var box: SIMD4<Double>?
         var outline = 0..<0
         var maskSize = SIMD2<Int32>()
@@ -196,9 +200,15 @@ struct COCOParser: ~Copyable {
             case "image_id":
                 image = try integer(&reader, key)
                 seen.append(key)
-            case "category_id": category = try integer(&reader, key)
-            case "iscrowd": isCrowd = try flag(&reader, key)
+            case "category_id":
+                if try !reader.takesNull() { category = try integer(&reader, key) }
+            case "iscrowd":
+                if try !reader.takesNull() { isCrowd = try flag(&reader, key) }
+            case "attributes":
+                hasAttributes = true
+                try reader.skip()
             case "bbox":
+                if try reader.takesNull() { return }
                 box = try COCOBox.read(&reader) { note($0, $1) }
                 seen.append(key)
             case "segmentation":
@@ -216,6 +226,7 @@ struct COCOParser: ~Copyable {
         if !seen.contains("bbox"), !seen.contains("segmentation") {
             note(.noLabel, "neither 'bbox' nor 'segmentation'")
         }
+        imageOfRecord = image
         guard let id else { return nil }
         if !annotationIDs.insert(id).inserted { note(.duplicateAnnotation, "another annotation has this number") }
         guard let image else { return "annotation \(id)" }
@@ -228,11 +239,12 @@ struct COCOParser: ~Copyable {
         columns.outlineOffsets.append(outline.lowerBound)
         columns.outlineLengths.append(Int32(clamping: outline.count))
         columns.maskSizes.append(maskSize)
+        columns.crowds.add(isCrowd: isCrowd, hasOutline: !outline.isEmpty, isRuns: maskSize.x > 0, hasAttributes)
         return "annotation \(id)"
     }
 
     private mutating func flag(_ reader: inout AnnotationReader, _ key: String) throws(AnnotationFault) -> Bool {
-        if try reader.kind() == .literal, let value = try reader.literal() { return value }
+        if try reader.kind() == .literal { return try reader.literal() ?? false }
         let value = try reader.integerOrNil()
         if value != 0 && value != 1 { note(.wrongType, "'\(key)' is neither 0 nor 1") }
         return value == 1
@@ -249,6 +261,7 @@ struct COCOParser: ~Copyable {
         var place: [Int: Int] = [:]
         place.reserveCapacity(images.count)
         for (index, image) in images.enumerated() { place[image.id] = index }
+        try checkFaultyImages(place)
         for annotation in 0..<columns.count {
             func fault(_ rule: AnnotationRule, _ found: String) -> AnnotationFault {
                 AnnotationFault(
@@ -266,8 +279,17 @@ struct COCOParser: ~Copyable {
             }
             columns.images[annotation] = index
             if let problem = sizeProblem(annotation, images[index]) {
-                try report.add(fault(problem.rule, problem.found))
+                try report.add(fault(problem.rule, problem.found), ofImage: images[index].id)
             }
+        }
+    }
+
+    /// Throws the fault of an annotation whose image is not listed, so that no image would be left out for it.
+    private func checkFaultyImages(_ place: [Int: Int]) throws(AnnotationFault) {
+        if let number = report.imageFaults.keys.filter({ place[$0] == nil }).min(),
+            let fault = report.imageFaults[number]
+        {
+            throw fault
         }
     }
 

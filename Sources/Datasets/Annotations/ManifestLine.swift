@@ -164,7 +164,7 @@ extension AnnotationFile {
         var lines: [(number: Int, range: Range<Int>)] = []
         let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 18, alignment: 1)
         defer { buffer.deallocate() }
-        var (number, start, offset, isBlank) = (1, 0, 0, true)
+        var (number, start, offset, isBlank) = (1, textStart, textStart, true)
         while true {
             let count = try read(into: buffer, at: offset)
             for index in 0..<count {

@@ -49,6 +49,28 @@ package struct AnnotatedFolder: Sendable {
         try read(relative) { try ImageFile.size($0, exif: exif) }
     }
 
+    /// Size and orientation of an image by its header.
+    func head(_ relative: String) throws -> ImageHead {
+        try read(relative) { try ImageHead($0, exif: exif) }
+    }
+
+    /// The orientation that an image states and that is not applied; nil if it states none or cannot be read.
+    func unappliedOrientation(_ relative: String) -> Orientation? {
+        exif == .apply ? nil : (try? head(relative))?.orientation
+    }
+
+    /// The orientation in a header, if it is not applied.
+    func unapplied(_ head: ImageHead) -> Orientation? { exif == .apply ? nil : head.orientation }
+
+    /// The remedy for an image whose sides are swapped against its labels, by what its file states; nil if that does not
+    /// explain it.
+    func remedyForTurn(_ relative: String) -> String? {
+        guard let orientation = (try? head(relative))?.orientation, orientation.swapsSides else { return nil }
+        let other: ImageFile.ExifOrientation = exif == .apply ? .ignore : .apply
+        return "the image file states \(orientation.name) (Exif orientation \(orientation.rawValue)), so "
+            + "data.exif=\(other.rawValue) fits"
+    }
+
     /// The size of a file in bytes, `-` if unknown.
     func byteCount(_ relative: String) -> String {
         (try? file.place.status(relative)).map { String($0.st_size) } ?? "-"
@@ -62,7 +84,7 @@ package struct AnnotatedFolder: Sendable {
     /// Opens an annotation file that was found in the folder.
     func annotationFile(_ relative: String) throws(AnnotationFault) -> AnnotationFile {
         do {
-            return try read(relative) { AnnotationFile($0) }
+            return try read(relative) { try AnnotationFile($0) }
         } catch let fault as AnnotationFault {
             throw fault
         } catch {
@@ -108,7 +130,8 @@ package struct AnnotatedFolder: Sendable {
         }
     }
 
-    private func entries(of folder: String) throws(DatasetError) -> [String] {
+    /// The visible entries of a folder below the root, in order. Throws as `names(in:extensions:)` does.
+    func entries(of folder: String) throws(DatasetError) -> [String] {
         let path = folder.isEmpty ? root : path(folder)
         do throws(DatasetRoot.Fault) {
             return try file.place.names(in: folder).filter { !$0.hasPrefix(".") }.sorted {

@@ -1,4 +1,4 @@
-import Imaging
+public import Imaging
 
 /// Images with the annotations of a COCO instances file, in ascending order of the images' numbers.
 ///
@@ -6,7 +6,8 @@ import Imaging
 /// `root/annotations/instances_IMAGES.json` or at `data.annotations`. Outlines become masks with the pixels of
 /// pycocotools; an annotation without outline has its box alone.
 ///
-/// By the corrected rules crowds, boxes without width or height and outlines without a pixel are left out, and boxes are
+/// An image with an annotation at fault throws that fault; the others can be used without it. By the corrected rules
+/// crowds (but see `CrowdTally`), boxes without width or height and outlines without a pixel are left out, and boxes are
 /// clipped to the image. The released rules are those of WeSAM's code: crowds count; an annotation is left out if its
 /// box has no width, or no height and its mask fewer than 100 pixels; masks past the 151st are ignored; boxes are kept.
 public struct COCODataset: SegmentationDataset {
@@ -15,16 +16,19 @@ public struct COCODataset: SegmentationDataset {
     private let folder: AnnotatedFolder
     private let imagesFolder: String
     private let rules: DatasetOptions.LabelRules
+    private let crowds: DatasetOptions.Crowds
+    /// The first error in the annotations of an image, by the image's number.
+    private let faults: [Int: AnnotationFault]
 
     /// Instances after which the released code stops.
     private static let releasedLimit = 151
 
     /// Reads the annotations without opening an image.
     ///
-    /// Throws `DatasetError` at the first error of the annotations, or if there is no image.
+    /// Throws `DatasetError` at the first error that concerns more than one image, or if there is no image.
     public init(_ options: DatasetOptions) throws(DatasetError) {
         folder = try AnnotatedFolder(options)
-        (imagesFolder, rules) = (options.imagesFolder, options.labelRules)
+        (imagesFolder, rules, crowds) = (options.imagesFolder, options.labelRules, options.crowds)
         let path = Self.annotationsPath(options)
         var report = AnnotationReport(stoppingAtFirstError: true)
         do throws(AnnotationFault) {
@@ -32,6 +36,7 @@ public struct COCODataset: SegmentationDataset {
         } catch {
             throw error.error
         }
+        faults = report.imageFaults
         guard !annotations.images.isEmpty else {
             throw DatasetError(.emptyDataset, at: path, "lists no image", remedy: "use another annotation file")
         }
@@ -64,13 +69,54 @@ public struct COCODataset: SegmentationDataset {
     public func sample(_ index: Int) throws -> Sample {
         let image = try folder.image(file(index))
         try check(index, size: (image.width, image.height))
-        return try labels(index).sample(id: id(index), image: image, location: location(index))
+        var sample = try labels(index).labels.sample(id: id(index), image: image, location: location(index))
+        sample.orientation = folder.unappliedOrientation(file(index))
+        return sample
     }
 
-    /// The labels of the sample; reads outlines, but of the image only the header.
-    public func labelSummary(_ index: Int) throws -> LabelSummary {
-        try check(index, size: folder.size(file(index)))
-        return try labels(index).summary(location: location(index))
+    /// The image, also of one whose annotations are at fault.
+    public func image(_ index: Int) throws -> Image {
+        let image = try folder.image(file(index))
+        try check(index, size: (image.width, image.height))
+        return image
+    }
+
+    /// The survey of the sample; reads outlines, but of the image only the header.
+    public func survey(_ index: Int) throws -> ImageSurvey {
+        let head = try folder.head(file(index))
+        try check(index, size: (head.width, head.height))
+        let (labels, withoutPixels) = try labels(index)
+        var survey = try labels.survey(location: location(index), orientation: folder.unapplied(head))
+        survey.withoutPixels = withoutPixels
+        (survey.crowds, survey.crowdsTaken) = marked(index)
+        return survey
+    }
+
+    /// The annotation file.
+    package var path: String { annotations.file.path }
+
+    /// Annotations with `iscrowd` 1 of the listed images: those left out, and those taken by `CrowdTally`'s rule.
+    package var marked: (leftOut: Int, taken: Int) {
+        (0..<count).reduce((0, 0)) { sum, index in
+            let own = marked(index)
+            return (sum.0 + own.leftOut, sum.1 + own.taken)
+        }
+    }
+
+    private func marked(_ index: Int) -> (leftOut: Int, taken: Int) {
+        guard rules == .corrected else { return (0, 0) }
+        let crowded = annotations.annotations(ofImage: index).filter { annotations[$0].isCrowd }
+        let leftOut = crowded.count(where: isLeftOutAsCrowd)
+        return (leftOut, crowds == .auto ? crowded.count - leftOut : 0)
+    }
+
+    private func isLeftOutAsCrowd(_ number: Int) -> Bool {
+        guard annotations[number].isCrowd else { return false }
+        switch crowds {
+        case .auto: return !(annotations.crowds.areInstances && annotations.hasRuns(number))
+        case .skip: return true
+        case .take: return false
+        }
     }
 
     private func file(_ index: Int) -> String { imagesFolder + "/" + annotations.images[index].fileName }
@@ -82,7 +128,7 @@ public struct COCODataset: SegmentationDataset {
     private func check(_ index: Int, size: (width: Int, height: Int)) throws(DatasetError) {
         let record = annotations.images[index]
         guard size == (record.width, record.height) else {
-            throw sizeMismatch(folder.path(file(index)), is: size, not: (record.width, record.height))
+            throw folder.sizeMismatch(file(index), is: size, not: (record.width, record.height))
         }
     }
 
@@ -93,21 +139,27 @@ public struct COCODataset: SegmentationDataset {
         "\(id(index)) \(folder.byteCount(file(index)))+\(annotations.digest(ofImage: index))"
     }
 
-    private func labels(_ index: Int) throws(DatasetError) -> InstanceLabels {
+    /// The instances of an image, and the number of annotations left out for want of a pixel.
+    private func labels(_ index: Int) throws(DatasetError) -> (labels: InstanceLabels, withoutPixels: Int) {
         let record = annotations.images[index]
+        if let fault = faults[record.id] { throw fault.error }
         var labels: [InstanceLabel] = []
+        var withoutPixels = 0
         for number in annotations.annotations(ofImage: index) {
             let annotation = annotations[number]
             switch rules {
             case .corrected:
-                if annotation.isCrowd { continue }
+                if isLeftOutAsCrowd(number) { continue }
                 let size = annotations.boxSize(number)
-                if annotation.box != nil, size.width == 0 || size.height == 0 { continue }
+                if annotation.box != nil, size.width == 0 || size.height == 0 {
+                    withoutPixels += 1
+                    continue
+                }
                 var label = try annotations.label(number)
                 label.box = annotation.box?.clipped(width: record.width, height: record.height)
-                if !label.isEmptyMask { labels.append(label) }
+                if label.isEmptyMask { withoutPixels += 1 } else { labels.append(label) }
             case .released:
-                if labels.count == Self.releasedLimit { return InstanceLabels(labels) }
+                if labels.count == Self.releasedLimit { return (InstanceLabels(labels), withoutPixels) }
                 var label = try annotations.label(number)
                 label.box = annotation.box
                 let size = annotations.boxSize(number)
@@ -115,7 +167,7 @@ public struct COCODataset: SegmentationDataset {
                 labels.append(label)
             }
         }
-        return InstanceLabels(labels)
+        return (InstanceLabels(labels), withoutPixels)
     }
 
     /// The number of pixels in the union of masks of one size.
@@ -169,7 +221,11 @@ extension AnnotationReport {
             return
         }
         guard let other = expected(size.width, size.height) else { return }
-        let mismatch = sizeMismatch(folder.path(image), is: size, not: other)
-        try add(AnnotationFault(file: file, record: record, .imageSize, "\(mismatch.location) \(mismatch.problem)"))
+        let mismatch = folder.sizeMismatch(image, is: size, not: other)
+        let isTurned = size == (other.height, other.width)
+        let turn = (isTurned ? folder.remedyForTurn(image) : nil).map { "; \($0)" } ?? ""
+        try add(
+            AnnotationFault(
+                file: file, record: record, .imageSize, "\(mismatch.location) \(mismatch.problem)\(turn)"))
     }
 }

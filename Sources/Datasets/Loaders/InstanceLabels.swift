@@ -40,17 +40,20 @@ struct InstanceLabels: Equatable {
         return nil
     }
 
-    /// The number of instances and the kinds of their labels. Throws `DatasetError` if they have no kind in common.
-    func summary(location: String) throws(DatasetError) -> LabelSummary {
-        if let problem, problem.rule.severity == .error {
-            throw AnnotationFault(file: location, problem.rule, problem.found).error
-        }
+    /// The kinds of label that all instances have.
+    var kinds: LabelKinds {
         var kinds: LabelKinds = []
         if haveMasks { kinds.insert(.masks) }
         if haveBoxes, instances.contains(where: { $0.box != nil }) { kinds.insert(.boxes) }
         if havePoints { kinds.insert(.points) }
         if havePolygons { kinds.insert(.polygons) }
-        return LabelSummary(instances: instances.count, kinds: kinds)
+        return kinds
+    }
+
+    /// Throws `DatasetError` if the instances have no kind of label in common.
+    func check(location: String) throws(DatasetError) {
+        guard let problem, problem.rule.severity == .error else { return }
+        throw AnnotationFault(file: location, problem.rule, problem.found).error
     }
 
     /// A sample of the labels. Throws `DatasetError`.
@@ -61,7 +64,7 @@ struct InstanceLabels: Equatable {
     func sample(
         id: String, image: Image, location: String, isLabelled: Bool = true
     ) throws(DatasetError) -> Sample {
-        _ = try summary(location: location)
+        try check(location: location)
         var masks: InstanceMasks?
         if haveMasks, !instances.isEmpty || isLabelled {
             masks = try painted(width: image.width, height: image.height, location: location)
@@ -82,20 +85,14 @@ struct InstanceLabels: Equatable {
     }
 
     private func painted(width: Int, height: Int, location: String) throws(DatasetError) -> InstanceMasks {
-        let bytes = InstanceMasks.byteCount(count: instances.count, width: width, height: height)
-        guard bytes <= InstanceMasks.byteLimit else {
-            throw DatasetError(
-                .unreadableFile, at: location,
-                "\(instances.count) masks of \(width)x\(height) pixels would take \(bytes >> 20) MiB",
-                remedy: "use smaller images or fewer annotations for each")
-        }
-        var masks = InstanceMasks(count: instances.count, width: width, height: height)
-        do throws(ShapeFault) {
-            for (index, instance) in instances.enumerated() {
-                for mask in instance.masks { try masks.formUnion(of: index, with: mask) }
+        var masks = InstanceMasks(count: 0, width: width, height: height)
+        for instance in instances {
+            do throws(ShapeFault) {
+                try masks.append(unionOf: instance.masks)
+            } catch {
+                throw AnnotationFault(file: location, error.rule, error.found).error
             }
-        } catch {
-            throw AnnotationFault(file: location, error.rule, error.found).error
+            try masks.checkMemory(of: location)
         }
         return masks
     }
@@ -113,22 +110,19 @@ extension InstanceLabel {
 
     /// The tight rectangle around the masks; nil if there is no pixel.
     var tightBox: Box? {
-        masks.compactMap(\.box).reduce(nil) { box, other in
-            guard let box else { return other }
-            return Box(
-                x0: min(box.x0, other.x0), y0: min(box.y0, other.y0), x1: max(box.x1, other.x1),
-                y1: max(box.y1, other.y1))
-        }
+        masks.compactMap(\.box).reduce(nil) { $1.joined(with: $0) }
     }
 }
 
-/// The error of an image whose size differs from that in its annotations.
-func sizeMismatch(_ path: String, is size: (width: Int, height: Int), not expected: (width: Int, height: Int))
-    -> DatasetError
-{
-    let isTurned = size.width == expected.height && size.height == expected.width
-    return DatasetError(
-        .sizeMismatch, at: path,
-        "is \(size.width)x\(size.height) but its annotations are for \(expected.width)x\(expected.height)",
-        remedy: isTurned ? "try the other value of data.exif" : "use the image that was annotated")
+extension AnnotatedFolder {
+    /// The error of an image whose size differs from that in its annotations.
+    func sizeMismatch(
+        _ image: String, is size: (width: Int, height: Int), not expected: (width: Int, height: Int)
+    ) -> DatasetError {
+        let turn = size == (expected.height, expected.width) ? remedyForTurn(image) : nil
+        return DatasetError(
+            .sizeMismatch, at: path(image),
+            "is \(size.width)x\(size.height) but its annotations are for \(expected.width)x\(expected.height)",
+            remedy: turn ?? "use the image that was annotated")
+    }
 }

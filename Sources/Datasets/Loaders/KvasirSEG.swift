@@ -39,7 +39,7 @@ extension LabelledImages {
                 throw fault.error
             }
             guard size == (image.width, image.height) else {
-                throw sizeMismatch(folder.path(entry.image), is: size, not: (image.width, image.height))
+                throw folder.sizeMismatch(entry.image, is: size, not: (image.width, image.height))
             }
             let isForeground = try folder.foreground(mask, threshold, image: entry.image, size)
             return try labels(image, isForeground, location: folder.path(list), options.labelRules)
@@ -61,15 +61,27 @@ extension LabelledImages {
         _ image: KvasirBoxes.Image, _ isForeground: [Bool], location: String, _ rules: DatasetOptions.LabelRules
     ) throws(DatasetError) -> Labels {
         let (width, height) = (image.width, image.height)
-        try InstanceMasks.checkMemory(count: image.boxes.count, width: width, height: height, of: location)
-        var masks = InstanceMasks(count: image.boxes.count, width: width, height: height)
-        for (index, box) in image.boxes.enumerated() {
-            for y in Int(box.y0)..<Int(box.y1.rounded(.up)) {
-                for x in Int(box.x0)..<Int(box.x1.rounded(.up)) where isForeground[y * width + x] {
-                    masks[index, x: x, y: y] = true
-                    guard rules == .released else { continue }
-                    for other in 0..<index { masks[other, x: x, y: y] = false }
+        let areas = image.boxes.map { box in
+            (columns: Int(box.x0)..<Int(box.x1.rounded(.up)), rows: Int(box.y0)..<Int(box.y1.rounded(.up)))
+        }
+        var masks = InstanceMasks(count: 0, width: width, height: height)
+        for (index, area) in areas.enumerated() {
+            masks.append()
+            let later = rules == .released ? areas[(index + 1)...] : []
+            for y in area.rows {
+                var first: Int?
+                for x in area.columns {
+                    let isOwn =
+                        isForeground[y * width + x]
+                        && !later.contains { $0.rows.contains(y) && $0.columns.contains(x) }
+                    if isOwn {
+                        first = first ?? x
+                    } else if let start = first {
+                        masks.append(row: y, start..<x)
+                        first = nil
+                    }
                 }
+                if let first { masks.append(row: y, first..<area.columns.upperBound) }
             }
         }
         let used = image.boxes.indices.filter { masks.pixelCount(of: $0) > 0 }

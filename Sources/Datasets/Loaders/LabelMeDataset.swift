@@ -36,14 +36,18 @@ public struct LabelMeDataset: SegmentationDataset {
         let (file, image) = try read(index)
         let pixels = try folder.image(image)
         let size = (pixels.width, pixels.height)
-        return try labels(index, file, image: image, size: size)
+        var sample = try labels(index, file, image: image, size: size)
             .sample(id: id(index), image: pixels, location: path(index))
+        sample.orientation = folder.unappliedOrientation(image)
+        return sample
     }
 
-    /// The labels of the sample; reads the header of the image.
-    public func labelSummary(_ index: Int) throws -> LabelSummary {
+    /// The survey of the sample; reads the header of the image.
+    public func survey(_ index: Int) throws -> ImageSurvey {
         let (file, image) = try read(index)
-        return try labels(index, file, image: image, size: folder.size(image)).summary(location: path(index))
+        let head = try folder.head(image)
+        return try labels(index, file, image: image, size: (head.width, head.height))
+            .survey(location: path(index), orientation: folder.unapplied(head))
     }
 
     /// The file's name and its size in bytes; the image is not looked up.
@@ -80,7 +84,7 @@ public struct LabelMeDataset: SegmentationDataset {
     private func labels(
         _ index: Int, _ file: LabelMeFile, image: String, size: (width: Int, height: Int)
     ) throws(DatasetError) -> InstanceLabels {
-        if let stated = file.size, stated != size { throw sizeMismatch(folder.path(image), is: size, not: stated) }
+        if let stated = file.size, stated != size { throw folder.sizeMismatch(image, is: size, not: stated) }
         do throws(AnnotationFault) {
             return try Self.labels(file.shapes, size: size, path: path(index)) { fault throws(AnnotationFault) in
                 if fault.rule.severity == .error { throw fault }

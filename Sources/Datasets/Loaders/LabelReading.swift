@@ -11,17 +11,14 @@ enum LabelReading {
         }
     ) -> LabelledImages.Reading {
         { folder, entry, size in
-            var masks: [InstanceMasks] = []
-            for label in entry.labels.prefix(1) {
-                var labels = try folder.labels(label)
-                try folder.check(label, size: (labels.width, labels.height), image: entry.image, size)
-                change(&labels, folder, entry.image)
-                try InstanceMasks.checkMemory(
-                    count: InstanceMasks.distinctLabels(labels), width: size.width, height: size.height,
-                    of: folder.path(label))
-                masks.append(InstanceMasks(labels: labels))
+            guard let label = entry.labels.first else {
+                return .init(masks: InstanceMasks(count: 0, width: size.width, height: size.height))
             }
-            return .init(masks: masks.first ?? InstanceMasks(count: 0, width: size.width, height: size.height))
+            var labels = try folder.labels(label)
+            try folder.check(label, size: (labels.width, labels.height), image: entry.image, size)
+            change(&labels, folder, entry.image)
+            let (masks, values) = try InstanceMasks.numbered(labels, of: folder.path(label))
+            return .init(masks: masks, values: values)
         }
     }
 
@@ -37,10 +34,9 @@ enum LabelReading {
         { folder, entry, size in
             let label = entry.labels.first ?? entry.image
             let isForeground = try folder.foreground(label, threshold, image: entry.image, size)
-            let components = ConnectedComponents(isForeground, width: size.width, height: size.height)
-            try InstanceMasks.checkMemory(
-                count: components.count, width: size.width, height: size.height, of: folder.path(label))
-            return .init(masks: components.masks)
+            let masks = ConnectedComponents(isForeground, width: size.width, height: size.height).masks
+            try masks.checkScatter(of: folder.path(label))
+            return .init(masks: masks)
         }
     }
 
@@ -79,17 +75,13 @@ extension AnnotatedFolder {
     fileprivate func masks(
         _ entry: LabelledImages.Entry, _ size: (width: Int, height: Int), count: Int, _ threshold: UInt8?
     ) throws -> InstanceMasks {
-        try InstanceMasks.checkMemory(count: count, width: size.width, height: size.height, of: path(entry.image))
-        var masks = InstanceMasks(count: count, width: size.width, height: size.height)
-        var used: [Int] = []
-        for (index, label) in entry.labels.prefix(count).enumerated() {
+        var masks = InstanceMasks(count: 0, width: size.width, height: size.height)
+        for label in entry.labels.prefix(count) {
             let isForeground = try foreground(label, threshold, image: entry.image, size)
-            if isForeground.contains(true) { used.append(index) }
-            for (pixel, isSet) in isForeground.enumerated() where isSet {
-                masks[index, x: pixel % size.width, y: pixel / size.width] = true
-            }
+            if isForeground.contains(true) { masks.append(isForeground) }
+            try masks.checkMemory(of: path(label))
         }
-        return used.count == count ? masks : masks.selecting(used)
+        return masks
     }
 
     /// Throws `DatasetError` if a label file is not as large as its image.
@@ -97,9 +89,10 @@ extension AnnotatedFolder {
         _ label: String, size: (width: Int, height: Int), image: String, _ expected: (width: Int, height: Int)
     ) throws(DatasetError) {
         guard size != expected else { return }
+        let turn = size == (expected.height, expected.width) ? remedyForTurn(image) : nil
         throw DatasetError(
             .sizeMismatch, at: path(label),
             "is \(size.width)x\(size.height) but its image is \(expected.width)x\(expected.height)",
-            remedy: "make the label as large as \(path(image))")
+            remedy: turn ?? "make the label as large as \(path(image))")
     }
 }

@@ -21,6 +21,8 @@ struct LabelledImages: SegmentationDataset {
         var masks: InstanceMasks
         /// Boxes that differ from the tight ones of the masks.
         var boxes: [Box]?
+        /// The value of each instance, where values are instance numbers.
+        var values: [UInt16]?
     }
 
     /// Reads the labels of an image of this size; they must have the same size.
@@ -62,20 +64,21 @@ struct LabelledImages: SegmentationDataset {
         let image = try folder.image(entry.image)
         if let fault = entry.fault { throw fault }
         let labels = try read(folder, entry, (image.width, image.height))
-        return Sample(id: entry.id, image: image, instances: labels.masks, boxes: labels.boxes)
+        var sample = Sample(id: entry.id, image: image, instances: labels.masks, boxes: labels.boxes)
+        (sample.values, sample.orientation) = (labels.values, folder.unappliedOrientation(entry.image))
+        return sample
     }
 
     func image(_ index: Int) throws -> Image { try folder.image(entries[index].image) }
 
-    /// The labels of the sample; reads the label files, but of the image only the header.
-    func labelSummary(_ index: Int) throws -> LabelSummary {
+    /// The survey of the sample; reads the label files, but of the image only the header.
+    func survey(_ index: Int) throws -> ImageSurvey {
         let entry = entries[index]
         if let fault = entry.missingImage { throw fault }
-        let size = try folder.size(entry.image)
+        let head = try folder.head(entry.image)
         if let fault = entry.fault { throw fault }
-        let labels = try read(folder, entry, size)
-        return LabelSummary(
-            instances: labels.masks.count, kinds: labels.boxes == nil ? .masks : [.masks, .boxes])
+        let labels = try read(folder, entry, (head.width, head.height))
+        return ImageSurvey(masks: labels.masks, boxes: labels.boxes, orientation: folder.unapplied(head))
     }
 
     /// Faults known since the folders were listed, and those of reading the image and its label files.
@@ -155,10 +158,11 @@ extension LabelledImages {
     ) throws(DatasetError) -> [String] {
         let names = try folder.names(in: images, extensions: extensions)
         guard !names.isEmpty else {
+            let others = UnusedImages(in: images, of: folder, used: []).lines.map(\.text)
             throw DatasetError(
                 .emptyDataset, at: folder.path(images),
-                "holds no \(extensions.map { "." + $0 }.joined(separator: " or ")) file", remedy: "put the images there"
-            )
+                "holds no \(extensions.map { "." + $0 }.joined(separator: " or ")) file",
+                remedy: others.isEmpty ? "put the images there" : others.joined(separator: "; "))
         }
         return names
     }
@@ -175,7 +179,7 @@ extension LabelledImages {
                 try note(
                     DatasetError(
                         .ambiguousName, at: folder.path(place.isEmpty ? name : place + "/" + name),
-                        "\(other) has the same name",
+                        "\(other) has the same name before the ending, so that both would be '\(stem)'",
                         remedy: "remove or rename one of the two"))
                 continue
             }

@@ -13,6 +13,8 @@ public struct ManifestDataset: SegmentationDataset {
         let image: String
         let number: Int
         let range: Range<Int>
+        /// Why no image can be told from the line; the faults of other lines are found when they are read.
+        var fault: AnnotationFault?
     }
 
     private let folder: AnnotatedFolder
@@ -22,7 +24,8 @@ public struct ManifestDataset: SegmentationDataset {
     private let binariseThreshold: UInt8?
     private let entries: [Entry]
 
-    /// Reads the manifest without opening an image. Throws `DatasetError` at its first error, or if it lists no image.
+    /// Reads the manifest without opening an image. Throws `DatasetError` if it cannot be read or lists no image; a line at
+    /// fault is an image that cannot be read.
     public init(_ options: DatasetOptions) throws(DatasetError) {
         let folder = try AnnotatedFolder(options)
         var report = AnnotationReport(stoppingAtFirstError: true)
@@ -45,39 +48,51 @@ public struct ManifestDataset: SegmentationDataset {
         let image = try folder.image(entries[index].image)
         let size = (image.width, image.height)
         let labels = try labels(line, index, size: size)
-        guard let mask = line.mask else {
-            return try labels.sample(
+        let orientation = folder.unappliedOrientation(entries[index].image)
+        var sample: Sample
+        if let mask = line.mask {
+            let (masks, values) = try masks(mask, line, index, size: size)
+            sample = Sample(
+                id: id(index), image: image, instances: masks,
+                boxes: line.boxes == nil ? nil : labels.instances.compactMap(\.box), points: line.points)
+            sample.values = values
+        } else {
+            sample = try labels.sample(
                 id: id(index), image: image, location: location(index), isLabelled: line.polygons != nil)
         }
-        let masks = try masks(mask, line, index, size: size)
-        return Sample(
-            id: id(index), image: image, instances: masks,
-            boxes: line.boxes == nil ? nil : labels.instances.compactMap(\.box), points: line.points)
+        sample.orientation = orientation
+        return sample
     }
 
-    /// The labels of the sample; reads a label image, but of the image only the header.
-    public func labelSummary(_ index: Int) throws -> LabelSummary {
+    /// The survey of the sample; reads a label image, but of the image only the header.
+    public func survey(_ index: Int) throws -> ImageSurvey {
         let line = try line(index)
-        let size = try folder.size(entries[index].image)
-        let labels = try labels(line, index, size: size)
-        guard let mask = line.mask else { return try labels.summary(location: location(index)) }
-        var kinds: LabelKinds = .masks
-        if line.boxes != nil { kinds.insert(.boxes) }
-        if line.points?.allSatisfy({ !$0.isEmpty }) == true { kinds.insert(.points) }
-        return LabelSummary(instances: try masks(mask, line, index, size: size).count, kinds: kinds)
+        let head = try folder.head(entries[index].image)
+        let size = (width: head.width, height: head.height)
+        let (labels, orientation) = (try labels(line, index, size: size), folder.unapplied(head))
+        guard let mask = line.mask else {
+            return try labels.survey(location: location(index), orientation: orientation)
+        }
+        let masks = try masks(mask, line, index, size: size).masks
+        var survey = ImageSurvey(
+            masks: masks, boxes: line.boxes == nil ? nil : labels.instances.compactMap(\.box), orientation: orientation)
+        if line.points?.allSatisfy({ !$0.isEmpty }) == true { survey.kinds.insert(.points) }
+        return survey
     }
 
     private func location(_ index: Int) -> String { "\(file.path): line \(entries[index].number)" }
 
     /// The image's name and the sizes of the image and its line in bytes.
     public func fingerprint(_ index: Int) -> String {
-        "\(id(index)) \(folder.byteCount(entries[index].image))+\(entries[index].range.count)"
+        let entry = entries[index]
+        return "\(entry.id) \(entry.fault == nil ? folder.byteCount(entry.image) : "-")+\(entry.range.count)"
     }
 
     private func line(_ index: Int) throws(DatasetError) -> ManifestLine {
         do throws(AnnotationFault) {
             try file.checkUnchanged()
             let entry = entries[index]
+            if let fault = entry.fault { throw fault }
             return try ManifestLine(file, entry.range, record: "line \(entry.number)") {
                 fault throws(AnnotationFault) in throw fault
             }
@@ -91,7 +106,7 @@ public struct ManifestDataset: SegmentationDataset {
         _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
     ) throws(DatasetError) -> InstanceLabels {
         if let width = line.width, let height = line.height, size != (width, height) {
-            throw sizeMismatch(folder.path(entries[index].image), is: size, not: (width, height))
+            throw folder.sizeMismatch(entries[index].image, is: size, not: (width, height))
         }
         do throws(ShapeFault) {
             return try line.labels(width: size.width, height: size.height) { warning in _ = warning }
@@ -103,27 +118,22 @@ public struct ManifestDataset: SegmentationDataset {
     /// The masks of a line's label image, which must be as many as the line's other labels.
     private func masks(
         _ mask: String, _ line: ManifestLine, _ index: Int, size: (width: Int, height: Int)
-    ) throws -> InstanceMasks {
+    ) throws -> (masks: InstanceMasks, values: [UInt16]?) {
         let relative = RelativePath.resolve(mask, from: base) ?? mask
-        let masks = try folder.read(relative) { file in
+        let (masks, values) = try folder.read(relative) { file -> (InstanceMasks, [UInt16]?) in
             if let binariseThreshold {
-                return InstanceMasks(try ImageFile.decode(file), above: binariseThreshold)
+                return (InstanceMasks(try ImageFile.decode(file), above: binariseThreshold), nil)
             }
-            let labels = try LabelFile.decode(file)
-            try InstanceMasks.checkMemory(
-                count: InstanceMasks.distinctLabels(labels), width: labels.width, height: labels.height, of: file.path)
-            return InstanceMasks(labels: labels)
+            return try InstanceMasks.numbered(LabelFile.decode(file), of: file.path)
         }
-        guard (masks.width, masks.height) == size else {
-            throw sizeMismatch(folder.path(relative), is: (masks.width, masks.height), not: size)
-        }
+        try folder.check(relative, size: (masks.width, masks.height), image: entries[index].image, size)
         for (name, count) in [("boxes", line.boxes?.count), ("points", line.points?.count)] {
             guard let count, count != masks.count else { continue }
             throw AnnotationFault(
                 file: location(index), .labelCount, "\(masks.count) instances in '\(mask)' but \(count) in '\(name)'"
             ).error
         }
-        return masks
+        return (masks, values)
     }
 }
 
@@ -189,16 +199,20 @@ extension ManifestDataset {
         var numbers: [String: Int] = [:]
         for (number, range) in try file.lines() {
             let record = "line \(number)"
+            var first: AnnotationFault?
             do throws(AnnotationFault) {
                 let line = try ManifestLine(file, range, record: record) { fault throws(AnnotationFault) in
-                    try report.add(fault)
+                    first = first ?? fault
+                    try report.add(fault, ofImage: number)
                 }
                 for path in [line.image, line.mask].compactMap({ $0 }) where !path.isEmpty {
                     if let problem = RelativePath.problem(path, from: base) {
                         throw AnnotationFault(file: file.path, record: record, offset: range.lowerBound, .path, problem)
                     }
                 }
-                guard !line.image.isEmpty, let image = RelativePath.resolve(line.image, from: base) else { continue }
+                guard !line.image.isEmpty, let image = RelativePath.resolve(line.image, from: base) else {
+                    throw first ?? AnnotationFault(file: file.path, record: record, .missingKey, "'image' is missing")
+                }
                 let id = RelativePath.withoutExtension(image)
                 if let other = numbers.updateValue(number, forKey: id) {
                     throw AnnotationFault(
@@ -207,7 +221,8 @@ extension ManifestDataset {
                 }
                 entries.append(Entry(id: id, image: image, number: number, range: range))
             } catch {
-                try report.add(error)
+                if error != first { try report.add(error, ofImage: number) }
+                entries.append(Entry(id: record, image: "", number: number, range: range, fault: error))
             }
         }
         self.entries = entries

@@ -46,14 +46,18 @@ struct SA1BDataset: SegmentationDataset {
     func sample(_ index: Int) throws -> Sample {
         let file = try file(index)
         let image = try folder.image(entries[index].image)
-        return try labels(file, size: (image.width, image.height))
+        var sample = try labels(file, size: (image.width, image.height))
             .sample(id: id(index), image: image, location: file.path)
+        sample.orientation = folder.unappliedOrientation(entries[index].image)
+        return sample
     }
 
-    /// The labels of the sample; reads the annotations, but of the image only the header.
-    func labelSummary(_ index: Int) throws -> LabelSummary {
+    /// The survey of the sample; reads the annotations, but of the image only the header.
+    func survey(_ index: Int) throws -> ImageSurvey {
         let file = try file(index)
-        return try labels(file, size: folder.size(entries[index].image)).summary(location: file.path)
+        let head = try folder.head(entries[index].image)
+        return try labels(file, size: (head.width, head.height))
+            .survey(location: file.path, orientation: folder.unapplied(head))
     }
 
     /// The faults of the image file and, separately, of its annotations.

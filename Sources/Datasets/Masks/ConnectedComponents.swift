@@ -34,10 +34,14 @@ struct ConnectedComponents {
 
     /// One mask per piece.
     var masks: InstanceMasks {
-        var masks = InstanceMasks(count: count, width: width, height: height)
-        for (pixel, label) in labels.enumerated() where label > 0 {
-            masks[Int(label) - 1, x: pixel % width, y: pixel / width] = true
+        var runs = [Int32](repeating: 0, count: count + 1)
+        for row in 0..<height {
+            for place in row * width..<row * width + width
+            where place % width == 0 || labels[place] != labels[place - 1] {
+                runs[Int(labels[place])] += 1
+            }
         }
-        return masks
+        return InstanceMasks(
+            numbers: labels, width: width, height: height, runs, count > 0 ? Array(1...count) : [])
     }
 }

@@ -117,54 +117,90 @@ struct RunSum {
 extension InstanceMasks {
     /// Creates one mask per encoding; all must be as large as the masks.
     public init(_ encodings: [RunLengthEncoding], width: Int, height: Int) throws(ShapeFault) {
-        self.init(count: encodings.count, width: width, height: height)
-        for (instance, encoding) in encodings.enumerated() { try formUnion(of: instance, with: encoding) }
+        self.init(count: 0, width: width, height: height)
+        for encoding in encodings { try append(unionOf: [encoding]) }
     }
 
-    /// Adds the pixels of an encoding to one mask. Throws `ShapeFault` if the sizes differ.
-    public mutating func formUnion(of instance: Int, with encoding: RunLengthEncoding) throws(ShapeFault) {
-        guard encoding.width == width, encoding.height == height else {
-            throw ShapeFault(
-                .maskSize, "the mask is \(encoding.width)x\(encoding.height), its image \(width)x\(height)")
+    /// Begins another mask, of the pixels in any of the encodings. Throws `ShapeFault` if one has another size.
+    mutating func append(unionOf encodings: [RunLengthEncoding]) throws(ShapeFault) {
+        append()
+        var bounds: Box?
+        for encoding in encodings {
+            guard encoding.width == width, encoding.height == height else {
+                throw ShapeFault(
+                    .maskSize, "the mask is \(encoding.width)x\(encoding.height), its image \(width)x\(height)")
+            }
+            bounds = encoding.box.map { $0.joined(with: bounds) } ?? bounds
         }
-        let (first, stride, height) = (rowStart(instance, 0), wordsPerRow, height)
-        words.withUnsafeMutableBufferPointer { words in
-            encoding.forEachRun { start, end in
-                var position = start
-                while position < end {
-                    let (x, y) = position.quotientAndRemainder(dividingBy: height)
-                    let length = min(end - position, height - y)
-                    let bit: UInt64 = 1 << UInt64(x & 63)
-                    var word = first + y * stride + x >> 6
-                    for _ in 0..<length {
-                        words[word] |= bit
-                        word += stride
-                    }
-                    position += length
+        guard let bounds else { return }
+        let (left, top) = (Int(bounds.x0), Int(bounds.y0))
+        let size = (width: Int(bounds.x1) - left, height: Int(bounds.y1) - top)
+        var isSet = [Bool](repeating: false, count: size.width * size.height)
+        isSet.withUnsafeMutableBufferPointer { isSet in
+            for encoding in encodings {
+                encoding.forEachPart { x, rows in
+                    for y in rows { isSet[(y - top) * size.width + x - left] = true }
+                }
+            }
+            for y in 0..<size.height {
+                var x = 0
+                while x < size.width {
+                    let first = x
+                    let value = isSet[y * size.width + x]
+                    while x < size.width, isSet[y * size.width + x] == value { x += 1 }
+                    if value { append(row: top + y, left + first..<left + x) }
                 }
             }
         }
     }
 
-    /// One mask as runs. Throws `ShapeFault` if it is larger than an encoding may be.
+    /// One mask as runs down the columns. Throws `ShapeFault` if it is larger than an encoding may be.
     public func runLengthEncoding(of instance: Int) throws(ShapeFault) -> RunLengthEncoding {
-        _ = try RunLengthEncoding.pixels(width: width, height: height)
+        let pixels = try RunLengthEncoding.pixels(width: width, height: height)
         var counts: [UInt32] = []
-        var length: UInt32 = 0
-        var isInside = false
-        for x in 0..<width {
-            var word = rowStart(instance, 0) + x >> 6
-            for _ in 0..<height {
-                if (words[word] >> UInt64(x & 63) & 1 == 1) != isInside {
-                    counts.append(length)
-                    length = 0
-                    isInside.toggle()
+        var end = 0
+        if let extent = extent(of: instance) {
+            let (columns, rows) = extent
+            var isSet = [Bool](repeating: false, count: columns.count * rows.count)
+            forEachRun(of: instance) { row, run in
+                for x in run {
+                    isSet[(x - columns.lowerBound) * rows.count + row - rows.lowerBound] = true
                 }
-                length += 1
-                word += wordsPerRow
+            }
+            for place in isSet.indices where isSet[place] {
+                let position = (columns.lowerBound + place / rows.count) * height + rows.lowerBound + place % rows.count
+                if position == end, !counts.isEmpty {
+                    counts[counts.count - 1] += 1
+                } else {
+                    counts += [UInt32(position - end), 1]
+                }
+                end = position + 1
             }
         }
-        counts.append(length)
+        if end < pixels { counts.append(UInt32(pixels - end)) }
         return RunLengthEncoding(trusted: counts, width: width, height: height)
+    }
+}
+
+extension RunLengthEncoding {
+    /// Calls a function with the pixels of the mask, column by column.
+    fileprivate func forEachPart(_ body: (_ column: Int, _ rows: Range<Int>) -> Void) {
+        forEachRun { start, end in
+            var position = start
+            while position < end {
+                let (x, y) = position.quotientAndRemainder(dividingBy: height)
+                let length = min(end - position, height - y)
+                body(x, y..<y + length)
+                position += length
+            }
+        }
+    }
+}
+
+extension Box {
+    /// The tight rectangle around this box and another.
+    func joined(with other: Box?) -> Box {
+        guard let other else { return self }
+        return Box(x0: min(x0, other.x0), y0: min(y0, other.y0), x1: max(x1, other.x1), y1: max(y1, other.y1))
     }
 }

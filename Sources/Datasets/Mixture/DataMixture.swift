@@ -79,9 +79,9 @@ public struct DataMixture: SegmentationDataset {
         let (part, own) = place(index)
         return try part.images.image(own)
     }
-    public func labelSummary(_ index: Int) throws -> LabelSummary {
+    public func survey(_ index: Int) throws -> ImageSurvey {
         let (part, own) = place(index)
-        return try part.images.labelSummary(own)
+        return try part.images.survey(own)
     }
     public func fingerprint(_ index: Int) -> String {
         let (part, own) = place(index)

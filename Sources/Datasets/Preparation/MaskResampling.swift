@@ -28,19 +28,30 @@ struct MaskResampling {
     func apply(to masks: InstanceMasks) -> InstanceMasks {
         precondition(
             masks.width == frame.originalWidth && masks.height == frame.originalHeight, "masks of another image")
-        var result = InstanceMasks(count: masks.count, width: frame.side, height: frame.side)
+        var result = InstanceMasks(count: 0, width: frame.side, height: frame.side)
         for instance in 0..<masks.count { resample(instance, of: masks, into: &result) }
         return result
     }
 
     private func resample(_ instance: Int, of masks: InstanceMasks, into result: inout InstanceMasks) {
+        result.append()
         guard let extent = masks.extent(of: instance) else { return }
         let reachable = Self.reach(extent.columns, columns)
         // Horizontal pass over the rows of the instance; everything above and below stays zero.
         var narrowed = [Bool](repeating: false, count: extent.rows.count * reachable.count)
         var source = [Int](repeating: 0, count: masks.width)
+        var runs = masks.runs(of: instance)
         for (row, y) in extent.rows.enumerated() {
-            for x in extent.columns { source[x] = masks[instance, x: x, y: y] ? 1 : 0 }
+            let inRow = runs.prefix { $0.row == Int32(y) }
+            runs = runs.dropFirst(inRow.count)
+            for run in inRow {
+                for x in run.first..<run.end { source[Int(x)] = 1 }
+            }
+            defer {
+                for run in inRow {
+                    for x in run.first..<run.end { source[Int(x)] = 0 }
+                }
+            }
             for (position, x) in reachable.enumerated() {
                 let window = columns[x]
                 var sum = 0
@@ -50,6 +61,7 @@ struct MaskResampling {
         }
         for y in Self.reach(extent.rows, rows) {
             let window = rows[y]
+            var first: Int?
             for (position, x) in reachable.enumerated() {
                 var sum = 0
                 for (offset, weight) in window.weights.enumerated() {
@@ -57,16 +69,32 @@ struct MaskResampling {
                     guard row >= 0 && row < extent.rows.count else { continue }
                     if narrowed[row * reachable.count + position] { sum += weight }
                 }
-                if sum >= Self.half { result[instance, x: frame.left + x, y: frame.top + y] = true }
+                if sum >= Self.half {
+                    first = first ?? frame.left + x
+                } else if let start = first {
+                    result.append(row: frame.top + y, start..<frame.left + x)
+                    first = nil
+                }
             }
+            if let first { result.append(row: frame.top + y, first..<frame.left + reachable.upperBound) }
         }
     }
 
     /// The target pixels whose windows touch the given source pixels.
     private static func reach(_ source: Range<Int>, _ windows: [Window]) -> Range<Int> {
-        let first = windows.firstIndex { $0.first + $0.weights.count > source.lowerBound } ?? windows.count
-        let end = windows.lastIndex { $0.first < source.upperBound }.map { $0 + 1 } ?? first
-        return first..<max(first, end)
+        // Starts and ends of the windows ascend.
+        let first = position(in: windows) { $0.first + $0.weights.count > source.lowerBound }
+        return first..<max(first, position(in: windows) { $0.first >= source.upperBound })
+    }
+
+    /// The first window of which a condition holds that holds for all behind it.
+    private static func position(in windows: [Window], where holds: (Window) -> Bool) -> Int {
+        var (low, high) = (0, windows.count)
+        while low < high {
+            let middle = (low + high) / 2
+            if holds(windows[middle]) { high = middle } else { low = middle + 1 }
+        }
+        return low
     }
 
     /// The triangle filter of every target pixel, widened by the scale when shrinking; one weight if nothing changes.

@@ -63,7 +63,7 @@ package enum PromptSampling {
     }
 
     private static func unavailable(_ kind: PromptKind, _ sample: Sample) -> DatasetError {
-        .unavailable(kind, sample.labelSummary.kinds, sample.id)
+        .unavailable(kind, sample.labelKinds, sample.id)
     }
 
     /// Draws points with replacement: first from the mask, then from all other pixels of the frame, padding included.
@@ -112,14 +112,20 @@ extension InstanceMasks {
             remaining -= inRow
             y += 1
         }
+        // Pixels of the sort sought lie in the runs, or in front of, between and behind them.
         var x = 0
-        while true {
-            if self[instance, x: x, y: y] == isSet {
-                if remaining == 0 { break }
-                remaining -= 1
+        for run in runs(of: instance) where run.row == Int32(y) {
+            if isSet {
+                x = Int(run.first)
+                if remaining < Int(run.end - run.first) { break }
+                remaining -= Int(run.end - run.first)
+            } else {
+                if remaining < Int(run.first) - x { break }
+                remaining -= Int(run.first) - x
             }
-            x += 1
+            x = Int(run.end)
         }
+        x += remaining
         return LabelledPoint(x: Double(x), y: Double(y), isForeground: isSet)
     }
 }

@@ -28,6 +28,19 @@ public struct DatasetOptions: Equatable, Sendable {
         case released
     }
 
+    /// Which annotations with `iscrowd` 1 are instances.
+    public var crowds = Crowds.auto
+
+    /// Which annotations of a COCO file that mark a crowd are instances.
+    public enum Crowds: String, CaseIterable, Sendable {
+        /// Runs, where every run-length mask of the file is marked, as CVAT writes masks; otherwise none.
+        case auto
+        /// None.
+        case skip
+        /// All.
+        case take
+    }
+
     /// Creates options.
     public init(
         root: String = "", imagesFolder: String = "images", labelsFolder: String = "labels",
@@ -66,6 +79,10 @@ extension DatasetOptions: RecipeSection {
         .choice(
             "labelRules", \.labelRules,
             "Doubtful annotations as they are meant, or as the released WeSAM code reads them"),
+        .choice(
+            "crowds", \.crowds,
+            "Annotations with iscrowd 1: left out, taken as instances, or taken where the file's masks are all marked so"
+        ),
     ]
 
     public var faults: [SettingFault] {

@@ -24,14 +24,39 @@ public enum BoundaryIoU {
     public static func value(_ prediction: [Bool], _ truth: [Bool], width: Int, height: Int) -> Double {
         precondition(prediction.count == width * height && truth.count == width * height)
         let reach = distance(width: width, height: height)
-        let first = rim(prediction, width: width, height: height, distance: reach)
-        let second = rim(truth, width: width, height: height, distance: reach)
+        // Outside the box around both masks all is background, as it is outside the image.
+        guard let box = box(prediction, truth, width: width) else { return 1 }
+        func part(_ mask: [Bool]) -> [Bool] {
+            box.rows.flatMap { row in mask[row * width + box.columns.lowerBound..<row * width + box.columns.upperBound]
+            }
+        }
+        let (wide, high) = (box.columns.count, box.rows.count)
+        let first = rim(part(prediction), width: wide, height: high, distance: reach)
+        let second = rim(part(truth), width: wide, height: high, distance: reach)
         var (both, either) = (0, 0)
         for place in first.indices {
             if first[place] && second[place] { both += 1 }
             if first[place] || second[place] { either += 1 }
         }
         return either == 0 ? 1 : Double(both) / Double(either)
+    }
+
+    /// The columns and rows that either mask spans; nil if both are empty.
+    private static func box(
+        _ first: [Bool], _ second: [Bool], width: Int
+    ) -> (columns: Range<Int>, rows: Range<Int>)? {
+        var (left, right, top, bottom) = (width, 0, Int.max, 0)
+        first.withUnsafeBufferPointer { first in
+            second.withUnsafeBufferPointer { second in
+                for row in 0..<first.count / max(width, 1) {
+                    for column in 0..<width where first[row * width + column] || second[row * width + column] {
+                        (left, right) = (min(left, column), max(right, column + 1))
+                        (top, bottom) = (min(top, row), row + 1)
+                    }
+                }
+            }
+        }
+        return right > left ? (left..<right, top..<bottom) : nil
     }
 
     /// The pixels of a mask within `distance` of its contour or of the image's edge. // [H, W]

@@ -75,13 +75,11 @@ struct AutomaticDataset: SegmentationDataset {
         guard labels.width == image.width, labels.height == image.height else {
             throw gone(index, "is for another image")
         }
-        try InstanceMasks.checkMemory(
-            count: labels.masks.count, width: image.width, height: image.height, of: path(index))
         do { return try labels.sample(base.id(index), image) } catch is ShapeFault { throw gone(index, "is damaged") }
     }
 
-    func labelSummary(_ index: Int) throws -> LabelSummary {
-        LabelSummary(instances: try labels(index).masks.count, kinds: [.masks, .boxes])
+    func survey(_ index: Int) throws -> ImageSurvey {
+        ImageSurvey(instances: try labels(index).masks.count, kinds: [.masks, .boxes])
     }
 
     private func labels(_ index: Int) throws -> AutomaticLabels {

@@ -30,7 +30,7 @@ struct SourceImages {
         /// Their indices in it.
         var indices: [Int] = []
         /// Their labels.
-        var labels: [LabelSummary] = []
+        var labels: [(instances: Int, kinds: LabelKinds)] = []
         /// The number in the source of the data set's first image.
         var firstIndex = 0
 
@@ -67,6 +67,12 @@ struct SourceImages {
     let withoutInstances: Int
     /// Images skipped because they cannot be read.
     private(set) var unreadable: [UnreadableSample]
+    /// What the labels hold, added up over all images but those with made labels.
+    let labels: LabelSurvey
+    /// Image files that the source does not use, on rank 0.
+    let unused: [UnusedImages]
+    /// Why there is no image to train on or none to score; nil if there is one or none was listed.
+    let emptiness: (training: DatasetError?, evaluation: DatasetError?)
 
     /// Opens a source, splits it and scans every image. Collective; each rank scans a share of the images.
     ///
@@ -105,6 +111,9 @@ struct SourceImages {
         evaluation =
             isComparedWithModel
             ? Images(adapted, lists.evaluation, adaptedScan) : Images(root, lists.evaluation, ownScan)
+        var labels = isRelabelled && !isComparedWithModel ? ownScan.labels : adaptedScan.labels
+        var unused = communicator.isRoot ? [root.unusedImages] : []
+        var listedForEvaluation = lists.evaluation.count
         var unreadable = adaptedScan.unreadable
         let known = Set(unreadable.map(\.image))
         unreadable += isRelabelled ? ownScan.unreadable.filter { !known.contains($0.image) } : []
@@ -117,12 +126,22 @@ struct SourceImages {
             let other = try scan(second, indices, firstIndex: root.count)
             evaluation = Images(second, indices, other, firstIndex: root.count)
             unreadable += other.unreadable
+            labels.add(other.labels)
+            if communicator.isRoot { unused.append(second.unusedImages) }
+            listedForEvaluation = second.count
         }
         self.unreadable = unreadable
         listedForTraining = lists.training.count
         // An image in both lists counts once.
         let ownEmpty = isRelabelled && !isComparedWithModel ? ownScan.empty : []
         withoutInstances = Set(adaptedScan.empty + ownEmpty).count
+        (self.labels, self.unused) = (labels, unused.compactMap { $0 })
+        emptiness = (
+            training.indices.isEmpty
+                ? settings.emptiness(of: lists.training.count, "to train on", adaptedScan.labels) : nil,
+            evaluation.indices.isEmpty && listedForEvaluation > 0
+                ? settings.emptiness(of: listedForEvaluation, "to score", labels) : nil
+        )
     }
 
     /// Adds the images whose labels do not give the chosen prompts to the unreadable ones.
@@ -174,6 +193,14 @@ extension SourceImages {
 }
 
 extension SourceSettings {
+    /// The error of images without a single instance.
+    fileprivate func emptiness(of count: Int, _ purpose: String, _ labels: LabelSurvey) -> DatasetError {
+        let (problem, remedy) = labels.reasonWithoutInstances(format: format, options)
+        return DatasetError(
+            .emptyDataset, at: options.root,
+            "none of its \(count) images \(purpose) has a labelled instance: \(problem)", remedy: remedy)
+    }
+
     /// The indices in the data set to train and evaluate on, before any is skipped.
     ///
     /// - Parameter isScored: False if nothing is evaluated; images are then held out only where the recipe says so.

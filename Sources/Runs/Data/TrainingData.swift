@@ -32,6 +32,10 @@ public struct TrainingData: Sendable {
     public let mostInstances: Int
     /// Images skipped because they cannot be read.
     public let unreadable: [UnreadableSample]
+    /// Lines about files left out and labels that may be meant otherwise, on rank 0.
+    public let warnings: [String]
+    /// Why there is nothing to score although images were listed for it; nil otherwise.
+    let nothingToScore: DatasetError?
 
     /// Opens the sources and splits them: `split` divides one folder, by default like the data set's published split,
     /// `evaluationRoot` names a second one, and the split `none` trains and scores on the same images. Collective; each
@@ -81,11 +85,16 @@ public struct TrainingData: Sendable {
                 throw RunError.noneUsable(
                     sources[place].listedForTraining, at: source.settings.options.root, first: first)
             }
+            if labelling == nil, let error = sources[place].emptiness.training { throw error }
             throw DatasetError(
                 .emptyDataset, at: source.settings.options.root,
                 "none of its \(sources[place].listedForTraining) images to train on has a labelled instance",
-                remedy: Self.remedyWithoutInstances(recipe.prompts.source))
+                remedy: recipe.prompts.source == .automatic
+                    ? "lower automatic.predictedIoU and automatic.stability"
+                    : "see kedge data check: no mask agrees with its own box or points")
         }
+        warnings = sources.flatMap { $0.warnings(usesBoxes: recipe.usesAnnotatedBoxes, isNamed: sources.count > 1) }
+        nothingToScore = sources.lazy.compactMap(\.emptiness.evaluation).first
         training = DataMixture(
             zip(sources, usable).map {
                 .init(source: $0.name, domain: $0.domain, share: $0.share, images: $1.images, ids: $1.ids)
@@ -99,14 +108,6 @@ public struct TrainingData: Sendable {
         }
         withoutInstances = sources.reduce(0) { $0 + $1.withoutInstances }
         mostInstances = usable.map(\.mostInstances).max() ?? 0
-    }
-
-    private static func remedyWithoutInstances(_ source: PromptSource) -> String {
-        switch source {
-        case .automatic: "lower automatic.predictedIoU and automatic.stability"
-        case .simulated, .annotations, .pseudo:
-            "check the label files and data.binarise, or set prompts.source=automatic (recipes/no-labels.yaml)"
-        }
     }
 
     /// Images to score, over all sources.
@@ -137,5 +138,22 @@ public struct TrainingData: Sendable {
             if let place = set.ids.firstIndex(of: image) { return set.images.id(place) }
         }
         return unreadable.first { $0.image == image }?.id ?? "source \(image.source + 1), number \(image.index + 1)"
+    }
+}
+
+extension SourceImages {
+    /// What is left out or doubtful, one line each.
+    fileprivate func warnings(usesBoxes: Bool, isNamed: Bool) -> [String] {
+        (unused.flatMap { $0.lines.map(\.text) } + labels.warnings(usesBoxes: usesBoxes)).map {
+            "data: " + (isNamed ? "\(name): " : "") + $0
+        }
+    }
+}
+
+extension Recipe {
+    /// Whether boxes of the labels serve as prompts, in training or evaluation.
+    fileprivate var usesAnnotatedBoxes: Bool {
+        guard prompts.source != .automatic else { return false }
+        return prompts.kind == .box || prompts.teacherKind.kind == .box || evaluation.prompts.contains(.box)
     }
 }
