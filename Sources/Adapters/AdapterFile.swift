@@ -26,13 +26,17 @@ public struct AdapterFile: Sendable {
         public var step: Int
         /// Digest of the recipe keys that affect the result.
         public var recipeDigest: String
+        /// How the images of its training became 8 bits; nil in files that do not state it.
+        public var intensity: String?
 
         /// Creates a description.
         public init(
-            model: String, imageSize: Int, baseDigest: String, preprocessing: String, step: Int, recipeDigest: String
+            model: String, imageSize: Int, baseDigest: String, preprocessing: String, step: Int, recipeDigest: String,
+            intensity: String? = nil
         ) {
             (self.model, self.imageSize, self.baseDigest) = (model, imageSize, baseDigest)
             (self.preprocessing, self.step, self.recipeDigest) = (preprocessing, step, recipeDigest)
+            self.intensity = intensity
         }
     }
 
@@ -52,6 +56,7 @@ public struct AdapterFile: Sendable {
 
     /// Metadata key of the kinds of adapter; a file without it holds LoRA alone.
     private static let kindsKey = "adapters"
+    private static let intensityKey = "intensity"
 
     /// Writes an adaptation; an earlier file remains until the new one is complete. Returns the file's SHA-256.
     ///
@@ -73,6 +78,7 @@ public struct AdapterFile: Sendable {
             "preprocessing": description.preprocessing, "step": String(description.step),
             "recipe_digest": description.recipeDigest,
         ]
+        metadata[intensityKey] = description.intensity
         if kinds != [LoRA.kind] { metadata[kindsKey] = kinds.joined(separator: " ") }
         return try SafetensorsFile.write(tensors, metadata: metadata, to: path, ifAllowed: permission).digest
     }
@@ -95,7 +101,7 @@ public struct AdapterFile: Sendable {
         kinds = metadata[Self.kindsKey].map { $0.split(separator: " ").map(String.init) } ?? [LoRA.kind]
         description = Description(
             model: model, imageSize: imageSize, baseDigest: baseDigest, preprocessing: preprocessing, step: step,
-            recipeDigest: metadata["recipe_digest"] ?? "")
+            recipeDigest: metadata["recipe_digest"] ?? "", intensity: metadata[Self.intensityKey])
     }
 
     /// The trainables of the file in a model: its adapters, and the model's parameters that it holds.

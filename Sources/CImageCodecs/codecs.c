@@ -91,28 +91,34 @@ static void read_png_samples(struct session *session, limits_pointer limits, uin
     *out = (struct kedge_image){width, height, channels, bytes_per_sample, NULL};
 }
 
-static int read_png(struct session *session, limits_pointer limits, int as_labels, struct kedge_image *out) {
+static int read_png(struct session *session, limits_pointer limits, int form, struct kedge_image *out) {
     if (setjmp(session->start)) return session->status;
     open_png(session, limits);
-    if (as_labels) {
-        png_byte colour_type = png_get_color_type(session->png, session->info);
+    png_byte colour_type = png_get_color_type(session->png, session->info);
+    uint32_t channels = form == KEDGE_PNG_RGB ? 3 : 1;
+    if (form == KEDGE_PNG_LABELS) {
         if (colour_type != PNG_COLOR_TYPE_GRAY && colour_type != PNG_COLOR_TYPE_PALETTE)
             stop(session, KEDGE_IMAGE_UNSUPPORTED, "its pixels are colours or have alpha");
         png_set_packing(session->png);
+    } else if (form == KEDGE_PNG_DEEP) {
+        if (png_get_bit_depth(session->png, session->info) != 16)
+            stop(session, KEDGE_IMAGE_UNSUPPORTED, "fewer than 16 bits per sample");
+        if (colour_type & PNG_COLOR_MASK_COLOR) channels = 3;
+        png_set_strip_alpha(session->png);
     } else {
         png_set_expand(session->png);
         png_set_strip_16(session->png);
         png_set_gray_to_rgb(session->png);
         png_set_strip_alpha(session->png);
     }
-    read_png_samples(session, limits, as_labels ? 1 : 3, out);
+    read_png_samples(session, limits, channels, out);
     return KEDGE_IMAGE_OK;
 }
 
-int kedge_png_decode(const uint8_t *bytes, size_t count, limits_pointer limits, int as_labels, struct kedge_image *out,
+int kedge_png_decode(const uint8_t *bytes, size_t count, limits_pointer limits, int form, struct kedge_image *out,
                      char *message) {
     struct session session = {.message = message, .input = bytes, .input_left = count};
-    int status = read_png(&session, limits, as_labels, out);
+    int status = read_png(&session, limits, form, out);
     png_destroy_read_struct(&session.png, &session.info, NULL);
     free(session.rows);
     out->samples = session.output;

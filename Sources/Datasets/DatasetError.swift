@@ -18,6 +18,8 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
         case sizeMismatch
         /// A file cannot be read or decoded, or is missing.
         case unreadableFile
+        /// A file is not what it was when the run began.
+        case changedFile
         /// An annotation breaks a rule of its format.
         case invalidAnnotation
         /// A symbolic link leads out of the data set.
@@ -51,8 +53,10 @@ public struct DatasetError: Error, Equatable, CustomStringConvertible {
 
     /// True if one image is at fault, so that the others could be used without it.
     public var concernsOneImage: Bool {
-        [.missingLabel, .sizeMismatch, .unreadableFile, .outsideRoot, .invalidAnnotation, .unavailablePrompt].contains(
-            code)
+        [
+            .missingLabel, .sizeMismatch, .unreadableFile, .changedFile, .outsideRoot, .invalidAnnotation,
+            .unavailablePrompt,
+        ].contains(code)
     }
 
     /// The error on one line: where, what, remedy. Names come from files, so unprintable characters are escaped.

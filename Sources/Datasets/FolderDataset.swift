@@ -89,6 +89,10 @@ public struct FolderDataset: SegmentationDataset {
             in: imagesFolder, of: images.folder, used: Set(images.entries.map { String($0.image.dropFirst(prefix)) }))
     }
 
+    public func histogram(_ index: Int) throws -> SampleHistogram? { try images.histogram(index) }
+
+    public var seenFiles: SeenFiles? { images.seenFiles }
+
     /// The image's name and the sizes of its files in bytes, as in `cells-0001 20133+410`.
     public func fingerprint(_ index: Int) -> String { images.fingerprint(index) }
 }

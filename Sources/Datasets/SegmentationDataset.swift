@@ -31,6 +31,14 @@ public protocol SegmentationDataset: Sendable {
     /// Image files in the data set's folder that it does not use; by default not looked for. Lists the folder.
     var unusedImages: UnusedImages? { get }
 
+    /// How often each stored value of an image occurs; nil, the default, for images that come from no file.
+    ///
+    /// Throws `DatasetError`.
+    func histogram(_ index: Int) throws -> SampleHistogram?
+
+    /// The files that were read, so that a run can have them watched; nil, the default, if there are none.
+    var seenFiles: SeenFiles? { get }
+
     /// The indices of the images for training and for evaluation, as split by the data set's authors or the WeSAM
     /// paper; `nil`, the default, if there is no established split.
     var publishedSplit: (training: [Int], evaluation: [Int])? { get }
@@ -38,7 +46,7 @@ public protocol SegmentationDataset: Sendable {
 
 extension SegmentationDataset {
     public func image(_ index: Int) throws -> Image { try sample(index).image }
-    public func survey(_ index: Int) throws -> ImageSurvey { 
+    public func survey(_ index: Int) throws -> ImageSurvey {
         let sample = try sample(index)
         return ImageSurvey(instances: sample.instanceCount, kinds: sample.labelKinds)
     }
@@ -47,6 +55,8 @@ extension SegmentationDataset {
     public func instanceCount(_ index: Int) throws -> Int { try survey(index).instances }
     public func fingerprint(_ index: Int) -> String { id(index) }
     public var unusedImages: UnusedImages? { nil }
+    public func histogram(_ index: Int) throws -> SampleHistogram? { nil }
+    public var seenFiles: SeenFiles? { nil }
     public func faults(_ index: Int) throws -> [DatasetError] {
         do {
             _ = try sample(index)
@@ -90,4 +100,6 @@ public struct DatasetSubset: SegmentationDataset {
     public func image(_ index: Int) throws -> Image { try base.image(indices[index]) }
     public func survey(_ index: Int) throws -> ImageSurvey { try base.survey(indices[index]) }
     public func fingerprint(_ index: Int) -> String { base.fingerprint(indices[index]) }
+    public func histogram(_ index: Int) throws -> SampleHistogram? { try base.histogram(indices[index]) }
+    public var seenFiles: SeenFiles? { base.seenFiles }
 }

@@ -8,6 +8,8 @@ public struct Image: Equatable, Sendable {
     public let channels: Int
     /// The samples, row by row, `[height, width, channels]`.
     public var pixels: [UInt8]
+    /// What the file holds, where decoding changed it: of more than 8 bits, or scaled. Images made from this one have none.
+    public var stored: StoredSamples?
 
     /// Creates an image from its samples.
     public init(width: Int, height: Int, channels: Int, pixels: [UInt8]) {
@@ -25,6 +27,14 @@ public struct Image: Equatable, Sendable {
         self.init(
             width: width, height: height, channels: channels,
             pixels: [UInt8](repeating: value, count: width * height * channels))
+    }
+}
+
+extension Image {
+    /// Whether size and pixels are equal; what they were made from does not count.
+    public static func == (first: Image, second: Image) -> Bool {
+        (first.width, first.height, first.channels) == (second.width, second.height, second.channels)
+            && first.pixels == second.pixels
     }
 }
 

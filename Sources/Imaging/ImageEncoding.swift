@@ -24,7 +24,8 @@ extension ImageFile {
         try RegularFile.write(bytes, to: path)
     }
 
-    static func encodePNG(
+    /// Encodes samples of one byte, or of two with the high byte first, as PNG. Throws `ImagingError`.
+    package static func encodePNG(
         samples: [UInt8], width: Int, height: Int, channels: Int, bytesPerSample: Int
     ) throws -> [UInt8] {
         try encode(

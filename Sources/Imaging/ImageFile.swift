@@ -3,7 +3,8 @@ import CImageCodecs
 /// PNG and JPEG files as images.
 ///
 /// Decoded samples equal those of Pillow's `Image.open(path).convert("RGB")`, with two deliberate differences: 16-bit
-/// grey is truncated to its high 8 bits instead of being clipped, and truncated or damaged files are errors.
+/// samples are scaled by an `Intensity`, or truncated to their high 8 bits, instead of being clipped, and truncated or
+/// damaged files are errors.
 public enum ImageFile {
     /// What to do with the orientation a camera wrote into a file.
     public enum ExifOrientation: String, CaseIterable, Sendable {
@@ -15,33 +16,48 @@ public enum ImageFile {
 
     /// Decodes a file to RGB; the format is recognised by its content. Throws `ImagingError`.
     public static func decode(
-        path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true
+        path: String, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore, followingLinks: Bool = true,
+        intensity: Intensity = .full
     ) throws -> Image {
-        try decode(OpenedFile(path, followingLinks: followingLinks), limits: limits, exif: exif)
+        try decode(
+            OpenedFile(path, followingLinks: followingLinks), limits: limits, exif: exif, intensity: intensity)
     }
 
     /// Decodes an open file as `decode(path:)` does. Throws `ImagingError`.
     package static func decode(
-        _ file: OpenedFile, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore
+        _ file: OpenedFile, limits: ImageLimits = .standard, exif: ExifOrientation = .ignore,
+        intensity: Intensity = .full
     ) throws -> Image {
-        try decode(bytes: file.bytes(limits: limits), name: file.path, limits: limits, exif: exif)
+        try decode(bytes: file.bytes(limits: limits), name: file.path, limits: limits, exif: exif, intensity: intensity)
     }
 
     /// Decodes the bytes of a file to RGB; `name` replaces the path in errors. Throws `ImagingError`.
     public static func decode(
         bytes: [UInt8], name: String = "image in memory", limits: ImageLimits = .standard,
-        exif: ExifOrientation = .ignore
+        exif: ExifOrientation = .ignore, intensity: Intensity = .full
     ) throws -> Image {
         let header = try checkedHeader(bytes, file: name, limits: limits)
+        let image: Image
+        if header.format == .png, header.bits == 16 {
+            image = try DeepImage(bytes, file: name, limits: limits).image(intensity)
+        } else {
+            image = try decodeRGB(bytes, header, file: name, limits: limits).scaled(by: intensity)
+        }
+        return exif == .apply ? image.upright(from: header.orientation) : image
+    }
+
+    /// Decodes an image of up to 8 bits per sample.
+    private static func decodeRGB(
+        _ bytes: [UInt8], _ header: ImageHeader, file name: String, limits: ImageLimits
+    ) throws -> Image {
         let (decoded, samples) = try decodeSamples(bytes, file: name, convertTo: "8-bit RGB") { input, image, message in
             var limits = kedge_image_limits(limits)
             return switch header.format {
-            case .png: kedge_png_decode(input.baseAddress, input.count, &limits, 0, &image, message)
+            case .png: kedge_png_decode(input.baseAddress, input.count, &limits, KEDGE_PNG_RGB, &image, message)
             case .jpeg: kedge_jpeg_decode(input.baseAddress, input.count, &limits, &image, message)
             }
         }
-        let image = Image(width: Int(decoded.width), height: Int(decoded.height), channels: 3, pixels: samples)
-        return exif == .apply ? image.upright(from: header.orientation) : image
+        return Image(width: Int(decoded.width), height: Int(decoded.height), channels: 3, pixels: samples)
     }
 
     /// The size of the image in a file, read from its header alone. Throws `ImagingError`, also over the limits.

@@ -6,6 +6,8 @@ struct ImageHeader: Equatable {
     var width: Int
     var height: Int
     var orientation = Orientation.upright
+    /// Bits per stored sample; of a JPEG always 8, as no other depth is decoded.
+    var bits = 8
 
     /// Recognises the format by its magic bytes, regardless of the file name.
     static func format(of bytes: [UInt8], file: String) throws -> Format {
@@ -35,14 +37,14 @@ struct ImageHeader: Equatable {
     }
 
     private static func parsePNG(_ bytes: [UInt8], file: String, isWhole: Bool) throws -> ImageHeader? {
-        guard bytes.count >= 24 else { return nil }
+        guard bytes.count >= 25 else { return nil }
         guard bytes[12..<16].elementsEqual("IHDR".utf8) else {
             throw damaged(file, "the PNG does not begin with an IHDR chunk")
         }
         func bigEndian(_ at: Int) -> Int { bytes[at..<at + 4].reduce(0) { $0 << 8 | Int($1) } }
         let (width, height) = (bigEndian(16), bigEndian(20))
         guard width <= Int32.max, height <= Int32.max else { throw damaged(file, "the PNG header is invalid") }
-        var header = ImageHeader(format: .png, width: width, height: height)
+        var header = ImageHeader(format: .png, width: width, height: height, bits: Int(bytes[24]))
         // Chunks before the pixels; what is wrong with them is for the decoder to say.
         var position = 8
         while position + 8 <= bytes.count {

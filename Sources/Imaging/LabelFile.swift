@@ -29,7 +29,7 @@ public enum LabelFile {
         let (image, samples) = try ImageFile.decodeSamples(bytes, file: name, convertTo: "a grey or palette PNG") {
             input, image, message in
             var limits = kedge_image_limits(limits)
-            return kedge_png_decode(input.baseAddress, input.count, &limits, 1, &image, message)
+            return kedge_png_decode(input.baseAddress, input.count, &limits, KEDGE_PNG_LABELS, &image, message)
         }
         let count = Int(image.width) * Int(image.height)
         let labels: [UInt16] =

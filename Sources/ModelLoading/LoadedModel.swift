@@ -162,10 +162,14 @@ public struct LoadedModel: Sendable {
     }
 
     /// The description that an adapter of this model carries.
-    public func description(recipeDigest: String, step: Int) -> AdapterFile.Description {
+    ///
+    /// - Parameter intensity: How the images of its training became 8 bits; nil if that is not known.
+    public func description(
+        recipeDigest: String, step: Int, intensity: String? = nil
+    ) -> AdapterFile.Description {
         AdapterFile.Description(
             model: kind.name, imageSize: model.encoder.imageSize, baseDigest: baseDigest,
-            preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipeDigest)
+            preprocessing: preprocessing.kind.rawValue, step: step, recipeDigest: recipeDigest, intensity: intensity)
     }
 
     /// The model with new trainable parameters over the same frozen weights.

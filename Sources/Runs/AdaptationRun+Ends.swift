@@ -98,6 +98,9 @@ extension AdaptationRun {
             }
         }
         for line in data.warnings where communicator.isRoot { log.warning(line) }
+        for line in data.intensityLines(recipe.recipe) where communicator.isRoot {
+            if line.isWarning { log.warning(line.text) } else { log.message(.info, line.text) }
+        }
         for image in data.unreadable where communicator.isRoot {
             log.warning("image \(image.id) skipped: \(image.line)")
         }

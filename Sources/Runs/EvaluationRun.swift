@@ -56,7 +56,8 @@ public struct EvaluationRun {
     ///
     /// Throws the typed errors of every module.
     public func run(adapter path: String?, output: String?, pictures: Int) throws -> [Score] {
-        let settings = recipe.recipe
+        let reading = try path.map { AdapterIntensity(try AdapterFile(opening: $0), path: $0) }
+        let (settings, notices) = reading?.apply(to: recipe) ?? (recipe.recipe, [])
         let assembly = RunAssembly(recipe: settings, communicator: communicator, workspace: workspace)
         try assembly.checkRecipes()
         let kernels = try KernelAgreement(mixing: settings.execution.mixedKernels, communicator: communicator)
@@ -64,6 +65,7 @@ public struct EvaluationRun {
         let loaded = try LoadedModel(settings.model, settings.node, communicator: communicator)
         let data = try TrainingData(settings, communicator: communicator, needsTraining: false)
         for line in data.warnings where communicator.isRoot { notice("warning: \(line)") }
+        if communicator.isRoot { tell(notices, reading, data, settings) }
         let sources = assembly.makeEvaluators(loaded, data)
         guard !sources.isEmpty else {
             if let error = data.nothingToScore, !settings.evaluation.prompts.isEmpty { throw error }
@@ -126,6 +128,14 @@ public struct EvaluationRun {
                 return [Self.table(prefix(source), kind)] + drawn.map { Self.picture(prefix(source), $0, kind) }
             }
         }
+    }
+
+    /// Says how images were read, where that is not plain.
+    private func tell(_ notices: [String], _ reading: AdapterIntensity?, _ data: TrainingData, _ settings: Recipe) {
+        for line in notices { notice(line) }
+        for line in data.intensityLines(settings) { notice((line.isWarning ? "warning: " : "") + line.text) }
+        let deepImages = data.intensities.reduce(0) { $0 + $1.deepImages }
+        if let line = reading?.noticeWithoutRecord(deepImages: deepImages, key: "data.intensity=full") { notice(line) }
     }
 
     private func makeFolder(_ output: String) throws(RunError) {

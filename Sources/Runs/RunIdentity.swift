@@ -1,6 +1,7 @@
 import AdaptationMethods
 import CheckpointStore
 import Datasets
+import Imaging
 import ModelLoading
 import Recipes
 import WeightFiles
@@ -20,6 +21,11 @@ extension CheckpointStore.Identity {
                 key: recipe.data.sources.isEmpty ? "images" : "images of \(part.source)",
                 value: Self.digest(part.images))
         }
+        let ranges = data.intensities.filter { $0.entry.ranges != nil }.map { source in
+            CheckpointManifest.Setting(
+                key: recipe.data.sources.isEmpty ? "intensities" : "intensities of \(source.entry.source)",
+                value: source.entry.reading)
+        }
         var order: [CheckpointManifest.Setting] = []
         if !recipe.data.sources.isEmpty {
             // Images are drawn and numbered in the order of their sources.
@@ -34,9 +40,9 @@ extension CheckpointStore.Identity {
             order.append(CheckpointManifest.Setting(key: "stages", value: stages.joined(separator: ", ")))
         }
         self.init(
-            settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + order,
-            parameterCount: parameterCount, kernels: kernels, predecessors: recipe.predecessors,
-            images: { schedule.images(before: $0) })
+            settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + ranges + order,
+            parameterCount: parameterCount, kernels: kernels,
+            predecessors: recipe.predecessors(reading: data.intensities), images: { schedule.images(before: $0) })
     }
 
     private static func digest(_ images: any SegmentationDataset) -> String {
@@ -48,7 +54,7 @@ extension CheckpointStore.Identity {
 
 extension Recipe {
     /// The meaning of keys of earlier versions, so that their checkpoints can be resumed.
-    var predecessors: CheckpointStore.Predecessors {
+    func predecessors(reading intensities: [SourceIntensity] = []) -> CheckpointStore.Predecessors {
         let own = Set(entries.map(\.key.key))
         let ofOtherMethods = method.variants.flatMap { $0.rows.map { "method.\($0.name)" } }.filter {
             !own.contains($0)
@@ -58,8 +64,20 @@ extension Recipe {
         let chosen = method.variants.first { $0.name == method.chosen }
         let ofMethod = zip(chosen?.rows ?? [], chosen?.defaults ?? []).map { ("method.\($0.name)", $1.description) }
         let defaults = plain.shapingEntries.filter { !$0.key.hasPrefix("method.") } + ofMethod
+        let ofImages = intensities.flatMap(intensityPredecessors)
+        let others = defaults.filter { row in !ofImages.contains { $0.key == row.0 } }
         return CheckpointStore.Predecessors(
             renamed: Self.schema.moved.map { (old: $0.old, new: $0.new) }, ignored: ofOtherMethods,
-            defaults: defaults.map { (key: $0.0, value: $0.1) })
+            defaults: ofImages + others.map { (key: $0.0, value: $0.1) })
+    }
+
+    /// How a source's images were read before there was a choice: by `full`, which for images of up to 8 bits is `auto`.
+    private func intensityPredecessors(_ source: SourceIntensity) -> [(key: String, value: String)] {
+        let (rule, key) = (source.entry.rule, intensityKey(source.entry.source))
+        let isAsBefore = rule == .full || rule == .auto && source.deepImages == 0
+        let scope = isAsBefore ? source.entry.scope : .image
+        return [
+            (key, isAsBefore ? rule.rawValue : Intensity.Rule.full.rawValue), (key + "Scope", scope.rawValue),
+        ]
     }
 }

@@ -170,8 +170,9 @@ struct TrainingLoop {
     func writeAdapter(to file: String) throws -> String {
         try AdapterFile.write(
             trainer.adapted, context.assembly.recipe.adapterOptions,
-            context.loaded.description(recipeDigest: context.assembly.recipe.digest, step: done.steps), to: file,
-            ifAllowed: context.folder.permit)
+            context.loaded.description(
+                recipeDigest: context.assembly.recipe.digest, step: done.steps,
+                intensity: context.data.intensityRecord.text), to: file, ifAllowed: context.folder.permit)
     }
 }
 

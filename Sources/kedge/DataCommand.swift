@@ -3,6 +3,7 @@ import Collectives
 import Datasets
 import DataTools
 import Foundation
+import Imaging
 import Runs
 import Telemetry
 
@@ -58,6 +59,12 @@ extension DataCommand {
         @Flag(help: "Match the released WeSAM code: channels in the order blue, green, red; JPEG quality 95.")
         var released = false
 
+        @Option(
+            help: ArgumentHelp(
+                "How samples become 8 bits, as data.intensity: \(IntensityArgument.names).", valueName: "rule"),
+            transform: IntensityArgument.parse)
+        var intensity = Intensity.Rule.auto
+
         @Option(help: "Threads; 0 uses all cores.")
         var threads = 0
 
@@ -91,7 +98,8 @@ extension DataCommand {
                 let folder = try FolderCorruption(
                     input: input, output: output,
                     corruptions: all ? Corruption.allCases : name.compactMap { Corruption(rawValue: $0) },
-                    severities: severity, seed: seed, order: released ? .released : .published, frost: frost)
+                    severities: severity, seed: seed, order: released ? .released : .published, frost: frost,
+                    intensity: intensity)
                 try folder.checkOutputs(sparing: frostTextures)
                 let summaries = try folder.run(threads: cores)
                 print(Self.header)

@@ -58,6 +58,12 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "Image preprocessing: auto, sam, wesam, medsam.")
     var preprocessing = "auto"
 
+    @Option(
+        help: ArgumentHelp(
+            "How samples become 8 bits: \(IntensityArgument.names); by default as for the adapter, or else auto.",
+            valueName: "rule"), transform: IntensityArgument.parse)
+    var intensity: Intensity.Rule?
+
     @Option(help: "The output folder.")
     var output = "segmentation"
 
@@ -85,7 +91,7 @@ struct SegmentCommand: ParsableCommand {
                 settings: [
                     "model.kind=\(model.name)", "model.preprocessing=\(preprocessing)", "data.root=.",
                 ])
-            let picture = try ImageFile.decode(path: image, exif: exif).rgb()
+            let picture = try readImage()
             noticeOrientation()
             let objects =
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
@@ -125,6 +131,27 @@ struct SegmentCommand: ParsableCommand {
         Failure.notice(
             "\(image) states \(orientation.name) (Exif orientation \(orientation.rawValue)), which is not applied: prompts "
                 + "and masks are those of the stored image; --exif apply turns it upright")
+    }
+
+    /// The image, read as those that the adapter was trained on; says how, if it has more than 8 bits.
+    private func readImage() throws -> Image {
+        let reading = try adapter.map { AdapterIntensity(try AdapterFile(opening: $0), path: $0) }
+        let (chosen, notices) = reading?.intensity(asked: intensity) ?? (Intensity(intensity ?? .auto), [])
+        let decoded = try ImageFile.decode(path: image, exif: exif, intensity: chosen)
+        for line in notices { Failure.notice(line) }
+        if let stored = decoded.stored {
+            let isCut = stored.bits > 8 && stored.spread == nil && stored.values.low < stored.values.high
+            Failure.notice(
+                "\(isCut ? "warning: " : "")\(image): \(stored.description)"
+                    + (isCut ? ", \(stored.levels) levels left; --intensity auto would scale them" : ""))
+            if intensity == nil,
+                let line = reading?.noticeWithoutRecord(
+                    deepImages: stored.bits > 8 ? 1 : 0, key: "--intensity full")
+            {
+                Failure.notice(line)
+            }
+        }
+        return decoded.rgb()
     }
 
     /// The objects described by the arguments.

@@ -26,9 +26,14 @@ struct kedge_image { uint32_t width, height, channels, bytes_per_sample; uint8_t
 // An encoded image. Free `bytes` after every call.
 struct kedge_image_bytes { uint8_t *bytes; size_t count; };
 
-// A PNG as 8-bit RGB: palettes and low depths expanded, 16 bits cut to the high 8, alpha dropped, gamma ignored.
-// As labels: the stored values of a grey PNG or the indices of a palette PNG, unscaled, in 1 or 2 bytes per sample.
-int kedge_png_decode(const uint8_t *bytes, size_t count, const struct kedge_image_limits *limits, int as_labels,
+// As 8-bit RGB: palettes and low depths expanded, 16 bits cut to the high 8, alpha dropped, gamma ignored.
+#define KEDGE_PNG_RGB 0
+// The stored values of a grey PNG or the indices of a palette PNG, unscaled, in 1 or 2 bytes per sample.
+#define KEDGE_PNG_LABELS 1
+// The stored values of a PNG of 16 bits: grey (1 channel) or RGB, alpha dropped, gamma ignored.
+#define KEDGE_PNG_DEEP 2
+// A PNG in one of these forms.
+int kedge_png_decode(const uint8_t *bytes, size_t count, const struct kedge_image_limits *limits, int form,
                      struct kedge_image *out, char *message);
 // 8-bit RGB of a baseline or progressive JPEG with one or three components; Exif orientation is not applied.
 int kedge_jpeg_decode(const uint8_t *bytes, size_t count, const struct kedge_image_limits *limits,

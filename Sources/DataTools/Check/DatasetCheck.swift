@@ -9,7 +9,7 @@ import Tensors
 /// reported immediately.
 public struct DatasetCheck {
     let format: String
-    let options: DatasetOptions
+    var options: DatasetOptions
     private let limit: Int?
     private var sheet: ContactSheet?
     var findings: DatasetFindings
@@ -48,7 +48,8 @@ public struct DatasetCheck {
     public mutating func run() throws -> (findings: DatasetFindings, sheet: Image?) {
         try ReadRetry.$current.withValue(ReadRetry(delays: [])) {
             try checkAnnotations()
-            if let dataset = try open() {
+            if var dataset = try open() {
+                if options.needsRanges { dataset = try measured(dataset) }
                 try read(dataset)
                 try findUnlistedImages(dataset)
                 noteWhole(dataset)
@@ -123,6 +124,16 @@ public struct DatasetCheck {
             }
             return nil
         }
+    }
+
+    /// The data set, read by the ranges of all its images that can be read and are to be checked.
+    private mutating func measured(_ dataset: any SegmentationDataset) throws -> any SegmentationDataset {
+        var measurement = IntensityMeasurement()
+        for index in 0..<min(limit ?? dataset.count, dataset.count) {
+            do { try measurement.add(dataset, index) } catch is DatasetError { continue }
+        }
+        options.measuredRanges = measurement.ranges(options.intensity)
+        return try DatasetRegistry.open(format, options) { _ in }
     }
 
     private mutating func note(_ error: DatasetError) {
@@ -200,6 +211,7 @@ public struct DatasetCheck {
         let (width, height) = (sample.image.width, sample.image.height)
         findings.usableImages += 1
         findings.sizes.append([Int32(width), Int32(height)])
+        judgeDepth(sample)
         findings.instances.append(Int32(clamping: sample.instanceCount))
         if sample.instanceCount > 0 { findings.labelKinds.append(sample.labelKinds) }
         if sample.instances != nil { findings.imagesWith.masks += 1 }
@@ -244,6 +256,21 @@ public struct DatasetCheck {
             .misfitBox,
             "\(sample.id): \(poor.count) of \(boxes.count), IoU "
                 + (range[0] == range[1] ? range[0] : "\(range[0]) to \(range[1])"), count: poor.count)
+    }
+
+    /// With fewer levels left of more than 8 bits, an image shows little of what its file holds.
+    static let fewLevels = 32
+
+    private mutating func judgeDepth(_ sample: Sample) {
+        guard let stored = sample.image.stored else { return }
+        findings.add(stored)
+        guard stored.bits > 8, stored.spread == nil, stored.levels < Self.fewLevels,
+            stored.values.low < stored.values.high
+        else { return }
+        findings.add(
+            .fewLevels,
+            "\(sample.id): values \(stored.values.low) to \(stored.values.high) become \(stored.levels) level"
+                + (stored.levels == 1 ? "" : "s"))
     }
 
     private mutating func judgeAreas(_ sample: Sample, pixels: Double) {

@@ -37,6 +37,7 @@ extension DatasetFindings {
         let left = imagesLeftOut > 0 ? "; \(imagesLeftOut) more not checked" : ""
         rows.append(("images", "\(images), \(usableImages) usable\(left)"))
         if let sizes = sizesText { rows.append(("sizes", sizes)) }
+        if let depth = depthText { rows.append(("depth", depth)) }
         guard hasReadLabels else {
             rows.append(("labels", "not read because the data set cannot be opened"))
             return rows
@@ -76,6 +77,15 @@ extension DatasetFindings {
         let isPartial = given.contains { $0.count < PromptKind.allCases.count }
         return texts.joined(separator: ", ")
             + (isPartial ? "; prompts.source=pseudo makes masks of the labels, which give every kind" : "")
+    }
+
+    /// The depths of all images that could be decoded, with the values of those that are not used as they are.
+    private var depthText: String? {
+        let plain = sizes.count - depths.reduce(0) { $0 + $1.images }
+        let texts = (plain > 0 ? ["8 bit"] : []) + depths.map(\.text)
+        guard texts.count > 1 else { return texts.first }
+        let counts = (plain > 0 ? [plain] : []) + depths.map(\.images)
+        return zip(counts, texts).map { "\(Self.number($0, "image")) of \($1)" }.joined(separator: "; ")
     }
 
     /// The smallest, median and largest size by the number of pixels.

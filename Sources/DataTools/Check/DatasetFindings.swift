@@ -46,6 +46,8 @@ public struct DatasetFindings: Sendable {
         case wholeImage = "instances that cover more than 95 % of their image"
         /// A box that extends beyond the image.
         case boxOutside = "boxes that leave their image"
+        /// Of an image of more than 8 bits only a few levels are left by taking the high 8.
+        case fewLevels = "images whose high 8 bits hold few levels (data.intensity=auto scales them)"
         /// Two images with identical pixels.
         case duplicateImage = "images with the pixels of another"
 
@@ -79,6 +81,8 @@ public struct DatasetFindings: Sendable {
     var isRefused = false
     /// Width and height of every image that could be decoded.
     public internal(set) var sizes: [SIMD2<Int32>] = []
+    /// Depth and values of the images that are not used as they are: of more than 8 bits, or scaled.
+    public internal(set) var depths: [DepthSummary] = []
     /// Instances of every usable image.
     public internal(set) var instances: [Int32] = []
     /// The fraction of its image that each instance covers, by its mask or else its box.

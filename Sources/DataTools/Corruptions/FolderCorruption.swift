@@ -1,6 +1,6 @@
 import Datasets
 import Foundation
-import Imaging
+public import Imaging
 
 /// Corrupts every image of a folder and writes the results to separate folders.
 ///
@@ -37,6 +37,7 @@ public struct FolderCorruption: Sendable {
     private let order: Corruption.ChannelOrder
     private let frost: FrostTextures
     private let files: [String]
+    private let intensity: Intensity
 
     /// Lists the input.
     ///
@@ -48,10 +49,12 @@ public struct FolderCorruption: Sendable {
     ///   - seed: The seed.
     ///   - order: The order of channels. With that of the released WeSAM code, files are JPEG of quality 95, as there.
     ///   - frost: The textures of `frost`.
+    ///   - intensity: How images of any depth become the 8 bits of the results.
     /// - Throws: `DatasetError` for invalid folders, names or severities.
     public init(
         input: String, output: String, corruptions: [Corruption], severities: [Int], seed: UInt64,
-        order: Corruption.ChannelOrder = .published, frost: FrostTextures = .synthetic
+        order: Corruption.ChannelOrder = .published, frost: FrostTextures = .synthetic,
+        intensity: Intensity.Rule = .auto
     ) throws {
         for severity in severities where !Corruption.severities.contains(severity) {
             throw DatasetError(.invalidOption, at: "severity", "is \(severity)", remedy: "choose 1 to 5")
@@ -59,7 +62,7 @@ public struct FolderCorruption: Sendable {
         (self.input, self.output) = (input, output)
         self.corruptions = Corruption.allCases.filter { corruptions.contains($0) }
         self.severities = Array(Set(severities)).sorted()
-        (self.seed, self.order, self.frost) = (seed, order, frost)
+        (self.seed, self.order, self.frost, self.intensity) = (seed, order, frost, Intensity(intensity))
         files = try Self.checkedFiles(input: input, output: output)
     }
 
@@ -165,7 +168,7 @@ public struct FolderCorruption: Sendable {
         let path = input + "/" + request.file
         let image: Image
         do {
-            image = try ImageFile.decode(path: path).rgb()
+            image = try ImageFile.decode(path: path, intensity: intensity).rgb()
         } catch let error as ImagingError {
             throw DatasetError(.unreadableFile, at: path, error.cause, remedy: error.remedy)
         }

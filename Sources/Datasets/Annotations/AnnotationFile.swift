@@ -1,5 +1,6 @@
 import Glibc
 import Imaging
+import Synchronization
 
 /// A text file that is read in pieces, also by several threads concurrently.
 ///
@@ -12,6 +13,8 @@ final class AnnotationFile: Sendable {
     /// The offset of its text, which is behind a byte order mark if there is one.
     let textStart: Int
     private let file: OpenedFile
+    /// A digest of the whole file, for one that stays open.
+    private let content = Mutex<UInt64?>(nil)
 
     /// Opens a regular file. Throws `AnnotationFault`.
     convenience init(_ path: String) throws(AnnotationFault) {
@@ -55,6 +58,12 @@ final class AnnotationFile: Sendable {
         return filled
     }
 
+    /// Notes the content, so that `checkUnchanged` can tell a touch from a change.
+    func noteContent() {
+        let digest = FileContent(file.descriptor, size: size, isImage: false).digest
+        content.withLock { $0 = digest }
+    }
+
     /// Throws `AnnotationFault` if the file was modified since it was opened, so that stored offsets are invalid.
     func checkUnchanged() throws(AnnotationFault) {
         var status = stat()
@@ -62,6 +71,11 @@ final class AnnotationFile: Sendable {
             fstat(file.descriptor, &status) == 0 && Int(status.st_size) == size
             && status.st_mtim.tv_sec == file.status.st_mtim.tv_sec
             && status.st_mtim.tv_nsec == file.status.st_mtim.tv_nsec
+        if !isSame, Int(status.st_size) == size, let old = content.withLock({ $0 }),
+            FileContent(file.descriptor, size: size, isImage: false).digest == old
+        {
+            return
+        }
         guard isSame else { throw AnnotationFault(file: path, .unreadable, "it was changed while it was in use") }
     }
 }

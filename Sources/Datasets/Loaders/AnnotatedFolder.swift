@@ -7,6 +7,9 @@ package struct AnnotatedFolder: Sendable {
     let root: String
     private var file: DatasetFile
     private let exif: ImageFile.ExifOrientation
+    private let intensity: Intensity
+    /// The files read so far, once a run asks to have them watched.
+    let seenFiles = SeenFiles()
 
     /// Throws `DatasetError` if the folder is missing or the options name places outside it.
     package init(_ options: DatasetOptions, retry: ReadRetry = .current) throws(DatasetError) {
@@ -23,7 +26,7 @@ package struct AnnotatedFolder: Sendable {
             throw DatasetError(
                 .missingFolder, at: options.root, "cannot be opened", remedy: "check the path and its permissions")
         }
-        (root, exif) = (options.root, options.exif)
+        (root, exif, intensity) = (options.root, options.exif, options.reading)
         file = DatasetFile(
             root: options.root, place: DatasetRoot(realPath: realRoot, followsSymlinks: options.followsSymlinks),
             retry: retry)
@@ -41,17 +44,22 @@ package struct AnnotatedFolder: Sendable {
 
     /// Decodes an image to RGB. Throws `DatasetError` that names it, and `ImagingError` if memory is short.
     package func image(_ relative: String) throws -> Image {
-        try read(relative) { try ImageFile.decode($0, exif: exif).rgb() }
+        try read(relative, isImage: true) { try ImageFile.decode($0, exif: exif, intensity: intensity).rgb() }
+    }
+
+    /// How often each stored value of an image occurs. Throws as `image(_:)` does.
+    func histogram(_ relative: String) throws -> SampleHistogram {
+        try read(relative, isImage: true) { try ImageFile.histogram($0) }
     }
 
     /// The size of an image by its header.
     func size(_ relative: String) throws -> (width: Int, height: Int) {
-        try read(relative) { try ImageFile.size($0, exif: exif) }
+        try read(relative, isImage: true) { try ImageFile.size($0, exif: exif) }
     }
 
     /// Size and orientation of an image by its header.
     func head(_ relative: String) throws -> ImageHead {
-        try read(relative) { try ImageHead($0, exif: exif) }
+        try read(relative, isImage: true) { try ImageHead($0, exif: exif) }
     }
 
     /// The orientation that an image states and that is not applied; nil if it states none or cannot be read.
@@ -73,12 +81,28 @@ package struct AnnotatedFolder: Sendable {
 
     /// The size of a file in bytes, `-` if unknown.
     func byteCount(_ relative: String) -> String {
-        (try? file.place.status(relative)).map { String($0.st_size) } ?? "-"
+        guard let status = try? file.place.status(relative) else { return "-" }
+        seenFiles.note(relative, status)
+        return String(status.st_size)
     }
 
     /// Runs a decoder on a file below the root; annotations are untrusted, so it must not be a link out of it.
-    func read<Result>(_ relative: String, _ decode: (OpenedFile) throws -> Result) throws -> Result {
-        try file.reading(relative, decode)
+    ///
+    /// Throws `DatasetError` of kind `changedFile` if a run has it watched and it is no longer what it was.
+    func read<Result>(
+        _ relative: String, isImage: Bool = false, _ decode: (OpenedFile) throws -> Result
+    ) throws -> Result {
+        try file.reading(relative) { opened in
+            do {
+                let result = try decode(opened)
+                try seenFiles.examine(relative, opened, isImage: isImage)
+                return result
+            } catch let error as ImagingError where error.code != .unreadable && error.code != .outOfMemory {
+                // A file that was replaced by a damaged one was replaced first of all.
+                try seenFiles.examine(relative, opened, isImage: isImage)
+                throw error
+            }
+        }
     }
 
     /// Opens an annotation file that was found in the folder.

@@ -37,6 +37,7 @@ public struct COCODataset: SegmentationDataset {
             throw error.error
         }
         faults = report.imageFaults
+        annotations.file.noteContent()
         guard !annotations.images.isEmpty else {
             throw DatasetError(.emptyDataset, at: path, "lists no image", remedy: "use another annotation file")
         }
@@ -73,6 +74,10 @@ public struct COCODataset: SegmentationDataset {
         sample.orientation = folder.unappliedOrientation(file(index))
         return sample
     }
+
+    public func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(file(index)) }
+
+    public var seenFiles: SeenFiles? { folder.seenFiles }
 
     /// The image, also of one whose annotations are at fault.
     public func image(_ index: Int) throws -> Image {

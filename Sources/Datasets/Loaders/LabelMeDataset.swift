@@ -1,4 +1,4 @@
-import Imaging
+public import Imaging
 
 /// A folder of LabelMe files, each of which names its image, in order of the files' names.
 ///
@@ -41,6 +41,10 @@ public struct LabelMeDataset: SegmentationDataset {
         sample.orientation = folder.unappliedOrientation(image)
         return sample
     }
+
+    public func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(read(index).image) }
+
+    public var seenFiles: SeenFiles? { folder.seenFiles }
 
     /// The survey of the sample; reads the header of the image.
     public func survey(_ index: Int) throws -> ImageSurvey {

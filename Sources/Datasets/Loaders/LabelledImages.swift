@@ -71,6 +71,10 @@ struct LabelledImages: SegmentationDataset {
 
     func image(_ index: Int) throws -> Image { try folder.image(entries[index].image) }
 
+    func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(entries[index].image) }
+
+    var seenFiles: SeenFiles? { folder.seenFiles }
+
     /// The survey of the sample; reads the label files, but of the image only the header.
     func survey(_ index: Int) throws -> ImageSurvey {
         let entry = entries[index]

@@ -1,4 +1,4 @@
-import Imaging
+public import Imaging
 
 /// Images listed one a line in a JSON Lines file, in its order.
 ///
@@ -34,6 +34,7 @@ public struct ManifestDataset: SegmentationDataset {
         } catch {
             throw error.error
         }
+        file.noteContent()
         guard !entries.isEmpty else {
             throw DatasetError(.emptyDataset, at: file.path, "lists no image", remedy: "use another manifest")
         }
@@ -42,6 +43,10 @@ public struct ManifestDataset: SegmentationDataset {
     public var count: Int { entries.count }
 
     public func id(_ index: Int) -> String { entries[index].id }
+
+    public func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(entries[index].image) }
+
+    public var seenFiles: SeenFiles? { folder.seenFiles }
 
     public func sample(_ index: Int) throws -> Sample {
         let line = try line(index)

@@ -52,6 +52,10 @@ struct SA1BDataset: SegmentationDataset {
         return sample
     }
 
+    func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(entries[index].image) }
+
+    var seenFiles: SeenFiles? { folder.seenFiles }
+
     /// The survey of the sample; reads the annotations, but of the image only the header.
     func survey(_ index: Int) throws -> ImageSurvey {
         let file = try file(index)

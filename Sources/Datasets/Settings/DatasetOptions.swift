@@ -13,12 +13,26 @@ public struct DatasetOptions: Equatable, Sendable {
     public var binariseThreshold: UInt8?
     /// Whether the orientation that a camera noted in a JPEG file is applied to images.
     public var exif: ImageFile.ExifOrientation
+    /// How images of any depth become the 8 bits the model reads.
+    public var intensity = Intensity.Rule.auto
+    /// What the range that `intensity` spreads is taken from.
+    public var intensityScope = IntensityScope.image
+    /// The ranges measured over a data set, if that is the scope; no key of a recipe.
+    public var measuredRanges: Intensity.Ranges?
     /// Whether symbolic links may lead out of `root`.
     public var followsSymlinks: Bool
     /// The annotation file inside `root`, for formats that have one; nil for the format's default location.
     public var annotations: String?
     /// How doubtful annotations are read.
     public var labelRules: LabelRules
+
+    /// What the range of intensities is taken from.
+    public enum IntensityScope: String, CaseIterable, Sendable {
+        /// Each image by itself.
+        case image
+        /// All images of the data set together.
+        case dataset
+    }
 
     /// How doubtful annotations are read, where WeSAM's released code reads them in its own way.
     public enum LabelRules: String, CaseIterable, Sendable {
@@ -70,6 +84,13 @@ extension DatasetOptions: RecipeSection {
             "Label values above this become one instance, all others background; "
                 + "none reads values as instance numbers"),
         .choice("exif", \.exif, "What to do with the orientation stated in an image file"),
+        .choice(
+            "intensity", \.intensity,
+            "How samples become 8 bits: auto leaves 8-bit images as they are and scales deeper ones by percentiles; "
+                + "full takes the high 8 bits; minmax and percentile (1st to 99.9th) scale every image"),
+        .choice(
+            "intensityScope", \.intensityScope,
+            "Take the range that intensity scales from each image, or from all images of the data set together"),
         .flag(
             "followSymlinks", \.followsSymlinks, effect: .experiment,
             "Follow symbolic links out of the data set's folder"),
@@ -101,6 +122,12 @@ extension DatasetOptions: RecipeSection {
         }
         return faults
     }
+
+    /// How images are decoded.
+    var reading: Intensity { Intensity(intensity, ranges: intensityScope == .dataset ? measuredRanges : nil) }
+
+    /// Whether the ranges of the data set are still to be measured.
+    public var needsRanges: Bool { intensityScope == .dataset && intensity != .full && measuredRanges == nil }
 
     private var binarise: Int? {
         get { binariseThreshold.map { Int($0) } }

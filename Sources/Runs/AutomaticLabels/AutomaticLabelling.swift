@@ -150,6 +150,11 @@ struct AutomaticLabelling {
         return settings
     }
 
+    /// How images became 8 bits; nothing for the reading of earlier versions, whose labels stay valid.
+    private static func reading(_ options: DatasetOptions) -> String {
+        options.intensity == .full ? "" : " " + IntensityRecord.Entry(source: "", options).reading
+    }
+
     private func identity(_ options: DatasetOptions) -> String {
         let own = recipe.automatic
         guard recipe.prompts.source == .automatic else {
@@ -159,6 +164,6 @@ struct AutomaticLabelling {
         }
         return "\(loaded.baseDigest) \(loaded.preprocessing.kind.rawValue) \(loaded.model.encoder.imageSize) "
             + "\(own.pointsPerSide) \(own.predictedIoUThreshold) \(own.stabilityScoreThreshold) \(own.boxSuppressionThreshold) \(own.cropLayers) "
-            + "\(own.minimumRegionArea) \(options.exif.rawValue)"
+            + "\(own.minimumRegionArea) \(options.exif.rawValue)" + Self.reading(options)
     }
 }

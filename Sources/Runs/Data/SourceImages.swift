@@ -73,6 +73,8 @@ struct SourceImages {
     let unused: [UnusedImages]
     /// Why there is no image to train on or none to score; nil if there is one or none was listed.
     let emptiness: (training: DatasetError?, evaluation: DatasetError?)
+    /// How its images become 8 bits.
+    let intensity: SourceIntensity
 
     /// Opens a source, splits it and scans every image. Collective; each rank scans a share of the images.
     ///
@@ -85,10 +87,16 @@ struct SourceImages {
             source.name, purpose.place, settings.domain ?? source.name, settings.share
         )
         evaluationLimit = purpose.evaluationLimit ?? 0
-        let root = try DatasetRegistry.open(settings.format, settings.options)
+        var options = settings.options
+        var root = try DatasetRegistry.open(settings.format, options)
         var lists = try settings.lists(of: root, isScored: purpose.evaluationLimit != nil)
         if purpose.evaluationLimit == nil { lists.evaluation = [] }
         let all = (lists.training + lists.evaluation).uniqued
+        if options.needsRanges {
+            options.measuredRanges = try SourceIntensity.measure(root, all, options.intensity, communicator)
+            root = try DatasetRegistry.open(settings.format, options)
+        }
+        root.seenFiles?.begin()
         try RankAgreement.checkImages(root, all, "image", communicator)
         func scan(_ dataset: any SegmentationDataset, _ indices: [Int], firstIndex: Int = 0) throws -> ImageScan {
             try ImageScan(
@@ -105,12 +113,16 @@ struct SourceImages {
             relabelled = all
             isComparedWithModel = !lists.evaluation.isEmpty
         }
-        let adapted = try purpose.labelling?(root, relabelled, source) ?? root
+        var measured = source
+        measured.settings.options = options
+        let adapted = try purpose.labelling?(root, relabelled, measured) ?? root
         let adaptedScan = try isRelabelled ? scan(adapted, relabelled) : ownScan
+        try root.watchFiles(communicator)
         training = Images(adapted, lists.training, adaptedScan)
         evaluation =
             isComparedWithModel
             ? Images(adapted, lists.evaluation, adaptedScan) : Images(root, lists.evaluation, ownScan)
+        var opened = [(root: options.root, images: root)]
         var labels = isRelabelled && !isComparedWithModel ? ownScan.labels : adaptedScan.labels
         var unused = communicator.isRoot ? [root.unusedImages] : []
         var listedForEvaluation = lists.evaluation.count
@@ -118,18 +130,22 @@ struct SourceImages {
         let known = Set(unreadable.map(\.image))
         unreadable += isRelabelled ? ownScan.unreadable.filter { !known.contains($0.image) } : []
         if let path = settings.evaluationRoot {
-            var options = settings.options
+            var options = options
             options.root = path
             let second = try DatasetRegistry.open(settings.format, options)
             let indices = Array(0..<second.count)
+            second.seenFiles?.begin()
             try RankAgreement.checkImages(second, indices, "evaluation image", communicator)
             let other = try scan(second, indices, firstIndex: root.count)
+            try second.watchFiles(communicator)
+            opened.append((path, second))
             evaluation = Images(second, indices, other, firstIndex: root.count)
             unreadable += other.unreadable
             labels.add(other.labels)
             if communicator.isRoot { unused.append(second.unusedImages) }
             listedForEvaluation = second.count
         }
+        intensity = SourceIntensity(source.name, options, opened, communicator)
         self.unreadable = unreadable
         listedForTraining = lists.training.count
         // An image in both lists counts once.

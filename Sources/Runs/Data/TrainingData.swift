@@ -36,6 +36,8 @@ public struct TrainingData: Sendable {
     public let warnings: [String]
     /// Why there is nothing to score although images were listed for it; nil otherwise.
     let nothingToScore: DatasetError?
+    /// How the images of each source become 8 bits, in the order of the recipe.
+    package let intensities: [SourceIntensity]
 
     /// Opens the sources and splits them: `split` divides one folder, by default like the data set's published split,
     /// `evaluationRoot` names a second one, and the split `none` trains and scores on the same images. Collective; each
@@ -74,6 +76,7 @@ public struct TrainingData: Sendable {
             sources[place].apply(
                 needsTraining ? choice : choice.withoutTraining, host: communicator.hostNames[0])
         }
+        intensities = sources.map(\.intensity)
         let limit = recipe.data.badSampleLimit
         unreadable = sources.flatMap(\.unreadable)
         guard unreadable.count <= limit else {

@@ -17,7 +17,9 @@ import Training
     @Test func everyPropertyHasItsRow() {
         func count(_ value: Any) -> Int {
             Mirror(reflecting: value).children.reduce(0) { sum, child in
-                switch child.value {
+                // Measured by a run, not set by a recipe.
+                if child.label == "measuredRanges" { return sum }
+                return switch child.value {
                 case is [NamedSection<SourceSettings>]: sum
                 case let section as any RecipeSection: sum + count(section)
                 case let value where value is LearningRateSchedule || value is Adam.Configuration: sum + count(value)
@@ -104,7 +106,8 @@ import Training
         let changed: [String: String] = [
             "model.kind": "tiny", "data.binarise": "7", "data.split": "none",
             "data.splitSeed": "3",
-            "data.evaluationRoot": "e", "data.exif": "apply", "model.preprocessing": "wesam", "data.domain": "e",
+            "data.evaluationRoot": "e", "data.exif": "apply", "data.intensity": "full",
+            "data.intensityScope": "dataset", "model.preprocessing": "wesam", "data.domain": "e",
             "training.domains": "sequential", "prompts.kind": "coarse",
             "prompts.teacherKind": "box", "prompts.source": "annotations", "prompts.coarse": "mask",
             "method.lossForm": "released", "method.contrast": "background", "optimizer.decaySteps": "5,6",
