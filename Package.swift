@@ -46,13 +46,14 @@ let package = Package(
         .systemLibrary(name: "CJPEG", pkgConfig: "libjpeg", providers: [.apt(["libjpeg62-turbo-dev"])]),
         .target(name: "CImageCodecs", dependencies: ["CPNG", "CJPEG"], cSettings: cSettings),
         .target(name: "CFileSystem", cSettings: cSettings),
+        .target(name: "CMachine", cSettings: cSettings),
 
         // Modules, bottom up.
         module("PlainText", []),
         module("FaultInjection", []),
         module("JSONReading", []),
-        module("Machine", ["COpenBLAS"]),
-        module("Tensors", []),
+        module("Machine", ["COpenBLAS", "CMachine"]),
+        module("Tensors", ["Machine"]),
         module("Kernels", ["Machine", "Tensors", "COpenBLAS"]),
         module("Recipes", ["PlainText", yams]),
         module("WeightFiles", ["PlainText", "FaultInjection", "JSONReading", "Tensors", "COpenSSL", "CZlib"]),
@@ -60,7 +61,7 @@ let package = Package(
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
         module("Imaging", ["PlainText", "CImageCodecs"]),
-        module("Datasets", ["PlainText", "CFileSystem", "JSONReading", "Tensors", "Imaging", "Recipes"]),
+        module("Datasets", ["PlainText", "CFileSystem", "JSONReading", "Machine", "Tensors", "Imaging", "Recipes"]),
         module("DataTools", ["PlainText", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
@@ -69,7 +70,7 @@ let package = Package(
             "Planning",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
         module("Collectives", ["COpenMPI"]),
-        module("CheckpointStore", ["PlainText", "FaultInjection", "Tensors", "WeightFiles", "Collectives"]),
+        module("CheckpointStore", ["PlainText", "FaultInjection", "Machine", "Tensors", "WeightFiles", "Collectives"]),
         module("Telemetry", ["PlainText"]),
         module(
             "ModelLoading",

@@ -1,8 +1,8 @@
 public import Collectives
-import Dispatch
 import FaultInjection
 import Foundation
 import Glibc
+import Machine
 import Synchronization
 
 /// Writes checkpoints concurrently with training.
@@ -62,7 +62,7 @@ public final class CheckpointWriter {
     private let identity: CheckpointStore.Identity
     private let communicator: any Communicator
     private let nonce: String
-    private let queue = DispatchQueue(label: "kedge-checkpoint")
+    private let queue: SerialThread
     private let board = Board()
     private var stage = Stage.idle
     private var slice: CheckpointState?
@@ -70,11 +70,12 @@ public final class CheckpointWriter {
 
     /// Creates a writer for a store that was opened. Collective.
     ///
-    /// Throws `CollectivesError`.
+    /// Throws `CollectivesError`, and `ResourceShortage` if the system refuses the writing thread.
     public init(
         _ store: CheckpointStore, identity: CheckpointStore.Identity, communicator: any Communicator
     ) throws {
         (self.store, self.identity, self.communicator) = (store, identity, communicator)
+        queue = try SerialThread("kedge-save")
         // No two runs write into one folder, not even if one was believed dead.
         let mine = communicator.isRoot ? String(UInt64.random(in: 0...UInt64.max), radix: 16) : ""
         nonce = String(decoding: try communicator.broadcast(bytes: Array(mine.utf8), from: 0), as: UTF8.self)
@@ -132,7 +133,7 @@ public final class CheckpointWriter {
     public func seal() throws {
         guard stage == .writing, let slice else { return }
         communicator.phase = "checkpoint \(slice.step)"
-        queue.sync {}
+        queue.finish()
         guard let report = board.report.withLock({ $0 }) else { preconditionFailure("no report of a shard") }
         let reports = try communicator.allGather(bytes: Array(try JSONEncoder().encode(report))).map {
             try JSONDecoder().decode(CheckpointStore.ShardReport.self, from: Data($0))
@@ -184,7 +185,7 @@ public final class CheckpointWriter {
     public func finish() throws -> Saved? {
         try seal()
         communicator.phase = "checkpoint"
-        if stage == .publishing { queue.sync {} }
+        if stage == .publishing { queue.finish() }
         let mine = try JSONEncoder().encode(takeOutcome().map { [$0] } ?? [])
         let told = try communicator.broadcast(bytes: Array(mine), from: 0)
         return try JSONDecoder().decode([Saved].self, from: Data(told)).first

@@ -15,7 +15,8 @@ package struct Check: Sendable {
 
     /// All checks in the order of the report: faults to be fixed first come first.
     package static let all: [Check] = [
-        launcher, library, build, recipe, weights, data, labels, nodes, cores, kernels, memory, sharedMemory, network,
+        launcher, library, build, recipe, weights, data, labels, nodes, cores, threads, kernels, memory, sharedMemory,
+        network,
         clocks,
         openFiles, hugePages, temporaryFolder, runFolder,
     ]

@@ -21,6 +21,8 @@ struct FactCollector {
     /// This rank's facts about a recipe. Collective. Throws only `CollectivesError`.
     func facts(recipe path: String?, settings: [String]) throws -> RankFacts {
         var facts = RankFacts(rank: communicator.rank, host: communicator.hostName)
+        // Before this examination maps memory of its own.
+        let limit = ProcessLimit.tightest()
         facts.launch = LaunchFacts(launch, worldSize: communicator.worldSize)
         facts.program = (try? FileDigest.sha256(of: "/proc/self/exe")) ?? ""
         let (recipeFacts, recipe) = resolve(path, settings)
@@ -33,10 +35,11 @@ struct FactCollector {
             facts.system.runFolder = SystemFacts.RunFolderFacts(
                 path: RunFolder(folder: run.folder, name: run.name).path)
         }
-        facts.cores = try cores(asked: recipe?.execution.threads ?? 0)
+        facts.cores = try cores(recipe)
         facts.weights = weights(recipe)
         facts.labels = try labels(recipe, facts.recipe)
         facts.memory = memory(recipe, threads: facts.cores.threads)
+        facts.memory.limit = limit
         facts.clock = try ClockFacts.measure(communicator)
         return facts
     }
@@ -73,11 +76,19 @@ struct FactCollector {
         return (facts, resolved.recipe)
     }
 
-    private func cores(asked: Int) throws -> CoreFacts {
+    private func cores(_ recipe: Recipe?) throws -> CoreFacts {
         var facts = CoreFacts()
+        let asked = recipe?.execution.threads ?? 0
         (facts.bound, facts.unbound) = (CoreAffinity.current(), CoreAffinity.unbound())
         facts.threads = try ThreadShare.threads(asked: asked, communicator: communicator)
         facts.isAsked = asked > 0
+        facts.quota = .now()
+        do throws(ResourceShortage) {
+            // Beside the compute threads: those that read images, and three that save and watch.
+            try SystemThread.probe(facts.threads - 1 + (recipe ?? Recipe()).execution.prefetchThreads + 3)
+        } catch {
+            facts.shortage = .init(problem: error.problem, remedy: error.remedy)
+        }
         facts.yields = ["1", "true"].contains(environment["OMPI_MCA_mpi_yield_when_idle"])
         return facts
     }

@@ -1,12 +1,15 @@
 import Collectives
 package import Machine
 import Planning
+import Runs
 import Telemetry
 
 /// Memory of a rank's node and the planned memory of its ranks.
 package struct MemoryFacts: Codable, Sendable, Equatable {
     /// Available memory of the node; nil if the system does not report it.
     package var node: NodeMemory?
+    /// The limit on what a process may map; nil if there is none.
+    package var limit: ProcessLimit?
     /// The planned memory of a step; only on the first rank of a node, and only with a recipe.
     package var plan: Plan?
     /// Free bytes of `/dev/shm`; nil if there is none.
@@ -38,6 +41,8 @@ extension Check {
     /// Checks that every node can hold its ranks.
     static let memory = Check("memory") { ranks in
         let planned = plannedNodes(ranks)
+        let limited = planned.compactMap { overLimit($0.first, $0.plan) }
+        guard limited.isEmpty else { return Complaint.findings(limited) }
         let tight = planned.filter { $0.plan.bytesPerNode > $0.first.memory.node?.available ?? .max }
         guard tight.isEmpty else {
             return tight.map { node, first, plan in
@@ -60,6 +65,16 @@ extension Check {
         }
         let place = rooms.count > 1 ? "tightest node \(closest.0.host): " : ""
         return [.ok("\(place)\(size(closest.1.bytesPerNode)) needed, \(size(closest.free)) free")]
+    }
+
+    /// The complaint about a limit on what a process may map, which is more than it uses.
+    private static func overLimit(_ rank: RankFacts, _ plan: MemoryFacts.Plan) -> Complaint? {
+        let needed =
+            plan.bytesPerRank + rank.cores.threads * BLASEnvironment.bufferBytes + MemoryCheck.unplannedBytes
+        guard let limit = rank.memory.limit, needed > limit.free else { return nil }
+        return Complaint(
+            ranks: [rank], state: .fault(.resources), text: "a rank needs \(size(needed)) more: \(limit)",
+            remedy: limit.kind.remedy)
     }
 
     /// Checks that `/dev/shm` of every node can hold the shared copy of the frozen weights.

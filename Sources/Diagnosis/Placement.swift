@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 package import Machine
+import Telemetry
 
 /// The cores a rank may use and the threads it will start.
 package struct CoreFacts: Codable, Sendable, Equatable {
@@ -8,12 +9,24 @@ package struct CoreFacts: Codable, Sendable, Equatable {
     package var bound = CoreAffinity(cores: [])
     /// The cores available without binding.
     package var unbound = CoreAffinity(cores: [])
+    /// The control group's quota of processor time; nil if there is none.
+    package var quota: ProcessorQuota?
     /// Compute threads.
     package var threads = 1
+    /// Why the system refuses the threads of a run; nil if it grants them.
+    package var shortage: Shortage?
     /// True if the recipe sets that number.
     package var isAsked = false
     /// True if waiting ranks yield (`OMPI_MCA_mpi_yield_when_idle`).
     package var yields = false
+
+    /// Threads that are refused.
+    package struct Shortage: Codable, Sendable, Equatable {
+        package var problem: String
+        package var remedy: String
+
+        package init(problem: String, remedy: String) { (self.problem, self.remedy) = (problem, remedy) }
+    }
 
     package init() {}
 }
@@ -44,15 +57,54 @@ extension Check {
             let others = Placement.overlapping(node.ranks.filter { rank in !crowded.contains(rank) })
             let found =
                 crowded.map { Placement.moreThreadsThanCores($0, on: node) } + others.compactMap(Placement.sharing)
-            return found.isEmpty ? Placement.idleCores(node).map { [$0] } ?? [] : found
+            return (found.isEmpty ? Placement.idleCores(node).map { [$0] } ?? [] : found)
+                + Placement.beyondQuota(node)
         }
         guard complaints.isEmpty else { return Complaint.findings(complaints) }
         return [.ok(Placement.summary(ranks))]
     }
 }
 
+extension Check {
+    /// Checks that every rank can start the threads of a run.
+    static let threads = Check("threads") { ranks in
+        let complaints = ranks.compactMap { rank in
+            rank.cores.shortage.map {
+                Complaint(ranks: [rank], state: .fault(.resources), text: $0.problem, remedy: $0.remedy)
+            }
+        }
+        return complaints.isEmpty ? [.ok("the system grants those of a run")] : Complaint.findings(complaints)
+    }
+}
+
 /// Complaints about threads and cores.
 private enum Placement {
+    /// Complains about ranks with more threads than the processor time of their control group.
+    static func beyondQuota(_ node: Node) -> [Complaint] {
+        var groups: [(quota: ProcessorQuota, ranks: [RankFacts])] = []
+        for rank in node.ranks {
+            guard let quota = rank.cores.quota else { continue }
+            if let index = groups.firstIndex(where: { $0.quota == quota }) {
+                groups[index].ranks.append(rank)
+            } else {
+                groups.append((quota, [rank]))
+            }
+        }
+        return groups.compactMap { quota, ranks in
+            let threads = ranks.reduce(0) { $0 + $1.cores.threads }
+            guard Double(threads) > quota.cores else { return nil }
+            let cores = String(format: "%g", (quota.cores * 100).rounded() / 100)
+            return Complaint(
+                ranks: ranks,
+                text:
+                    "\(counted(threads, "thread")) on processor time of \(cores) cores, the control group's quota: they "
+                    + "are stopped for a part of the time",
+                remedy: "raise the quota (docker run --cpus, resources.limits.cpu in Kubernetes, CPUQuota in systemd)"
+                    + (threads > max(quota.threads, ranks.count)
+                        ? ", or set execution.threads=\(max(1, quota.threads / ranks.count))" : ""))
+        }
+    }
+
     static func moreThreadsThanCores(_ rank: RankFacts, on node: Node) -> Complaint {
         let (threads, bound) = (rank.cores.threads, rank.cores.bound)
         let isHeldBack = rank.cores.unbound.count >= threads

@@ -72,7 +72,7 @@ public struct Evaluator {
         let share = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
         let (preparation, kinds) = (preparation, kinds)
-        let prefetcher = SamplePrefetcher(share.makeIterator(), depth: prefetch.depth, threads: prefetch.threads) {
+        let prefetcher = try SamplePrefetcher(share.makeIterator(), depth: prefetch.depth, threads: prefetch.threads) {
             index -> Result<EvaluationExample, DatasetError> in
             do {
                 return .success(try preparation.evaluationExample(index, kinds: kinds))

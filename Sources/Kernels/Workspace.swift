@@ -1,3 +1,4 @@
+import Glibc
 public import Machine
 
 /// What every kernel gets: the threads to use and scratch memory that is already there.
@@ -18,7 +19,17 @@ public final class Workspace: @unchecked Sendable {
     private var joint: Block
     private let filling: Float?
 
-    /// Creates a workspace with its own threads.
+    /// Creates a workspace whose threads all run and have the memory to call the BLAS.
+    ///
+    /// Throws `ResourceShortage` if the system refuses a thread or its buffers.
+    public static func start(threads: Int) throws(ResourceShortage) -> Workspace {
+        try BLASEnvironment.reserveBuffers(threads: threads)
+        let workspace = Workspace(threads: threads)
+        if let shortage = workspace.pool.shortage { throw shortage }
+        return workspace
+    }
+
+    /// Creates a workspace with its own threads; where the system refuses some, the others do their work.
     public convenience init(threads: Int) { self.init(threads: threads, fillingScratchWith: nil) }
 
     /// Creates a workspace for a rehearsal: kernels allocate as usual and skip their tasks.
@@ -77,8 +88,8 @@ public final class Workspace: @unchecked Sendable {
     private static func allocate(_ floats: Int, _ filling: Float?) -> UnsafeMutablePointer<Float> {
         // One vector more than requested, so that a kernel may store whole vectors at the end.
         let bytes = (floats + Vector.scalarCount) * MemoryLayout<Float>.stride
-        let base = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64).bindMemory(
-            to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)
+        guard let start = aligned_alloc(64, (bytes + 63) / 64 * 64) else { MemoryExhaustion.end(bytes: bytes) }
+        let base = start.bindMemory(to: Float.self, capacity: bytes / MemoryLayout<Float>.stride)
         if let filling { base.update(repeating: filling, count: bytes / MemoryLayout<Float>.stride) }
         return base
     }

@@ -1,4 +1,5 @@
 import COpenBLAS
+import CMachine
 import Foundation
 
 /// The kernels OpenBLAS uses, and those it should use on this processor.
@@ -30,7 +31,50 @@ public enum BLASEnvironment {
     }
 
     /// Restricts OpenBLAS to the calling thread: Kedge's own pool is the only owner of threads.
-    public static func useSingleThread() { openblas_set_num_threads(1) }
+    ///
+    /// `CMachine` holds it to one while it is loaded; this is for a build of OpenBLAS that does not ask there.
+    public static func useSingleThread() { openblas_set_num_threads(Int32(openblas_num_threads_env())) }
+
+    /// The memory that OpenBLAS maps for each thread that calls it at the same time, and keeps.
+    package static let bufferBytes = (128 << 20) + 4096
+
+    /// Lets OpenBLAS map the buffers of so many threads now.
+    ///
+    /// It repeats a refused mapping for ever, so nothing may be refused once threads call it.
+    ///
+    /// Throws `ResourceShortage` if the process may not map them.
+    public static func reserveBuffers(threads: Int) throws(ResourceShortage) {
+        let needed = threads * bufferBytes
+        guard canMap(needed + spareBytes) else {
+            let limit = ProcessLimit.tightest()
+            let limited = limit.map { ": \($0)" } ?? ": the system refuses it"
+            throw ResourceShortage(
+                "\(threads) compute thread\(threads == 1 ? "" : "s") need\(threads == 1 ? "s" : "") "
+                    + "\(needed >> 20) MiB for OpenBLAS's buffers, and the rest of the program \(spareBytes >> 20) MiB"
+                    + limited,
+                remedy: (limit?.kind.remedy ?? "free memory, or allow the system to overcommit it")
+                    + (threads > 1 ? ", or lower execution.threads" : ""))
+        }
+        // Entry points of OpenBLAS that its header does not declare; another BLAS may lack them.
+        typealias Take = @convention(c) (Int32) -> UnsafeMutableRawPointer?
+        typealias Give = @convention(c) (UnsafeMutableRawPointer?) -> Void
+        guard let take = dlsym(nil, "blas_memory_alloc"), let give = dlsym(nil, "blas_memory_free") else { return }
+        let (map, release) = (unsafeBitCast(take, to: Take.self), unsafeBitCast(give, to: Give.self))
+        // Held at the same time, so that each is another one.
+        for buffer in (0..<min(threads, 128)).map({ _ in map(0) }) { release(buffer) }
+    }
+
+    /// What a command maps beside the buffers before it can check its needs, with room for the check.
+    private static let spareBytes = 32 << 20
+
+    /// True if the process may map so many bytes more, by whatever limits there are.
+    private static func canMap(_ bytes: Int) -> Bool {
+        guard let start = mmap(nil, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+            start != MAP_FAILED
+        else { return false }
+        munmap(start, bytes)
+        return true
+    }
 
     /// The instruction sets of this processor, as named by Linux (`avx2`, `avx512f`); empty if unknown.
     public static func processorFlags(cpuInfo path: String = "/proc/cpuinfo") -> Set<String> {

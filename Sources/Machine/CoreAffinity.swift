@@ -42,21 +42,9 @@ public struct CoreAffinity: Codable, Equatable, Sendable {
     ///
     /// - Parameter root: The folder that contains `/proc` and `/sys`.
     public static func unbound(root: String = "") -> CoreAffinity {
-        let groups = ((try? String(contentsOfFile: root + "/proc/self/cgroup", encoding: .utf8)) ?? "").split(
-            separator: "\n")
-        // Version 2 has one group, `0::/path`; version 1 one for each controller, `3:cpuset:/path`.
-        for (mark, mount, file) in [
-            (":cpuset:", "/sys/fs/cgroup/cpuset", "cpuset.effective_cpus"),
-            ("::", "/sys/fs/cgroup", "cpuset.cpus.effective"),
-        ] {
-            let path = groups.first { $0.contains(mark) }?.split(separator: ":").last.map(String.init) ?? "/"
-            var names = path.split(separator: "/").map(String.init)
-            while true {
-                let folder = ([root + mount] + names).joined(separator: "/")
-                if let cores = read(folder + "/" + file) { return cores }
-                guard !names.isEmpty else { break }
-                names.removeLast()
-            }
+        for folder in ControlGroups(root: root).folders("cpuset") {
+            let file = folder.isUnified ? "cpuset.cpus.effective" : "cpuset.effective_cpus"
+            if let cores = read(folder.path + "/" + file) { return cores }
         }
         return read(root + "/sys/devices/system/cpu/online") ?? current(root: root)
     }

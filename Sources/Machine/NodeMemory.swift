@@ -12,8 +12,8 @@ public struct NodeMemory: Codable, Sendable, Equatable {
 
     /// The memory available now, or nil if the system does not report it.
     ///
-    /// The minimum of Linux's MemAvailable and, for the control group of this process and each group above it (version
-    /// 2), its limit minus its usage; file pages count as free, since the system reclaims them on demand.
+    /// The minimum of Linux's MemAvailable and, for the control groups of this process and each group above them, the
+    /// limit minus the usage; file pages count as free, since the system reclaims them on demand.
     ///
     /// - Parameter root: The folder that contains `/proc` and `/sys`.
     public static func now(root: String = "") -> NodeMemory? {
@@ -29,31 +29,38 @@ public struct NodeMemory: Codable, Sendable, Equatable {
     }
 
     private static func groups(_ root: String) -> [NodeMemory?] {
-        let mount = root + "/sys/fs/cgroup"
-        let own =
-            (try? String(contentsOfFile: root + "/proc/self/cgroup", encoding: .utf8))?
-            .split(separator: "\n").first { $0.hasPrefix("0::") }?.dropFirst(3) ?? "/"
-        var names = own.split(separator: "/").map(String.init)
-        var folders = [mount]
-        while !names.isEmpty {
-            folders.append(mount + "/" + names.joined(separator: "/"))
-            names.removeLast()
-        }
-        return folders.map(group)
+        ControlGroups(root: root).folders("memory").map { $0.isUnified ? unified($0) : separate($0) }
     }
 
-    private static func group(_ folder: String) -> NodeMemory? {
-        func text(_ name: String) -> String? { try? String(contentsOfFile: folder + "/" + name, encoding: .utf8) }
-        func number(_ name: String) -> Int? {
-            text(name).flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) }
+    /// A group of version 2.
+    private static func unified(_ folder: ControlGroups.Folder) -> NodeMemory? {
+        guard let limit = folder.number("memory.max"), let used = folder.number("memory.current") else { return nil }
+        let figures = figures(folder)
+        let cached = (figures["inactive_file"] ?? 0) + (figures["active_file"] ?? 0)
+        return NodeMemory(available: min(limit, max(0, limit - used + cached)), source: source)
+    }
+
+    /// A group of version 1, where a group without a limit states an enormous one.
+    private static func separate(_ folder: ControlGroups.Folder) -> NodeMemory? {
+        guard let own = folder.number("memory.limit_in_bytes"), let used = folder.number("memory.usage_in_bytes") else {
+            return nil
         }
-        guard let limit = number("memory.max"), let used = number("memory.current") else { return nil }
-        let cached = (text("memory.stat") ?? "").split(separator: "\n").reduce(0) { sum, line in
+        let figures = figures(folder)
+        // Also states limits of groups above that a container cannot see.
+        let limit = min(own, figures["hierarchical_memory_limit"] ?? own)
+        guard limit < 1 << 60 else { return nil }
+        let cached = (figures["total_inactive_file"] ?? 0) + (figures["total_active_file"] ?? 0)
+        return NodeMemory(available: min(limit, max(0, limit - used + cached)), source: source)
+    }
+
+    private static let source = "the control group's limit"
+
+    private static func figures(_ folder: ControlGroups.Folder) -> [Substring: Int] {
+        var figures: [Substring: Int] = [:]
+        for line in (folder.text("memory.stat") ?? "").split(separator: "\n") {
             let words = line.split(separator: " ")
-            let isFile = words.count == 2 && (words[0] == "inactive_file" || words[0] == "active_file")
-            return isFile ? sum + (Int(words[1]) ?? 0) : sum
+            if words.count == 2, let number = Int(words[1]) { figures[words[0]] = number }
         }
-        return NodeMemory(
-            available: min(limit, max(0, limit - used + cached)), source: "the control group's limit")
+        return figures
     }
 }

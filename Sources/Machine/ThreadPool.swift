@@ -11,27 +11,36 @@ public final class ThreadPool: Sendable {
     public let threads: Int
     /// True when tasks are skipped; see `Workspace.init(rehearsing:)`.
     public let isRehearsal: Bool
+    /// Why fewer threads run than were requested; nil if all do.
+    ///
+    /// The others do the work of those that are missing: the results are the same.
+    public let shortage: ResourceShortage?
     private let team: Team
     private let calls = Atomic<Int>(0)
 
     /// The number of `parallelFor` calls so far: while it grows, the rank is making progress. Safe from any thread.
     public var workCount: Int { calls.load(ordering: .relaxed) }
 
-    /// Starts `threads - 1` workers; the caller of `parallelFor` is the remaining one.
+    /// Starts `threads - 1` workers; the caller of `parallelFor` is the remaining one. See ``shortage``.
     public convenience init(threads: Int) { self.init(threads: threads, isRehearsal: false) }
 
     package init(threads: Int, isRehearsal: Bool) {
         precondition(threads >= 1, "a thread pool needs at least one thread")
         (self.threads, self.isRehearsal) = (threads, isRehearsal)
-        let team = Team(workers: threads - 1)
+        let team = Team()
         self.team = team
-        if isRehearsal { return }
-        for worker in 1..<threads {
-            let thread = Thread { team.serve(as: worker) }
-            thread.stackSize = 4 << 20
-            thread.name = "kedge-\(worker)"
-            thread.start()
+        var shortage: ResourceShortage?
+        if !isRehearsal {
+            do throws(ResourceShortage) {
+                for worker in 1..<threads {
+                    try SystemThread.start("kedge-\(worker)", stackBytes: 4 << 20) { team.serve(as: worker) }
+                    team.workers += 1
+                }
+            } catch {
+                shortage = error
+            }
         }
+        self.shortage = shortage
     }
 
     deinit { team.stop() }
@@ -43,7 +52,7 @@ public final class ThreadPool: Sendable {
     public func parallelFor(_ tasks: Int, _ body: (_ task: Int, _ worker: Int) -> Void) {
         if isRehearsal { return }
         calls.add(1, ordering: .relaxed)
-        if threads == 1 || tasks <= 1 {
+        if team.workers == 0 || tasks <= 1 {
             for task in 0..<tasks { body(task, 0) }
             return
         }
@@ -58,7 +67,8 @@ private final class Team: @unchecked Sendable {
     private let lock = NSCondition()
     private let finished = NSCondition()
     private let nextTask = Atomic<Int>(0)
-    private let workers: Int
+    /// Changed only before the first call of `run`.
+    var workers = 0
     // Guarded by `lock`.
     private var body: Body?
     private var tasks = 0
@@ -66,8 +76,6 @@ private final class Team: @unchecked Sendable {
     private var stopping = false
     // Guarded by `finished`.
     private var working = 0
-
-    init(workers: Int) { self.workers = workers }
 
     func run(_ tasks: Int, _ body: @escaping Body) {
         working = workers

@@ -84,6 +84,7 @@ public struct AdaptationRun {
         try assembly.checkRecipes()
         let kernels = try KernelAgreement(
             mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
+        try MemoryCheck.checkWeights(recipe.recipe.model, communicator)
         let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
         let trainables = try assembly.trainables(loaded)
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }

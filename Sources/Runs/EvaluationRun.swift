@@ -2,6 +2,7 @@ import Adapters
 public import Collectives
 import Datasets
 public import Evaluation
+import FaultInjection
 import Foundation
 import Imaging
 public import Kernels
@@ -62,6 +63,7 @@ public struct EvaluationRun {
         try assembly.checkRecipes()
         let kernels = try KernelAgreement(mixing: settings.execution.mixedKernels, communicator: communicator)
         if communicator.isRoot, let warning = kernels.warning { notice("warning: \(warning)") }
+        try MemoryCheck.checkWeights(settings.model, communicator)
         let loaded = try LoadedModel(settings.model, settings.node, communicator: communicator)
         let data = try TrainingData(settings, communicator: communicator, needsTraining: false)
         for line in data.warnings where communicator.isRoot { notice("warning: \(line)") }
@@ -81,10 +83,13 @@ public struct EvaluationRun {
                     [$0.settings.options.root] + ($0.settings.evaluationRoot.map { [$0] } ?? [])
                 })
         }
+        _ = try assembly.memoryCheck(loaded, data, evaluating: true).run(communicator)
         let adapted = try path.map { try loaded.adapted(opening: $0) }
         var scores: [Score] = []
         var unreadable: [UnreadableSample] = []
         for source in sources {
+            communicator.phase = "evaluation"
+            try FaultInjector.check(.evaluation)
             let result = try source.evaluator.evaluate(
                 adapted ?? loaded.base, communicator: communicator, in: workspace)
             let name = settings.data.sources.isEmpty ? nil : source.source

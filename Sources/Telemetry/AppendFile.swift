@@ -1,5 +1,4 @@
 import Foundation
-import Synchronization
 
 /// An append-only file, one whole line per `write(2)`.
 ///
@@ -10,7 +9,8 @@ package final class AppendFile: Sendable {
     private let descriptor: Int32
     private let ownsDescriptor: Bool
     private let mayWrite: @Sendable () -> Bool
-    private let isStalled = Atomic(false)
+    /// The descriptor's reader, if it has one.
+    private let stream: ReaderStream?
 
     /// Opens a file for appending, creating it if necessary; terminates an incomplete last line of an earlier, killed
     /// run.
@@ -20,6 +20,7 @@ package final class AppendFile: Sendable {
         descriptor = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0o644)
         (self.path, self.mayWrite) = (path, mayWrite)
         ownsDescriptor = true
+        stream = nil
         guard descriptor >= 0 else { throw TelemetryError(operation: .open, path: path, systemError: errno) }
         var last: UInt8 = 0
         let size = lseek(descriptor, 0, SEEK_END)
@@ -28,12 +29,14 @@ package final class AppendFile: Sendable {
         }
     }
 
-    /// Writes to a descriptor that the caller opens and closes.
+    /// Writes to a descriptor that the caller opens and closes. The reader of a pipe, terminal or socket is not waited
+    /// for longer than a second: then a line fails with `EAGAIN`.
     package init(descriptor: Int32, name: String) {
         path = name
         self.descriptor = descriptor
         ownsDescriptor = false
         mayWrite = { true }
+        stream = ReaderStream(descriptor)
     }
 
     deinit { if ownsDescriptor { close(descriptor) } }
@@ -44,28 +47,21 @@ package final class AppendFile: Sendable {
     /// Appends bytes with one system call, unless the system writes them in parts.
     package func append(_ bytes: [UInt8]) throws(TelemetryError) {
         guard mayWrite() else { return }
+        if let stream {
+            guard let error = stream.append(bytes) else { return }
+            throw TelemetryError(operation: .write, path: path, systemError: error)
+        }
         let sizeBefore = ownsDescriptor ? lseek(descriptor, 0, SEEK_END) : -1
         var written = 0
         while written < bytes.count {
             let count = bytes[written...].withUnsafeBytes { write(descriptor, $0.baseAddress, $0.count) }
             if count > 0 {
                 written += count
-            } else if count < 0, errno == EAGAIN {
-                try waitUntilWritable()
             } else if count == 0 || errno != EINTR {
                 let error = count == 0 ? EIO : errno
                 if written > 0, sizeBefore >= 0 { ftruncate(descriptor, sizeBefore) }
                 throw TelemetryError(operation: .write, path: path, systemError: error)
             }
         }
-    }
-
-    /// Waits for the reader of a non-blocking pipe: up to ten seconds at first, then not at all until it reads again,
-    /// because a log must not delay a run.
-    private func waitUntilWritable() throws(TelemetryError) {
-        var request = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
-        let isWritable = poll(&request, 1, isStalled.load(ordering: .relaxed) ? 0 : 10_000) != 0
-        isStalled.store(!isWritable, ordering: .relaxed)
-        guard isWritable else { throw TelemetryError(operation: .write, path: path, systemError: EAGAIN) }
     }
 }

@@ -10,7 +10,7 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
     case data = 65
     /// A file or folder that was named does not exist or cannot be read.
     case noInput = 66
-    /// Memory, shared memory or disk space is insufficient.
+    /// Memory, address space, threads, shared memory or disk space is insufficient.
     case resources = 69
     /// An internal error of the program.
     case internalFault = 70
@@ -33,7 +33,8 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         case .usage: "The command line, the recipe or the launch is wrong; correct it as described in the message."
         case .data: "An image, a label or a weight file is damaged or of the wrong kind; the message names it."
         case .noInput: "A file or folder that was named does not exist or cannot be read."
-        case .resources: "Memory, shared memory or disk space is insufficient; the message states how much is needed."
+        case .resources:
+            "Memory, address space, threads, shared memory or disk space is insufficient; the message states the limit or the need."
         case .internalFault: "An internal error of the program; report it with the message."
         case .nonFinite: "A loss or gradient is not finite; it was not used for an update."
         case .hang: "A rank stopped responding; the message names it and the operation the others waited in."
@@ -58,7 +59,9 @@ public enum ExitCode: Int32, CaseIterable, Sendable {
         To request a stop, send SIGUSR1 to `mpirun`, which forwards it: all ranks finish their step, save and exit with 75; before
         the first step they exit with 75 and nothing is saved. SIGUSR1 or SIGTERM to one rank has the same effect. SIGTERM or SIGINT
         (Ctrl-C) to `mpirun` gives the ranks one second: a step that ends within it is saved, and `mpirun` exits with 1 in any case. Without
-        `mpirun`, a first SIGINT requests a stop, a second ends the process at once with 130. In every case, the same command resumes from
+        `mpirun`, a first SIGINT requests a stop, a second ends the process at once with 130. SIGTERM ends a process at once with 143 before
+        the run begins, and when it comes again, two seconds or more after the first. A rank that was asked to stop and makes no progress
+        for 20 s (for `watchdog.saveLimitSeconds` during a save) ends with 72, without a save. In every case, the same command resumes from
         the last checkpoint. Steps of more than a second are each saved as they end, shorter ones every second or few
         (`checkpoint.everySeconds=auto`), so that no end of a run, `kill -9` included, costs more than the step under way or a few seconds.
 

@@ -70,7 +70,12 @@ public final class RunLog: Sendable {
     public func record(_ event: RunEvent) {
         let date = clock.wall()
         outlets.withLock { outlets in
-            for index in outlets.indices { Self.write(event, at: date, to: &outlets[index], complain: complain) }
+            var isLost = false
+            for index in outlets.indices {
+                isLost = !Self.write(event, at: date, to: &outlets[index], complain: complain) || isLost
+            }
+            // A warning that one of the outlets does not take is for standard error.
+            if isLost, case .message(let severity, let text) = event, severity > .info { complain(text, severity) }
             guard case .end = event else { return }
             for outlet in outlets where outlet.droppedLines > 0 {
                 complain("\(outlet.droppedLines) log lines for \(outlet.sink.name) were lost")
@@ -96,17 +101,24 @@ public final class RunLog: Sendable {
     /// Number of events that could not be written, over all sinks.
     public var droppedLines: Int { outlets.withLock { $0.reduce(0) { $0 + $1.droppedLines } } }
 
-    private static func write(_ event: RunEvent, at date: Date, to outlet: inout Outlet, complain: (String) -> Void) {
-        guard !outlet.isClosed else { return }
+    /// Returns false if the event was lost.
+    private static func write(
+        _ event: RunEvent, at date: Date, to outlet: inout Outlet, complain: (String) -> Void
+    ) -> Bool {
+        guard !outlet.isClosed else { return false }
         do {
             try outlet.sink.write(event, at: date)
+            return true
         } catch {
             outlet.isClosed = error.isReaderGone
             outlet.droppedLines += 1
-            guard outlet.droppedLines == 1 else { return }
-            complain(
-                error.description
-                    + (outlet.isClosed ? "; no more lines are written to it" : "; lines are lost until it recovers"))
+            if outlet.droppedLines == 1 {
+                complain(
+                    error.description
+                        + (outlet.isClosed ? "; no more lines are written to it" : "; lines are lost until it recovers")
+                )
+            }
+            return false
         }
     }
 

@@ -1,6 +1,7 @@
 import PlainText
 
-/// Standard error. A line that cannot be written there is lost: it must not change how the process ends.
+/// Standard error, for any thread. A line that cannot be written there is lost, and so is one that its reader does not
+/// take: neither must change how the process goes on or ends.
 public enum StandardError {
     private static let file = AppendFile(descriptor: 2, name: "standard error")
 

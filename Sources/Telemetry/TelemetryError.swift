@@ -29,6 +29,7 @@ public struct TelemetryError: Error, Equatable, Sendable, CustomStringConvertibl
 
     /// Fault, location and remedy, in one line.
     public var description: String {
+        if systemError == EAGAIN { return "log: the reader of \(path) has stopped reading" }
         let remedy =
             switch systemError {
             case ENOSPC, EDQUOT: "free disk space, or choose another run.folder"

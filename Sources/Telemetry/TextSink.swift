@@ -4,6 +4,8 @@ import PlainText
 /// The human-readable log: one line per interval, with named values in fixed columns.
 public struct TextSink: LogSink {
     private let file: AppendFile
+    /// Events lost since the last one that was written.
+    private var leftOut = 0
 
     /// The destination, as named in messages.
     public var name: String { file.path }
@@ -13,9 +15,12 @@ public struct TextSink: LogSink {
         file = AppendFile(descriptor: descriptor, name: name)
     }
 
-    /// Writes the event's lines unbuffered.
-    public func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
-        try file.append(Array((Self.text(of: event).printable + "\n").utf8))
+    /// Writes the event's lines unbuffered; after a gap, first how many are missing.
+    public mutating func write(_ event: RunEvent, at date: Date) throws(TelemetryError) {
+        leftOut += 1
+        let gap = leftOut > 1 ? "warning: \(leftOut - 1) log lines are missing here: \(name) did not take them\n" : ""
+        try file.append(Array((gap + Self.text(of: event).printable + "\n").utf8))
+        leftOut = 0
     }
 
     /// The event as text lines.

@@ -1,4 +1,5 @@
 import Glibc
+import Machine
 import Synchronization
 
 /// The memory of all tensors of a process: freed blocks are reused by later tensors, and the footprint stays at the
@@ -134,10 +135,7 @@ public final class StoragePool: Sendable {
         if let block = Self.mapped(bytes) { return block }
         trim()
         if let block = Self.mapped(bytes) { return block }
-        // The message of a failed precondition is not printed in release builds.
-        let line = "kedge: error: cannot allocate \(bytes >> 20) MiB for a tensor; see kedge plan\n"
-        _ = line.withCString { write(2, $0, strlen($0)) }
-        preconditionFailure(line)
+        MemoryExhaustion.end(bytes: bytes)
     }
 
     private static func mapped(_ bytes: Int) -> UnsafeMutableRawPointer? {

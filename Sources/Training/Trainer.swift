@@ -7,6 +7,7 @@ package import Evaluation
 import FaultInjection
 package import Kernels
 import Layers
+package import Machine
 import SegmentAnything
 import Telemetry
 import Tensors
@@ -41,11 +42,13 @@ public final class Trainer {
 
     /// Prepares a run from its first step; starts reading images ahead.
     ///
+    /// Throws `ResourceShortage` if the system refuses the threads that read.
+    ///
     /// - Parameter state: The full state of an earlier run to resume; no step before it is repeated.
     package init(
         _ adapted: AdaptedModel, method: any AdaptationMethod, settings: TrainerSettings, data: TrainerData,
         communicator: any Communicator, resuming state: CheckpointState? = nil, workspace: Workspace
-    ) {
+    ) throws(ResourceShortage) {
         (self.adapted, self.method, self.settings) = (adapted, method, settings)
         (self.communicator, self.workspace) = (communicator, workspace)
         (schedule, anchors, images, lossNames) = (data.schedule, data.anchors, data.images, method.lossNames)
@@ -72,7 +75,7 @@ public final class Trainer {
             rank: communicator.rank, nodeOfRank: data.nodeOfRank,
             unit: Self.dealingUnit(parameterCount: adapted.layout.count), from: state?.step ?? 0)
         let preparation = data.preparation
-        prefetcher = SamplePrefetcher(
+        prefetcher = try SamplePrefetcher(
             requests, depth: settings.prefetch.depth, threads: settings.prefetch.threads
         ) { [anchors] request in
             try FaultInjector.$step.withValue(request.runStep) { try ReadSample(request, preparation, anchors) }

@@ -4,6 +4,7 @@ import Datasets
 import FaultInjection
 import Foundation
 import Kernels
+import Machine
 import Recipes
 import Revision
 import Runs
@@ -85,7 +86,7 @@ struct AdaptCommand: ParsableCommand {
     }
 
     func run() throws {
-        Startup.watchSignals()
+        StopSignals.watch()
         Startup.onAllRanks { communicator in
             FaultInjector.arm(fault, rank: communicator.rank)
             let resolved = try options.resolve()
@@ -95,14 +96,18 @@ struct AdaptCommand: ParsableCommand {
                 return .done
             }
             let threads = try ThreadShare.threads(asked: resolved.recipe.execution.threads, communicator: communicator)
-            let workspace = Workspace(threads: threads)
+            let workspace = try Workspace.start(threads: threads)
             let watchdog = try Watchdog(recipe: resolved.recipe, communicator: communicator, pool: workspace.pool) {
                 _exit(ExitCode.hang.rawValue)
             }
+            try StopSignals.endIfStuck(
+                communicator, pool: workspace.pool, saveSeconds: resolved.recipe.watchdog.save)
+            // Those that read and save start after the run's folder is made.
+            try SystemThread.probe(1 + resolved.recipe.execution.prefetchThreads)
             let run = AdaptationRun(
                 recipe: resolved, communicator: communicator, workspace: workspace, revision: Revision.git,
                 watchdog: watchdog,
-                isStopRequested: { Startup.isStopRequested }, notice: { Failure.notice($0) })
+                isStopRequested: { StopSignals.isStopRequested }, notice: { Failure.notice($0) })
             return try run.run(
                 AdaptationRun.Start(resume: resume, overwriting: overwrite, allowedChanges: allowChange)
             ).exitCode

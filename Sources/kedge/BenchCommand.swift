@@ -105,7 +105,7 @@ struct SpeedCommand: ParsableCommand {
     func run() throws {
         Startup.onAllRanks { communicator in
             guard communicator.isRoot else { return .done }
-            let workspace = Workspace(threads: threads > 0 ? threads : CoreAffinity.current().count)
+            let workspace = try Workspace.start(threads: threads > 0 ? threads : CoreAffinity.usableThreads())
             let (configuration, source) = try loadWeights()
             let settings =
                 ["data.root=.", "method.name=\(method)"] + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
@@ -129,6 +129,13 @@ struct SpeedCommand: ParsableCommand {
                 ?? AdaptedModel(
                     configuration, source,
                     Trainables(request.method.trainables, in: ModelDescription(configuration), request.adapters))
+            var plan = StepPlan.Request(
+                configuration, subject == .step ? request.method : try MemoryCheck.evaluation())
+            (plan.step.instances, plan.step.decoderChunk, plan.step.recompute) = (
+                request.instances, decoderChunk, recompute
+            )
+            plan.threads = workspace.pool.threads
+            try MemoryCheck.check(try StepPlan(plan), host: communicator.hostName)
             let benchmark = ModelBenchmark(
                 adapted: adapted,
                 example: try given?.example

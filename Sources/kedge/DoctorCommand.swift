@@ -31,11 +31,14 @@ struct DoctorCommand: ParsableCommand {
 
     func run() throws {
         let launch = Launch.detect()
-        Deadline.start(seconds: Double(timeout), launch: launch) { line in
-            Failure.report(line)
-            _exit(ExitCode.hang.rawValue)
+        let start = {
+            try Deadline.start(seconds: Double(timeout), launch: launch) { line in
+                Failure.report(line)
+                _exit(ExitCode.hang.rawValue)
+            }
+            return try launch.start(verifying: false)
         }
-        Startup.onAllRanks(start: { try launch.start(verifying: false) }) { communicator in
+        Startup.onAllRanks(start: start) { communicator in
             try Examination(
                 recipe: options.recipe, settings: options.allSettings,
                 environment: ProcessInfo.processInfo.environment, launch: launch

@@ -1,6 +1,9 @@
 import ArgumentParser
 import Collectives
+import FaultInjection
+import Foundation
 import Kernels
+import Machine
 import Recipes
 import Runs
 import Telemetry
@@ -27,16 +30,32 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "With --output: images to draw per kind of prompt, with truth, base and adapted masks side by side.")
     var pictures = 0
 
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Injects a fault (for tests).", visibility: .private),
+        transform: { text in
+            guard let fault = Fault(text) else { throw ValidationError("\(text) is not a valid fault") }
+            return fault
+        })
+    var fault: [Fault] = []
+
     func validate() throws {
         guard pictures >= 0 else { throw ValidationError("--pictures must be 0 or more") }
     }
 
     func run() throws {
         Startup.onAllRanks { communicator in
+            FaultInjector.arm(fault, rank: communicator.rank)
             let resolved = try options.resolve()
             let threads = try ThreadShare.threads(asked: resolved.recipe.execution.threads, communicator: communicator)
+            let workspace = try Workspace.start(threads: threads)
+            let watchdog = try Watchdog(evaluating: resolved.recipe, communicator: communicator, pool: workspace.pool) {
+                _exit(ExitCode.hang.rawValue)
+            }
+            defer { watchdog.stop() }
+            try SystemThread.probe(resolved.recipe.execution.prefetchThreads)
             let scores = try EvaluationRun(
-                recipe: resolved, communicator: communicator, workspace: Workspace(threads: threads),
+                recipe: resolved, communicator: communicator, workspace: workspace,
                 notice: { Failure.notice($0) }
             ).run(adapter: adapter, output: output, pictures: pictures)
             if communicator.isRoot {

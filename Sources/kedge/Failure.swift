@@ -6,6 +6,7 @@ import Collectives
 import Datasets
 import Foundation
 import Imaging
+import Machine
 import PlainText
 import Recipes
 import Runs
@@ -35,6 +36,7 @@ enum Failure {
         case let error as RecipeError: error.isFileMissing ? .noInput : .usage
         case let error as RunError: error.exitCode
         case let error as ScalingError: error.exitCode
+        case is ResourceShortage: .resources
         case let error as WeightFileError:
             switch error.rule {
             case .fileUnreadable: .noInput

@@ -83,6 +83,8 @@ struct PlanCommand: ParsableCommand {
             var parts: [StepPlan.Part]
             var bytesPerRank: Int
             var bytesPerNode: Int
+            /// What a rank maps, which is more than it uses; for limits such as `ulimit -v`.
+            var addressSpacePerRank: Int
             var operations: Double
             var secondsPerImage: Double
             var fits: Bool?
@@ -98,21 +100,34 @@ struct PlanCommand: ParsableCommand {
         }
     }
 
+    /// Memory of a thread that multiplies matrices: OpenBLAS's buffer, operands and result.
+    private static let measurementBytes = 18 << 20
+
     private func plan() throws -> Answer {
         var request = StepPlan.Request(try LoadedModel.configuration(model), try MethodRegistry.known.make(method))
-        request.threads = threads > 0 ? threads : max(1, CoreAffinity.current().count / ranksPerNode)
+        request.threads = threads > 0 ? threads : max(1, CoreAffinity.usableThreads() / ranksPerNode)
         (request.step.instances, request.step.points) = (instances, points)
         (request.step.adapters.rank, request.prefetchDepth) = (loraRank, prefetchDepth)
         request.step.decoderChunk = decoderChunk
         request.isBaseShared = baseMemory == .window
-        let rate = MatrixRate.measure(pool: ThreadPool(threads: request.threads))
         let memory = NodeMemory.now()
+        // A process that exceeds a control group's limit is killed without a word.
+        let needed = request.threads * Self.measurementBytes
+        if let memory, needed > memory.available {
+            throw RunError(
+                .resources,
+                "the measurement of matrix products needs \(needed >> 20) MiB for \(request.threads) threads, "
+                    + "\(memory.available >> 20) MiB are free according to \(memory.source)",
+                remedy: "lower --threads, or plan in a job with more memory")
+        }
+        let rate = MatrixRate.measure(pool: try Workspace.start(threads: request.threads).pool)
         let levels = try RecomputeLevel.allCases.map { level -> Answer.Level in
             request.step.recompute = level
             let plan = try StepPlan(request)
             let node = plan.bytes(ranks: ranksPerNode)
             return Answer.Level(
                 recompute: level, parts: plan.parts, bytesPerRank: plan.bytesPerRank, bytesPerNode: node,
+                addressSpacePerRank: MemoryCheck.addressSpace(plan, threads: request.threads),
                 operations: plan.operations,
                 secondsPerImage: plan.seconds(rate: rate, configuration: request.step.configuration),
                 fits: memory.map { node <= $0.available })
@@ -132,6 +147,7 @@ struct PlanCommand: ParsableCommand {
         lines += chosen.parts.map { Self.row($0.name, Self.mebibytes($0.bytes)) }
         lines.append(Self.row("a rank", Self.mebibytes(chosen.bytesPerRank)))
         lines.append(Self.row("a node", Self.mebibytes(chosen.bytesPerNode)))
+        lines.append(Self.row("address space of a rank", Self.mebibytes(chosen.addressSpacePerRank)))
         lines.append(
             chosen.operations == 0
                 ? "\(method) does not train: this is the evaluation of an image"

@@ -89,7 +89,7 @@ struct ScalingCommand: ParsableCommand {
     }
 
     func run() throws {
-        Startup.watchSignals([SIGHUP, SIGPIPE])
+        StopSignals.watch([SIGTERM, SIGHUP, SIGPIPE])
         Startup.outsideRanks {
             try InputProtection.check(
                 outputs: output.map { folder in ScalingReport.fileNames.map { folder + "/" + $0 } } ?? [],
@@ -111,7 +111,7 @@ struct ScalingCommand: ParsableCommand {
         try benchmark().run(
             // A closed pipe is reported by SIGPIPE.
             progress: { if !json { try? FileHandle.standardOutput.write(contentsOf: Data(($0 + "\n").utf8)) } },
-            isStopRequested: { Startup.isStopRequested })
+            isStopRequested: { StopSignals.isStopRequested })
     }
 
     private func benchmark() throws -> ScalingBenchmark {

@@ -3,6 +3,7 @@ public import ArgumentParser
 import Collectives
 import Datasets
 import Evaluation
+import FaultInjection
 import Foundation
 public import Imaging
 import Kernels
@@ -70,6 +71,18 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "Threads; 0 uses all cores.")
     var threads = 0
 
+    @Option(help: "Seconds without progress until it ends with status 72; 0 for no limit.")
+    var stallLimit = 300.0
+
+    @Option(
+        parsing: .singleValue,
+        help: ArgumentHelp("Injects a fault (for tests).", visibility: .private),
+        transform: { text in
+            guard let fault = Fault(text) else { throw ValidationError("\(text) is not a valid fault") }
+            return fault
+        })
+    var fault: [Fault] = []
+
     @Flag(help: "Choose the best of three candidate masks by predicted IoU: better for a single point.")
     var multimask = false
 
@@ -78,12 +91,14 @@ struct SegmentCommand: ParsableCommand {
 
     func validate() throws {
         guard (0...1024).contains(threads) else { throw ValidationError("--threads must be 0 to 1024") }
+        guard (0...1e6).contains(stallLimit) else { throw ValidationError("--stall-limit must be 0 to 1000000") }
     }
 
     func run() throws {
         Startup.onAllRanks { communicator in
             let cores = try ThreadShare.threads(asked: threads, communicator: communicator)
             guard communicator.isRoot else { return .done }
+            FaultInjector.arm(fault, rank: communicator.rank)
             try refuseContradictions()
             try InputProtection.check(
                 outputs: outputs, files: [image] + [mask, adapter, weightFile].compactMap { $0 })
@@ -97,9 +112,20 @@ struct SegmentCommand: ParsableCommand {
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
             var base = resolved.recipe.model
             base.weights = weights
+            let workspace = try Workspace.start(threads: cores)
+            let watchdog = try Watchdog(alone: communicator, limit: stallLimit, pool: workspace.pool) {
+                _exit(ExitCode.hang.rawValue)
+            }
+            defer { watchdog.stop() }
+            communicator.phase = "segmentation"
+            try FaultInjector.check(.load)
+            try MemoryCheck.checkWeights(base, communicator)
             let loaded = try LoadedModel(base)
+            let check = MemoryCheck(
+                recipe: resolved.recipe, configuration: loaded.model.configuration, threads: cores, mostInstances: 1,
+                method: try MemoryCheck.evaluation())
+            try MemoryCheck.check(try check.plan(worldSize: 1), host: communicator.hostName)
             let adapted = try adapter.map { try loaded.adapted(opening: $0) }
-            let workspace = Workspace(threads: cores)
             if automatic.automatic {
                 let segmenter = try AutomaticSegmenter(
                     loaded, adapted: adapted, settings: automatic.configuration, workspace: workspace)

@@ -5,7 +5,7 @@ import Machine
 import Synchronization
 import Telemetry
 
-/// Process set-up around a command: processor check, MPI, signals, exit.
+/// Process set-up around a command: processor check, MPI, exit.
 enum Startup {
     /// Environment variable of a process that has already replaced itself, so it happens only once.
     private static let marker = "KEDGE_RESTARTED"
@@ -21,6 +21,11 @@ enum Startup {
                 "this processor lacks \(missing.joined(separator: ", ")); use an x86-64-v3 machine "
                     + "(Haswell, Zen or newer)")
             exit(ExitCode.resources.rawValue)
+        }
+        ProcessLimit.saveAddressSpace()
+        MemoryExhaustion.onExhaustion { shortage in
+            Failure.report("\(shortage)")
+            _exit(ExitCode.resources.rawValue)
         }
         // A file that exceeds its size limit is then an error of the write, reported in its own line.
         signal(SIGXFSZ, SIG_IGN)
@@ -61,10 +66,16 @@ enum Startup {
     ) -> Never {
         let communicator: any Communicator
         do {
-            endUnlessMet(after: 600)
+            if Launch.detect().launcher != .none {
+                // MPI starts threads too, and does not survive being refused one.
+                try SystemThread.probe(threadsOfMPI)
+                try endUnlessMet(after: 600)
+            }
             communicator = try start()
             hasMet.store(true, ordering: .relaxed)
         } catch {
+            // What is refused to all ranks is reported once: the launcher ends the others with rank 0.
+            if Launch.detect().environmentRank ?? 0 > 0 { Thread.sleep(forTimeInterval: 3) }
             Failure.report(Failure.line(for: error))
             exit(Failure.exitCode(for: error).rawValue)
         }
@@ -81,21 +92,30 @@ enum Startup {
             Failure.report(place + Failure.line(for: error))
             let code = Failure.exitCode(for: error).rawValue
             // Ending the others needs mpirun; if that does not respond, this rank can only end itself.
-            Thread.detachNewThread {
-                Thread.sleep(forTimeInterval: 5)
-                _exit(code)
-            }
+            end(after: 5, code: code)
             communicator.abort(code: code)
             exit(code)
         }
     }
 
+    private static let statusAtAlarm = Atomic<Int32>(0)
+
+    /// Ends the process after some seconds, by a signal: the system may refuse a thread.
+    private static func end(after seconds: UInt32, code: Int32) {
+        statusAtAlarm.store(code, ordering: .relaxed)
+        signal(SIGALRM) { _ in _exit(Startup.statusAtAlarm.load(ordering: .relaxed)) }
+        alarm(seconds)
+    }
+
+    /// Threads that Open MPI starts in a rank, and one of this file.
+    private static let threadsOfMPI = 4
+
     private static let hasMet = Atomic<Bool>(false)
 
     /// Ends the process if the ranks have not met within `seconds`: MPI itself waits forever for a rank lost during
     /// start.
-    private static func endUnlessMet(after seconds: Double) {
-        Thread.detachNewThread {
+    private static func endUnlessMet(after seconds: Double) throws(ResourceShortage) {
+        try SystemThread.start("kedge-start") {
             Thread.sleep(forTimeInterval: seconds)
             guard !hasMet.load(ordering: .relaxed) else { return }
             Failure.report(
@@ -109,6 +129,8 @@ enum Startup {
     /// MPI is never initialised here: a process with MPI initialised must not start other MPI programs.
     static func outsideRanks(_ work: () throws -> ExitCode) -> Never {
         do {
+            // Foundation starts processes with a thread, and waits for it without end where it is refused.
+            try SystemThread.probe(2)
             exit(StandardOutput.finish(try work()).rawValue)
         } catch {
             Failure.report(Failure.line(for: error))
@@ -119,22 +141,5 @@ enum Startup {
     /// The absolute path of this program.
     static var executable: String {
         (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
-    }
-
-    private static let stopRequests = Atomic<Int>(0)
-
-    /// True once a signal has requested the run to stop.
-    static var isStopRequested: Bool { stopRequests.load(ordering: .relaxed) > 0 }
-
-    /// SIGUSR1, SIGTERM and the first SIGINT end the run after the current step; a second SIGINT ends it at once.
-    ///
-    /// - Parameter others: Further signals with the same effect, for a command with processes and files to clean up.
-    static func watchSignals(_ others: [Int32] = []) {
-        for number in [SIGUSR1, SIGTERM] + others {
-            signal(number) { _ in Startup.stopRequests.add(1, ordering: .relaxed) }
-        }
-        signal(SIGINT) { _ in
-            if Startup.stopRequests.add(1, ordering: .relaxed).oldValue > 0 { _exit(130) }
-        }
     }
 }

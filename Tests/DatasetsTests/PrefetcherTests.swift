@@ -9,7 +9,7 @@ import Testing
 
     @Test(arguments: [(1, 1), (3, 2), (4, 8)])
     func orderIsKept(depth: Int, threads: Int) throws {
-        let prefetcher = SamplePrefetcher((0..<60).makeIterator(), depth: depth, threads: threads) { number in
+        let prefetcher = try SamplePrefetcher((0..<60).makeIterator(), depth: depth, threads: threads) { number in
             if number % 3 == 0 { Thread.sleep(forTimeInterval: 0.001) }
             return number * number
         }
@@ -20,7 +20,7 @@ import Testing
     }
 
     @Test func errorsTakeTheirPlace() throws {
-        let prefetcher = SamplePrefetcher((0..<6).makeIterator(), depth: 4, threads: 2) { number in
+        let prefetcher = try SamplePrefetcher((0..<6).makeIterator(), depth: 4, threads: 2) { number in
             if number == 2 { throw Fault(number: number) }
             return number
         }
@@ -54,7 +54,7 @@ import Testing
 
     @Test func depthIsBounded() throws {
         let begun = Counter()
-        let prefetcher = SamplePrefetcher((0..<1000).makeIterator(), depth: 5, threads: 3) { number in
+        let prefetcher = try SamplePrefetcher((0..<1000).makeIterator(), depth: 5, threads: 3) { number in
             begun.increment()
             return number
         }
@@ -69,7 +69,7 @@ import Testing
 
     @Test func cancellingWakesTheWaiter() throws {
         let gate = DispatchSemaphore(value: 0)
-        let prefetcher = SamplePrefetcher((0..<3).makeIterator(), depth: 1) { number in
+        let prefetcher = try SamplePrefetcher((0..<3).makeIterator(), depth: 1) { number in
             gate.wait()
             return number
         }
@@ -86,7 +86,7 @@ import Testing
     @Test func droppingEndsTheThreads() throws {
         let begun = Counter()
         do {
-            let prefetcher = SamplePrefetcher(repeatElement(1, count: .max).makeIterator(), depth: 2) { number in
+            let prefetcher = try SamplePrefetcher(repeatElement(1, count: .max).makeIterator(), depth: 2) { number in
                 begun.increment()
                 return number
             }

@@ -25,6 +25,53 @@ import Testing
         #expect(line("Cooperlake", "SkylakeX").contains("-x OPENBLAS_CORETYPE=SkylakeX"))
     }
 
+    // MARK: Limits
+
+    @Test func aQuotaOfProcessorTimeIsWarnedOf() {
+        func line(_ cores: Double, threads: Int = 1, group: (Int) -> String = { _ in "/job" }) -> String {
+            findings(
+                "cores",
+                FakeCluster.ranks(["a", "a"]) {
+                    $0.cores.quota = ProcessorQuota(cores: cores, group: group($0.rank))
+                    $0.cores.threads = threads
+                }
+            ).line
+        }
+        #expect(
+            line(0.5).hasPrefix(
+                "warning | ranks 0-1 on a: 2 threads on processor time of 0.5 cores, the control group's quota"))
+        #expect(line(0.5).contains("docker run --cpus"))
+        #expect(line(4, threads: 4).hasSuffix("or set execution.threads=2"))
+        #expect(line(4, threads: 2).hasPrefix("ok"))
+        #expect(line(4, threads: 4, group: { "/rank\($0)" }).hasPrefix("ok"), "a quota for each rank")
+    }
+
+    @Test func refusedThreadsAreAFault() {
+        #expect(findings("threads", FakeCluster.two()).line == "ok | the system grants those of a run | ")
+        let refused = FakeCluster.two {
+            if $0.rank == 2 {
+                $0.cores.shortage = .init(problem: "thread 3 of 8 more cannot be started", remedy: "ulimit -u")
+            }
+        }
+        #expect(
+            findings("threads", refused).line
+                == "fault | rank 2 on node1: thread 3 of 8 more cannot be started | ulimit -u")
+        #expect(Report(refused).exitCode == .resources)
+    }
+
+    @Test func aLimitedAddressSpaceIsAFault() {
+        func line(_ limit: Int) -> String {
+            findings(
+                "memory",
+                FakeCluster.two { $0.memory.limit = ProcessLimit(.addressSpace, limit: limit, used: 200 << 20) }
+            ).line
+        }
+        // A rank needs 1 GiB, four buffers of OpenBLAS and some for the rest.
+        #expect(line(1 << 30).hasPrefix("fault | ranks 0, 2 on"))
+        #expect(line(1 << 30).contains("the address space of a process is limited (ulimit -v; h_vmem in Grid Engine)"))
+        #expect(line(2 << 30).hasPrefix("ok"))
+    }
+
     /// A run of ranks that differ ends with status 64, unless its recipe lets it.
     @Test func theRecipeDecidesOverDifferentKernels() {
         func report(allowing: Bool) -> Report {

@@ -203,16 +203,6 @@ import Training
         #expect(ranks.pass(1, working: [0, 1], step: 3600).isEmpty)
     }
 
-    @Test func aLoneRankIsWarnedAndNeverEnded() {
-        var ranks = Self.ranks(1)
-        let told = ranks.pass(1000)
-        #expect(told.count >= 10)
-        #expect(told.allSatisfy { if case .warning = $0.notice { true } else { false } })
-        #expect(text(told[0].notice) == "no progress for 60 s: computing, phase \"step 2\"")
-        var busy = Self.ranks(1)
-        #expect(busy.pass(1000, working: [0]).isEmpty)
-    }
-
     @Test func offMeansOff() {
         let none = StallWatch.Limits(warnAfter: 0, load: 0, firstStep: 0, step: 0, save: 0)
         var ranks = Self.ranks(2, limits: none)
@@ -240,5 +230,81 @@ import Training
         #expect(Heartbeat(line: line, nonce: "n") == heartbeat)
         #expect(Heartbeat(line: line, nonce: "other") == nil)
         for end in 0..<line.count - 1 { #expect(Heartbeat(line: String(line.prefix(end)), nonce: "n") == nil) }
+    }
+
+    // MARK: A rank alone
+
+    @Test func aLoneRankThatDoesNotAdvanceIsEnded() {
+        var ranks = Self.ranks(1)
+        let told = ranks.pass(200)
+        let hang = told.first { if case .hang = $0.notice { true } else { false } }
+        #expect(hang.map { (175...195).contains($0.seconds) } == true)
+        #expect(told.count { if case .warning = $0.notice { true } else { false } } == 2)
+        #expect(told.first.map { text($0.notice) } == "no progress for 60 s: computing, phase \"step 2\"")
+        let line = hang.map { text($0.notice) } ?? ""
+        #expect(line.contains("computing, phase \"step 2\"; inspect process 100 "), "\(line)")
+        #expect(line.hasSuffix("repeat the same command to resume from the last checkpoint"), "\(line)")
+    }
+
+    @Test func aLoneRankThatAdvancesIsNot() {
+        var ranks = Self.ranks(1)
+        var told = ranks.pass(3000, working: [0]).count
+        // Other activities are a sign of life too: images of a scan.
+        for _ in 0..<100 {
+            ranks.activities[0].work(at: "reading labels")
+            told += ranks.pass(30).count
+        }
+        #expect(told == 0)
+    }
+
+    @Test func aLimitOfNullDoesNotEndALoneRank() {
+        var ranks = Self.ranks(
+            1, limits: StallWatch.Limits(warnAfter: 60, load: 600, firstStep: 0, step: 0, save: 420))
+        let told = ranks.pass(3000)
+        #expect(!told.isEmpty && told.allSatisfy { if case .warning = $0.notice { true } else { false } })
+    }
+}
+
+/// How long a rank that was asked to stop may take.
+@Suite struct StopPatienceTests {
+    /// Seconds until the patience is exhausted; nil if it is not within ten minutes.
+    private func seconds(
+        saveSeconds: Double = 420, _ activity: ActivityRecord = ActivityRecord(), work: (Int) -> Int = { _ in 0 }
+    ) -> Int? {
+        var patience = StopPatience(saveSeconds: saveSeconds)
+        return (0..<600).first {
+            patience.isExhausted(activity.current, workCount: work($0), elapsed: 1)
+        }
+    }
+
+    @Test func aRankWithoutProgressIsEnded() {
+        let activity = ActivityRecord()
+        activity.enter(phase: "step 3")
+        #expect(seconds(activity) == 20)
+        // Work that ends.
+        #expect(seconds(activity) { min($0, 100) } == 120)
+    }
+
+    @Test func aStepThatAdvancesIsWaitedFor() { #expect(seconds { $0 / 10 } == nil) }
+
+    @Test func waitingForOtherRanksIsTheWatchdogsConcern() {
+        let activity = ActivityRecord()
+        #expect(activity.transfer(.barrier, sequence: 1) { seconds(activity) } == nil)
+    }
+
+    @Test func aSaveHasItsOwnLimit() {
+        let activity = ActivityRecord()
+        activity.enter(phase: "checkpoint 7")
+        #expect(seconds(activity) == 420)
+        #expect(seconds(saveSeconds: 5, activity) == 20)
+        #expect(seconds(saveSeconds: 0, activity) == nil)
+    }
+
+    @Test func aProcessThatWasStoppedDoesNotBlameItself() {
+        var patience = StopPatience(saveSeconds: 420)
+        let activity = ActivityRecord().current
+        _ = patience.isExhausted(activity, workCount: 0, elapsed: 1)
+        let isExhausted = patience.isExhausted(activity, workCount: 0, elapsed: 1000)
+        #expect(!isExhausted)
     }
 }

@@ -272,6 +272,55 @@ import Testing
         }
     }
 
+    /// A reader that stops: the run goes on, the log file is complete, the gap is counted where it is.
+    @Test func aReaderThatStallsHoldsNothingUp() throws {
+        try withFolder { folder in
+            let path = folder + "/log.jsonl"
+            let output = Pipe()
+            let began = ContinuousClock.now
+            var read = ""
+            let said = try captured { errors in
+                let text = TextSink(descriptor: output.fileHandleForWriting.fileDescriptor)
+                let log = RunLog(
+                    rank: 0, host: "h", sinks: [text, try JSONLinesSink(path: path)], errorDescriptor: errors)
+                // A pipe takes 64 KiB.
+                for _ in 0..<2000 { log.record(.step(Self.step)) }
+                log.warning("careful")
+                #expect(log.droppedLines > 1000)
+                read += String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
+                log.record(.end(EndRecord(exitCode: .done, step: 5, imagesSeen: 20, seconds: 1)))
+                try output.fileHandleForWriting.close()
+            }
+            read += String(decoding: try output.fileHandleForReading.readToEnd() ?? Data(), as: UTF8.self)
+            #expect(ContinuousClock.now - began < .seconds(10))
+            #expect(try lines(path).count == 2002)
+            let printed = read.split(separator: "\n")
+            let steps = printed.count { $0.hasPrefix("step  12/600") && $0.hasSuffix("eta 01:02:05") }
+            #expect(printed.count == steps + 2, "no line is torn")
+            #expect(
+                printed.suffix(2).first.map(String.init)
+                    == "warning: \(2001 - steps) log lines are missing here: standard output did not take them")
+            #expect(printed.last?.hasPrefix("end: exit 0") == true)
+            let errors = said.split(separator: "\n").map(String.init)
+            #expect(
+                errors == [
+                    "[rank 0 h] warning: log: the reader of standard output has stopped reading; lines are lost until it recovers",
+                    "[rank 0 h] warning: careful",
+                    "[rank 0 h] warning: \(2001 - steps) log lines for standard output were lost",
+                ])
+        }
+    }
+
+    /// Standard error may stall as well.
+    @Test func warningsDoNotWaitForTheirReader() throws {
+        let pipe = Pipe()
+        let log = RunLog(
+            rank: 1, host: "h", sinks: [], errorDescriptor: pipe.fileHandleForWriting.fileDescriptor)
+        let began = ContinuousClock.now
+        for _ in 0..<5000 { log.warning(String(repeating: "w", count: 100)) }
+        #expect(ContinuousClock.now - began < .seconds(10))
+    }
+
     /// Fails intermittently.
     private struct FlakySink: LogSink {
         let name = "flaky"

@@ -1,4 +1,5 @@
 import Foundation
+import Machine
 
 /// The program that starts ranks: `mpirun` or a replacement.
 public struct RankLauncher: Sendable, Equatable {
@@ -75,6 +76,8 @@ public struct RankLauncher: Sendable, Equatable {
         do {
             try process.run()
         } catch {
+            // A process is refused for the same reasons as a thread, which can be named.
+            try SystemThread.probe(1)
             throw ScalingError(
                 .launcher, "\(words[0]) cannot be started: \(error.localizedDescription)",
                 remedy: "specify another program with --launcher")

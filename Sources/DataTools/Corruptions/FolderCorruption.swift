@@ -99,7 +99,7 @@ public struct FolderCorruption: Sendable {
     public func run(threads: Int) throws -> [Summary] {
         let requests = corruptions.flatMap { corruption in files.map { Request(file: $0, corruption: corruption) } }
         try makeFolders()
-        let results = SamplePrefetcher(
+        let results = try SamplePrefetcher(
             requests.makeIterator(), depth: 2 * threads, threads: threads, prepare: { try corrupt($0) })
         defer {
             results.cancel()

@@ -1,4 +1,5 @@
 import Foundation
+public import Machine
 
 /// Prepares examples on background threads, ahead of their use, and returns them strictly in order.
 ///
@@ -10,6 +11,8 @@ public final class SamplePrefetcher<Request: Sendable, Example: Sendable>: Senda
 
     /// Starts preparing.
     ///
+    /// Throws `ResourceShortage` if the system refuses a thread.
+    ///
     /// - Parameters:
     ///   - requests: The examples to prepare, in order; may be endless.
     ///   - depth: The maximum number of examples in preparation or waiting.
@@ -18,15 +21,17 @@ public final class SamplePrefetcher<Request: Sendable, Example: Sendable>: Senda
     public init<Requests: IteratorProtocol<Request> & Sendable>(
         _ requests: Requests, depth: Int, threads: Int = 1,
         prepare: @escaping @Sendable (Request) throws -> Example
-    ) {
+    ) throws(ResourceShortage) {
         precondition(depth > 0 && threads > 0, "a prefetcher of depth \(depth) with \(threads) threads")
         let queue = PrefetchQueue<Request, Example>(requests: requests, depth: depth, threads: min(threads, depth))
         self.queue = queue
         for number in 0..<min(threads, depth) {
-            let thread = Thread { queue.work(prepare) }
-            thread.name = "kedge-prefetch-\(number)"
-            thread.stackSize = 4 << 20
-            thread.start()
+            do throws(ResourceShortage) {
+                try SystemThread.start("kedge-read-\(number)", stackBytes: 4 << 20) { queue.work(prepare) }
+            } catch {
+                queue.cancel()
+                throw error
+            }
         }
     }
 

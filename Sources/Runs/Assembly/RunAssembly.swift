@@ -110,7 +110,7 @@ package struct RunAssembly {
             nodeOfRank: recipe.sampler.locality == .node
                 ? communicator.nodeOfRank : [Int](repeating: 0, count: communicator.worldSize))
         (source.leftOut, source.anchors) = (data.unreadable.map(\.image), anchors)
-        return Trainer(
+        return try Trainer(
             loaded.adapted(by: try trainables(loaded)), method: method, settings: settings, data: source,
             communicator: communicator, resuming: state, workspace: workspace)
     }

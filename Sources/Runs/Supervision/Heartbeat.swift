@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Synchronization
 
 /// The state published by a rank that has not met the others for a while, without MPI: one line in a file of its own.
 package struct Heartbeat: Equatable, Sendable {
@@ -56,20 +57,22 @@ package protocol HeartbeatBoard {
     func withdraw()
 }
 
-/// Heartbeats as files `watch/rank-0003` in the run's folder.
+/// Heartbeats as files `rank-0003` in a folder that all ranks reach: `watch` in the run's folder.
 ///
 /// A file is written in place: readers reopen it each time, which makes a network file system fetch the newest
 /// contents. The nonce distinguishes files of this start from those of a killed one; no time stamps are compared.
-struct HeartbeatFolder: HeartbeatBoard {
-    private let runFolder: String
+final class HeartbeatFolder: HeartbeatBoard, Sendable {
     private let folder: String
     private let rank: Int
     private let nonce: String
+    private let isOfThisStart: Bool
+    /// True from a heartbeat until it is withdrawn.
+    private let isPosted = Atomic(false)
     private static let largestLine = 1024
 
-    init(run: RunFolder, rank: Int, nonce: String) {
-        (runFolder, self.rank, self.nonce) = (run.path, rank, nonce)
-        folder = run.path + "/watch"
+    /// - Parameter isOfThisStart: True if no other start uses the folder.
+    init(_ folder: String, rank: Int, nonce: String, isOfThisStart: Bool = false) {
+        (self.folder, self.rank, self.nonce, self.isOfThisStart) = (folder, rank, nonce, isOfThisStart)
     }
 
     private func path(_ rank: Int) -> String {
@@ -81,12 +84,15 @@ struct HeartbeatFolder: HeartbeatBoard {
         let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW
         var descriptor = open(path(rank), flags, 0o644)
         if descriptor < 0, errno == ENOENT {
+            // Only a rank that ends all removes a folder of this start, which nobody would clear later.
+            if isOfThisStart, isPosted.load(ordering: .relaxed) { return true }
             try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
             descriptor = open(path(rank), flags, 0o644)
         }
         guard descriptor >= 0 else { return false }
         let bytes = Array(heartbeat.line(nonce: nonce).utf8.prefix(Self.largestLine))
         let isWhole = pwrite(descriptor, bytes, bytes.count, 0) == bytes.count
+        isPosted.store(true, ordering: .relaxed)
         return close(descriptor) == 0 && isWhole
     }
 
@@ -102,14 +108,18 @@ struct HeartbeatFolder: HeartbeatBoard {
 
     func withdraw() {
         unlink(path(rank))
+        isPosted.store(false, ordering: .relaxed)
         // Succeeds for the last rank that leaves.
         rmdir(folder)
     }
 
     /// Removes the heartbeats of all ranks: leftovers of a killed start, or those of ranks that are about to be ended.
     func clear() {
-        let names = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).sorted()
-        for name in names where name.hasPrefix("rank-") { unlink(folder + "/" + name) }
-        rmdir(folder)
+        // Moved away first, so that a rank that is writing its heartbeat does not keep the folder.
+        let leaving = folder + "-over"
+        let place = rename(folder, leaving) == 0 ? leaving : folder
+        let names = ((try? FileManager.default.contentsOfDirectory(atPath: place)) ?? []).sorted()
+        for name in names where name.hasPrefix("rank-") { unlink(place + "/" + name) }
+        rmdir(place)
     }
 }

@@ -79,7 +79,7 @@ struct Stall {
     }
 
     private static func remedy(_ watch: StallWatch, silent: [Int], working: [Int]) -> String {
-        let resume = "then repeat the same command to resume from the last checkpoint"
+        let resume = watch.again
         guard let rank = (silent + working).first else { return "check the network between the hosts; \(resume)" }
         let process = watch.sightings[rank].map { "process \($0.heartbeat.process)" } ?? "its kedge process"
         return

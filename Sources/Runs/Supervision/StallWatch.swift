@@ -70,6 +70,8 @@ public struct StallWatch: Sendable {
     let hosts: [String]
     let limits: Limits
     let process: Int
+    /// True if the same command continues from a checkpoint.
+    var resumes = true
     var pace = StepPace()
     /// The latest heartbeats of the others.
     var sightings: [Sighting?]
@@ -209,12 +211,21 @@ public struct StallWatch: Sendable {
         return [.warning(stall.description)]
     }
 
-    /// A lone rank waits for nobody: a stall is reported but never ends the run.
+    /// A lone rank waits for nobody: it stalls if it neither computes nor enters another activity.
     private mutating func verdictAlone() -> [Notice] {
+        let stall = "no progress for \(Self.rounded(idle)) s: \(activity.work), phase \"\(activity.phase)\""
+        if limit > 0, idle >= limit {
+            return [.hang("\(stall); inspect process \(process) (gdb -p, thread apply all bt), \(again)")]
+        }
         let patience = max(limits.warnAfter, 2 * pace.median)
         guard limits.warnAfter > 0, idle >= patience, isTimeToWarn else { return [] }
         sinceWarning = 0
-        return [.warning("no progress for \(Self.rounded(idle)) s: \(activity.work), phase \"\(activity.phase)\"")]
+        return [.warning(stall)]
+    }
+
+    /// The last part of a remedy.
+    var again: String {
+        "then repeat the same command" + (resumes ? " to resume from the last checkpoint" : "")
     }
 
     private var isTimeToWarn: Bool { (sinceWarning ?? .infinity) >= limits.warnAfter * 0.99 }

@@ -19,31 +19,76 @@ public final class Watchdog: Sendable {
     private let onHang: @Sendable () -> Void
     private let state = Mutex<(log: RunLog?, isStopped: Bool)>((nil, false))
 
-    /// Starts watching. Collective: the ranks agree on a name for this start.
+    /// Starts watching a run. Collective: the ranks agree on a name for this start.
+    ///
+    /// Throws `CollectivesError`, and `ResourceShortage` if the system refuses the thread.
     ///
     /// - Parameters:
     ///   - recipe: Provides the `watchdog` section and the run's folder.
     ///   - pool: The threads whose work shows that the rank advances.
     ///   - onHang: Ends the process with status ``ExitCode/hang``; called from another thread, after the message.
-    public init(
+    public convenience init(
         recipe: Recipe, communicator: any Communicator, pool: ThreadPool, onHang: @escaping @Sendable () -> Void
     ) throws {
+        let nonce = try Self.agreedNonce(communicator)
+        let folder = RunFolder(folder: recipe.run.folder, name: recipe.run.name).path
+        try self.init(
+            communicator, recipe.watchdog, HeartbeatFolder(folder + "/watch", rank: communicator.rank, nonce: nonce),
+            pool: pool, onHang: onHang)
+    }
+
+    /// Starts watching an evaluation, which has no run's folder and leaves the heartbeats of runs alone. Collective.
+    ///
+    /// Throws as ``init(recipe:communicator:pool:onHang:)``.
+    public convenience init(
+        evaluating recipe: Recipe, communicator: any Communicator, pool: ThreadPool,
+        onHang: @escaping @Sendable () -> Void
+    ) throws {
+        let nonce = try Self.agreedNonce(communicator)
+        try self.init(
+            communicator, recipe.watchdog,
+            HeartbeatFolder(
+                "\(recipe.run.folder)/watch-\(nonce)", rank: communicator.rank, nonce: nonce, isOfThisStart: true),
+            pool: pool, resumes: false, onHang: onHang)
+    }
+
+    /// Starts watching a rank that works while the others have nothing to do.
+    ///
+    /// Throws `ResourceShortage` if the system refuses the thread.
+    ///
+    /// - Parameter limit: Seconds without progress until `onHang` is called, after a warning; 0 for no limit.
+    public convenience init(
+        alone communicator: any Communicator, limit: Double, pool: ThreadPool, onHang: @escaping @Sendable () -> Void
+    ) throws(ResourceShortage) {
+        var limits = StallWatch.Limits()
+        if limit > 0 { limits.warnAfter = min(limits.warnAfter, limit / 3) }
+        (limits.load, limits.firstStep, limits.step, limits.save) = (limit, limit, limit, limit)
+        try self.init(communicator, limits, nil, pool: pool, resumes: false, onHang: onHang)
+    }
+
+    /// Without a board, this rank is the only one.
+    private init(
+        _ communicator: any Communicator, _ limits: StallWatch.Limits, _ board: HeartbeatFolder?, pool: ThreadPool,
+        resumes: Bool = true, onHang: @escaping @Sendable () -> Void
+    ) throws(ResourceShortage) {
         (activity, self.pool, self.onHang) = (communicator.activity, pool, onHang)
         place = communicator.worldSize > 1 ? "[rank \(communicator.rank) \(communicator.hostName)] " : ""
+        var watch = StallWatch(
+            rank: board == nil ? 0 : communicator.rank,
+            hosts: board == nil ? [communicator.hostName] : communicator.hostNames, limits: limits,
+            process: Int(getpid()))
+        watch.resumes = resumes
+        guard limits.shortest != nil else { return }
+        if communicator.isRoot { board?.clear() }
+        let (begun, ownBoard) = (watch, board ?? HeartbeatFolder("", rank: 0, nonce: ""))
+        try SystemThread.start("kedge-watchdog") { [self] in run(begun, ownBoard) }
+    }
+
+    /// A name for this start, the same on all ranks.
+    private static func agreedNonce(_ communicator: any Communicator) throws -> String {
         communicator.phase = "watchdog"
         let mine = "\(communicator.hostName)-\(getpid())-\(UInt64(Date().timeIntervalSince1970 * 1e6))"
-        let nonce = String(decoding: try communicator.broadcast(bytes: Array(mine.utf8), from: 0), as: UTF8.self)
-        let board = HeartbeatFolder(
-            run: RunFolder(folder: recipe.run.folder, name: recipe.run.name), rank: communicator.rank, nonce: nonce)
-        let watch = StallWatch(
-            rank: communicator.rank, hosts: communicator.hostNames, limits: recipe.watchdog,
-            process: Int(getpid()))
-        guard watch.limits.shortest != nil else { return }
-        if communicator.isRoot { board.clear() }
-        let thread = Thread { [self] in run(watch, board) }
-        thread.name = "kedge-watchdog"
-        thread.stackSize = 1 << 20
-        thread.start()
+        return String(decoding: try communicator.broadcast(bytes: Array(mine.utf8), from: 0), as: UTF8.self)
     }
 
     /// Sends messages to the run's log from now on instead of standard error.
