@@ -96,7 +96,9 @@ extension LabelSurvey {
         format: String, _ options: DatasetOptions
     ) -> (problem: String, remedy: String) {
         let automatic = ", or set prompts.source=automatic"
-        if format == "images" { return ("the format images has no labels", "set prompts.source=automatic, as recipes/no-labels.yaml does") }
+        if format == "images" {
+            return ("the format images has no labels", "set prompts.source=automatic, as recipes/no-labels.yaml does")
+        }
         if crowds > 0 {
             return (
                 Self.number(crowds, "annotation") + " with iscrowd 1 left out as crowds",

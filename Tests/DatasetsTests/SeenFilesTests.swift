@@ -152,7 +152,7 @@ import Testing
     func anOpenAnnotationFileMayBeTouched(format: String) throws {
         let (name, text) =
             format == "manifest"
-            ? ("manifest.jsonl", #"{"image": "images/0.png", "polygons": [[0, 0, 3, 0, 3, 2]]}"#)
+            ? ("manifest.jsonl", #"{"image": "images/0.png", "polygons": [[[0, 0, 3, 0, 3, 2]]]}"#)
             : (
                 "annotations/instances_images.json",
                 #"{"images": [{"id": 1, "file_name": "0.png", "width": 4, "height": 3}], "categories": [], "#

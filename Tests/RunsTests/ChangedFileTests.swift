@@ -89,7 +89,9 @@ import Training
         }
     }
 
-    @Test func orLeavesTheImageOutWithTheSameBits() throws {
+    /// How far images are read ahead depends on the number of ranks, and so does the step that notices the change; all
+    /// ranks of a run notice it in the same one.
+    @Test func orLeavesTheImageOutOnAllRanks() throws {
         let file = "images/cells-0002.png"
         let kept = try Data(contentsOf: URL(fileURLWithPath: path(file)))
         let ends = try [1, 2, 3].map { ranks in
@@ -98,9 +100,10 @@ import Training
                 try overwrite(file, by: "images/cells-0003.png")
             }
         }
-        #expect(ends[0].stop == .finished)
-        #expect(ends.allSatisfy { $0 == ends[0] })
-        #expect(ends[0].unreadable.flatMap { $0 } == ["cells-0002"] || ends[0].unreadable.flatMap { $0 }.count == 2)
+        for end in ends {
+            #expect(end.stop == .finished)
+            #expect(Set(end.unreadable.flatMap { $0 }) == ["cells-0002"])
+        }
     }
 
     @Test func theSameBytesAreNoChange() throws {

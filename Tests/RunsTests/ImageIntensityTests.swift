@@ -157,7 +157,8 @@ import Training
     private func age(_ name: String) throws {
         let folder = place.path + "/runs/\(name)"
         try FileManager.default.removeItem(atPath: folder + "/adapter.safetensors")
-        for step in try FileManager.default.contentsOfDirectory(atPath: folder + "/checkpoints") {
+        let names = try FileManager.default.contentsOfDirectory(atPath: folder + "/checkpoints")
+        for step in names where step.hasPrefix("step-") {
             let path = "\(folder)/checkpoints/\(step)/manifest.json"
             var manifest = try CheckpointManifest(reading: Data(contentsOf: URL(fileURLWithPath: path)), at: path)
             manifest.settings.removeAll { $0.key.contains("intensity") }

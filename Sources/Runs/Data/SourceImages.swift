@@ -87,15 +87,9 @@ struct SourceImages {
             source.name, purpose.place, settings.domain ?? source.name, settings.share
         )
         evaluationLimit = purpose.evaluationLimit ?? 0
-        var options = settings.options
-        var root = try DatasetRegistry.open(settings.format, options)
-        var lists = try settings.lists(of: root, isScored: purpose.evaluationLimit != nil)
-        if purpose.evaluationLimit == nil { lists.evaluation = [] }
+        let isScored = purpose.evaluationLimit != nil
+        let (options, root, lists) = try Self.open(settings, isScored: isScored, communicator)
         let all = (lists.training + lists.evaluation).uniqued
-        if options.needsRanges {
-            options.measuredRanges = try SourceIntensity.measure(root, all, options.intensity, communicator)
-            root = try DatasetRegistry.open(settings.format, options)
-        }
         root.seenFiles?.begin()
         try RankAgreement.checkImages(root, all, "image", communicator)
         func scan(_ dataset: any SegmentationDataset, _ indices: [Int], firstIndex: Int = 0) throws -> ImageScan {
@@ -107,7 +101,7 @@ struct SourceImages {
         let isRelabelled = purpose.labelling != nil
         let ownScan = try isRelabelled ? scan(root, lists.evaluation) : scan(root, all)
         var relabelled = lists.training
-        if purpose.findsLabels, purpose.evaluationLimit != nil, settings.evaluationRoot == nil,
+        if purpose.findsLabels, isScored, settings.evaluationRoot == nil,
             !lists.evaluation.contains(where: ownScan.hasInstances)
         {
             relabelled = all
@@ -130,16 +124,11 @@ struct SourceImages {
         let known = Set(unreadable.map(\.image))
         unreadable += isRelabelled ? ownScan.unreadable.filter { !known.contains($0.image) } : []
         if let path = settings.evaluationRoot {
-            var options = options
-            options.root = path
-            let second = try DatasetRegistry.open(settings.format, options)
-            let indices = Array(0..<second.count)
-            second.seenFiles?.begin()
-            try RankAgreement.checkImages(second, indices, "evaluation image", communicator)
-            let other = try scan(second, indices, firstIndex: root.count)
-            try second.watchFiles(communicator)
+            let (second, other) = try Self.openSecond(settings, options, at: path, communicator) {
+                try scan($0, $1, firstIndex: root.count)
+            }
+            evaluation = Images(second, Array(0..<second.count), other, firstIndex: root.count)
             opened.append((path, second))
-            evaluation = Images(second, indices, other, firstIndex: root.count)
             unreadable += other.unreadable
             labels.add(other.labels)
             if communicator.isRoot { unused.append(second.unusedImages) }
@@ -158,6 +147,38 @@ struct SourceImages {
             evaluation.indices.isEmpty && listedForEvaluation > 0
                 ? settings.emptiness(of: listedForEvaluation, "to score", labels) : nil
         )
+    }
+
+    /// Opens a source, with the ranges of intensities measured where the recipe asks for it, and splits it. Collective.
+    private static func open(
+        _ settings: SourceSettings, isScored: Bool, _ communicator: any Communicator
+    ) throws -> (DatasetOptions, any SegmentationDataset, (training: [Int], evaluation: [Int])) {
+        var options = settings.options
+        var root = try DatasetRegistry.open(settings.format, options)
+        var lists = try settings.lists(of: root, isScored: isScored)
+        if !isScored { lists.evaluation = [] }
+        if options.needsRanges {
+            let all = (lists.training + lists.evaluation).uniqued
+            options.measuredRanges = try SourceIntensity.measure(root, all, options.intensity, communicator)
+            root = try DatasetRegistry.open(settings.format, options)
+        }
+        return (options, root, lists)
+    }
+
+    /// Opens the folder of the images to evaluate on and scans it. Collective.
+    private static func openSecond(
+        _ settings: SourceSettings, _ options: DatasetOptions, at path: String, _ communicator: any Communicator,
+        _ scan: (any SegmentationDataset, [Int]) throws -> ImageScan
+    ) throws -> (any SegmentationDataset, ImageScan) {
+        var options = options
+        options.root = path
+        let second = try DatasetRegistry.open(settings.format, options)
+        let indices = Array(0..<second.count)
+        second.seenFiles?.begin()
+        try RankAgreement.checkImages(second, indices, "evaluation image", communicator)
+        let found = try scan(second, indices)
+        try second.watchFiles(communicator)
+        return (second, found)
     }
 
     /// Adds the images whose labels do not give the chosen prompts to the unreadable ones.

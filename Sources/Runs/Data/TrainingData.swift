@@ -157,6 +157,7 @@ extension Recipe {
     /// Whether boxes of the labels serve as prompts, in training or evaluation.
     fileprivate var usesAnnotatedBoxes: Bool {
         guard prompts.source != .automatic else { return false }
-        return prompts.kind == .box || prompts.teacherKind.kind == .box || evaluation.prompts.contains(.box)
+        return [.box, .auto].contains(prompts.kind) || prompts.teacherKind.kind == .box
+            || (evaluation.kinds ?? [.box]).contains(.box)
     }
 }

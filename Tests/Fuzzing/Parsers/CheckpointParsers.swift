@@ -14,7 +14,8 @@ extension FuzzedParser {
     /// A shard, three tensors of two numbers.
     private static func shard() throws -> [UInt8] {
         let names = ["parameters", "first_moment", "second_moment"]
-        return try SafetensorsFile.encode(names.map { TensorToWrite($0, Tensor([1, -2], [2])) })
+        return try SafetensorsFile.encode(
+            names.map { TensorToWrite($0, Tensor([1, $0 == "second_moment" ? 2 : -2], [2])) })
     }
 
     private static func sha256(_ bytes: [UInt8]) -> String {
@@ -26,7 +27,7 @@ extension FuzzedParser {
     /// A sealed manifest over one shard.
     private static func sound(_ shard: [UInt8]) throws -> [UInt8] {
         let text = """
-            {"badSamples": [1, 5], "digest": "", "images": 8, "parameterCount": 2,
+            {"badSamples": [1, 5], "changedKeys": [], "emptyBatches": 0, "digest": "", "images": 8, "parameterCount": 2,
             "kernels": [{"firstStep": 0, "ranks": "all", "core": "Zen", "version": "OpenBLAS 0.3.21", "form": "x86-64-v3"}],
             "schema": \(CheckpointManifest.currentSchema), "scores": [{"images": 1, "instances": 2,
             "measures": [{"name": "mean_iou", "value": "0.4"}, {"name": "mean_f1", "value": "0.5"}], "prompt": "box", "seconds": "1.5", "step": 0}], "settings": [{"key": "lora.rank", "value": "4"}],
