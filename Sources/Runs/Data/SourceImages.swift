@@ -83,20 +83,16 @@ struct SourceImages {
         _ source: NamedSection<SourceSettings>, _ purpose: Purpose, _ communicator: any Communicator
     ) throws {
         let settings = source.settings
-        (name, place, domain, share) = (
-            source.name, purpose.place, settings.domain ?? source.name, settings.share
-        )
-        evaluationLimit = purpose.evaluationLimit ?? 0
+        (name, place, share) = (source.name, purpose.place, settings.share)
+        (domain, evaluationLimit) = (settings.domain ?? source.name, purpose.evaluationLimit ?? 0)
         let isScored = purpose.evaluationLimit != nil
         let (options, root, lists) = try Self.open(settings, isScored: isScored, communicator)
         let all = (lists.training + lists.evaluation).uniqued
         root.seenFiles?.begin()
         try RankAgreement.checkImages(root, all, "image", communicator)
-        func scan(_ dataset: any SegmentationDataset, _ indices: [Int], firstIndex: Int = 0) throws -> ImageScan {
-            try ImageScan(
-                dataset, indices, source: purpose.place, firstIndex: firstIndex, communicator: communicator)
+        func scan(_ images: any SegmentationDataset, _ indices: [Int], firstIndex: Int = 0) throws -> ImageScan {
+            try ImageScan(images, indices, source: purpose.place, firstIndex: firstIndex, communicator: communicator)
         }
-
         // With made labels, the instances of training images are counted in these, those of the others in their own.
         let isRelabelled = purpose.labelling != nil
         let ownScan = try isRelabelled ? scan(root, lists.evaluation) : scan(root, all)
@@ -113,16 +109,14 @@ struct SourceImages {
         let adaptedScan = try isRelabelled ? scan(adapted, relabelled) : ownScan
         try root.watchFiles(communicator)
         training = Images(adapted, lists.training, adaptedScan)
-        evaluation =
-            isComparedWithModel
-            ? Images(adapted, lists.evaluation, adaptedScan) : Images(root, lists.evaluation, ownScan)
+        let (scored, scoredScan) = isComparedWithModel ? (adapted, adaptedScan) : (root, ownScan)
+        evaluation = Images(scored, lists.evaluation, scoredScan)
         var opened = [(root: options.root, images: root)]
-        var labels = isRelabelled && !isComparedWithModel ? ownScan.labels : adaptedScan.labels
+        var labels = scoredScan.labels
         var unused = communicator.isRoot ? [root.unusedImages] : []
         var listedForEvaluation = lists.evaluation.count
-        var unreadable = adaptedScan.unreadable
-        let known = Set(unreadable.map(\.image))
-        unreadable += isRelabelled ? ownScan.unreadable.filter { !known.contains($0.image) } : []
+        let known = Set(adaptedScan.unreadable.map(\.image))
+        var unreadable = adaptedScan.unreadable + ownScan.unreadable.filter { !known.contains($0.image) }
         if let path = settings.evaluationRoot {
             let (second, other) = try Self.openSecond(settings, options, at: path, communicator) {
                 try scan($0, $1, firstIndex: root.count)
@@ -138,14 +132,11 @@ struct SourceImages {
         self.unreadable = unreadable
         listedForTraining = lists.training.count
         // An image in both lists counts once.
-        let ownEmpty = isRelabelled && !isComparedWithModel ? ownScan.empty : []
-        withoutInstances = Set(adaptedScan.empty + ownEmpty).count
+        withoutInstances = Set(adaptedScan.empty + (isComparedWithModel ? [] : ownScan.empty)).count
         (self.labels, self.unused) = (labels, unused.compactMap { $0 })
         emptiness = (
-            training.indices.isEmpty
-                ? settings.emptiness(of: lists.training.count, "to train on", adaptedScan.labels) : nil,
-            evaluation.indices.isEmpty && listedForEvaluation > 0
-                ? settings.emptiness(of: listedForEvaluation, "to score", labels) : nil
+            settings.emptiness(of: training, listedForTraining, "to train on", adaptedScan.labels),
+            settings.emptiness(of: evaluation, listedForEvaluation, "to score", labels)
         )
     }
 
@@ -230,12 +221,15 @@ extension SourceImages {
 }
 
 extension SourceSettings {
-    /// The error of images without a single instance.
-    fileprivate func emptiness(of count: Int, _ purpose: String, _ labels: LabelSurvey) -> DatasetError {
+    /// The error of listed images without a single instance; nil if one has some, or none is listed.
+    fileprivate func emptiness(
+        of images: SourceImages.Images, _ listed: Int, _ purpose: String, _ labels: LabelSurvey
+    ) -> DatasetError? {
+        guard images.indices.isEmpty, listed > 0 else { return nil }
         let (problem, remedy) = labels.reasonWithoutInstances(format: format, options)
         return DatasetError(
             .emptyDataset, at: options.root,
-            "none of its \(count) images \(purpose) has a labelled instance: \(problem)", remedy: remedy)
+            "none of its \(listed) images \(purpose) has a labelled instance: \(problem)", remedy: remedy)
     }
 
     /// The indices in the data set to train and evaluate on, before any is skipped.
