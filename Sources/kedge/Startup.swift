@@ -10,11 +10,20 @@ enum Startup {
     /// Environment variable of a process that has already replaced itself, so it happens only once.
     private static let marker = "KEDGE_RESTARTED"
 
+    /// Bytes without which the program does not get as far as the memory check of a run.
+    private static let leastMemory = 8 << 20
+
     /// Checks the processor and makes OpenBLAS load the right kernels; runs before MPI is initialised.
     ///
     /// OpenBLAS chooses its kernels when it is loaded, so if that choice is wrong the process replaces itself, once.
     static func prepareProcess() {
         openStandardDescriptors()
+        if let memory = NodeMemory.now(), memory.available < leastMemory {
+            Failure.report(
+                "\(memory.available >> 20) MiB of memory are free according to \(memory.source), and the program alone "
+                    + "takes \(leastMemory >> 20) MiB; raise the limit")
+            exit(ExitCode.resources.rawValue)
+        }
         let flags = BLASEnvironment.processorFlags()
         if let missing = BLASEnvironment.missingInstructionSets(flags: flags) {
             Failure.report(
