@@ -276,13 +276,14 @@ extension InstanceMasks {
 /// The values of a label image, and how many runs each has.
 struct LabelRuns {
     /// By value, background too.
-    private(set) var runsOfValue = [Int32](repeating: 0, count: 1 << 16)
+    let runsOfValue: [Int32]
     /// The values that occur, without background, ascending.
     let values: [Int]
     private let pixels: Int
 
     init(_ image: LabelImage) {
-        var counts = [Int32](repeating: 0, count: 1 << 16)
+        // As long as the largest value: a table of all 65,536 would cost more than a small image.
+        var counts = [Int32](repeating: 0, count: Int(image.labels.max() ?? 0) + 1)
         var pixels = 0
         image.labels.withUnsafeBufferPointer { labels in
             for row in 0..<image.height {
@@ -292,7 +293,7 @@ struct LabelRuns {
                 }
             }
         }
-        values = (1..<1 << 16).filter { counts[$0] > 0 }
+        values = counts.indices.dropFirst().filter { counts[$0] > 0 }
         (runsOfValue, self.pixels) = (counts, pixels)
     }
 

@@ -31,19 +31,33 @@ public enum ImageFile {
         try decode(bytes: file.bytes(limits: limits), name: file.path, limits: limits, exif: exif, intensity: intensity)
     }
 
+    /// Decodes an open file, and returns the orientation that it states if that is not upright. Throws `ImagingError`.
+    package static func decodeWithOrientation(
+        _ file: OpenedFile, limits: ImageLimits = .standard, exif: ExifOrientation, intensity: Intensity
+    ) throws -> (image: Image, orientation: Orientation?) {
+        let bytes = try file.bytes(limits: limits)
+        let header = try checkedHeader(bytes, file: file.path, limits: limits)
+        let image = try decode(bytes, header, file: file.path, limits: limits, intensity)
+        let stated = header.orientation == .upright ? nil : header.orientation
+        return (exif == .apply ? image.upright(from: header.orientation) : image, stated)
+    }
+
     /// Decodes the bytes of a file to RGB; `name` replaces the path in errors. Throws `ImagingError`.
     public static func decode(
         bytes: [UInt8], name: String = "image in memory", limits: ImageLimits = .standard,
         exif: ExifOrientation = .ignore, intensity: Intensity = .full
     ) throws -> Image {
         let header = try checkedHeader(bytes, file: name, limits: limits)
-        let image: Image
-        if header.format == .png, header.bits == 16 {
-            image = try DeepImage(bytes, file: name, limits: limits).image(intensity)
-        } else {
-            image = try decodeRGB(bytes, header, file: name, limits: limits).scaled(by: intensity)
-        }
+        let image = try decode(bytes, header, file: name, limits: limits, intensity)
         return exif == .apply ? image.upright(from: header.orientation) : image
+    }
+
+    private static func decode(
+        _ bytes: [UInt8], _ header: ImageHeader, file name: String, limits: ImageLimits, _ intensity: Intensity
+    ) throws -> Image {
+        header.format == .png && header.bits == 16
+            ? try DeepImage(bytes, file: name, limits: limits).image(intensity)
+            : try decodeRGB(bytes, header, file: name, limits: limits).scaled(by: intensity)
     }
 
     /// Decodes an image of up to 8 bits per sample.

@@ -47,6 +47,14 @@ package struct AnnotatedFolder: Sendable {
         try read(relative, isImage: true) { try ImageFile.decode($0, exif: exif, intensity: intensity).rgb() }
     }
 
+    /// The image, and the orientation that its file states and that is not applied. Throws as `image(_:)` does.
+    func picture(_ relative: String) throws -> (image: Image, orientation: Orientation?) {
+        try read(relative, isImage: true) { file in
+            let (image, stated) = try ImageFile.decodeWithOrientation(file, exif: exif, intensity: intensity)
+            return (image.rgb(), exif == .apply ? nil : stated)
+        }
+    }
+
     /// How often each stored value of an image occurs. Throws as `image(_:)` does.
     func histogram(_ relative: String) throws -> SampleHistogram {
         try read(relative, isImage: true) { try ImageFile.histogram($0) }
@@ -60,11 +68,6 @@ package struct AnnotatedFolder: Sendable {
     /// Size and orientation of an image by its header.
     func head(_ relative: String) throws -> ImageHead {
         try read(relative, isImage: true) { try ImageHead($0, exif: exif) }
-    }
-
-    /// The orientation that an image states and that is not applied; nil if it states none or cannot be read.
-    func unappliedOrientation(_ relative: String) -> Orientation? {
-        exif == .apply ? nil : (try? head(relative))?.orientation
     }
 
     /// The orientation in a header, if it is not applied.

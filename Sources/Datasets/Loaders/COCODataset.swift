@@ -68,10 +68,10 @@ public struct COCODataset: SegmentationDataset {
     public func id(_ index: Int) -> String { RelativePath.withoutExtension(annotations.images[index].fileName) }
 
     public func sample(_ index: Int) throws -> Sample {
-        let image = try folder.image(file(index))
+        let (image, orientation) = try folder.picture(file(index))
         try check(index, size: (image.width, image.height))
         var sample = try labels(index).labels.sample(id: id(index), image: image, location: location(index))
-        sample.orientation = folder.unappliedOrientation(file(index))
+        sample.orientation = orientation
         return sample
     }
 

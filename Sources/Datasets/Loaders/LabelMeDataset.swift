@@ -34,11 +34,11 @@ public struct LabelMeDataset: SegmentationDataset {
 
     public func sample(_ index: Int) throws -> Sample {
         let (file, image) = try read(index)
-        let pixels = try folder.image(image)
+        let (pixels, orientation) = try folder.picture(image)
         let size = (pixels.width, pixels.height)
         var sample = try labels(index, file, image: image, size: size)
             .sample(id: id(index), image: pixels, location: path(index))
-        sample.orientation = folder.unappliedOrientation(image)
+        sample.orientation = orientation
         return sample
     }
 

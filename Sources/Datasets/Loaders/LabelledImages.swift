@@ -61,11 +61,11 @@ struct LabelledImages: SegmentationDataset {
     func sample(_ index: Int) throws -> Sample {
         let entry = entries[index]
         if let fault = entry.missingImage { throw fault }
-        let image = try folder.image(entry.image)
+        let (image, orientation) = try folder.picture(entry.image)
         if let fault = entry.fault { throw fault }
         let labels = try read(folder, entry, (image.width, image.height))
         var sample = Sample(id: entry.id, image: image, instances: labels.masks, boxes: labels.boxes)
-        (sample.values, sample.orientation) = (labels.values, folder.unappliedOrientation(entry.image))
+        (sample.values, sample.orientation) = (labels.values, orientation)
         return sample
     }
 

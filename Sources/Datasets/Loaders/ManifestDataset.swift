@@ -50,10 +50,9 @@ public struct ManifestDataset: SegmentationDataset {
 
     public func sample(_ index: Int) throws -> Sample {
         let line = try line(index)
-        let image = try folder.image(entries[index].image)
+        let (image, orientation) = try folder.picture(entries[index].image)
         let size = (image.width, image.height)
         let labels = try labels(line, index, size: size)
-        let orientation = folder.unappliedOrientation(entries[index].image)
         var sample: Sample
         if let mask = line.mask {
             let (masks, values) = try masks(mask, line, index, size: size)

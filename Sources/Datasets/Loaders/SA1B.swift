@@ -45,10 +45,10 @@ struct SA1BDataset: SegmentationDataset {
 
     func sample(_ index: Int) throws -> Sample {
         let file = try file(index)
-        let image = try folder.image(entries[index].image)
+        let (image, orientation) = try folder.picture(entries[index].image)
         var sample = try labels(file, size: (image.width, image.height))
             .sample(id: id(index), image: image, location: file.path)
-        sample.orientation = folder.unappliedOrientation(entries[index].image)
+        sample.orientation = orientation
         return sample
     }
 
