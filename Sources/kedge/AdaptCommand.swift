@@ -70,14 +70,7 @@ struct AdaptCommand: ParsableCommand {
             """)
     var dryRun = false
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp("Injects a fault (for tests).", visibility: .private),
-        transform: { text in
-            guard let fault = Fault(text) else { throw ValidationError("\(text) is not a valid fault") }
-            return fault
-        })
-    var fault: [Fault] = []
+    @OptionGroup var faults: FaultOptions
 
     func validate() throws {
         guard !overwrite || resume == "auto" || resume == "none" else {
@@ -88,7 +81,7 @@ struct AdaptCommand: ParsableCommand {
     func run() throws {
         StopSignals.watch()
         Startup.onAllRanks { communicator in
-            FaultInjector.arm(fault, rank: communicator.rank)
+            faults.arm(rank: communicator.rank)
             let resolved = try options.resolve()
             if dryRun {
                 if communicator.isRoot { print(resolved.fileText, terminator: "") }

@@ -30,14 +30,7 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "With --output: images to draw per kind of prompt, with truth, base and adapted masks side by side.")
     var pictures = 0
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp("Injects a fault (for tests).", visibility: .private),
-        transform: { text in
-            guard let fault = Fault(text) else { throw ValidationError("\(text) is not a valid fault") }
-            return fault
-        })
-    var fault: [Fault] = []
+    @OptionGroup var faults: FaultOptions
 
     func validate() throws {
         guard pictures >= 0 else { throw ValidationError("--pictures must be 0 or more") }
@@ -45,7 +38,7 @@ struct EvaluateCommand: ParsableCommand {
 
     func run() throws {
         Startup.onAllRanks { communicator in
-            FaultInjector.arm(fault, rank: communicator.rank)
+            faults.arm(rank: communicator.rank)
             let resolved = try options.resolve()
             let threads = try ThreadShare.threads(asked: resolved.recipe.execution.threads, communicator: communicator)
             let workspace = try Workspace.start(threads: threads)

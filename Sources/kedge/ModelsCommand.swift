@@ -20,7 +20,8 @@ struct ModelsCommand: ParsableCommand {
     func run() throws {
         Startup.outsideRanks {
             if tsv {
-                print(ModelCatalog.fetchTable, terminator: "")
+                // Its columns are separated by tabs.
+                Swift.print(ModelCatalog.fetchTable, terminator: "")
                 return .done
             }
             let folder = URL(fileURLWithPath: ModelCatalog.weightsFolder).path

@@ -74,14 +74,7 @@ struct SegmentCommand: ParsableCommand {
     @Option(help: "Seconds without progress until it ends with status 72; 0 for no limit.")
     var stallLimit = 300.0
 
-    @Option(
-        parsing: .singleValue,
-        help: ArgumentHelp("Injects a fault (for tests).", visibility: .private),
-        transform: { text in
-            guard let fault = Fault(text) else { throw ValidationError("\(text) is not a valid fault") }
-            return fault
-        })
-    var fault: [Fault] = []
+    @OptionGroup var faults: FaultOptions
 
     @Flag(help: "Choose the best of three candidate masks by predicted IoU: better for a single point.")
     var multimask = false
@@ -98,7 +91,7 @@ struct SegmentCommand: ParsableCommand {
         Startup.onAllRanks { communicator in
             let cores = try ThreadShare.threads(asked: threads, communicator: communicator)
             guard communicator.isRoot else { return .done }
-            FaultInjector.arm(fault, rank: communicator.rank)
+            faults.arm(rank: communicator.rank)
             try refuseContradictions()
             try InputProtection.check(
                 outputs: outputs, files: [image] + [mask, adapter, weightFile].compactMap { $0 })
