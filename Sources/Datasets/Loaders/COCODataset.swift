@@ -144,7 +144,7 @@ public struct COCODataset: SegmentationDataset {
         "\(id(index)) \(folder.byteCount(file(index)))+\(annotations.digest(ofImage: index))"
     }
 
-    /// The instances of an image, and the number of annotations left out for want of a pixel.
+    /// The instances of an image, and the number of annotations left out because they have no pixel.
     private func labels(_ index: Int) throws(DatasetError) -> (labels: InstanceLabels, withoutPixels: Int) {
         let record = annotations.images[index]
         if let fault = faults[record.id] { throw fault.error }
