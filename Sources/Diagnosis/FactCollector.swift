@@ -33,7 +33,7 @@ struct FactCollector {
             temporaryFolder: recipe?.node.folderForTemporaryFiles ?? environment["TMPDIR"] ?? "/tmp")
         if communicator.isRoot, let run = recipe?.run {
             facts.system.runFolder = SystemFacts.RunFolderFacts(
-                path: RunFolder(folder: run.folder, name: run.name).path)
+                RunFolder(folder: run.folder, name: run.name))
         }
         facts.cores = try cores(recipe)
         facts.weights = weights(recipe)

@@ -1,4 +1,5 @@
 import Foundation
+import Runs
 import Telemetry
 
 /// Limits and folders of a rank.
@@ -58,7 +59,8 @@ package struct SystemFacts: Codable, Sendable, Equatable {
 
 extension SystemFacts.RunFolderFacts {
     /// Examines a folder without creating anything.
-    init(path: String) {
+    init(_ folder: RunFolder) {
+        let path = folder.path
         var existing = path.isEmpty ? "." : path
         while access(existing, F_OK) != 0, existing != "/", existing != "." {
             existing = (existing as NSString).deletingLastPathComponent
@@ -66,7 +68,7 @@ extension SystemFacts.RunFolderFacts {
         }
         self.init(
             path: path, existing: existing, isWritable: access(existing, W_OK) == 0,
-            holdsRun: access(path + "/recipe.yaml", F_OK) == 0, free: SystemFacts.free(existing))
+            holdsRun: folder.holdsRun && !folder.isUnbegun, free: SystemFacts.free(existing))
     }
 }
 

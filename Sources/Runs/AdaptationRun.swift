@@ -81,6 +81,7 @@ public struct AdaptationRun {
     ///
     /// Throws the typed errors of every module; the command line turns them into one line and an exit code.
     public func run(_ start: Start = Start()) throws -> Outcome {
+        let begin = ContinuousClock.now
         try assembly.checkRecipes()
         let kernels = try KernelAgreement(
             mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
@@ -129,11 +130,13 @@ public struct AdaptationRun {
             context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
             checkpoints: checkpoints, scores: .init(evaluation.records(resumed?.state.scores ?? [])),
             done: (resumed?.state.step ?? 0, resumed?.state.images ?? 0))
-        return try train(&loop, resumed)
+        return try train(&loop, resumed, since: begin)
     }
 
     /// From the first checkpoint to the summary.
-    private func train(_ loop: inout TrainingLoop, _ resumed: CheckpointStore.Resumed?) throws -> Outcome {
+    private func train(
+        _ loop: inout TrainingLoop, _ resumed: CheckpointStore.Resumed?, since begin: ContinuousClock.Instant
+    ) throws -> Outcome {
         let total = loop.trainer.schedule.totalSteps
         if let resumed, resumed.state.step > total {
             throw RunError(
@@ -145,7 +148,6 @@ public struct AdaptationRun {
         if try assembly.isStopAgreed(isStopRequested()) { return stopped(loop) }
         // The first checkpoint proves that the folder is writable before any work is done.
         if resumed == nil { try loop.checkpoints.save(loop.state, isNeeded: true, log: loop.context.log) }
-        let begin = ContinuousClock.now
         if recipe.recipe.evaluation.before || total == 0, loop.done.steps == 0, loop.scores.before.isEmpty {
             loop.scores.before = try loop.evaluation.run(loop.context.loaded.base, .init(step: 0), loop.trainer)
         }

@@ -81,7 +81,7 @@ extension DataCommand {
                 let seed = UInt64(truncatingIfNeeded: resolved.training.seed)
                 var check = DatasetCheck(
                     format: resolved.data.source.format, resolved.data.source.options,
-                    limit: limit > 0 ? limit : nil, needsInstances: resolved.prompts.source != .automatic,
+                    limit: limit > 0 ? limit : nil, prompts: resolved.prompts.source,
                     sheet: sheet.map { _ in ContactSheet(prompts: prompts, seed: seed) })
                 let (findings, picture) = try check.run()
                 print(findings.report(most: all ? nil : 20))

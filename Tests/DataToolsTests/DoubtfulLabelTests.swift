@@ -123,11 +123,14 @@ import TestSupport
         let findings = try DatasetFindings.checked("folder", folder.options())
         #expect(!findings.isUsable && !findings.canSkipErrors)
         #expect(findings.problems(.noInstance).first?.contains("its label images are 0 everywhere") == true)
-        var check = DatasetCheck(format: "folder", folder.options(), needsInstances: false)
-        #expect(try check.run().findings.isUsable)
+        var check = DatasetCheck(format: "folder", folder.options(), prompts: .automatic)
+        let found = try check.run().findings
+        #expect(found.isUsable && found.report().contains("prompts.source=automatic"))
         let dark = try DatasetFindings.checked("folder", folder.options(binarise: 9))
         #expect(dark.problems(.noInstance).first?.contains("above data.binarise=9") == true)
-        #expect(try DatasetFindings.checked("images", folder.options()).isUsable)
+        let images = try DatasetFindings.checked("images", folder.options())
+        #expect(images.isUsable && images.imagesWith == (0, 0, 0))
+        #expect(images.report().contains("none; prompts.source=automatic lets the model find masks"))
     }
 
     @Test func orientationsThatAreNotApplied() throws {

@@ -49,6 +49,19 @@ import Training
                 """)
     }
 
+    @Test func anUnfinishedRunHasNoChange() throws {
+        defer { try? FileManager.default.removeItem(atPath: folder) }
+        let begun = try run("begun", [], rows: [row("box", 0.7, 0.8, step: 0)])
+        #expect(begun.rows[0].before?[.iou] == 0.7 && begun.rows[0].after == nil)
+        let cells = RunComparison([begun]).text.split(separator: "\n")[1].split(separator: " ")
+        #expect(cells == ["begun", "1", "box", "12", "0", "0.7000", "-", "-", "0.8000", "-", "-"])
+        // A run without training ends where it began.
+        try "table".write(toFile: begun.path + "/summary.txt", atomically: true, encoding: .utf8)
+        let ended = try RunScores(folder: begun.path)
+        #expect(ended.rows[0].after == ended.rows[0].before)
+        #expect(RunComparison([ended]).text.contains("+0.0000"))
+    }
+
     @Test func foldersWithoutScoresAreNamed() throws {
         defer { try? FileManager.default.removeItem(atPath: folder) }
         #expect(throws: RecipeError.self) { _ = try RunScores(folder: folder + "/nothing") }

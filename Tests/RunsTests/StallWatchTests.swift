@@ -9,7 +9,17 @@ import Training
     /// Heartbeats in memory, visible to all ranks.
     private final class Board: Sendable {
         let heartbeats = Mutex<[Int: Heartbeat]>([:])
+        /// Ranks whose heartbeat another rank has removed.
+        let cleared = Mutex<Set<Int>>([])
         let isWritable = Atomic<Bool>(true)
+
+        /// A rank that is about to end the run removes all heartbeats.
+        func clear() {
+            heartbeats.withLock { beats in
+                cleared.withLock { $0.formUnion(beats.keys) }
+                beats = [:]
+            }
+        }
     }
 
     /// One rank's access to the board.
@@ -17,10 +27,11 @@ import Training
         let board: Board
         let rank: Int
 
-        func post(_ heartbeat: Heartbeat) -> Bool {
-            guard board.isWritable.load(ordering: .relaxed) else { return false }
+        func post(_ heartbeat: Heartbeat) -> HeartbeatPosting {
+            guard board.isWritable.load(ordering: .relaxed) else { return .failed }
+            guard board.cleared.withLock({ $0.remove(rank) }) == nil else { return .cleared }
             board.heartbeats.withLock { $0[rank] = heartbeat }
-            return true
+            return .published
         }
         func heartbeat(of rank: Int) -> Heartbeat? { board.heartbeats.withLock { $0[rank] } }
         func withdraw() { board.heartbeats.withLock { $0[rank] = nil } }
@@ -201,6 +212,40 @@ import Training
         var ranks = Self.ranks(2)
         // Of an hour between two observations, ten seconds count.
         #expect(ranks.pass(1, working: [0, 1], step: 3600).isEmpty)
+    }
+
+    @Test func aWokenRankWritesNothingForTwoSeconds() {
+        // Limits this short make a heartbeat due at every observation.
+        let short = StallWatch.Limits(warnAfter: 3, load: 9, firstStep: 9, step: 9, save: 9)
+        var ranks = Self.ranks(2, limits: short)
+        ranks.stopped = [0]
+        let told = ranks.activities[1].transfer(.barrier, sequence: 9) {
+            _ = ranks.pass(1, step: 3600)
+            var told = ranks.pass(1)
+            #expect(ranks.board.heartbeats.withLock { $0.isEmpty })
+            told += ranks.pass(10)
+            return told
+        }
+        #expect(told.contains { if case .hang = $0.notice { true } else { false } }, "a rank that lives on reports")
+    }
+
+    @Test func oneHangIsReportedOnce() {
+        var ranks = Self.ranks(4)
+        ranks.stopped = [2]
+        let (first, third) = (ranks.activities[1], ranks.activities[3])
+        first.transfer(.allToAll, sequence: 9) {
+            third.transfer(.allToAll, sequence: 9) {
+                _ = ranks.pass(120, waiting: [0])
+                // Rank 0 ends the run, and the launcher takes a few seconds to end the others.
+                ranks.board.clear()
+                ranks.stopped = [0, 2]
+                var told = ranks.pass(10)
+                #expect(told.isEmpty && ranks.board.heartbeats.withLock { $0.isEmpty }, "\(told)")
+                // A launcher that is gone ends nobody: then the next rank does.
+                told = ranks.pass(120)
+                #expect(told.contains { if case .hang = $0.notice { $0.rank == 1 } else { false } }, "\(told)")
+            }
+        }
     }
 
     @Test func offMeansOff() {

@@ -56,7 +56,7 @@ import Training
         }
         let rows = try RunScores(folder: place + "/runs/one").rows
         #expect(rows.map(\.kind.prompt) == ["box", "point"])
-        #expect(rows.map { $0.after[.boxIoU] } == one.after.map { $0.scores[.boxIoU] })
+        #expect(rows.map { $0.after?[.boxIoU] } == one.after.map { $0.scores[.boxIoU] })
     }
 
     /// One image has no points: it stops a run for points, or is skipped like an unreadable image.

@@ -26,8 +26,7 @@ extension DatasetCheck {
 
     /// Labels of which nothing is left are an error of the data set, unless none were expected.
     private mutating func noteEmptiness(_ dataset: any SegmentationDataset) {
-        let labelled = findings.imagesWith.masks + findings.imagesWith.boxes + findings.imagesWith.points
-        guard needsInstances, format != "images", labelled > 0, findings.imagesLeftOut == 0,
+        guard prompts != .automatic, format != "images", hasLabels, findings.imagesLeftOut == 0,
             findings.instances.allSatisfy({ $0 == 0 })
         else { return }
         var survey = LabelSurvey()

@@ -19,8 +19,10 @@ public struct DatasetCheck {
     private var named: Set<String> = []
     /// What the values of label images look like.
     private(set) var values = LabelValues()
-    /// True if a run needs instances.
-    let needsInstances: Bool
+    /// True if an image has labels, if only empty ones.
+    private(set) var hasLabels = false
+    /// Where the run's prompts come from.
+    let prompts: PromptSource
     /// True if it has found more faults than it lists.
     private var hasUnlistedFaults = false
 
@@ -29,15 +31,15 @@ public struct DatasetCheck {
     /// - Parameters:
     ///   - format: The data set's name in the registry.
     ///   - limit: Check only the first images, up to this number; nil checks all.
-    ///   - needsInstances: False if prompts come from elsewhere, so that labels without an instance are no error.
+    ///   - prompts: Where the run's prompts come from; with `automatic`, labels without an instance are no error.
     ///   - sheet: Draws some of the images.
     public init(
-        format: String, _ options: DatasetOptions, limit: Int? = nil, needsInstances: Bool = true,
+        format: String, _ options: DatasetOptions, limit: Int? = nil, prompts: PromptSource = .simulated,
         sheet: ContactSheet? = nil
     ) {
-        self.needsInstances = needsInstances
+        self.prompts = prompts
         (self.format, self.options, self.limit, self.sheet) = (format, options, limit, sheet)
-        findings = DatasetFindings(format: format, root: options.root)
+        findings = DatasetFindings(format: format, root: options.root, prompts: prompts)
     }
 
     /// Checks the data set.
@@ -213,10 +215,13 @@ public struct DatasetCheck {
         findings.sizes.append([Int32(width), Int32(height)])
         judgeDepth(sample)
         findings.instances.append(Int32(clamping: sample.instanceCount))
-        if sample.instanceCount > 0 { findings.labelKinds.append(sample.labelKinds) }
-        if sample.instances != nil { findings.imagesWith.masks += 1 }
-        if sample.boxes != nil { findings.imagesWith.boxes += 1 }
-        if sample.points != nil { findings.imagesWith.points += 1 }
+        if sample.instances != nil || sample.boxes != nil || sample.points != nil { hasLabels = true }
+        if sample.instanceCount > 0 {
+            findings.labelKinds.append(sample.labelKinds)
+            if sample.instances != nil { findings.imagesWith.masks += 1 }
+            if sample.boxes != nil { findings.imagesWith.boxes += 1 }
+            if sample.points != nil { findings.imagesWith.points += 1 }
+        }
         let digest = Self.digest(sample.image)
         if let owner = owners[digest] {
             findings.add(.duplicateImage, "\(sample.id) is as \(owner)")

@@ -46,7 +46,7 @@ extension DatasetFindings {
         for (name, count) in [("masks", imagesWith.masks), ("boxes", imagesWith.boxes), ("points", imagesWith.points)]
         where count > 0 { kinds.append("\(name) for \(Self.number(count, "image"))") }
         rows.append(("labels", kinds.isEmpty ? "none" : kinds.joined(separator: ", ")))
-        if !labelKinds.isEmpty { rows.append(("prompts", promptsText)) }
+        if usableImages > 0 { rows.append(("prompts", promptsText)) }
         if let (least, median, most) = Self.spread(instances) {
             let without = instances.count { $0 == 0 }
             rows.append(
@@ -68,6 +68,9 @@ extension DatasetFindings {
 
     /// The kinds of prompt that the labels give, and how to get the others.
     private var promptsText: String {
+        guard prompts != .automatic else { return "of masks that the model finds (prompts.source=automatic)" }
+        guard !labelKinds.isEmpty else { return "none; prompts.source=automatic lets the model find masks" }
+        guard prompts != .pseudo else { return "of masks made of the labels (prompts.source=pseudo)" }
         let given = labelKinds.map { $0.prompts(from: .simulated) }
         let texts = PromptKind.allCases.compactMap { kind -> String? in
             let count = given.count { $0.contains(kind) }

@@ -87,7 +87,7 @@ public struct DatasetFindings: Sendable {
     public internal(set) var instances: [Int32] = []
     /// The fraction of its image that each instance covers, by its mask or else its box.
     public internal(set) var areas: [Float] = []
-    /// Usable images with masks, with boxes and with points of their own.
+    /// Usable images whose instances have masks, boxes and points of their own.
     public internal(set) var imagesWith = (masks: 0, boxes: 0, points: 0)
     /// The labels of every usable image with an instance.
     public internal(set) var labelKinds: [LabelKinds] = []
@@ -97,8 +97,11 @@ public struct DatasetFindings: Sendable {
     private var lines: [Kind: [String]] = [:]
     private var counts: [Kind: Int] = [:]
 
-    init(format: String, root: String) {
-        (self.format, self.root) = (format, root)
+    /// Where the run's prompts come from.
+    let prompts: PromptSource
+
+    init(format: String, root: String, prompts: PromptSource = .simulated) {
+        (self.format, self.root, self.prompts) = (format, root, prompts)
     }
 
     /// Records a problem.

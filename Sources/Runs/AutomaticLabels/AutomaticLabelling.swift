@@ -42,7 +42,7 @@ struct AutomaticLabelling {
         _ dataset: any SegmentationDataset, _ indices: [Int], _ source: NamedSection<SourceSettings>
     ) throws -> any SegmentationDataset {
         let folder = recipe.data.sources.isEmpty ? folder.automatic : folder.automatic + "/" + source.name
-        communicator.phase = "automatic labels"
+        communicator.phase = name
         let labelled = AutomaticDataset(base: dataset, folder: folder, identity: identity(source.settings.options))
         if communicator.isRoot {
             try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
@@ -57,6 +57,7 @@ struct AutomaticLabelling {
         let begin = ContinuousClock.now
         var (lastTold, found, leftOut) = (begin, 0, 0)
         let rounds = try communicator.allMaximum([todo.count])[0]
+        let total = try communicator.allGather(floats: [Float(todo.count)]).reduce(0) { $0 + Int($1[0]) }
         for round in 0..<rounds {
             communicator.activity.work(at: "finding \(name)")
             if round < todo.count, let labels = try label(todo[round], labelled, find, on: ground) {
@@ -74,11 +75,12 @@ struct AutomaticLabelling {
                 throw StopRequested()
             }
             let now = ContinuousClock.now
-            guard communicator.isRoot, now - lastTold > .seconds(Self.patience), round + 1 < todo.count else {
-                continue
-            }
+            guard communicator.isRoot, now - lastTold > .seconds(Self.patience), round + 1 < rounds else { continue }
             lastTold = now
-            notice("\(name): \(round + 1) of \(todo.count) images on rank 0, \(found) masks")
+            let remaining = (now - begin) / .seconds(1) * Double(rounds - round - 1) / Double(round + 1)
+            notice(
+                "\(name): \(min((round + 1) * communicator.worldSize, total)) of \(total) images, "
+                    + "eta \(TextSink.duration(remaining))")
         }
         try report([todo.count, found, leftOut], listed: indices.count, since: begin)
         return labelled
@@ -94,7 +96,7 @@ struct AutomaticLabelling {
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
         notice(
             "\(name): \(sums[1]) masks in \(sums[0]) images" + String(format: ", %.0f s", seconds)
-                + (sums[2] > 0 ? "; \(sums[2]) instances left out, whose masks contradict their boxes or points" : "")
+                + (sums[2] > 0 ? "; \(sums[2]) instances left out, whose masks contradict their annotation" : "")
                 + (listed > sums[0] ? "; \(listed - sums[0]) images already labelled" : ""))
     }
 

@@ -54,7 +54,7 @@ public struct RunComparison: Sendable {
     /// The table; scores are means over runs, with the standard deviation of several.
     public var text: String {
         let measures = EvaluationScores.Measure.allCases.filter { measure in
-            groups.contains { $0.runs.contains { $0.rows.contains { $0.after[measure] != nil } } }
+            groups.contains { $0.runs.contains { $0.rows.contains { ($0.after ?? $0.before)?[measure] != nil } } }
         }
         var rows = [
             ["runs", "seeds", "prompt", "images", "steps"]
@@ -79,9 +79,9 @@ public struct RunComparison: Sendable {
 
     private static func cells(_ rows: [RunScores.Row], _ measure: EvaluationScores.Measure) -> [String] {
         let before = rows.compactMap { $0.before?[measure] }
-        let after = rows.compactMap { $0.after[measure] }
+        let after = rows.compactMap { $0.after?[measure] }
         let change = rows.compactMap { row in
-            row.before?[measure].flatMap { first in row.after[measure].map { $0 - first } }
+            row.before?[measure].flatMap { first in row.after?[measure].map { $0 - first } }
         }
         return [cell(before), cell(after), change.isEmpty ? "-" : (mean(change) >= 0 ? "+" : "") + cell(change)]
     }

@@ -23,8 +23,8 @@ public struct RunScores: Sendable {
         public var kind: Kind
         /// Scores of the unadapted model, if measured.
         public var before: EvaluationScores?
-        /// Scores after the last evaluated step.
-        public var after: EvaluationScores
+        /// Scores after the last evaluated step; nil if an unfinished run has not evaluated any.
+        public var after: EvaluationScores?
         /// The step of `after`.
         public var step: Int
         /// Images evaluated.
@@ -53,7 +53,12 @@ public struct RunScores: Sendable {
             throw RunError(
                 .badData, "\(file) contains no evaluation", remedy: "let the run reach its first evaluation")
         }
-        rows = try Self.rows(lines.dropFirst().map { Array($0) }, header: header, file: file)
+        var rows = try Self.rows(lines.dropFirst().map { Array($0) }, header: header, file: file)
+        // Only a run without training ends with the scores it began with.
+        if !FileManager.default.fileExists(atPath: path + "/summary.txt") {
+            for place in rows.indices where rows[place].step == 0 { rows[place].after = nil }
+        }
+        self.rows = rows
     }
 
     private static func rows(_ lines: [[String]], header: [String], file: String) throws(RunError) -> [Row] {

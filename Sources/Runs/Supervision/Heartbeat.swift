@@ -47,10 +47,19 @@ package struct Heartbeat: Equatable, Sendable {
     }
 }
 
+/// What became of a heartbeat.
+package enum HeartbeatPosting: Equatable, Sendable {
+    case published
+    /// The place cannot be written.
+    case failed
+    /// Another rank has removed this rank's previous heartbeat, because it ends the run; nothing is written.
+    case cleared
+}
+
 /// Where ranks publish heartbeats for each other.
 package protocol HeartbeatBoard {
-    /// Publishes this rank's heartbeat; false if that is impossible.
-    func post(_ heartbeat: Heartbeat) -> Bool
+    /// Publishes this rank's heartbeat.
+    func post(_ heartbeat: Heartbeat) -> HeartbeatPosting
     /// The latest heartbeat of a rank; nil if there is none.
     func heartbeat(of rank: Int) -> Heartbeat?
     /// Removes this rank's heartbeat.
@@ -65,14 +74,12 @@ final class HeartbeatFolder: HeartbeatBoard, Sendable {
     private let folder: String
     private let rank: Int
     private let nonce: String
-    private let isOfThisStart: Bool
     /// True from a heartbeat until it is withdrawn.
     private let isPosted = Atomic(false)
     private static let largestLine = 1024
 
-    /// - Parameter isOfThisStart: True if no other start uses the folder.
-    init(_ folder: String, rank: Int, nonce: String, isOfThisStart: Bool = false) {
-        (self.folder, self.rank, self.nonce, self.isOfThisStart) = (folder, rank, nonce, isOfThisStart)
+    init(_ folder: String, rank: Int, nonce: String) {
+        (self.folder, self.rank, self.nonce) = (folder, rank, nonce)
     }
 
     private func path(_ rank: Int) -> String {
@@ -80,20 +87,23 @@ final class HeartbeatFolder: HeartbeatBoard, Sendable {
         return folder + "/rank-" + String(repeating: "0", count: max(0, 4 - digits.count)) + digits
     }
 
-    func post(_ heartbeat: Heartbeat) -> Bool {
-        let flags = O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW
-        var descriptor = open(path(rank), flags, 0o644)
+    func post(_ heartbeat: Heartbeat) -> HeartbeatPosting {
+        let flags = O_WRONLY | O_CLOEXEC | O_NOFOLLOW
+        let isFirst = !isPosted.load(ordering: .relaxed)
+        var descriptor = open(path(rank), isFirst ? flags | O_CREAT : flags, 0o644)
         if descriptor < 0, errno == ENOENT {
-            // Only a rank that ends all removes a folder of this start, which nobody would clear later.
-            if isOfThisStart, isPosted.load(ordering: .relaxed) { return true }
+            guard isFirst else {
+                isPosted.store(false, ordering: .relaxed)
+                return .cleared
+            }
             try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-            descriptor = open(path(rank), flags, 0o644)
+            descriptor = open(path(rank), flags | O_CREAT, 0o644)
         }
-        guard descriptor >= 0 else { return false }
+        guard descriptor >= 0 else { return .failed }
         let bytes = Array(heartbeat.line(nonce: nonce).utf8.prefix(Self.largestLine))
         let isWhole = pwrite(descriptor, bytes, bytes.count, 0) == bytes.count
         isPosted.store(true, ordering: .relaxed)
-        return close(descriptor) == 0 && isWhole
+        return close(descriptor) == 0 && isWhole ? .published : .failed
     }
 
     func heartbeat(of rank: Int) -> Heartbeat? {

@@ -8,6 +8,9 @@ public import Recipes
 /// an operation is well. A rank that has not for a while publishes heartbeats; the lowest such rank reads all of them
 /// and reports for the run. A rank that computes and advances is slow, not missing, however long it takes; a rank
 /// without heartbeats, or one that neither waits nor advances, is missing.
+///
+/// A rank whose process was stopped, or whose heartbeat another rank removed, is probably about to be ended with the
+/// run: it keeps still for a while, so that one hang is reported once and leaves no files.
 public struct StallWatch: Sendable {
     /// Time limits in seconds; 0 disables a limit.
     public struct Limits: RecipeSection {
@@ -87,6 +90,14 @@ public struct StallWatch: Sendable {
     private var sinceBeat = 0.0
     private var sinceWarning: Double?
     private var isPosted = false
+    /// Seconds for which this rank neither publishes nor reports.
+    private var stillness = 0.0
+    /// Seconds without an observation that show that the process was stopped.
+    private static let longestGap = 2.0
+    /// Seconds for which a woken rank keeps still; a launcher wakes a rank one second before it kills it.
+    private static let stillnessAfterGap = 2.0
+    /// Seconds that another rank, having removed all heartbeats, gets to end the run.
+    private static let stillnessAfterClearing = 10.0
 
     /// A heartbeat, and this rank's `quiet` when it last changed.
     struct Sighting {
@@ -114,6 +125,7 @@ public struct StallWatch: Sendable {
         _ now: ActivityRecord.Activity, workCount: Int, elapsed: Double, board: any HeartbeatBoard
     ) -> [Notice] {
         // A process that was itself stopped could not observe the others' silence.
+        let gap = elapsed
         let elapsed = min(elapsed, 2 * beatInterval)
         if now.isOver {
             if isPosted { board.withdraw() }
@@ -133,10 +145,11 @@ public struct StallWatch: Sendable {
         guard quiet >= attention / 2 else { return [] }
         sinceBeat += elapsed
         if let since = sinceWarning { sinceWarning = since + elapsed }
-        guard sinceBeat >= beatInterval else { return [] }
+        stillness = gap > Self.longestGap ? Self.stillnessAfterGap : max(0, stillness - elapsed)
+        guard stillness == 0, sinceBeat >= beatInterval else { return [] }
         sinceBeat = 0
         if hosts.count > 1 { meet(board) }
-        return verdict()
+        return stillness == 0 ? verdict() : []
     }
 
     /// Handles that the rank has met the others.
@@ -155,8 +168,10 @@ public struct StallWatch: Sendable {
         (own.beat, own.process, own.isWaiting) = (beats, process, activity.isWaiting)
         (own.sequence, own.phase, own.quiet, own.idle) = (activity.sequence, activity.phase, quiet, idle)
         own.doing = activity.isWaiting ? activity.operationName : activity.work
-        isBlind = !board.post(own)
-        isPosted = isPosted || !isBlind
+        let posting = board.post(own)
+        isBlind = posting == .failed
+        isPosted = posting == .published || (isPosted && isBlind)
+        guard posting != .cleared else { return stillness = Self.stillnessAfterClearing }
         sightings[rank] = Sighting(heartbeat: own, movedAt: quiet)
         for other in hosts.indices where other != rank {
             look(at: other, board)

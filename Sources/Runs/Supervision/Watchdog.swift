@@ -47,8 +47,7 @@ public final class Watchdog: Sendable {
         let nonce = try Self.agreedNonce(communicator)
         try self.init(
             communicator, recipe.watchdog,
-            HeartbeatFolder(
-                "\(recipe.run.folder)/watch-\(nonce)", rank: communicator.rank, nonce: nonce, isOfThisStart: true),
+            HeartbeatFolder("\(recipe.run.folder)/watch-\(nonce)", rank: communicator.rank, nonce: nonce),
             pool: pool, resumes: false, onHang: onHang)
     }
 

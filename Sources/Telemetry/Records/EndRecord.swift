@@ -8,7 +8,7 @@ public struct EndRecord: Equatable, Sendable {
     public var imagesSeen: Int
     /// Images skipped because they cannot be read.
     public var badImages: Int
-    /// Duration of training with its evaluations, in seconds; excludes loading.
+    /// Duration from the loading of the model to the end, in seconds.
     public var seconds: Double
 
     /// Creates a record.
