@@ -43,14 +43,17 @@ extension AdapterOptions {
 
 /// The kinds of adapter by name: one line each.
 public struct AdapterRegistry: Sendable {
-    /// Creates a fresh adapter, which leaves the model's results unchanged, with its parameters at the given places.
+    /// Creates a fresh adapter, which leaves the model's own masks as they are, with its parameters at the given places.
+    ///
+    /// An adapter of output tokens changes them slightly, since its tokens take part in the decoder's attention.
     public typealias Make = @Sendable (ModelDescription, AdapterOptions, inout ParameterPlaces) -> any AdapterSet
 
     private let kinds: [(name: String, make: Make)]
 
     /// The kinds Kedge provides.
     public static let known = AdapterRegistry([
-        (LoRA.kind, { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) })
+        (LoRA.kind, { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) }),
+        (HQDecoder.kind, { HQDecoder($0, seed: $1.seed, &$2) }),
     ])
 
     /// Creates a registry of kinds.

@@ -143,7 +143,7 @@ public enum Convolution3x3Kernel {
 }
 
 /// The extents of one 3x3 convolution and its cut into bands.
-private struct UnfoldedConvolution {
+struct UnfoldedConvolution {
     let height, width, inputs: Int
     let outputHeight, outputWidth, outputs: Int
     let stride, bandRows: Int
@@ -171,14 +171,21 @@ private struct UnfoldedConvolution {
         _ x: UnsafePointer<Float>, _ weight: MatrixOperand, into y: UnsafeMutablePointer<Float>, band: Int,
         in workspace: Workspace, worker: Int
     ) -> Range<Int> {
-        let rows = band * bandRows..<min((band + 1) * bandRows, outputHeight)
-        let unfolded = workspace.scratch(worker: worker, slot: 0, floats: bandRows * outputWidth * depth)
-        for row in rows { unfold(x, row: row, into: unfolded + (row - rows.lowerBound) * outputWidth * depth) }
-        let pixels = rows.lowerBound * outputWidth..<rows.upperBound * outputWidth
+        let (unfolded, pixels) = unfold(x, band: band, in: workspace, worker: worker)
         MatrixProduct.multiply(
             m: pixels.count, n: outputs, k: depth, a: unfolded, lda: depth, b: weight, ldb: depth, transposeB: true,
             c: y + pixels.lowerBound * outputs, ldc: outputs)
         return pixels
+    }
+
+    /// The neighbours of one band's output pixels, in the worker's scratch. // [pixels, 9 Cin]
+    func unfold(
+        _ x: UnsafePointer<Float>, band: Int, in workspace: Workspace, worker: Int
+    ) -> (unfolded: UnsafePointer<Float>, pixels: Range<Int>) {
+        let rows = band * bandRows..<min((band + 1) * bandRows, outputHeight)
+        let unfolded = workspace.scratch(worker: worker, slot: 0, floats: bandRows * outputWidth * depth)
+        for row in rows { unfold(x, row: row, into: unfolded + (row - rows.lowerBound) * outputWidth * depth) }
+        return (UnsafePointer(unfolded), rows.lowerBound * outputWidth..<rows.upperBound * outputWidth)
     }
 
     /// The neighbours of one output row. // [Wout, 9 Cin]

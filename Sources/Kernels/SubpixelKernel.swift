@@ -33,6 +33,30 @@ public enum SubpixelKernel {
         return x
     }
 
+    /// Rows of pixels from position order to an image in raster order. // [16 h w, C] -> [4 h, 4 w, C]
+    public static func rasterRows(_ x: Tensor, height: Int, width: Int) -> Tensor {
+        let channels = x.count / (16 * height * width)
+        precondition(x.count == 16 * height * width * channels)
+        var y = Tensor(uninitialized: [4 * height, 4 * width, channels])
+        let (source, destination) = (x.pointer, y.mutablePointer)
+        forEachPixel(height, width) { index, pixel in
+            (destination + pixel * channels).update(from: source + index * channels, count: channels)
+        }
+        return y
+    }
+
+    /// An image's pixels from raster order to rows in position order. // [4 h, 4 w, C] -> [16 h w, C]
+    public static func positionRows(_ y: Tensor, height: Int, width: Int) -> Tensor {
+        let channels = y.count / (16 * height * width)
+        precondition(y.count == 16 * height * width * channels)
+        var x = Tensor(uninitialized: [16 * height * width, channels])
+        let (source, destination) = (y.pointer, x.mutablePointer)
+        forEachPixel(height, width) { index, pixel in
+            (destination + index * channels).update(from: source + pixel * channels, count: channels)
+        }
+        return x
+    }
+
     @inline(__always)
     private static func forEachPixel(_ height: Int, _ width: Int, _ body: (_ index: Int, _ pixel: Int) -> Void) {
         var index = 0

@@ -43,9 +43,10 @@ struct BlockStack: Sendable {
         for stage in stages {
             if let merging = stage.merging { x = merging(x, in: context) }
             for block in stage.blocks {
+                request.note(.input(of: block.site.index), x, in: &taps)
                 inputs.add(at: block.site, to: &x)
                 x = block(x, in: context)
-                if request.taps.contains(block.site.index) { taps.append(.init(block: block.site.index, tokens: x)) }
+                request.note(.output(of: block.site.index), x, in: &taps)
             }
         }
         return ImageFeatures(embedding: neck(x, in: context), taps: taps)
@@ -71,6 +72,7 @@ struct BlockStack: Sendable {
                 }
             }
             for block in stage.blocks {
+                request.note(.input(of: block.site.index), x, in: &taps)
                 inputs.add(at: block.site, to: &x)
                 if block.site.index < lowest {
                     x = block(x, in: context)
@@ -80,7 +82,7 @@ struct BlockStack: Sendable {
                     x = y
                     kept.blocks.append(residuals)
                 }
-                if request.taps.contains(block.site.index) { taps.append(.init(block: block.site.index, tokens: x)) }
+                request.note(.output(of: block.site.index), x, in: &taps)
             }
             saved.append(kept)
         }
@@ -104,14 +106,13 @@ struct BlockStack: Sendable {
             for (block, residuals) in zip(stage.blocks, kept.blocks).reversed() {
                 guard let residuals else { break stages }
                 let index = block.site.index
-                if let dTap = dFeatures.tap(index) {
-                    ElementwiseKernel.accumulate(dTap, into: &dX, in: context.workspace)
-                }
+                dFeatures.addTap(.output(of: index), to: &dX, in: context.workspace)
                 let below = block.backward(
                     dX, residuals, gradients: &gradients, inputNeeded: index > lowest || !inputs.isEmpty, in: context)
                 guard let below else { break stages }
                 dX = below
                 inputs.backward(at: block.site, dX, addingTo: &dShared, &gradients)
+                dFeatures.addTap(.input(of: index), to: &dX, in: context.workspace)
             }
             guard let merging = stage.merging, let mergingSaved = kept.merging else { break }
             dX = merging.backward(dX, mergingSaved, in: context)
@@ -152,6 +153,20 @@ struct BlockStack: Sendable {
         guard context.trained != nil, adapters.trainsInEncoder else { return nil }
         if !adapters.blockInputs.isEmpty { return 0 }
         return projectionSites.first { site in adapters.projections.contains { $0.acts(at: site) } }?.index
+    }
+}
+
+extension EncoderRequest {
+    /// Keeps tokens if they are requested.
+    fileprivate func note(_ site: TapSite, _ tokens: Tensor, in taps: inout [ImageFeatures.Tap]) {
+        if self.taps.contains(site) { taps.append(.init(site, tokens: tokens)) }
+    }
+}
+
+extension FeatureGradients {
+    /// Adds the gradient of tapped tokens, if there is one, to that of the same tokens by their other use.
+    fileprivate func addTap(_ site: TapSite, to dX: inout Tensor, in workspace: Workspace) {
+        if let dTap = tap(site) { ElementwiseKernel.accumulate(dTap, into: &dX, in: workspace) }
     }
 }
 

@@ -148,6 +148,9 @@ extension MaskDecoder {
         let (n, side) = (saved.prompts.count, gridSide(saved.features.embedding))
         let products = upscaling.products(in: context)
         let outputs = outputRanges(in: context)
+        let adapters = context.adapters.outputTokens
+        let shared = dMasks.adapterLogits == nil ? [] : adapters.map { $0.prepare(saved.features, in: context) }
+        var dShared = shared.map { _ in [Tensor]() }
         var dHyper = [[Float]](repeating: [], count: saved.wanted.count)
         var dImages: [Tensor] = []
         for prompt in 0..<n {
@@ -160,11 +163,11 @@ extension MaskDecoder {
             for mask in dHyper.indices { dHyper[mask] += dRows.rows(mask..<mask + 1).elements }
             if let dAdapters = dMasks.adapterLogits {
                 let ordered = positionOrder(dAdapters, prompt, side: side)
-                for (adapter, range) in zip(context.adapters.outputTokens, outputs) {
-                    let (dOutputs, dPart) = adapter.backward(
+                for (index, range) in outputs.enumerated() {
+                    let (dOutputs, dPart) = adapters[index].backward(
                         masks: ordered.rows(range), outputs: outputRows(range, of: saved.tokens, prompt, n),
-                        pixels: remade.pixels, features: saved.features, addingTo: &dFeatures, gradients: &gradients,
-                        in: context)
+                        pixels: remade.pixels, shared: shared[index], addingTo: &dShared[index],
+                        gradients: &gradients, in: context)
                     ElementwiseKernel.accumulate(dPart, into: &dPixels, in: context.workspace)
                     let first = prompt * (dTokens.shape[0] / n) + ownTokens + range.lowerBound
                     (dTokens.mutablePointer + first * configuration.width).update(
@@ -173,6 +176,10 @@ extension MaskDecoder {
             }
             dImages.append(
                 upscaling.backward(&dPixels, image: image, remade, products, gradients: &gradients, in: context))
+        }
+        for (adapter, gradient) in zip(adapters, dShared) {
+            adapter.finish(
+                gradient, features: saved.features, addingTo: &dFeatures, gradients: &gradients, in: context)
         }
         for (index, mask) in saved.wanted.enumerated() {
             let dRow = hypernetworks[mask].backward(

@@ -165,16 +165,17 @@ public struct MaskDecoder: Sendable {
         let outputs = outputRanges(in: context)
         let further = outputs.last?.upperBound ?? 0
         var adapterLogits = further == 0 ? nil : Tensor(uninitialized: [n, further, 4 * side, 4 * side])
+        let shared = context.adapters.outputTokens.map { $0.prepare(features, in: context) }
         for prompt in 0..<n {
             let pixels = upscaling(images[prompt], products, in: context)
             Self.put(
                 rasterLogits(pixels, Self.rows(of: prompt, hyper), side: side, in: context), atPrompt: prompt, of: n,
                 in: &logits)
             guard further > 0, var all = adapterLogits.take() else { continue }
-            let parts = zip(context.adapters.outputTokens, outputs).map { adapter, range in
+            let parts = zip(context.adapters.outputTokens, zip(outputs, shared)).map { adapter, own in
                 SubpixelKernel.raster(
                     adapter.masks(
-                        outputRows(range, of: tokens, prompt, n), pixels: pixels, features: features, in: context),
+                        outputRows(own.0, of: tokens, prompt, n), pixels: pixels, shared: own.1, in: context),
                     height: side, width: side)
             }
             Self.put(Self.joined(parts), atPrompt: prompt, of: n, in: &all)

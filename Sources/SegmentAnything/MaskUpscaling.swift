@@ -12,38 +12,24 @@ import Tensors
 
 /// The upscaling part of the mask decoder: from an image at 1/16 scale to mask logits at 1/4.
 struct MaskUpscaling: Sendable {
-    private let first: TransposedConvolution2x2  // C -> C / 4
-    private let norm: LayerNorm
-    private let second: TransposedConvolution2x2  // C / 4 -> C / 8
+    private let layers: SubpixelUpscaling
 
     /// Requests `output_upscaling.0`, `.1` and `.3` from a source.
     init(_ source: some ParameterSource, width: Int) {
-        first = TransposedConvolution2x2(source.scoped("0"), from: width, to: width / 4)
-        norm = LayerNorm(source.scoped("1"), width: width / 4, epsilon: 1e-6)
-        second = TransposedConvolution2x2(source.scoped("3"), from: width / 4, to: width / 8)
+        layers = SubpixelUpscaling(source, from: width, through: width / 4, to: width / 8)
     }
 
     /// Its parameters.
-    var parameters: [Parameter] { first.parameters + norm.parameters + second.parameters }
+    var parameters: [Parameter] { layers.parameters }
 
     /// The products of one pass, for all its prompts.
-    struct Products {
-        let first: SubpixelProduct
-        let second: SubpixelProduct
-    }
-
-    func products(in context: PassContext) -> Products {
-        Products(first: first.product(in: context), second: second.product(in: context))
-    }
+    func products(in context: PassContext) -> SubpixelUpscaling.Products { layers.products(in: context) }
 
     /// The upscaled pixels U of one prompt in position order. // [T, C] -> [16 T, C / 8]
-    func callAsFunction(_ image: Tensor, _ products: Products, in context: PassContext) -> Tensor {
-        let workspace = context.workspace
-        let normal = norm(pixels(products.first(image, in: workspace), norm.width), in: context)
-        var active = Tensor(uninitialized: normal.shape)
-        GELUKernel.forward(normal, into: &active, in: workspace)
-        let upscaled = products.second(active, activation: .gelu, in: workspace)
-        return pixels(upscaled, norm.width / 2)
+    func callAsFunction(
+        _ image: Tensor, _ products: SubpixelUpscaling.Products, in context: PassContext
+    ) -> Tensor {
+        layers(image, products, activation: .gelu, in: context)
     }
 
     /// The mask logits of upscaled pixels. // [16 T, C / 8], [m, C / 8] -> [16 T, m]
@@ -53,28 +39,18 @@ struct MaskUpscaling: Sendable {
 
     /// The tensors that backward recomputes for one prompt.
     struct Remade {
-        let before: Tensor  // [4 T, C / 4]
-        let normal: Tensor  // [4 T, C / 4]
-        let statistics: LayerNorm.Residuals
-        let active: Tensor  // [4 T, C / 4]
-        let preActivation: Tensor  // [4 T, C / 2]
+        let residuals: SubpixelUpscaling.Residuals
+        let preActivation: Tensor  // [16 T, C / 8]
         /// U. // [16 T, C / 8]
         let pixels: Tensor
     }
 
     /// Recomputes U and its intermediate results from a prompt's image.
-    func remake(_ image: Tensor, _ products: Products, in context: PassContext) -> Remade {
-        let workspace = context.workspace
-        let before = pixels(products.first(image, in: workspace), norm.width)
-        let (normal, statistics) = norm.forward(before, in: context)
-        var active = Tensor(uninitialized: normal.shape)
-        GELUKernel.forward(normal, into: &active, in: workspace)
-        let preActivation = products.second(active, in: workspace)
-        var upscaled = Tensor(uninitialized: preActivation.shape)
-        GELUKernel.forward(preActivation, into: &upscaled, in: workspace)
-        return Remade(
-            before: before, normal: normal, statistics: statistics, active: active, preActivation: preActivation,
-            pixels: pixels(upscaled, norm.width / 2))
+    func remake(_ image: Tensor, _ products: SubpixelUpscaling.Products, in context: PassContext) -> Remade {
+        let (preActivation, residuals) = layers.forward(image, products, in: context)
+        var pixels = Tensor(uninitialized: preActivation.shape)
+        GELUKernel.forward(preActivation, into: &pixels, in: context.workspace)
+        return Remade(residuals: residuals, preActivation: preActivation, pixels: pixels)
     }
 
     /// The gradient of U from that of the logits in position order. // [m, 16 T], [m, C / 8] -> [16 T, C / 8]
@@ -94,20 +70,13 @@ struct MaskUpscaling: Sendable {
     /// The gradient of a prompt's image from that of U, which is overwritten; adds those of the trained parameters.
     /// // [16 T, C / 8] -> [T, C]
     func backward(
-        _ dPixels: inout Tensor, image: Tensor, _ remade: Remade, _ products: Products,
+        _ dPixels: inout Tensor, image: Tensor, _ remade: Remade, _ products: SubpixelUpscaling.Products,
         gradients: inout GradientBuffer, in context: PassContext
     ) -> Tensor {
-        let workspace = context.workspace
-        GELUKernel.backward(&dPixels, preActivation: remade.preActivation, in: workspace)
-        second.backwardParameters(dPixels, input: remade.active, gradients: &gradients, in: context)
-        var dActive = products.second.backwardInput(dPixels, in: workspace)
-        GELUKernel.backward(&dActive, preActivation: remade.normal, in: workspace)
-        norm.backwardParameters(
-            dActive, input: remade.before, remade.statistics, gradients: &gradients, in: context)
-        let dBefore = norm.backward(dActive, input: remade.before, remade.statistics, in: context)
-        first.backwardParameters(dBefore, input: image, gradients: &gradients, in: context)
-        return products.first.backwardInput(dBefore, in: workspace)
+        GELUKernel.backward(&dPixels, preActivation: remade.preActivation, in: context.workspace)
+        let dImage = layers.backward(
+            dPixels, input: image, remade.residuals, products, gradients: &gradients, in: context)
+        guard let dImage else { preconditionFailure("the gradient of the image was asked for") }
+        return dImage
     }
-
-    private func pixels(_ x: Tensor, _ channels: Int) -> Tensor { x.reshaped([x.count / channels, channels]) }
 }

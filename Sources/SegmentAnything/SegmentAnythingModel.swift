@@ -37,6 +37,15 @@ public struct SegmentAnythingConfiguration: Sendable, Equatable {
         }
     }
 
+    /// The early tokens on the embedding's grid that HQ-SAM's decoder reads: the output of the first global block; in
+    /// TinyViT what enters the third stage (sam-hq's `tiny_vit_sam.py`).
+    public var earlyTap: TapSite {
+        switch encoder {
+        case .viT(let sizes): .output(of: sizes.globalBlocks.first ?? 0)
+        case .tinyViT(let sizes): .input(of: sizes.depths[1])
+        }
+    }
+
     /// SAM with ViT-B.
     public static let vitB = Self(encoder: .viT(.vitB))
     /// SAM with ViT-L.

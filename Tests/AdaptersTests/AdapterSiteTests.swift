@@ -14,6 +14,7 @@ private let toys = AdapterRegistry([
     ("output-token", { OutputToken(width: $0.configuration.decoder.width, tapWidth: $0.blockSites[1].width, &$2) }),
     ("encoder-tokens", { EncoderTokens(width: $0.blockSites[0].width, &$2) }),
     ("lora", { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) }),
+    ("hq", { HQDecoder($0, seed: $1.seed, &$2) }),
 ])
 
 /// Adds a vector of its own, times a shared one, to every block's input.
@@ -103,7 +104,7 @@ private struct EncoderTokens: AdapterSet, TokenAdapter {
 private struct OutputToken: AdapterSet, OutputTokenAdapter {
     let kind = "output-token"
     let parameters: [Parameter]
-    let taps = [1]
+    let taps = [TapSite.output(of: 1)]
 
     init(width: Int, tapWidth: Int, _ places: inout ParameterPlaces) {
         parameters = [
@@ -123,37 +124,48 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
 
     private func head(_ context: PassContext) -> Linear { Linear(weight: parameters[1], bias: nil) }
 
-    func masks(_ outputs: Tensor, pixels: Tensor, features: ImageFeatures, in context: PassContext) -> Tensor {
-        let row = head(context)(outputs, in: context)
-        let tap = features.tap(1)?.elements ?? []
+    /// The mean over T of (tap . w). // [1]
+    func prepare(_ features: ImageFeatures, in context: PassContext) -> [Tensor] {
+        let tap = features.tap(taps[0])?.elements ?? []
         let weights = context.value(of: parameters[2]).elements
         let offset = tap.indices.reduce(Float(0)) { $0 + tap[$1] * weights[$1 % weights.count] }
-        let mean = offset / Float(tap.count / weights.count)
+        return [Tensor([offset / Float(tap.count / weights.count)], [1])]
+    }
+
+    func masks(_ outputs: Tensor, pixels: Tensor, shared: [Tensor], in context: PassContext) -> Tensor {
+        let row = head(context)(outputs, in: context)
         let masks = FrozenMatrix(row).applied(to: pixels, in: context.workspace)
-        return Tensor(masks.elements.map { $0 + mean }, masks.shape)
+        return Tensor(masks.elements.map { $0 + shared[0][0] }, masks.shape)
     }
 
     func backward(
-        masks dMasks: Tensor, outputs: Tensor, pixels: Tensor, features: ImageFeatures,
-        addingTo dFeatures: inout FeatureGradients, gradients: inout GradientBuffer, in context: PassContext
+        masks dMasks: Tensor, outputs: Tensor, pixels: Tensor, shared: [Tensor], addingTo dShared: inout [Tensor],
+        gradients: inout GradientBuffer, in context: PassContext
     ) -> (dOutputs: Tensor, dPixels: Tensor) {
         let row = head(context)(outputs, in: context)
         let dRow = FrozenMatrix(pixels).pulledBack(dMasks, in: context.workspace)
         head(context).backwardParameters(dRow, input: outputs, gradients: &gradients, in: context)
-        let total = dMasks.elements.reduce(0, +)
-        if let tap = features.tap(1), let slot = context.slot(of: parameters[2]) {
+        dShared = [Tensor([(dShared.first?[0] ?? 0) + dMasks.elements.reduce(0, +)], [1])]
+        let dPixels = FrozenMatrix(row).pulledBack(
+            dMasks.reshaped([dMasks.count, 1]), in: context.workspace)
+        return (head(context).backwardInput(dRow, in: context), dPixels)
+    }
+
+    func finish(
+        _ dShared: [Tensor], features: ImageFeatures, addingTo dFeatures: inout FeatureGradients,
+        gradients: inout GradientBuffer, in context: PassContext
+    ) {
+        let total = dShared[0][0]
+        if let tap = features.tap(taps[0]), let slot = context.slot(of: parameters[2]) {
             let weights = context.value(of: parameters[2]).elements
             let rows = Float(tap.count / weights.count)
             var dTap = Tensor(uninitialized: [weights.count])
             LinearKernel.backwardBias(tap, into: &dTap, in: context.workspace)
             gradients.add(Tensor(dTap.elements.map { $0 * total / rows }, dTap.shape), at: slot)
             dFeatures.add(
-                Tensor((0..<tap.count).map { weights[$0 % weights.count] * total / rows }, tap.shape), toTap: 1,
+                Tensor((0..<tap.count).map { weights[$0 % weights.count] * total / rows }, tap.shape), toTap: taps[0],
                 in: context.workspace)
         }
-        let dPixels = FrozenMatrix(row).pulledBack(
-            dMasks.reshaped([dMasks.count, 1]), in: context.workspace)
-        return (head(context).backwardInput(dRow, in: context), dPixels)
     }
 }
 
@@ -226,8 +238,11 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         for entry in adapted.layout.entries { try compare(entry.range, tolerance: 0.06, entry.name) }
     }
 
-    @Test(arguments: ["lora", "block-vectors", "prompt-tokens", "output-token"])
+    @Test(arguments: ["lora", "block-vectors", "prompt-tokens", "output-token", "hq"])
     func gradientsMeetDifferences(_ kind: String) throws { try check(try adapted(kind)) }
+
+    /// With pairs in the encoder, the early tokens' gradient reaches them through the decoder's branch.
+    @Test func decoderBranchesReachTheEncoder() throws { try check(try adapted("hq", "lora")) }
 
     @Test func allAtOnce() throws { try check(try adapted("lora", "block-vectors", "prompt-tokens", "output-token")) }
 
@@ -255,7 +270,7 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         let adapted = try adapted("output-token", "prompt-tokens")
         let context = adapted.context(in: workspace)
         let features = adapted.model.encoder.encode(image, in: context)
-        #expect(features.taps.map(\.block) == [1])
+        #expect(features.taps.map(\.site) == [.output(of: 1)])
         let decoded = adapted.model.decoder.decode(
             features, position: adapted.model.promptEncoder.densePositionalEncoding, prompts: try prompts(adapted),
             masks: .multiple, in: context)

@@ -82,6 +82,39 @@ import TestSupport
         #expect(outcome.passed, "\(outcome)")
     }
 
+    /// The weight enters linearly, so its gradient is the adjoint of forward in it.
+    @Test(arguments: cases) func weightGradientIsTheAdjoint(_ problem: Case) {
+        let (x, weight) = (problem.x, problem.weight)
+        let dY = TestValues.uniform(problem.output, "dY")
+        let y = EveryThreadCount.run(problem.output) {
+            Convolution3x3Kernel.forward(
+                x, weight: FrozenMatrix(Convolution3x3Kernel.pack(weight)), bias: nil, stride: problem.stride,
+                into: &$0, in: $1)
+        }
+        let dWeight = EveryThreadCount.run(weight.shape) {
+            Convolution3x3Kernel.backwardWeight(dY, input: x, stride: problem.stride, into: &$0, in: $1)
+        }
+        #expect(AdjointTest.gap(x: weight.elements, forward: y, y: dY.elements, adjoint: dWeight) < 1e-6)
+    }
+
+    /// Every element of the weight's gradient, by differences in Double.
+    @Test(arguments: [1, 2]) func weightGradientAgreesWithDifferences(stride: Int) {
+        let problem = Case(height: 5, width: 6, inputs: 3, outputs: 4, stride: stride)
+        let dY = TestValues.uniform(problem.output, "dY")
+        let dWeight = EveryThreadCount.run(problem.weight.shape) {
+            Convolution3x3Kernel.backwardWeight(dY, input: problem.x, stride: stride, into: &$0, in: $1)
+        }
+        let outcome = GradientCheck.check(
+            TestValues.doubles(problem.weight),
+            function: { weight in
+                ConvolutionReference.forward(
+                    .init(problem.height, problem.width, problem.inputs, TestValues.doubles(problem.x)),
+                    weight: weight, bias: [], outputs: problem.outputs, kernel: 3, stride: stride, padding: 1
+                ).elements
+            }, dOutput: TestValues.doubles(dY), analytic: dWeight, tolerance: 1e-6)
+        #expect(outcome.passed, "\(outcome)")
+    }
+
     /// Numbers of torch.nn.functional.conv2d for x = weight = 1 ... 9.
     @Test func goldenNumbers() {
         let x = Tensor((1...9).map(Float.init), [3, 3, 1])

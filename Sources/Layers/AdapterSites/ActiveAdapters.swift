@@ -31,18 +31,18 @@ public struct ActiveAdapters: Sendable {
         }
     }
 
-    /// The blocks whose outputs are read by the decoder's additional heads, ascending.
-    public var taps: [Int] { Set(outputTokens.flatMap(\.taps)).sorted() }
+    /// The tokens of the encoder that the decoder's additional heads read, from the input upwards.
+    public var taps: [TapSite] { Set(outputTokens.flatMap(\.taps)).sorted() }
 }
 
 /// The results requested from an encoder pass beside the image embedding.
 public struct EncoderRequest: Sendable, Equatable {
-    /// Blocks whose outputs are requested, as in `BlockSite.index`.
-    public let taps: [Int]
+    /// Tokens that are requested, from the input upwards.
+    public let taps: [TapSite]
 
-    /// Requests the outputs of blocks.
-    public init(taps: [Int] = []) { self.taps = taps }
+    /// Requests tokens.
+    public init(taps: [TapSite] = []) { self.taps = taps }
 
-    /// Requests the outputs some adapters need.
+    /// Requests the tokens some adapters read.
     public init(_ adapters: ActiveAdapters) { self.init(taps: adapters.taps) }
 }

@@ -87,8 +87,8 @@ public protocol TokenAdapter: Sendable {
 /// Provides the mask decoder with output tokens beside its own, each with a head that turns it and the upscaled pixels
 /// into a mask.
 public protocol OutputTokenAdapter: Sendable {
-    /// The blocks whose outputs its heads read.
-    var taps: [Int] { get }
+    /// The tokens of the encoder that its heads read.
+    var taps: [TapSite] { get }
 
     /// The tokens, which follow the decoder's own. // [k, C]
     func tokens(in context: PassContext) -> Tensor
@@ -96,22 +96,32 @@ public protocol OutputTokenAdapter: Sendable {
     /// Adds the gradients of the parameters behind its tokens. // [k, C]
     func backward(tokens dTokens: Tensor, gradients: inout GradientBuffer, in context: PassContext)
 
+    /// The values its heads compute from the image's features once for all prompts; empty if there are none.
+    func prepare(_ features: ImageFeatures, in context: PassContext) -> [Tensor]
+
     /// The masks of one prompt, pixels in position order (see `SubpixelKernel`). // [16 T, k]
     ///
     /// - Parameters:
     ///   - outputs: Its tokens after the transformer. // [k, C]
     ///   - pixels: The upscaled pixels of the prompt. // [16 T, C / 8]
-    ///   - features: The encoder's result.
-    func masks(_ outputs: Tensor, pixels: Tensor, features: ImageFeatures, in context: PassContext) -> Tensor
+    ///   - shared: From `prepare`.
+    func masks(_ outputs: Tensor, pixels: Tensor, shared: [Tensor], in context: PassContext) -> Tensor
 
     /// The backward pass of `masks`, called with the same arguments.
     ///
     /// - Parameters:
     ///   - dMasks: // [k, 16 T]
-    ///   - dFeatures: Gradients added to it propagate into the encoder.
+    ///   - dShared: Empty until the first prompt stores the gradients of the shared values in it.
     /// - Returns: // [k, C], [16 T, C / 8]
     func backward(
-        masks dMasks: Tensor, outputs: Tensor, pixels: Tensor, features: ImageFeatures,
-        addingTo dFeatures: inout FeatureGradients, gradients: inout GradientBuffer, in context: PassContext
+        masks dMasks: Tensor, outputs: Tensor, pixels: Tensor, shared: [Tensor], addingTo dShared: inout [Tensor],
+        gradients: inout GradientBuffer, in context: PassContext
     ) -> (dOutputs: Tensor, dPixels: Tensor)
+
+    /// Adds the gradients of the parameters behind the shared values, after the last prompt.
+    ///
+    /// - Parameter dFeatures: Gradients added to it propagate into the encoder.
+    func finish(
+        _ dShared: [Tensor], features: ImageFeatures, addingTo dFeatures: inout FeatureGradients,
+        gradients: inout GradientBuffer, in context: PassContext)
 }

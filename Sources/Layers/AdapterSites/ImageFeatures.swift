@@ -14,22 +14,22 @@ public struct EncoderStem: Sendable {
 
 /// The result of an image encoder, for the decoder and the adapters.
 public struct ImageFeatures: Sendable {
-    /// A block's output.
+    /// Tokens of the encoder.
     public struct Tap: Sendable {
-        /// The block, as in `BlockSite.index`.
-        public let block: Int
-        /// Its output. // [T, D]
+        /// Where they are read.
+        public let site: TapSite
+        /// The tokens. // [T, D]
         public var tokens: Tensor
 
         /// Creates a tap.
-        public init(block: Int, tokens: Tensor) { (self.block, self.tokens) = (block, tokens) }
+        public init(_ site: TapSite, tokens: Tensor) { (self.site, self.tokens) = (site, tokens) }
     }
 
     /// The image embedding. // [h * w, C]
     public var embedding: Tensor
     /// Further levels with finer grids, finest first; SAM's encoders have none. // [h_i * w_i, C_i] each
     public var levels: [Tensor]
-    /// Outputs of the requested blocks, in the order of the request.
+    /// The requested tokens, from the input upwards.
     public var taps: [Tap]
 
     /// Creates features.
@@ -37,8 +37,8 @@ public struct ImageFeatures: Sendable {
         (self.embedding, self.levels, self.taps) = (embedding, levels, taps)
     }
 
-    /// The output of a requested block.
-    public func tap(_ block: Int) -> Tensor? { taps.first { $0.block == block }?.tokens }
+    /// Tokens that were requested.
+    public func tap(_ site: TapSite) -> Tensor? { taps.first { $0.site == site }?.tokens }
 }
 
 /// The gradients of image features: of the embedding, and of levels and taps that were read.
@@ -47,7 +47,7 @@ public struct FeatureGradients: Sendable {
     public var embedding: Tensor
     /// Of the finer levels; nil if nothing read them. // [h_i * w_i, C_i] each
     public var levels: [Tensor?]
-    /// Of the tapped blocks that were read, in any order.
+    /// Of the tapped tokens that were read, in any order.
     public var taps: [ImageFeatures.Tap]
 
     /// Creates gradients from that of the embedding.
@@ -55,8 +55,17 @@ public struct FeatureGradients: Sendable {
         (self.embedding, self.levels, self.taps) = (embedding, levels, taps)
     }
 
-    /// The gradient of a block's output, if there is one.
-    public func tap(_ block: Int) -> Tensor? { taps.first { $0.block == block }?.tokens }
+    /// The gradient of tapped tokens, if there is one.
+    public func tap(_ site: TapSite) -> Tensor? { taps.first { $0.site == site }?.tokens }
+
+    /// Adds a gradient of the image embedding, which may still be empty. // [h * w, C]
+    public mutating func add(_ dEmbedding: Tensor, in workspace: Workspace) {
+        if embedding.count == 0 {
+            embedding = dEmbedding
+        } else {
+            ElementwiseKernel.accumulate(dEmbedding, into: &embedding, in: workspace)
+        }
+    }
 
     /// Adds the gradients from another consumer of the same features.
     public mutating func add(_ other: FeatureGradients, in workspace: Workspace) {
@@ -71,13 +80,13 @@ public struct FeatureGradients: Sendable {
             ElementwiseKernel.accumulate(level, into: &sum, in: workspace)
             levels[index] = sum
         }
-        for tap in other.taps { add(tap.tokens, toTap: tap.block, in: workspace) }
+        for tap in other.taps { add(tap.tokens, toTap: tap.site, in: workspace) }
     }
 
-    /// Adds a gradient of a block's output. // [T, D]
-    public mutating func add(_ dTokens: Tensor, toTap block: Int, in workspace: Workspace) {
-        guard let index = taps.firstIndex(where: { $0.block == block }) else {
-            taps.append(ImageFeatures.Tap(block: block, tokens: dTokens))
+    /// Adds a gradient of tapped tokens. // [T, D]
+    public mutating func add(_ dTokens: Tensor, toTap site: TapSite, in workspace: Workspace) {
+        guard let index = taps.firstIndex(where: { $0.site == site }) else {
+            taps.append(ImageFeatures.Tap(site, tokens: dTokens))
             return
         }
         ElementwiseKernel.accumulate(dTokens, into: &taps[index].tokens, in: workspace)
