@@ -216,13 +216,15 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
     ///
     /// The decoder's ReLUs have kinks, which affect a small gradient more than a large one, hence two tolerances; a
     /// wrong sign, a missing or a doubled term is far beyond either.
-    private func check(_ adapted: AdaptedModel) throws {
+    ///
+    /// - Parameter reach: Factor on the steps; a head of one token needs short ones, for each of its ReLUs is met once.
+    private func check(_ adapted: AdaptedModel, reach: Double = 1) throws {
         let gradient = try objective(adapted).gradient
         let values = try #require(adapted.trained).values.elements
         func compare(_ range: Range<Int>, tolerance: Double, _ label: String) throws {
             let length = gradient[range].reduce(0.0) { $0 + Double($1) * Double($1) }.squareRoot()
             try #require(length > 0, "\(label) has no gradient")
-            let step = (range.count == values.count ? 0.002 : 0.004) * Double(range.count).squareRoot()
+            let step = reach * (range.count == values.count ? 0.002 : 0.004) * Double(range.count).squareRoot()
             func moved(_ steps: Double) throws -> Double {
                 var other = values
                 for i in range { other[i] += Float(steps * step / length) * gradient[i] }
@@ -239,10 +241,12 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
     }
 
     @Test(arguments: ["lora", "block-vectors", "prompt-tokens", "output-token", "hq"])
-    func gradientsMeetDifferences(_ kind: String) throws { try check(try adapted(kind)) }
+    func gradientsMeetDifferences(_ kind: String) throws {
+        try check(try adapted(kind), reach: kind == "hq" ? 0.1 : 1)
+    }
 
     /// With pairs in the encoder, the early tokens' gradient reaches them through the decoder's branch.
-    @Test func decoderBranchesReachTheEncoder() throws { try check(try adapted("hq", "lora")) }
+    @Test func decoderBranchesReachTheEncoder() throws { try check(try adapted("hq", "lora"), reach: 0.1) }
 
     @Test func allAtOnce() throws { try check(try adapted("lora", "block-vectors", "prompt-tokens", "output-token")) }
 

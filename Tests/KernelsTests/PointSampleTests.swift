@@ -10,9 +10,7 @@ import TestSupport
     @Test func valuesOfGridSample() {
         let maps = Tensor([1, 2, 3, 4, 5, 6], [1, 2, 3])
         let points: [Float] = [1 / 6, 0.25, 0.5, 0.75, 1 / 3, 0.5, 0, 0, 1, 1, 0.5, 0]
-        let values = EveryThreadCount.run([1, 6]) {
-            $0 = PointSampleKernel.forward(maps, at: Tensor(points, [1, 6, 2]), in: $1)
-        }
+        let values = PointSampleKernel.forward(maps, at: Tensor(points, [1, 6, 2]), in: Workspace(threads: 1)).elements
         for (value, expected) in zip(values, [1, 5, 3, 0.25, 1.5, 1] as [Float]) {
             #expect(abs(value - expected) < 1e-6, "\(values)")
         }
@@ -22,11 +20,14 @@ import TestSupport
         let maps = TestValues.uniform([3, 7, 5], "maps")
         let points = Tensor(TestValues.uniform(3 * 40 * 2, "points").map { 0.5 + 0.5 * $0 }, [3, 40, 2])
         let dValues = TestValues.uniform([3, 40], "dValues")
-        let values = EveryThreadCount.run([3, 40]) { $0 = PointSampleKernel.forward(maps, at: points, in: $1) }
-        let dMaps = EveryThreadCount.run(maps.shape) {
-            $0 = Tensor(zeros: maps.shape)
-            PointSampleKernel.backward(dValues, at: points, addingTo: &$0, in: $1)
+        func run(threads: Int) -> (values: [Float], dMaps: [Float]) {
+            let workspace = Workspace(threads: threads)
+            var dMaps = Tensor(zeros: maps.shape)
+            PointSampleKernel.backward(dValues, at: points, addingTo: &dMaps, in: workspace)
+            return (PointSampleKernel.forward(maps, at: points, in: workspace).elements, dMaps.elements)
         }
+        let (values, dMaps) = run(threads: 1)
+        for threads in 2...3 { #expect(run(threads: threads) == (values, dMaps)) }
         #expect(AdjointTest.gap(x: maps.elements, forward: values, y: dValues.elements, adjoint: dMaps) < 1e-6)
     }
 
