@@ -61,7 +61,9 @@ let package = Package(
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
         module("Imaging", ["PlainText", "CImageCodecs"]),
-        module("Datasets", ["PlainText", "CFileSystem", "JSONReading", "Machine", "Tensors", "Imaging", "Recipes"]),
+        module(
+            "Datasets",
+            ["PlainText", "CFileSystem", "JSONReading", "Machine", "Tensors", "Kernels", "Imaging", "Recipes"]),
         module("DataTools", ["PlainText", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
@@ -150,7 +152,9 @@ let package = Package(
         .target(
             name: "DatasetTestSupport", dependencies: ["TestSupport", "Imaging", "Datasets"],
             path: "Tests/DatasetTestSupport", swiftSettings: swiftSettings),
-        tests("Datasets", ["Tensors", "Imaging", "DatasetTestSupport"], resources: [.copy("Fixtures")]),
+        tests(
+            "Datasets", ["Tensors", "WeightFiles", "Imaging", "DatasetTestSupport"],
+            resources: [.copy("Fixtures")]),
         tests("DataTools", ["Tensors", "Imaging", "Datasets", "DatasetTestSupport"], resources: [.copy("Fixtures")]),
         tests(
             "AdaptationMethods",
@@ -174,9 +178,10 @@ let package = Package(
         tests(
             "Evaluation",
             [
-                "Machine", "Tensors", "Kernels", "SegmentAnything", "Imaging", "Datasets",
+                "Machine", "Tensors", "Kernels", "WeightFiles", "SegmentAnything", "Imaging", "Datasets",
                 "ModelLoading",
-            ]),
+            ],
+            resources: [.copy("Fixtures")]),
         tests(
             "Training",
             [
