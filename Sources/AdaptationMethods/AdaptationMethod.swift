@@ -57,7 +57,19 @@ public struct ExampleNeeds: Sendable, Equatable {
     public var anchor = false
     /// True masks of the prompted objects.
     public var masks = false
+    /// How an image is augmented.
+    public var view = ExampleView.weakAndStrong
 
     /// Creates needs; by default none.
-    public init(anchor: Bool = false, masks: Bool = false) { (self.anchor, self.masks) = (anchor, masks) }
+    public init(anchor: Bool = false, masks: Bool = false, view: ExampleView = .weakAndStrong) {
+        (self.anchor, self.masks, self.view) = (anchor, masks, view)
+    }
+}
+
+/// How a method's training images are augmented and prompted.
+public enum ExampleView: Sendable, Equatable {
+    /// A mirrored view, a second one with other colours, and prompts of one kind (WeSAM).
+    case weakAndStrong
+    /// One view of one object, scaled and cropped at random, prompted by a box, points or a noisy mask (CoSAM).
+    case jittered
 }

@@ -7,7 +7,10 @@ public struct MethodRegistry: Sendable {
 
     /// The methods Kedge provides.
     public static let known = MethodRegistry([
+        DecoderTuning.self,
         Direct.self,
+        HQSAM.self,
+        LoRATuning.self,
         SelfTraining.self,
         Supervised.self,
         Tent.self,

@@ -6,6 +6,14 @@ public enum EvaluationPrompt: String, CaseIterable, Sendable {
     case auto, box, point, coarse
 }
 
+/// How evaluation images are brought to the model's square.
+public enum EvaluationView: String, CaseIterable, Sendable {
+    /// The aspect ratio is kept, as SAM does.
+    case fit
+    /// Squashed, prompted by boxes, scored at the image's own size: the protocol of the CoSAM benchmark.
+    case squash
+}
+
 /// The evaluation before, during and after adaptation.
 public struct EvaluationSettings: RecipeSection {
     public var prompts = [EvaluationPrompt.auto]
@@ -13,6 +21,7 @@ public struct EvaluationSettings: RecipeSection {
     public var limit = 0
     public var before = true
     public var boundary = true
+    public var view = EvaluationView.fit
 
     /// Boxes and points, as far as the labels give them.
     public init() {}
@@ -32,11 +41,18 @@ public struct EvaluationSettings: RecipeSection {
         .flag(
             "boundary", \.boundary, effect: .experiment,
             "Also measure the boundary IoU, at the images' own resolution"),
+        .choice(
+            "view", \.view, effect: .experiment,
+            "fit: the image keeps its aspect ratio; squash: it fills the model's square, with box prompts alone (CoSAM)"
+        ),
     ]
 
     public var faults: [SettingFault] {
-        prompts.contains(.auto) && prompts.count > 1
-            ? [SettingFault(key: "prompts", rule: "auto stands alone; name the kinds instead")] : []
+        if prompts.contains(.auto), prompts.count > 1 {
+            return [SettingFault(key: "prompts", rule: "auto stands alone; name the kinds instead")]
+        }
+        guard view == .squash, let kinds, !kinds.isEmpty, kinds != [.box] else { return [] }
+        return [SettingFault(key: "prompts", rule: "must be auto, [box] or [] with evaluation.view=squash")]
     }
 
     /// The kinds of prompt; nil where the labels have yet to decide.
@@ -50,6 +66,10 @@ public struct EvaluationSettings: RecipeSection {
     public func settled(given: [PromptKind]) -> EvaluationSettings {
         guard kinds == nil else { return self }
         var settled = self
+        if view == .squash {
+            settled.prompts = given.contains(.box) ? [.box] : []
+            return settled
+        }
         settled.prompts = [(PromptKind.box, EvaluationPrompt.box), (.point, .point), (.coarse, .coarse)].filter {
             given.contains($0.0) && ($0.0 != .coarse || given == [.coarse])
         }.map(\.1)

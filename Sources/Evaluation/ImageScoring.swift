@@ -62,11 +62,30 @@ struct ImageScoring {
         }
     }
 
+    /// Adds the scores of some instances of a squashed image, at its own size. // logits [chunk, 4 h, 4 w]
+    private func addAtOriginalSize(
+        _ logits: Tensor, _ chunk: Range<Int>, _ example: EvaluationExample, to sums: inout Sums,
+        in workspace: Workspace
+    ) {
+        guard let masks = example.originalMasks else { return }
+        for (place, instance) in chunk.enumerated() {
+            let score = OriginalMaskScore(
+                logits: logits.rows(place..<place + 1).reshaped([logits.shape[1], logits.shape[2]]),
+                truth: masks.bitmap(of: instance).map { $0 != 0 }, width: example.image.width,
+                height: example.image.height, in: workspace)
+            sums.add(.iou, [score.iou])
+            if measuresBoundaries { sums.add(.boundaryIoU, [score.boundaryIoU]) }
+        }
+    }
+
     /// Adds the scores of some instances of an image. // logits [chunk, 4 h, 4 w]
     private func add(
         _ logits: Tensor, _ chunk: Range<Int>, _ kind: PromptKind, _ example: EvaluationExample,
         to sums: inout Sums, in workspace: Workspace
     ) throws {
+        if example.isSquashed {
+            return addAtOriginalSize(logits, chunk, example, to: &sums, in: workspace)
+        }
         if let masks = example.masks {
             let scores = MaskMetrics(
                 logits: logits, truth: masks.selecting(Array(chunk)).bitmaps, canvas: example.frame.side,

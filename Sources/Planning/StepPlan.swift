@@ -70,8 +70,9 @@ public struct StepPlan: Codable, Sendable, Equatable {
         // Two views in single precision; a prepared sample also holds its masks, one bit per pixel and instance.
         let views = side * side * (2 * 3 * 4)
         let masks = step.instances * side * side / 8
-        // Masks a step learns from are stored as bytes.
-        let truth = step.method.needs.masks ? step.instances * side * side : 0
+        // Masks a step learns from are stored as bytes, jittered ones in single precision.
+        let needs = step.method.needs
+        let truth = needs.masks ? step.instances * side * side * (needs.view == .jittered ? 4 : 1) : 0
         let parameterBytes = rehearsal.parameterCount * MemoryLayout<Float>.stride
         let k = max(1, request.imagesPerRank)
         recompute = step.recompute

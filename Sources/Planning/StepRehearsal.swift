@@ -143,10 +143,13 @@ public struct StepRehearsal: Sendable, Equatable {
                     points: Tensor(zeros: [count, points, 2]),
                     labels: [PointLabel](repeating: .foreground, count: count * points))
             } ?? PromptBatch(boxes: Tensor(zeros: [count, 4]))
+        let needs = request.method.needs
+        let isJittered = needs.view == .jittered
         return AdaptationExample(
             weak: Tensor(uninitialized: [side, side, 3]), strong: Tensor(uninitialized: [side, side, 3]),
             prompts: prompts,
-            masks: request.method.needs.masks ? [UInt8](repeating: 0, count: count * side * side) : nil)
+            masks: needs.masks && !isJittered ? [UInt8](repeating: 0, count: count * side * side) : nil,
+            softMasks: needs.masks && isJittered ? Tensor(uninitialized: [count, side, side]) : nil)
     }
 }
 

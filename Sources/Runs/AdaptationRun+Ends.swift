@@ -125,7 +125,7 @@ extension AdaptationRun {
     func finish(_ loop: inout TrainingLoop, _ code: ExitCode, since begin: ContinuousClock.Instant) throws -> Outcome {
         let (steps, log) = (loop.done.steps, loop.context.log)
         // A method that does not train leaves the model unchanged.
-        if loop.trainer.schedule.totalSteps == 0 { loop.scores.last = loop.scores.before }
+        if loop.trainer.schedule.totalSteps == 0 { loop.scores.endUnchanged() }
         // A stopped run has no final adapter, only the one of its last step.
         let file = code == .done ? folder.adapter : folder.adapter(step: steps)
         try loop.checkpoints.confirmFolder()

@@ -128,7 +128,9 @@ public struct AdaptationRun {
         let evaluation = RunEvaluation(context: context, evaluators: assembly.makeEvaluators(loaded, data))
         var loop = TrainingLoop(
             context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
-            checkpoints: checkpoints, scores: .init(evaluation.records(resumed?.state.scores ?? [])),
+            checkpoints: checkpoints,
+            scores: .init(
+                evaluation.records(resumed?.state.scores ?? []), stageEnds: trainer.schedule.stageEnds),
             done: (resumed?.state.step ?? 0, resumed?.state.images ?? 0))
         return try train(&loop, resumed, since: begin)
     }

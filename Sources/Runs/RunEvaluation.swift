@@ -12,18 +12,37 @@ import Training
 
 /// The evaluations of a run: scores, their files and records, and unreadable images.
 struct RunEvaluation {
-    /// The scores of the unadapted model and of the last evaluation.
+    /// The scores of the unadapted model, at the ends of earlier stages, and of the last evaluation.
     struct Scores {
         var before: [EvaluationRecord] = []
-        var last: [EvaluationRecord] = []
+        /// At the ends of stages, in their order.
+        private(set) var stageEnds: [EvaluationRecord] = []
+        private(set) var last: [EvaluationRecord] = []
 
         /// Scores restored from a checkpoint.
-        init(_ records: [EvaluationRecord]) {
+        ///
+        /// - Parameter ends: The steps after which stages end.
+        init(_ records: [EvaluationRecord], stageEnds ends: [Int]) {
             before = records.filter { $0.step == 0 }
-            last = records.filter { $0.step > 0 }
+            stageEnds = records.filter { ends.contains($0.step) }
+            let step = records.map(\.step).max() ?? 0
+            last = step > 0 ? records.filter { $0.step == step } : []
         }
 
-        var forCheckpoint: [CheckpointScore] { (before + last).map { CheckpointScore($0) } }
+        /// Notes an evaluation.
+        mutating func add(_ records: [EvaluationRecord], endsStage: Bool) {
+            last = records
+            if endsStage { stageEnds += records }
+        }
+
+        /// The scores of a run without training are those it began with.
+        mutating func endUnchanged() { last = before }
+
+        var forCheckpoint: [CheckpointScore] {
+            let step = last.first?.step
+            let earlier = stageEnds.filter { $0.step != step }
+            return (before + earlier + last).map { CheckpointScore($0) }
+        }
     }
 
     /// The weights after a step, as a subject of evaluation.

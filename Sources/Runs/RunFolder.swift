@@ -107,6 +107,13 @@ public struct RunFolder: Sendable {
         try Self.write(outcome, to: file, ifAllowed: permit)
     }
 
+    /// Writes the scores of a run's stages, for programs and for people; called on rank 0 only. Throws `RunError`.
+    func write(_ scores: ContinualScores) throws {
+        let json = String(decoding: try scores.json(), as: UTF8.self)
+        try Self.publish(json + "\n", to: path + "/stages.json", ifAllowed: permit)
+        try Self.publish(scores.markdown + "\n", to: path + "/stages.md", ifAllowed: permit)
+    }
+
     /// Writes per-image scores as CSV. Throws `RunError`.
     static func write(
         _ outcome: Evaluator.Outcome, to file: String, ifAllowed permission: AtomicFile.Permission = {}
@@ -142,7 +149,7 @@ public struct RunFolder: Sendable {
         let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
             [
                 "recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt",
-                "checkpoints",
+                "checkpoints", "stages.json", "stages.md",
             ].contains(
                 $0)
                 || ($0.hasPrefix("images-") && $0.hasSuffix(".csv"))

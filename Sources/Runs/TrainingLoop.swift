@@ -34,6 +34,7 @@ struct TrainingLoop {
             totalSteps: total, firstStep: done.steps, images: done.images, lossNames: trainer.lossNames,
             threads: context.assembly.workspace.pool.threads, log: context.log)
         if done.steps >= total { context.log.message(.info, "all \(total) steps are already done") }
+        if let stage = stageLeftUnscored { try evaluate(stage: stage, endsRun: false, &reporter) }
         while done.steps < total {
             announceStage()
             let leftOut = trainer.leftOut
@@ -50,7 +51,9 @@ struct TrainingLoop {
                     outcome, stage: context.stages.count > 1 ? context.stages[outcome.stage].name : nil,
                     communicator: context.assembly.communicator)
             }
-            if outcome.message.evaluates { try evaluate(outcome, &reporter) }
+            if outcome.message.evaluates {
+                try evaluate(stage: outcome.stage, endsRun: outcome.message.stop != nil, &reporter)
+            }
             try checkpoints.proceed(areShardsWritten: outcome.areShardsWritten, log: context.log)
             if outcome.message.saves { try save(outcome.message.stop) }
             if let stop = outcome.message.stop { return try end(stop, outcome) }
@@ -109,20 +112,23 @@ struct TrainingLoop {
         }
     }
 
-    private mutating func evaluate(_ outcome: StepOutcome, _ reporter: inout StepReporter) throws {
+    private mutating func evaluate(stage: Int, endsRun: Bool, _ reporter: inout StepReporter) throws {
         reporter.pause()
         defer { reporter.resume() }
         do { try saveAdapter() } catch {
             // The last adapter is the purpose of the run; an earlier one is a convenience.
             if let loss = context.folder.lock?.loss { throw loss }
-            if outcome.message.stop != nil { throw error }
+            if endsRun { throw error }
             context.log.warning("adapter after step \(done.steps) not saved: \(error)")
         }
         guard !evaluation.isEmpty else { return }
         do {
-            scores.last = try evaluation.run(
+            let records = try evaluation.run(
                 trainer.adapted,
-                .init(step: done.steps, stage: context.stages[outcome.stage], loss: reporter.lastLoss), trainer)
+                .init(step: done.steps, stage: context.stages[stage], loss: reporter.lastLoss), trainer)
+            let endsStage = trainer.schedule.stageEnds.contains(done.steps)
+            scores.add(records, endsStage: endsStage)
+            if endsStage { try reportStages() }
         } catch let error as RunError where error.kind == .badData {
             // On all ranks: too many images are unreadable. What was learnt is saved.
             try checkpoints.save(state, waits: true, log: context.log)
@@ -179,6 +185,28 @@ struct TrainingLoop {
 // MARK: - Stages
 
 extension TrainingLoop {
+    /// The stage that a run ended right after, on request and so without scores, before it was resumed; nil if there is
+    /// none.
+    private var stageLeftUnscored: Int? {
+        guard context.stages.count > 1, let stage = trainer.schedule.stageEnds.dropLast().firstIndex(of: done.steps)
+        else { return nil }
+        return scores.stageEnds.contains { $0.step == done.steps } ? nil : stage
+    }
+
+    /// Writes and logs the scores of all stages so far, if a run has several; on rank 0.
+    private func reportStages() throws {
+        let recipe = context.assembly.recipe
+        let report = ContinualReport(
+            title: "\(recipe.method.name), \(recipe.continual.strategy.name), seed \(recipe.training.seed)",
+            stages: context.stages)
+        guard context.assembly.communicator.isRoot, let scores = report.scores(scores.stageEnds) else { return }
+        do { try context.folder.write(scores) } catch {
+            if let loss = context.folder.lock?.loss { throw loss }
+            context.log.warning("scores of the stages not written: \(error)")
+        }
+        for line in scores.text.split(separator: "\n") { context.log.message(.info, String(line)) }
+    }
+
     /// Logs the beginning of a stage, if a run has several.
     private func announceStage() {
         let schedule = trainer.schedule

@@ -19,6 +19,23 @@ public struct MaskGradients: Sendable {
     public init(logits: Tensor, iou: Tensor, adapterLogits: Tensor? = nil) {
         (self.logits, self.iou, self.adapterLogits) = (logits, iou, adapterLogits)
     }
+
+    /// Creates gradients from that of the answer of a pass with one mask per prompt.
+    ///
+    /// - Parameters:
+    ///   - dAnswer: // [n, 1, 4 h, 4 w]
+    ///   - iou: // [n, 1]
+    public init(answer dAnswer: Tensor, iou: Tensor, of masks: DecodedMasks) {
+        guard let further = masks.adapterLogits else {
+            self.init(logits: dAnswer, iou: iou)
+            return
+        }
+        var dFurther = Tensor(zeros: further.shape)
+        let (n, area) = (further.shape[0], dAnswer.count / dAnswer.shape[0])
+        let (source, destination, stride) = (dAnswer.pointer, dFurther.mutablePointer, further.count / n)
+        for prompt in 0..<n { (destination + prompt * stride).update(from: source + prompt * area, count: area) }
+        self.init(logits: Tensor(zeros: masks.logits.shape), iou: iou, adapterLogits: dFurther)
+    }
 }
 
 /// The gradients of the decoder's inputs.

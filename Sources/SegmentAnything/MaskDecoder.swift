@@ -59,6 +59,16 @@ public struct DecodedMasks: Sendable {
     public let iou: Tensor
     /// Mask logits of the adapters' output tokens; nil without any. // [n, k, 4 h, 4 w]
     public let adapterLogits: Tensor?
+
+    /// The mask of each prompt of a pass with one mask per prompt: that of the first adapter with an output token, else
+    /// the model's own. // [n, 1, 4 h, 4 w]
+    public var answer: Tensor {
+        guard let adapterLogits, adapterLogits.shape[1] > 1 else { return adapterLogits ?? logits }
+        let (n, side) = (adapterLogits.shape[0], adapterLogits.shape[2])
+        let planes = adapterLogits.reshaped([adapterLogits.count / (side * side), side, side])
+        let firsts = (0..<n).map { planes.rows($0 * adapterLogits.shape[1]..<$0 * adapterLogits.shape[1] + 1) }
+        return Tensor(firsts.flatMap(\.elements), [n, 1, side, side])
+    }
 }
 
 /// Computes mask logits and predicted IoUs from image features and prompt embeddings (upstream: mask_decoder.py).

@@ -121,11 +121,11 @@ public struct SegmentAnythingModel: Sendable {
             features, position: promptEncoder.densePositionalEncoding, prompts: encoded, masks: selection, in: context)
     }
 
-    /// The single mask's logits of every prompt without residuals. // [n, 4 h, 4 w]
+    /// The answer's logits for every prompt without residuals. // [n, 4 h, 4 w]
     public func logits(
         _ features: ImageFeatures, _ prompts: PromptBatch, in context: PassContext
     ) throws(SegmentAnythingError) -> Tensor {
-        let logits = try predict(features, prompts, masks: .single, in: context).logits
+        let logits = try predict(features, prompts, masks: .single, in: context).answer
         return logits.reshaped([logits.shape[0], logits.shape[2], logits.shape[3]])
     }
 }

@@ -36,6 +36,8 @@ public final class Trainer {
     private let sum: SampleOrderedSum
     private let slab: GradientSlab
     private var optimizer: Adam
+    /// The parameters that a stage begins with, where none is inherited; else nil. // [P]
+    private let initialValues: Tensor?
     /// The parameter groups in this rank's slice, relative to its start.
     private let groups: [(range: Range<Int>, group: ParameterGroup)]
     private var controller: TrainingController
@@ -59,6 +61,7 @@ public final class Trainer {
         groups = adapted.layout.groups(in: own).map {
             ($0.range.lowerBound - own.lowerBound..<$0.range.upperBound - own.lowerBound, $0.group)
         }
+        initialValues = settings.stageStart == .nothing ? adapted.trained?.values : nil
         if let state {
             self.adapted.trained?.values = Tensor(state.parameters, [state.parameters.count])
             optimizer = Adam(
@@ -126,6 +129,7 @@ public final class Trainer {
 
     private func run(_ step: Int, isStopRequested: Bool, saving: () -> SavingSignals) throws -> StepOutcome {
         guard let place = schedule.place(of: step) else { preconditionFailure("step \(step) is past the run's end") }
+        beginStage(at: place, step: step)
         var stopwatch = Stopwatch()
         let local = try computeShare(place, &stopwatch)
         // Ranks that finish early wait here, so that the time of the exchange below is its own.
@@ -144,7 +148,7 @@ public final class Trainer {
                 step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
                 badSamples: findings.unreadable.map(\.image.number), isStopRequested: batch.wantsStop, saving: saving())
         )
-        let rate = settings.optimizer.schedule.rate(at: step)
+        let rate = rate(at: place, step: step)
         if message.appliesUpdate {
             try update(batch, contributing: contributing, rate: rate)
         }
@@ -158,6 +162,23 @@ public final class Trainer {
             own: local.own, areShardsWritten: batch.writtenRanks.count == communicator.worldSize, message: message,
             seconds: (stopwatch.compute, stopwatch.wait, stopwatch.peers, stopwatch.communication),
             bytesSent: communicator.bytesSent - sentBefore)
+    }
+
+    /// Drops what a stage does not inherit from the one before, at its first step.
+    ///
+    /// Nothing else must be remembered for a run to be resumed: a checkpoint lies before this or after.
+    private func beginStage(at place: SamplingSchedule.Place, step: Int) {
+        guard settings.stageStart != .everything, place.stage > 0,
+            step == schedule.stageEnds[place.stage - 1]
+        else { return }
+        optimizer = Adam(count: sum.ownSlice.count, configuration: settings.optimizer.adam)
+        if let initialValues { adapted.trained?.values = initialValues }
+    }
+
+    /// The learning rate of a step, counted from the run's beginning or from its stage's.
+    private func rate(at place: SamplingSchedule.Place, step: Int) -> Double {
+        let isOwn = settings.stageStart != .everything && place.stage > 0
+        return settings.optimizer.schedule.rate(at: isOwn ? step - schedule.stageEnds[place.stage - 1] : step)
     }
 
     /// Stops reading ahead.
@@ -231,7 +252,7 @@ public final class Trainer {
             AdaptationExample(
                 weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<instances),
                 teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
-                masks: example.masks?.bitmaps, random: example.random),
+                masks: example.masks?.bitmaps, softMasks: example.softMasks, random: example.random),
             in: &context)
         if FaultInjector.reach(.gradient) == .notANumber { context.gradients.values[0] = .nan }
         let gradient = context.gradients.values

@@ -1,4 +1,4 @@
-import AdaptationMethods
+package import AdaptationMethods
 package import Datasets
 package import Layers
 
@@ -8,6 +8,8 @@ package struct TrainerSettings: Sendable {
     package var passes = PassSettings()
     /// The optimiser and its schedule.
     package var optimizer = OptimizerSettings()
+    /// What a stage begins with.
+    package var stageStart = StageStart.everything
     /// When rank 0's controller acts.
     package var plan: TrainingController.Plan
     /// Samples each rank prepares in advance, and the number of threads that do so.

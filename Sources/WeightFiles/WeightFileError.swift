@@ -56,6 +56,9 @@ public struct WeightFileError: Error, Equatable, Sendable, CustomStringConvertib
         case storageBounds = "a tensor lies inside its storage"
         case stateDictionary = "the file holds one dictionary of tensors"
 
+        // Pools of adapters.
+        case pool = "a pool holds the files that its manifest names"
+
         // The table and the model.
         case missingTensor = "the tensor exists"
         case tensorRank = "a tensor has at most 4 dimensions"

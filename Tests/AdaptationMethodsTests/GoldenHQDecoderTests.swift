@@ -25,7 +25,8 @@ import WeightFiles
                         features.embedding, rows: side * side, columns: golden.sizes.ed
                     ).elements, embedding.elements, "embedding")
                 let tap = try #require(features.taps.first)
-                expectClose(tap.tokens.elements, try golden.table.tensor("out.early").rows(own).elements, "early tokens")
+                expectClose(
+                    tap.tokens.elements, try golden.table.tensor("out.early").rows(own).elements, "early tokens")
                 let hq = try #require(adapted.adapters.outputTokens.first)
                 let shared = hq.prepare(features, in: context)[0]
                 let raster = SubpixelKernel.raster(shared, height: side, width: side)
@@ -63,7 +64,8 @@ import WeightFiles
             let chosen = loss.points(masks, try golden.draws(prefix, index), in: golden.workspace)
             var dMasks = Tensor(zeros: masks.shape)
             let values = loss(
-                masks, target: try golden.target(index), at: chosen, weight: 1 / Double(golden.batch),
+                masks, target: try golden.target(index), at: chosen,
+                weights: (1 / Double(golden.batch), 1 / Double(golden.batch)),
                 addingTo: &dMasks, in: golden.workspace)
             crossEntropy += values.crossEntropy / Double(golden.batch)
             dice += values.dice / Double(golden.batch)

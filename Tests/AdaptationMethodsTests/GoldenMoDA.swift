@@ -71,7 +71,8 @@ struct GoldenMoDA {
     /// The model with the HQ adapter of given values.
     func adapted(_ prefix: String = "adapter") throws -> AdaptedModel {
         let trainables = try trainables("hq")
-        return AdaptedModel(model, trainables, values: Tensor(try values(prefix, trainables.layout), [trainables.layout.count]))
+        return AdaptedModel(
+            model, trainables, values: Tensor(try values(prefix, trainables.layout), [trainables.layout.count]))
     }
 
     /// An image of the batch, normalised. // [S, S, 3]

@@ -30,7 +30,8 @@ extension GoldenSizes {
             let image = ElementwiseKernel.transpose(images.rows(index..<index + 1), rows: 3, columns: size * size)
                 .reshaped([size, size, 3])
             let features = encoder.encode(
-                encoder.stem(image, in: context), EncoderRequest(taps: encoder.blockSites.map { .output(of: $0.index) }), in: context)
+                encoder.stem(image, in: context),
+                EncoderRequest(taps: encoder.blockSites.map { .output(of: $0.index) }), in: context)
             for (block, output) in features.taps.map(\.tokens).enumerated() {
                 let expected = try table.tensor("out.block\(block)", shape: [2, side, side, width])
                     .rows(index..<index + 1)

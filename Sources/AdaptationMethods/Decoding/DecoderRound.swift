@@ -9,7 +9,8 @@ import Tensors
 /// is kept for backward; several chunks are run again then, with the same results, because a chunk's products
 /// have the same shapes both times. Several rounds over the same features are several values of this type.
 struct DecoderRound {
-    /// Low-resolution mask logits of all prompts. // [n, 4 h, 4 w]
+    /// Low-resolution mask logits of all prompts: those of the context's first output token adapter if there is one, else
+    /// the model's own. // [n, 4 h, 4 w]
     let logits: Tensor
     /// Predicted IoUs of all prompts. // [n]
     let iou: [Float]
@@ -32,7 +33,7 @@ struct DecoderRound {
         if keepingPass, prompts.chunks.count == 1 {
             let kept = Self.decodeForTraining(model, features, prompts.chunks[0], in: pass)
             keptPass = kept
-            logits = Self.maps(kept.logits)
+            logits = Self.maps(kept.masks.answer)
             iou = kept.iou.elements
             return
         }
@@ -43,9 +44,9 @@ struct DecoderRound {
         iou = parts.flatMap { $0.iou.elements }
         logits =
             parts.count == 1
-            ? Self.maps(parts[0].logits)
+            ? Self.maps(parts[0].answer)
             : Tensor(
-                parts.flatMap { $0.logits.elements }, [iou.count, parts[0].logits.shape[2], parts[0].logits.shape[3]])
+                parts.flatMap { $0.answer.elements }, [iou.count, parts[0].answer.shape[2], parts[0].answer.shape[3]])
     }
 
     /// The gradient of the features, summed over prompts in their order; adds those of the trained values.
@@ -64,8 +65,8 @@ struct DecoderRound {
             let (height, width) = (dLogits.shape[1], dLogits.shape[2])
             let part = decoded.backward(
                 MaskGradients(
-                    logits: dLogits.rows(range).reshaped([count, 1, height, width]),
-                    iou: Tensor(Array(dIoU[range]), [count, 1])), &gradients)
+                    answer: dLogits.rows(range).reshaped([count, 1, height, width]),
+                    iou: Tensor(Array(dIoU[range]), [count, 1]), of: decoded.masks), &gradients)
             if let dPrompts = part.prompts {
                 model.promptEncoder.backward(dPrompts, chunk.prompts, gradients: &gradients, in: pass)
             }

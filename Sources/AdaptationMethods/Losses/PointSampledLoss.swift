@@ -77,7 +77,7 @@ public struct PointSampledLoss: Sendable {
         public let dice: Double
     }
 
-    /// The losses; the gradient of `weight * (bce + dice)` is added to `dLogits`.
+    /// The losses; the gradient of their weighted sum is added to `dLogits`.
     ///
     /// - Parameters:
     ///   - logits: // [n, h, w]
@@ -85,17 +85,19 @@ public struct PointSampledLoss: Sendable {
     ///   - points: From `points`. // [n, K, 2]
     ///   - dLogits: // [n, h, w]
     public func callAsFunction(
-        _ logits: Tensor, target: Tensor, at points: Tensor, weight: Double = 1, addingTo dLogits: inout Tensor,
+        _ logits: Tensor, target: Tensor, at points: Tensor,
+        weights: (crossEntropy: Double, dice: Double) = (1, 1), addingTo dLogits: inout Tensor,
         in workspace: Workspace
     ) -> Values {
-        let t = PointSampleKernel.forward(target, at: points, in: workspace)
-        return callAsFunction(logits, sampled: t, at: points, weight: weight, addingTo: &dLogits, in: workspace)
+        let sampled = PointSampleKernel.forward(target, at: points, in: workspace)
+        return callAsFunction(
+            logits, sampled: sampled, at: points, weights: weights, addingTo: &dLogits, in: workspace)
     }
 
     /// The losses against targets that are already sampled. // [n, K]
     public func callAsFunction(
-        _ logits: Tensor, sampled target: Tensor, at points: Tensor, weight: Double = 1,
-        addingTo dLogits: inout Tensor, in workspace: Workspace
+        _ logits: Tensor, sampled target: Tensor, at points: Tensor,
+        weights: (crossEntropy: Double, dice: Double) = (1, 1), addingTo dLogits: inout Tensor, in workspace: Workspace
     ) -> Values {
         let n = logits.shape[0]
         let z = PointSampleKernel.forward(logits, at: points, in: workspace)
@@ -124,7 +126,8 @@ public struct PointSampledLoss: Sendable {
                 let tail = exp(-abs(z))
                 let p = z >= 0 ? 1 / (1 + tail) : tail / (1 + tail)
                 let slope = p * (1 - p) * (outside - inside * t)
-                gradient[k] = Float(weight * ((p - t) / Double(pointCount) + slope) / Double(n))
+                gradient[k] = Float(
+                    (weights.crossEntropy * (p - t) / Double(pointCount) + weights.dice * slope) / Double(n))
             }
         }
         PointSampleKernel.backward(dValues, at: points, addingTo: &dLogits, in: workspace)

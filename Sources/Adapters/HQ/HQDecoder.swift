@@ -91,7 +91,9 @@ public struct HQDecoder: AdapterSet, OutputTokenAdapter {
     }
 
     private func earlyTokens(_ features: ImageFeatures) -> Tensor {
-        guard let tokens = features.tap(taps[0]) else { preconditionFailure("the encoder was not asked for \(taps[0])") }
+        guard let tokens = features.tap(taps[0]) else {
+            preconditionFailure("the encoder was not asked for \(taps[0])")
+        }
         return tokens
     }
 

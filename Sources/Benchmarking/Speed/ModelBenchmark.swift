@@ -49,10 +49,12 @@ public struct ModelBenchmark {
             let (x, y) = (generator.uniform(0, Double(side) - extent), generator.uniform(0, Double(side) - extent))
             return [Float(x), Float(y), Float(x + extent), Float(y + extent)]
         }
+        let masks = needs.masks ? masks(of: boxes, side: side) : nil
+        let isJittered = needs.view == .jittered
         return AdaptationExample(
             weak: view("benchmark weak view"), strong: view("benchmark strong view"),
-            prompts: try PromptBatch(boxes: Tensor(boxes, [instances, 4])),
-            masks: needs.masks ? masks(of: boxes, side: side) : nil)
+            prompts: try PromptBatch(boxes: Tensor(boxes, [instances, 4])), masks: isJittered ? nil : masks,
+            softMasks: isJittered ? masks.map { Tensor($0.map(Float.init), [instances, side, side]) } : nil)
     }
 
     private static func masks(of boxes: [Float], side: Int) -> [UInt8] {

@@ -7,13 +7,24 @@ import Tensors
 /// randomness is keyed by (seed, epoch, sample index) in training, and by (seed, image name) in evaluation, so that an
 /// evaluation uses the same points every time.
 public struct ExamplePreparation: Sendable {
-    private let dataset: any SegmentationDataset
-    private let preprocessing: Preprocessing
-    private let prompts: PromptOptions
+    let dataset: any SegmentationDataset
+    let preprocessing: Preprocessing
+    let prompts: PromptOptions
     private let teacherKind: PromptKind?
     private let flips: WeakAugmentation.Schedule
     private let keepsMasks: Bool
-    private let seed: UInt64
+    private let view: View
+    let seed: UInt64
+
+    /// How images become views.
+    public enum View: Sendable {
+        /// Aspect ratio kept; in training a mirrored view and one with other colours (WeSAM).
+        case fitted
+        /// Training images scaled and cropped at random, with one object and one of three kinds of prompt (CoSAM).
+        case jittered
+        /// Evaluation images squashed to the model's square, prompted by the box of the squashed mask (CoSAM).
+        case squashed
+    }
 
     /// Creates a preparation for one data set.
     ///
@@ -24,8 +35,9 @@ public struct ExamplePreparation: Sendable {
     public init(
         dataset: any SegmentationDataset, preprocessing: Preprocessing, prompts: PromptOptions,
         teacherKind: PromptKind? = nil, flips: WeakAugmentation.Schedule = .everyEpoch, keepsMasks: Bool = false,
-        seed: UInt64
+        view: View = .fitted, seed: UInt64
     ) {
+        self.view = view
         self.keepsMasks = keepsMasks
         self.dataset = dataset
         self.preprocessing = preprocessing
@@ -42,6 +54,7 @@ public struct ExamplePreparation: Sendable {
     ///
     /// Instances that vanish in the model frame are skipped; of more than `maximumInstances` a random subset is kept.
     public func trainingExample(_ request: SampleRequest) throws -> TrainingExample {
+        if view == .jittered { return try jitteredExample(request) }
         let (epoch, index) = (request.epoch, request.sampleIndex)
         let original = try dataset.sample(index)
         let flip = WeakAugmentation.draw(flips, seed: seed, epoch: epoch, sample: index)
@@ -70,7 +83,7 @@ public struct ExamplePreparation: Sendable {
         return TrainingExample(
             request: request, id: sample.id, flip: flip, weak: preprocessing.apply(to: sample.image),
             strong: preprocessing.apply(to: strong), frame: frame, prompts: student, teacherPrompts: teacher,
-            masks: keepsMasks ? masks?.selecting(instances) : nil,
+            masks: keepsMasks ? masks?.selecting(instances) : nil, softMasks: nil,
             random: SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "method"))
     }
 
@@ -79,6 +92,7 @@ public struct ExamplePreparation: Sendable {
     /// - Parameter kinds: The kinds of prompt; by default the one of the options.
     /// - Throws: `DatasetError`.
     public func evaluationExample(_ index: Int, kinds: [PromptKind]? = nil) throws -> EvaluationExample {
+        if view == .squashed { return try squashedExample(index) }
         let sample = try dataset.sample(index)
         let frame = preprocessing.frame(width: sample.image.width, height: sample.image.height)
         let masks = sample.instances?.resized(to: frame)
@@ -107,11 +121,12 @@ public struct ExamplePreparation: Sendable {
             frame: frame, prompts: prompts, count: instances.count, masks: masks?.selecting(instances),
             originalMasks: sample.instances?.selecting(instances),
             boxes: boxes.map { all in instances.map { all[$0] } },
-            points: sample.points.map { all in instances.map { all[$0] } }, heldOutPoints: divided?.scored)
+            points: sample.points.map { all in instances.map { all[$0] } }, heldOutPoints: divided?.scored,
+            isSquashed: false)
     }
 
     /// The instances that still have a pixel in the model frame; all of them if there are no masks.
-    private static func present(_ sample: Sample, _ masks: InstanceMasks?) -> [Int] {
+    static func present(_ sample: Sample, _ masks: InstanceMasks?) -> [Int] {
         (0..<sample.instanceCount).filter { instance in masks.map { $0.pixelCount(of: instance) > 0 } ?? true }
     }
 }

@@ -21,6 +21,8 @@ public struct TrainingExample: Sendable {
     public let teacherPrompts: Prompts?
     /// The true masks of the prompted instances in the model frame, if requested, `[n, S, S]`.
     public let masks: InstanceMasks?
+    /// The same with values from 0 to 1 for a jittered view, `[n, S, S]`.
+    public let softMasks: Tensor?
     /// The method's source of random numbers for this step, keyed by seed, epoch and image.
     public let random: SeededGenerator
 
@@ -54,4 +56,6 @@ public struct EvaluationExample: Sendable {
     public let points: [[LabelledPoint]]?
     /// The points of the same instances that are not in their point prompts, if there are annotated ones and no masks.
     public let heldOutPoints: [[LabelledPoint]]?
+    /// Whether the image was squashed to the model's square, so that logits cover it without padding.
+    public let isSquashed: Bool
 }

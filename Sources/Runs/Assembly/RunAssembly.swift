@@ -29,8 +29,15 @@ package struct RunAssembly {
     /// The assembly of a run over these images: with the prompts that their labels give, and the schedule of its length.
     func settled(_ data: TrainingData) -> RunAssembly {
         RunAssembly(
-            recipe: recipe.settled(data.choice, totalSteps: schedule(data).totalSteps), communicator: communicator,
+            recipe: recipe.settled(data.choice, totalSteps: scheduledSteps(data)), communicator: communicator,
             workspace: workspace)
+    }
+
+    /// The steps of one schedule of the optimiser: those of the run or, where each stage has its own, of the longest.
+    private func scheduledSteps(_ data: TrainingData) -> Int {
+        let schedule = schedule(data)
+        guard recipe.continual.strategy.stageStart != .everything else { return schedule.totalSteps }
+        return schedule.legs.map(\.steps).max() ?? 0
     }
 
     /// The parameters that the recipe's method trains in the loaded model. Throws `AdaptationMethodError` and
@@ -44,7 +51,18 @@ package struct RunAssembly {
 
     /// The stages of the run.
     func stages(_ data: TrainingData) -> [Stage] {
-        recipe.adaptationMethod.stages(over: data.training.domains, order: recipe.training.domains)
+        let stages = recipe.adaptationMethod.stages(over: data.training.domains, order: recipe.training.domains)
+        let strategy = recipe.continual.strategy
+        guard strategy != .none else { return stages }
+        // Domains to come are not scored; those that are never trained on always are.
+        let trained = data.training.domains
+        let natural = DataMixture.inOrder(data.evaluation.map(\.domain)).filter { !trained.contains($0) }
+        return stages.indices.map { place in
+            let learned = (strategy.servesEarlierDomains ? stages[...place] : stages[place...place]).flatMap(\.domains)
+            return Stage(
+                stages[place].name, domains: stages[place].domains,
+                evaluated: trained.filter { learned.contains($0) } + natural)
+        }
     }
 
     /// The sample order of the run: each stage over the images of its domains.
@@ -99,11 +117,13 @@ package struct RunAssembly {
             dataset: data.training, preprocessing: loaded.preprocessing,
             prompts: promptOptions(data.choice.prompts.kind.kind ?? .box, loaded),
             teacherKind: recipe.prompts.teacherKind.kind,
-            flips: recipe.data.flips, keepsMasks: method.needs.masks, seed: recipe.training.generatorSeed)
+            flips: recipe.data.flips, keepsMasks: method.needs.masks,
+            view: method.needs.view == .jittered ? .jittered : .fitted, seed: recipe.training.generatorSeed)
         var settings = TrainerSettings(plan: plan(schedule))
         settings.passes = PassSettings(
             decoderChunk: recipe.execution.decoderChunk, recompute: recipe.execution.recompute)
-        settings.optimizer = recipe.optimizer.settled(totalSteps: schedule.totalSteps)
+        settings.optimizer = recipe.optimizer.settled(totalSteps: scheduledSteps(data))
+        settings.stageStart = recipe.continual.strategy.stageStart
         settings.prefetch = prefetch
         var source = TrainerData(
             preparation, schedule: schedule, images: data.training.ids,
@@ -122,7 +142,7 @@ package struct RunAssembly {
         return data.evaluation.map { set in
             let preparation = ExamplePreparation(
                 dataset: set.images, preprocessing: loaded.preprocessing, prompts: promptOptions(kind, loaded),
-                seed: recipe.training.generatorSeed)
+                view: settings.view == .squash ? .squashed : .fitted, seed: recipe.training.generatorSeed)
             return SourceEvaluator(
                 source: set.source, domain: set.domain,
                 evaluator: Evaluator(

@@ -121,9 +121,10 @@ import Training
             "data.annotations": "a", "data.labelRules": "released", "data.crowds": "take",
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
+            "continual.strategy": "naive", "evaluation.view": "squash",
         ]
-        let base = ["data.root=d", "model.weights=w"]
-        let before = try ResolvedRecipe(yaml: "", settings: base).recipe.entries
+        // What a key's other value needs beside it.
+        let conditions = ["continual.strategy": ["training.domains=sequential"]]
         // Another method has other keys.
         for (key, value) in Recipe().entries where key.key != "method.name" {
             let text: String
@@ -133,6 +134,8 @@ import Training
             case .number(let number): text = String(number == 0 ? 0.5 : number / 2)
             default: text = try #require(changed[key.key], "\(key.key)")
             }
+            let base = ["data.root=d", "model.weights=w"] + (conditions[key.key] ?? [])
+            let before = try ResolvedRecipe(yaml: "", settings: base).recipe.entries
             let after = try ResolvedRecipe(yaml: "", settings: base + ["\(key.key)=\(text)"]).recipe.entries
             let differing = zip(before, after).filter { $0.value != $1.value }.map(\.0.key.key)
             #expect(differing == [key.key])

@@ -1,0 +1,128 @@
+import Adapters
+import Foundation
+import Layers
+import SegmentAnything
+import Tensors
+import Testing
+import TestSupport
+import WeightFiles
+
+/// A pool's folder: adding, opening, removing, and everything that may be wrong with it.
+@Suite struct AdapterPoolTests {
+    private let place: TemporaryFolder
+    private let model = ModelDescription(.tiny)
+
+    init() throws { place = try TemporaryFolder("pool") }
+
+    private func adapted(_ seed: UInt64) throws -> AdaptedModel {
+        let options = AdapterOptions(rank: 2, seed: seed)
+        return AdaptedModel(.tiny, NamedValues(), try Trainables(.lowRankPairs, in: model, options))
+    }
+
+    private func description(_ step: Int) -> AdapterFile.Description {
+        .init(model: "tiny", imageSize: 128, baseDigest: "base", preprocessing: "sam", step: step, recipeDigest: "r")
+    }
+
+    private func pool(_ domains: [String], in name: String = "pool") throws -> AdapterPool {
+        let path = place.path + "/" + name
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        var pool = AdapterPool(path, model: "tiny", baseDigest: "base")
+        for (place, domain) in domains.enumerated() {
+            try pool.append(
+                domain, adapted(UInt64(place)), AdapterOptions(rank: 2), description(3), images: 5 + place)
+        }
+        return pool
+    }
+
+    private func bytes(_ pool: AdapterPool) throws -> [String: Data] {
+        var files: [String: Data] = [:]
+        for entry in pool.entries {
+            files[entry.domain] = try Data(contentsOf: URL(fileURLWithPath: pool.path(of: entry.file)))
+        }
+        return files
+    }
+
+    @Test func whatIsWrittenIsRead() throws {
+        let pool = try pool(["steel", "tiles"])
+        let opened = try AdapterPool(opening: pool.path)
+        #expect(opened == pool)
+        #expect(opened.entries.map(\.domain) == ["steel", "tiles"] && opened.entries.map(\.images) == [5, 6])
+        #expect(opened.entries.map(\.file.name) == ["001-steel.safetensors", "002-tiles.safetensors"])
+        let (trainables, file) = try opened.trainables(of: opened.entries[1], in: model)
+        let values = try file.values(of: trainables.layout, baseDigest: "base")
+        #expect(try values.elements == #require(adapted(1).trained).values.elements)
+        #expect(throws: WeightFileError.self) { try file.values(of: trainables.layout, baseDigest: "other") }
+    }
+
+    /// A further domain and a removal change no byte of the others.
+    @Test func theOthersKeepTheirBytes() throws {
+        var pool = try pool(["a", "b", "c"])
+        let before = try bytes(pool)
+        try pool.append("d", adapted(9), AdapterOptions(rank: 2), description(1), images: 1)
+        #expect(try bytes(pool).filter { $0.key != "d" } == before)
+        try pool.remove("b")
+        #expect(try bytes(pool).keys.sorted() == ["a", "c", "d"])
+        #expect(try bytes(pool)["c"] == before["c"])
+        // A number is never given twice.
+        try pool.append("b", adapted(1), AdapterOptions(rank: 2), description(3), images: 6)
+        #expect(pool.entries.map(\.file.name).last == "005-b.safetensors")
+        #expect(try AdapterPool(opening: pool.path) == pool)
+        let error = #expect(throws: WeightFileError.self) { try pool.remove("x") }
+        #expect(error?.description.contains("choose one of: a, c, d, b") == true, "\(error as Any)")
+    }
+
+    /// A new router takes the place of the old one, and does not survive the removal of a domain.
+    @Test func theRouterFollowsTheDomains() throws {
+        var pool = try pool(["a", "b"])
+        func set(_ text: String) throws {
+            try pool.setRouter { path throws(WeightFileError) in
+                _ = FileManager.default.createFile(atPath: path, contents: Data(text.utf8))
+                return try FileDigest.sha256(of: path)
+            }
+        }
+        try set("first")
+        let first = try #require(pool.router)
+        try set("second")
+        #expect(pool.router != first && !FileManager.default.fileExists(atPath: pool.path(of: first)))
+        #expect(try AdapterPool(opening: pool.path) == pool)
+        try pool.remove("a")
+        #expect(pool.router == nil)
+        #expect(
+            try FileManager.default.contentsOfDirectory(atPath: pool.path).sorted() == [
+                "002-b.safetensors", "pool.json",
+            ])
+    }
+
+    @Test func damageIsNamed() throws {
+        func problem(_ name: String, _ damage: (AdapterPool) throws -> Void) throws -> String {
+            let pool = try pool(["a", "b"], in: name)
+            try damage(pool)
+            let error = #expect(throws: WeightFileError.self) { _ = try AdapterPool(opening: pool.path) }
+            return error?.description ?? ""
+        }
+        func manifest(_ pool: AdapterPool) -> String { pool.path + "/pool.json" }
+        #expect(
+            try problem("gone") { try FileManager.default.removeItem(atPath: manifest($0)) }.contains("no such file"))
+        #expect(
+            try problem("missing") { try FileManager.default.removeItem(atPath: $0.path(of: $0.entries[1].file)) }
+                .contains("002-b.safetensors"))
+        #expect(
+            try problem("changed") {
+                let path = $0.path(of: $0.entries[0].file)
+                var data = try Data(contentsOf: URL(fileURLWithPath: path))
+                data[data.count - 1] ^= 1
+                try data.write(to: URL(fileURLWithPath: path))
+            }.contains("SHA-256"))
+        for (name, old, new) in [
+            ("syntax", "{", "["), ("twice", "\"b\"", "\"a\""), ("version", "\"version\" : 1", "\"version\" : 9"),
+            ("outside", "001-a", "../001-a"),
+        ] {
+            let text = try problem(name) {
+                let text = try String(contentsOfFile: manifest($0), encoding: .utf8)
+                #expect(text.contains(old))
+                try text.replacing(old, with: new).write(toFile: manifest($0), atomically: true, encoding: .utf8)
+            }
+            #expect(text.contains("no manifest of a pool"), "\(name): \(text)")
+        }
+    }
+}

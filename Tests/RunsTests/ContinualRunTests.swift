@@ -1,0 +1,157 @@
+import CheckpointStore
+import Collectives
+import DataTools
+import Evaluation
+import Foundation
+import Kernels
+import Machine
+import Recipes
+import Runs
+import Telemetry
+import Tensors
+import Testing
+import TestSupport
+import WeightFiles
+
+/// Runs over domains in stages with a strategy: what a stage inherits, what is scored, and resuming.
+@Suite struct ContinualRunTests {
+    private let place: TemporaryFolder
+
+    init() throws {
+        BLASEnvironment.useSingleThread()
+        place = try TemporaryFolder("continual")
+        try SyntheticCells.write(to: place.path + "/cells", count: 6, side: 96, seed: 5, severity: 1)
+        try SyntheticCells.write(to: place.path + "/others", count: 6, side: 96, seed: 6, severity: 2)
+        try SyntheticCells.write(to: place.path + "/fibres", count: 4, side: 96, seed: 9, severity: 4)
+    }
+
+    private func settings(_ name: String, _ strategy: String, first: String = "cells", _ more: [String] = [])
+        -> [String]
+    {
+        [
+            "model.kind=tiny", "data.sources.cells.root=\(place.path)/\(first)",
+            "data.sources.fibres.root=\(place.path)/fibres", "data.split=1:1", "training.domains=sequential",
+            "continual.strategy=\(strategy)", "method.name=hq-sam", "method.pointCount=64", "training.globalBatch=2",
+            "training.steps=3", "optimizer.warmUpSteps=0", "optimizer.learningRate=1e-2", "optimizer.weightDecay=0",
+            "evaluation.view=squash", "run.folder=\(place.path)/runs", "run.name=\(name)",
+        ] + more
+    }
+
+    private func run(_ settings: [String], ranks: Int = 1, stopAfter checks: Int = .max) throws
+        -> AdaptationRun.Outcome
+    {
+        let recipe = try ResolvedRecipe(settings: settings)
+        return try InProcessCommunicator.run(ranks: ranks) { communicator in
+            let asked = Countdown(checks)
+            return try AdaptationRun(
+                recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1),
+                isStopRequested: { asked.isOver() }
+            ).run()
+        }[0]
+    }
+
+    /// True from the n-th call on.
+    private final class Countdown: @unchecked Sendable {
+        private var left: Int
+        init(_ left: Int) { self.left = left }
+        func isOver() -> Bool {
+            left -= 1
+            return left < 0
+        }
+    }
+
+    /// The numbers of an adapter, without what its file says of the run.
+    private func tensors(_ name: String, step: Int) throws -> [[Float]] {
+        let digits = String(repeating: "0", count: 5) + "\(step)"
+        let table = try SafetensorsFile.read(place.path + "/runs/\(name)/adapters/step-\(digits).safetensors")
+        return try table.names.sorted().map { try table.tensor($0).elements }
+    }
+
+    private func scores(_ name: String) throws -> ContinualScores {
+        try ContinualScores(json: Data(contentsOf: URL(fileURLWithPath: place.path + "/runs/\(name)/stages.json")))
+    }
+
+    /// A separate stage knows nothing of the domain before it; a plain sequence continues from it.
+    @Test func whatAStageInherits() throws {
+        for strategy in ["naive", "separate"] {
+            for first in ["cells", "others"] {
+                #expect(try run(settings("\(strategy)-\(first)", strategy, first: first)).exitCode == .done)
+            }
+        }
+        #expect(try tensors("separate-cells", step: 3) == tensors("naive-cells", step: 3))
+        #expect(try tensors("separate-cells", step: 3) != tensors("separate-others", step: 3))
+        #expect(try tensors("separate-cells", step: 6) == tensors("separate-others", step: 6))
+        #expect(try tensors("naive-cells", step: 6) != tensors("naive-others", step: 6))
+        #expect(try tensors("naive-cells", step: 6) != tensors("separate-cells", step: 6))
+    }
+
+    /// After each stage the domains so far are scored, and the matrix holds what the log says.
+    @Test func theMatrixOfScores() throws {
+        let outcome = try run(settings("matrix", "naive"))
+        let scores = try scores("matrix")
+        #expect(scores.measures.map(\.name) == ["IoU", "boundary IoU"])
+        let matrix = scores.measures[0].matrix
+        #expect(matrix.domains == ["cells", "fibres"] && matrix.isComplete)
+        #expect(matrix[0, 0] != nil && matrix[0, 1] == nil, "a domain to come is not scored")
+        #expect([matrix[1, 0], matrix[1, 1]] == outcome.after.map { $0.scores[.iou] })
+        let last = try #require(matrix.last)
+        #expect(abs(last - outcome.after.reduce(0) { $0 + ($1.scores[.iou] ?? .nan) } / 2) < 1e-12)
+        #expect(try run(settings("ranks", "naive"), ranks: 3).after.map(\.scores) == outcome.after.map(\.scores))
+        let text = try String(contentsOfFile: place.path + "/runs/matrix/stages.md", encoding: .utf8)
+        #expect(text.contains("hq-sam, naive, seed") && text.contains("| IoU after |"))
+    }
+
+    /// Ended at every step, between the stages too, and continued on other numbers of ranks.
+    @Test(arguments: ["naive", "separate"]) func aRunEndedAnywhereHasTheSameBits(_ strategy: String) throws {
+        let whole = try run(settings("whole", strategy))
+        for stop in 1...5 {
+            let name = "stopped-\(stop)"
+            #expect(try run(settings(name, strategy), ranks: 2, stopAfter: stop).exitCode == .resumable)
+            let second = try run(settings(name, strategy), ranks: 3)
+            #expect(second.adapterDigest == whole.adapterDigest, "stopped after step \(stop)")
+            #expect(try scores(name).measures == scores("whole").measures, "stopped after step \(stop)")
+        }
+    }
+
+    /// A separate stage's adapter says nothing of earlier domains.
+    @Test func separateDomainsAreScoredByTheirOwnAdapters() throws {
+        let outcome = try run(settings("apart", "separate"))
+        #expect(outcome.after.map(\.domain) == ["fibres"])
+        let matrix = try scores("apart").measures[0].matrix
+        #expect(matrix[0, 0] != nil && matrix[1, 0] == nil && matrix[1, 1] == outcome.after[0].scores[.iou])
+        #expect(matrix.last == nil && matrix.forgettingFromDiagonal == nil)
+    }
+
+    @Test func aStrategyNeedsStages() {
+        let error = #expect(throws: RecipeError.self) {
+            _ = try ResolvedRecipe(settings: settings("joint", "naive", ["training.domains=joint"]))
+        }
+        #expect(error?.description.contains("must be sequential with continual.strategy=naive") == true)
+        let kinds = #expect(throws: RecipeError.self) {
+            _ = try ResolvedRecipe(settings: settings("points", "naive", ["evaluation.prompts=[box,point]"]))
+        }
+        #expect(kinds?.description.contains("with evaluation.view=squash") == true, "\(kinds as Any)")
+    }
+
+    /// Methods that learn at sampled points train with every kind of adapter, and lower their loss.
+    @Test(arguments: ["hq-sam", "decoder-tuning", "lora"]) func methodsLearn(_ method: String) throws {
+        let outcome = try run(
+            settings(
+                "learns-\(method)", "none",
+                [
+                    "method.name=\(method)", "method.pointCount=256", "training.domains=joint", "training.steps=30",
+                    // Pairs begin at zero and move a random encoder slowly.
+                    "optimizer.learningRate=\(method == "lora" ? 0.05 : 0.01)",
+                ]))
+        #expect(outcome.exitCode == .done)
+        let log = try String(contentsOfFile: place.path + "/runs/learns-\(method)/log.jsonl", encoding: .utf8)
+        let losses = try log.split(separator: "\n").compactMap { line -> Double? in
+            let event = try #require(try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
+            return event["event"] as? String == "step" ? event["loss"] as? Double : nil
+        }
+        #expect(losses.count == 30)
+        let (first, last) = (losses.prefix(10).reduce(0, +), losses.suffix(10).reduce(0, +))
+        // A random encoder gives pairs little to work with.
+        #expect(last < (method == "lora" ? 1 : 0.95) * first, "\(method): \(first / 10) to \(last / 10)")
+    }
+}
