@@ -64,7 +64,7 @@ let package = Package(
         module(
             "Datasets",
             ["PlainText", "CFileSystem", "JSONReading", "Machine", "Tensors", "Kernels", "Imaging", "Recipes"]),
-        module("DataTools", ["PlainText", "Tensors", "Imaging", "Datasets"]),
+        module("DataTools", ["PlainText", "WeightFiles", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Recipes"]),

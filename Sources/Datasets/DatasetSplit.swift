@@ -39,4 +39,32 @@ public struct KToOneSplit: Equatable, Sendable {
         }
         return (training, evaluation)
     }
+
+    /// The split of data sets whose authors published none: four fifths of the images for training, one fifth for
+    /// evaluation, drawn with a fixed seed.
+    public static let drawn = KToOneSplit(k: 4, seed: 0)
+
+    /// The indices of the training and of the evaluation samples of a data set. Images are divided, and all samples of an
+    /// image are on one side; `limit` counts images.
+    public func apply(to dataset: any SegmentationDataset) -> (training: [Int], evaluation: [Int]) {
+        let samples = Self.samplesByImage(dataset)
+        let (training, evaluation) = apply(count: samples.count)
+        return (training.flatMap { samples[$0] }, evaluation.flatMap { samples[$0] })
+    }
+
+    /// The samples of each image, in the order of the images' first samples.
+    package static func samplesByImage(_ dataset: any SegmentationDataset) -> [[Int]] {
+        var places: [Int: Int] = [:]
+        var samples: [[Int]] = []
+        for index in 0..<dataset.count {
+            let image = dataset.imageNumber(index)
+            if let place = places[image] {
+                samples[place].append(index)
+            } else {
+                places[image] = samples.count
+                samples.append([index])
+            }
+        }
+        return samples
+    }
 }

@@ -81,6 +81,10 @@ public struct FolderDataset: SegmentationDataset {
 
     public func survey(_ index: Int) throws -> ImageSurvey { try images.survey(index) }
 
+    public func masks(_ index: Int) throws -> InstanceMasks? { try images.masks(index) }
+
+    public func files(_ index: Int) -> [String] { images.files(index) }
+
     public func faults(_ index: Int) throws -> [DatasetError] { try images.faults(index) }
 
     public var unusedImages: UnusedImages? {

@@ -111,7 +111,7 @@ extension LabelSurvey {
                 "correct the annotations\(automatic)"
             )
         }
-        let annotated = ["coco", "coconut", "labelme", "manifest", "sa-1b"]
+        let annotated = ["bsdata", "coco", "coconut", "labelme", "manifest", "sa-1b"]
         guard !annotated.contains(format) else {
             return ("the annotations list none", "annotate the images\(automatic)")
         }

@@ -17,6 +17,15 @@ public protocol SegmentationDataset: Sendable {
     /// Reads an image without its labels; by default that of the sample. Throws `DatasetError`.
     func image(_ index: Int) throws -> Image
 
+    /// The masks of a sample, by default read with the sample; others do not decode the image. Throws `DatasetError`.
+    func masks(_ index: Int) throws -> InstanceMasks?
+
+    /// The number of the image that a sample shows, by default its own; samples of one image stay together in a split.
+    func imageNumber(_ index: Int) -> Int
+
+    /// The files of a sample by their paths below the data set's folder, the image first; none, the default, if unknown.
+    func files(_ index: Int) -> [String]
+
     /// What the labels of an image hold; by default reads the sample.
     ///
     /// Throws `DatasetError`, also for an image whose file is known to be bad without decoding it.
@@ -42,10 +51,18 @@ public protocol SegmentationDataset: Sendable {
     /// The indices of the images for training and for evaluation, as split by the data set's authors or the WeSAM
     /// paper; `nil`, the default, if there is no established split.
     var publishedSplit: (training: [Int], evaluation: [Int])? { get }
+
+    /// The indices of the training images that continual methods keep, as listed by the data set; `nil`, the default, if it
+    /// lists none.
+    var publishedMemory: [Int]? { get }
 }
 
 extension SegmentationDataset {
     public func image(_ index: Int) throws -> Image { try sample(index).image }
+    public func masks(_ index: Int) throws -> InstanceMasks? { try sample(index).instances }
+    public func imageNumber(_ index: Int) -> Int { index }
+    public func files(_ index: Int) -> [String] { [] }
+    public var publishedMemory: [Int]? { nil }
     public func survey(_ index: Int) throws -> ImageSurvey {
         let sample = try sample(index)
         return ImageSurvey(instances: sample.instanceCount, kinds: sample.labelKinds)
@@ -101,5 +118,15 @@ public struct DatasetSubset: SegmentationDataset {
     public func survey(_ index: Int) throws -> ImageSurvey { try base.survey(indices[index]) }
     public func fingerprint(_ index: Int) -> String { base.fingerprint(indices[index]) }
     public func histogram(_ index: Int) throws -> SampleHistogram? { try base.histogram(indices[index]) }
+    public func masks(_ index: Int) throws -> InstanceMasks? { try base.masks(indices[index]) }
+    public func imageNumber(_ index: Int) -> Int { base.imageNumber(indices[index]) }
+    public func files(_ index: Int) -> [String] { base.files(indices[index]) }
     public var seenFiles: SeenFiles? { base.seenFiles }
+    /// Those of the whole data set's that are in the subset.
+    public var publishedMemory: [Int]? {
+        base.publishedMemory.map { memory in
+            let kept = Set(memory)
+            return indices.indices.filter { kept.contains(indices[$0]) }
+        }
+    }
 }

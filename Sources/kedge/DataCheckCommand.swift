@@ -46,6 +46,13 @@ extension DataCommand {
                 valueName: "file"))
         var sheet: String?
 
+        @Option(
+            help: ArgumentHelp(
+                "Describe the data set as one domain of a continual benchmark in this JSON file: samples with SHA-256, "
+                    + "those to train on, to evaluate on and to keep.",
+                valueName: "file"))
+        var manifest: String?
+
         @Option(help: "Check only the first N images; 0 checks all.")
         var limit = 0
 
@@ -56,6 +63,9 @@ extension DataCommand {
 
         func validate() throws {
             guard limit >= 0 else { throw ValidationError("--limit must be 0 or more") }
+            guard manifest == nil || limit == 0 else {
+                throw ValidationError("--manifest describes the whole data set; leave out --limit")
+            }
         }
 
         /// The options as recipe settings.
@@ -73,7 +83,8 @@ extension DataCommand {
                 let resolved = try recipe.resolve(adding: keys).recipe
                 // An earlier sheet inside the data set is one of its images to many formats.
                 try InputProtection.check(
-                    outputs: sheet.map { [$0] } ?? [], files: recipe.recipe.map { [$0] } ?? [], folders: [root])
+                    outputs: [sheet, manifest].compactMap { $0 }, files: recipe.recipe.map { [$0] } ?? [],
+                    folders: [root])
                 let prompts = PromptOptions(
                     kind: .point, positivePoints: resolved.prompts.positivePoints,
                     negativePoints: resolved.prompts.negativePoints,
@@ -82,12 +93,17 @@ extension DataCommand {
                 var check = DatasetCheck(
                     format: resolved.data.source.format, resolved.data.source.options,
                     limit: limit > 0 ? limit : nil, prompts: resolved.prompts.source,
-                    sheet: sheet.map { _ in ContactSheet(prompts: prompts, seed: seed) })
+                    sheet: sheet.map { _ in ContactSheet(prompts: prompts, seed: seed) },
+                    describesDomain: manifest != nil)
                 let (findings, picture) = try check.run()
                 print(findings.report(most: all ? nil : 20))
                 if let sheet, let picture {
                     try picture.writePNG(to: sheet)
                     print("contact sheet: \(sheet)")
+                }
+                if let manifest, let description = check.manifest {
+                    try description.write(to: manifest)
+                    print("manifest: \(manifest)")
                 }
                 if findings.isUsable, let refusal = RunRehearsal.refusal(resolved, labels: findings.labelKinds) {
                     throw refusal

@@ -323,6 +323,8 @@ extension TemporaryFolder {
         #expect(errorCode { _ = try folder("").open("manifest", annotations: "images") } == .unreadableFile)
         #expect(try AnnotationCheck.run(format: "folder", folder("").options())?.errors == nil)
         #expect(
-            AnnotationCheck.formats == ["coco", "coconut", "isic2016", "kvasir-seg", "labelme", "manifest", "sa-1b"])
+            AnnotationCheck.formats == [
+                "bsdata", "coco", "coconut", "cosam", "isic2016", "kvasir-seg", "labelme", "manifest", "sa-1b",
+            ])
     }
 }

@@ -163,10 +163,10 @@ import TestSupport
     @Test func everyDataSetHasItsName() {
         #expect(
             DatasetRegistry.names == [
-                "camo", "chameleon", "coco", "coconut", "cod10k", "folder", "folder-components", "folder-instances",
-                "gdd",
-                "images", "isic2016", "istd", "kvasir-seg", "labelme", "manifest", "msd", "ocid", "osd", "pascal-voc",
-                "sa-1b",
+                "bsdata", "camo", "chameleon", "coco", "coconut", "cod10k", "cosam", "folder", "folder-components",
+                "folder-instances", "gdd", "images", "isic2016", "istd", "kvasir-seg", "kvasir-sessile", "labelme",
+                "manifest", "msd", "mvtec-1", "mvtec-2", "mvtec-3", "mvtec-ad", "ocid", "osd", "pascal-voc", "rsdds-1",
+                "rsdds-2", "sa-1b",
             ])
     }
 }

@@ -37,6 +37,7 @@ public struct FuzzedParser: Sendable {
     /// Every parser that reads files.
     public static let all: [FuzzedParser] = [
         safetensors, adapter, pyTorch, png, jpeg, labels, coco, labelMe, manifestLines, segmentAnything1B, kvasir,
+        domainManifest, bsData,
         runLengths, recipe, manifest, checkpoint, anchorFile,
     ]
 

@@ -1,9 +1,11 @@
 import Datasets
+import DatasetTestSupport
 import Foundation
 import Imaging
 import Recipes
 import Runs
 import Testing
+import TestSupport
 import Training
 
 /// A data set with a published split: three images to train on, two to score.
@@ -56,5 +58,21 @@ final class ShadowFolder: Sendable {
         #expect(try split(folder.path, []) == split(folder.path, ["data.split=5:1"]))
         let seeded = try split(folder.path, ["data.splitSeed=3"])
         #expect(try seeded == split(folder.path, ["data.split=5:1", "data.splitSeed=3"]))
+    }
+
+    /// Two defects in each of six images: twelve samples, but a split and a limit count images.
+    @Test func samplesOfOneImageStayTogether() throws {
+        let folder = try TemporaryFolder()
+        for number in 0..<6 {
+            try folder.draw("images/\(number).png", width: 10, height: 4)
+            try folder.draw("labels/\(number).png", ["####..####", "####..####", "####..####", ".........."])
+        }
+        func split(_ settings: String...) throws -> [[Int]] {
+            try self.split(folder.path, ["data.format=folder-components", "data.samples=instance"] + settings)
+        }
+        #expect(try split("data.split=2:1") == [[0, 1, 2, 3, 6, 7, 8, 9], [4, 5, 10, 11]])
+        #expect(try split("data.split=1:1", "data.limit=2") == [[0, 1], [2, 3]])
+        #expect(try split("data.split=none", "data.limit=1") == [[0, 1], [0, 1]])
+        #expect(try split("data.samples=largest", "data.split=5:1") == [[0, 1, 2, 3, 4], [5]])
     }
 }

@@ -5,12 +5,24 @@ extension DatasetCheck {
     mutating func noteWhole(_ dataset: any SegmentationDataset) {
         for line in dataset.unusedImages?.lines ?? [] { findings.add(.unusedImage, line.text, count: line.count) }
         if let line = values.finding(format: format) { findings.add(.labelValues, line) }
+        noteExpansion(dataset)
         noteCrowds(dataset)
         noteEmptiness(dataset)
     }
 
+    /// What gave no sample where samples have one mask each.
+    private mutating func noteExpansion(_ dataset: any SegmentationDataset) {
+        guard let single = dataset as? SingleMaskDataset else { return }
+        findings.imagesOfSamples = single.imageCount
+        for speck in single.specks {
+            findings.add(
+                .speck, "\(speck.image): mask \(speck.mask) has \(speck.pixels) pixel" + (speck.pixels == 1 ? "" : "s"))
+        }
+        for image in single.imagesWithoutMask { findings.add(.imageWithoutMask, image) }
+    }
+
     private mutating func noteCrowds(_ dataset: any SegmentationDataset) {
-        guard let coco = dataset as? COCODataset else { return }
+        guard let coco = Self.images(of: dataset) as? COCODataset else { return }
         let (leftOut, taken) = coco.marked
         if leftOut > 0 {
             findings.add(

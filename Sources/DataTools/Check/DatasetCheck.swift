@@ -9,12 +9,20 @@ import Tensors
 /// reported immediately.
 public struct DatasetCheck {
     let format: String
+    /// The name that the data set gives itself.
+    private let domain: String?
     var options: DatasetOptions
     private let limit: Int?
     private var sheet: ContactSheet?
     var findings: DatasetFindings
-    /// The first image with each content.
-    private var owners: [UInt64: String] = [:]
+    /// The first sample with each image.
+    private var owners: [UInt64: (id: String, image: Int)] = [:]
+    /// What a manifest states of the samples, by their names.
+    private let stated: [String: String]
+    /// What the samples are, if a manifest of them is asked for.
+    private var entries: [(index: Int, entry: ManifestDescription.Entry)]?
+    /// The data set as a domain of a continual benchmark, if that was asked for and it could be read.
+    public private(set) var manifest: ManifestDescription?
     /// Faults already reported by the check of annotations.
     private var named: Set<String> = []
     /// What the values of label images look like.
@@ -33,10 +41,14 @@ public struct DatasetCheck {
     ///   - limit: Check only the first images, up to this number; nil checks all.
     ///   - prompts: Where the run's prompts come from; with `automatic`, labels without an instance are no error.
     ///   - sheet: Draws some of the images.
+    ///   - describesDomain: Whether to make a manifest of what can be read.
     public init(
         format: String, _ options: DatasetOptions, limit: Int? = nil, prompts: PromptSource = .simulated,
-        sheet: ContactSheet? = nil
+        sheet: ContactSheet? = nil, describesDomain: Bool = false
     ) {
+        let own = format == "cosam" ? DomainManifest(options) : nil
+        (stated, domain) = (own?.digests ?? [:], own?.domain)
+        entries = describesDomain ? [] : nil
         self.prompts = prompts
         (self.format, self.options, self.limit, self.sheet) = (format, options, limit, sheet)
         findings = DatasetFindings(format: format, root: options.root, prompts: prompts)
@@ -55,6 +67,11 @@ public struct DatasetCheck {
                 try read(dataset)
                 try findUnlistedImages(dataset)
                 noteWhole(dataset)
+                manifest = entries.map {
+                    ManifestDescription(
+                        dataset, entries: $0, domain: domain.flatMap { $0.isEmpty ? nil : $0 } ?? format,
+                        format: format, options)
+                }
             } else {
                 try readImageFiles()
             }
@@ -116,7 +133,9 @@ public struct DatasetCheck {
             let dataset = try DatasetRegistry.open(format, options) { faults.append($0) }
             for fault in faults { noteIfNew(fault) }
             findings.isRefused = !faults.isEmpty
-            for label in (dataset as? FolderDataset)?.unusedLabels ?? [] { findings.add(.unusedLabel, label) }
+            for label in (Self.images(of: dataset) as? FolderDataset)?.unusedLabels ?? [] {
+                findings.add(.unusedLabel, label)
+            }
             return dataset
         } catch let error as DatasetError {
             // With findings of its own the report is worth more than the error alone.
@@ -126,6 +145,11 @@ public struct DatasetCheck {
             }
             return nil
         }
+    }
+
+    /// The data set that has an image for a sample, where one is made of it that has a mask for a sample.
+    static func images(of dataset: any SegmentationDataset) -> any SegmentationDataset {
+        (dataset as? SingleMaskDataset)?.base ?? dataset
     }
 
     /// The data set, read by the ranges of all its images that can be read and are to be checked.
@@ -160,7 +184,8 @@ public struct DatasetCheck {
         for index in 0..<count {
             do {
                 let sample = try dataset.sample(index)
-                judge(sample)
+                judge(sample, ofImage: dataset.imageNumber(index))
+                compareWithManifest(sample, index, dataset)
                 sheet?.add(sample, number: index, of: count)
             } catch let error as DatasetError {
                 let faults = try dataset.faults(index)
@@ -189,11 +214,18 @@ public struct DatasetCheck {
         }
     }
 
-    /// Finds image files of a COCO data set without annotations in its file.
+    /// Finds image files that the annotations of a data set do not name.
     private mutating func findUnlistedImages(_ dataset: any SegmentationDataset) throws {
-        guard format == "coco" else { return }
-        let folder = options.root + "/" + options.imagesFolder
-        let listed = Set((0..<dataset.count).map(dataset.id))
+        let places = ["bsdata": "data", "coco": options.imagesFolder, "cosam": "images"]
+        guard let place = places[format] else { return }
+        let folder = options.root + "/" + place
+        let images = Self.images(of: dataset)
+        var listed = Set((0..<images.count).map(images.id))
+        if format == "bsdata" {
+            // A label without a usable polygon gives no sample, but its image is labelled.
+            let labels = (try? ImageListing.imageFiles(in: options.root + "/label") { $0.hasSuffix(".json") }) ?? []
+            listed.formUnion(labels.map(RelativePath.withoutExtension))
+        }
         for file in (try? ImageListing.imageFiles(in: folder, where: UnusedImages.isImage)) ?? []
         where !listed.contains(RelativePath.withoutExtension(file)) {
             findings.add(.unlistedImage, folder + "/" + file)
@@ -209,7 +241,7 @@ public struct DatasetCheck {
     /// With at least this many instances, half of them tiny, a label looks smoothed.
     static let smoothedCount = 8
 
-    private mutating func judge(_ sample: Sample) {
+    private mutating func judge(_ sample: Sample, ofImage image: Int) {
         let (width, height) = (sample.image.width, sample.image.height)
         findings.usableImages += 1
         findings.sizes.append([Int32(width), Int32(height)])
@@ -224,9 +256,9 @@ public struct DatasetCheck {
         }
         let digest = Self.digest(sample.image)
         if let owner = owners[digest] {
-            findings.add(.duplicateImage, "\(sample.id) is as \(owner)")
+            if owner.image != image { findings.add(.duplicateImage, "\(sample.id) is as \(owner.id)") }
         } else {
-            owners[digest] = sample.id
+            owners[digest] = (sample.id, image)
         }
         if let orientation = sample.orientation {
             findings.add(
@@ -246,6 +278,25 @@ public struct DatasetCheck {
             guard let problem = box.problem(width: width, height: height) else { continue }
             findings.add(.boxOutside, "\(sample.id): instance \(index + 1): \(problem.found)")
         }
+    }
+
+    /// Compares a sample with what the manifest says it was, and describes it for a new one.
+    private mutating func compareWithManifest(
+        _ sample: Sample, _ index: Int, _ dataset: any SegmentationDataset
+    ) {
+        let old = stated[sample.id]
+        guard old != nil || entries != nil else { return }
+        let digest = sample.contentDigest
+        if let old, old != digest {
+            findings.add(.changedSample, "\(sample.id): SHA-256 \(digest.prefix(16))..., stated \(old.prefix(16))...")
+        }
+        let files = dataset.files(index)
+        entries?.append(
+            (
+                index,
+                ManifestDescription.Entry(
+                    name: sample.id, image: files.first, labels: Array(files.dropFirst()), sha256: digest)
+            ))
     }
 
     /// Compares annotated boxes with the boxes around their masks.

@@ -35,7 +35,18 @@ extension DatasetFindings {
     private var summary: [(String, String)] {
         var rows = [("data set", "\(root), format \(format)")]
         let left = imagesLeftOut > 0 ? "; \(imagesLeftOut) more not checked" : ""
-        rows.append(("images", "\(images), \(usableImages) usable\(left)"))
+        if let imagesOfSamples {
+            let without = count(.imageWithoutMask)
+            rows.append(("images", "\(imagesOfSamples)" + (without > 0 ? ", \(without) without a mask" : "")))
+            rows.append(
+                (
+                    "samples",
+                    "\(images), \(usableImages) usable\(left)"
+                        + (count(.speck) > 0 ? "; \(Self.number(count(.speck), "small mask")) left out" : "")
+                ))
+        } else {
+            rows.append(("images", "\(images), \(usableImages) usable\(left)"))
+        }
         if let sizes = sizesText { rows.append(("sizes", sizes)) }
         if let depth = depthText { rows.append(("depth", depth)) }
         guard hasReadLabels else {

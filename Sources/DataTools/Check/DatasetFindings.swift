@@ -19,6 +19,8 @@ public struct DatasetFindings: Sendable {
         case sizeMismatch = "labels of another size than their image"
         /// A link leads out of the data set.
         case outsideRoot = "links out of the data set"
+        /// A sample is not what the manifest of the data set says.
+        case changedSample = "samples with another content than the manifest states"
         /// The labels hold no instance at all.
         case noInstance = "labels without a single instance"
         /// Image files that are of no use where they are.
@@ -48,6 +50,10 @@ public struct DatasetFindings: Sendable {
         case boxOutside = "boxes that leave their image"
         /// Of an image of more than 8 bits only a few levels are left by taking the high 8.
         case fewLevels = "images whose high 8 bits hold few levels (data.intensity=auto scales them)"
+        /// A mask too small to be a sample of its own.
+        case speck = "masks of fewer than 10 pixels, which give no sample"
+        /// An image of which no sample is made.
+        case imageWithoutMask = "images without a mask, which give no sample"
         /// Two images with identical pixels.
         case duplicateImage = "images with the pixels of another"
 
@@ -55,7 +61,7 @@ public struct DatasetFindings: Sendable {
         public var isError: Bool {
             switch self {
             case .unusable, .annotation, .ambiguousName, .missingLabel, .unreadable, .sizeMismatch, .outsideRoot,
-                .noInstance:
+                .changedSample, .noInstance:
                 true
             default: false
             }
@@ -73,6 +79,8 @@ public struct DatasetFindings: Sendable {
     public internal(set) var images = 0
     /// Images that could be read with their labels.
     public internal(set) var usableImages = 0
+    /// Images that the samples are made of, where a sample is an image with one mask; nil where it is an image.
+    public internal(set) var imagesOfSamples: Int?
     /// Images of the data set that were not checked.
     public internal(set) var imagesLeftOut = 0
     /// True if labels were read; false if the data set could not be opened.

@@ -4,8 +4,10 @@ public enum AnnotationCheck {
 
     /// One line per format that has annotation files.
     private static let checks: [(format: String, run: Check)] = [
+        ("bsdata", { options, limit throws(DatasetError) in try LabelMeDataset.checkBSData(options, limit: limit) }),
         ("coco", { options, limit throws(DatasetError) in try COCODataset.check(options, limit: limit) }),
         ("coconut", { options, limit throws(DatasetError) in try COCODataset.checkCOCONut(options, limit: limit) }),
+        ("cosam", { options, limit throws(DatasetError) in try LabelledImages.checkCoSAM(options, limit: limit) }),
         (
             "isic2016",
             { options, limit throws(DatasetError) in try LabelledImages.checkISIC2016(options, limit: limit) }

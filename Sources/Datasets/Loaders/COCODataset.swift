@@ -17,6 +17,7 @@ public struct COCODataset: SegmentationDataset {
     private let imagesFolder: String
     private let rules: DatasetOptions.LabelRules
     private let crowds: DatasetOptions.Crowds
+    private let annotationsName: String
     /// The first error in the annotations of an image, by the image's number.
     private let faults: [Int: AnnotationFault]
 
@@ -29,6 +30,7 @@ public struct COCODataset: SegmentationDataset {
     public init(_ options: DatasetOptions) throws(DatasetError) {
         folder = try AnnotatedFolder(options)
         (imagesFolder, rules, crowds) = (options.imagesFolder, options.labelRules, options.crowds)
+        annotationsName = Self.annotationsName(options)
         let path = Self.annotationsPath(options)
         var report = AnnotationReport(stoppingAtFirstError: true)
         do throws(AnnotationFault) {
@@ -74,6 +76,15 @@ public struct COCODataset: SegmentationDataset {
         sample.orientation = orientation
         return sample
     }
+
+    /// The masks of the sample; of the image only the header is read.
+    public func masks(_ index: Int) throws -> InstanceMasks? {
+        let size = try folder.size(file(index))
+        try check(index, size: size)
+        return try labels(index).labels.masks(width: size.width, height: size.height, location: location(index))
+    }
+
+    public func files(_ index: Int) -> [String] { [file(index), annotationsName] }
 
     public func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(file(index)) }
 

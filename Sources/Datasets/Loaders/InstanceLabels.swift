@@ -84,6 +84,12 @@ struct InstanceLabels: Equatable {
         return Sample(id: id, image: image, instances: masks, boxes: boxes, points: points, polygons: polygons)
     }
 
+    /// The masks; nil if not all instances have one. Throws `DatasetError`.
+    func masks(width: Int, height: Int, location: String) throws(DatasetError) -> InstanceMasks? {
+        try check(location: location)
+        return haveMasks ? try painted(width: width, height: height, location: location) : nil
+    }
+
     private func painted(width: Int, height: Int, location: String) throws(DatasetError) -> InstanceMasks {
         var masks = InstanceMasks(count: 0, width: width, height: height)
         for instance in instances {

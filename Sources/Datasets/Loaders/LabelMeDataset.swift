@@ -7,18 +7,32 @@ public import Imaging
 /// `group_id` are one instance. Polygons are filled as in COCO; a circle has the pixels with their centres in it.
 /// Pictures embedded in the files (`imageData`) are not read.
 public struct LabelMeDataset: SegmentationDataset {
+    /// Where a published data set has its files.
+    struct Layout {
+        /// The folder of LabelMe files.
+        var files: String
+        /// The folder of the images, `NAME.jpg` to `NAME.json`; what the files say of their images is not used.
+        var images: String
+    }
+
     private var folder: AnnotatedFolder
     private let annotationsFolder: String
+    private let imagesFolder: String?
     private let names: [String]
+    public internal(set) var publishedSplit: (training: [Int], evaluation: [Int])?
 
     /// Lists the folder without reading the files. Throws `DatasetError` if it holds no JSON file, or two of one name.
     public init(_ options: DatasetOptions) throws(DatasetError) {
-        try self.init(options, noting: DatasetRegistry.refuse)
+        try self.init(options, nil)
     }
 
-    private init(_ options: DatasetOptions, noting note: DatasetNote) throws(DatasetError) {
+    /// The same in a published layout.
+    init(
+        _ options: DatasetOptions, _ layout: Layout?, noting note: DatasetNote = DatasetRegistry.refuse
+    ) throws(DatasetError) {
         folder = try AnnotatedFolder(options)
-        annotationsFolder = options.annotations ?? ""
+        annotationsFolder = layout?.files ?? options.annotations ?? ""
+        imagesFolder = layout?.images
         names = try folder.names(in: annotationsFolder, extensions: ["json"])
         guard !names.isEmpty else {
             throw DatasetError(
@@ -41,6 +55,16 @@ public struct LabelMeDataset: SegmentationDataset {
         sample.orientation = orientation
         return sample
     }
+
+    /// The masks of the sample; of the image only the header is read.
+    public func masks(_ index: Int) throws -> InstanceMasks? {
+        let (file, image) = try read(index)
+        let size = try folder.size(image)
+        return try labels(index, file, image: image, size: size)
+            .masks(width: size.width, height: size.height, location: path(index))
+    }
+
+    public func files(_ index: Int) -> [String] { ((try? read(index)).map { [$0.image] } ?? []) + [name(index)] }
 
     public func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(read(index).image) }
 
@@ -79,6 +103,7 @@ public struct LabelMeDataset: SegmentationDataset {
     }
 
     private func imagePath(_ index: Int, _ file: LabelMeFile) throws(AnnotationFault) -> String {
+        if let imagesFolder { return "\(imagesFolder)/\(id(index)).jpg" }
         if let problem = RelativePath.problem(file.imagePath, from: annotationsFolder) {
             throw AnnotationFault(file: path(index), .path, problem)
         }
@@ -130,8 +155,15 @@ public struct LabelMeDataset: SegmentationDataset {
     ///
     /// - Parameter limit: Maximum faults listed in the report; more are counted.
     public static func check(_ options: DatasetOptions, limit: Int = 10_000) throws(DatasetError) -> AnnotationReport {
+        try check(options, nil, limit: limit)
+    }
+
+    /// The same in a published layout.
+    static func check(
+        _ options: DatasetOptions, _ layout: Layout?, limit: Int
+    ) throws(DatasetError) -> AnnotationReport {
         var report = AnnotationReport(limit: limit)
-        var dataset = try LabelMeDataset(options) { twin throws(DatasetError) in
+        var dataset = try LabelMeDataset(options, layout) { twin throws(DatasetError) in
             try? report.add(AnnotationFault(file: twin.location, .duplicateImage, twin.problem))
         }
         dataset.folder = dataset.folder.withoutRetries()

@@ -32,6 +32,7 @@ struct LabelledImages: SegmentationDataset {
     let folder: AnnotatedFolder
     let entries: [Entry]
     let publishedSplit: (training: [Int], evaluation: [Int])?
+    var publishedMemory: [Int]?
     private let read: Reading
 
     /// Creates a data set of entries with different names.
@@ -74,6 +75,16 @@ struct LabelledImages: SegmentationDataset {
     func histogram(_ index: Int) throws -> SampleHistogram? { try folder.histogram(entries[index].image) }
 
     var seenFiles: SeenFiles? { folder.seenFiles }
+
+    /// The masks of the sample; reads the label files, but of the image only the header.
+    func masks(_ index: Int) throws -> InstanceMasks? {
+        let entry = entries[index]
+        if let fault = entry.fault { throw fault }
+        let head = try folder.head(entry.image)
+        return try read(folder, entry, (head.width, head.height)).masks
+    }
+
+    func files(_ index: Int) -> [String] { [entries[index].image] + entries[index].labels }
 
     /// The survey of the sample; reads the label files, but of the image only the header.
     func survey(_ index: Int) throws -> ImageSurvey {

@@ -79,6 +79,21 @@ public struct DataMixture: SegmentationDataset {
         let (part, own) = place(index)
         return try part.images.image(own)
     }
+    public func masks(_ index: Int) throws -> InstanceMasks? {
+        let (part, own) = place(index)
+        return try part.images.masks(own)
+    }
+    /// Different for images of different parts, too.
+    public func imageNumber(_ index: Int) -> Int {
+        let part = ranges.firstIndex { $0.contains(index) } ?? ranges.count - 1
+        return ImageID(source: part, index: parts[part].images.imageNumber(index - ranges[part].lowerBound)).number
+    }
+    /// That of all parts; nil if one has none of its own, so that its images would be left out.
+    public var publishedMemory: [Int]? {
+        let lists = parts.map(\.images.publishedMemory)
+        guard !lists.contains(where: { $0 == nil }) else { return nil }
+        return zip(lists, ranges).flatMap { list, range in (list ?? []).map { $0 + range.lowerBound } }
+    }
     public func survey(_ index: Int) throws -> ImageSurvey {
         let (part, own) = place(index)
         return try part.images.survey(own)

@@ -44,6 +44,8 @@ public struct DatasetOptions: Equatable, Sendable {
 
     /// Which annotations with `iscrowd` 1 are instances.
     public var crowds = Crowds.auto
+    /// What one sample is.
+    public var samples = SampleUnit.auto
 
     /// Which annotations of a COCO file that mark a crowd are instances.
     public enum Crowds: String, CaseIterable, Sendable {
@@ -104,6 +106,10 @@ extension DatasetOptions: RecipeSection {
             "crowds", \.crowds,
             "Annotations with iscrowd 1: left out, taken as instances, or taken where the file's masks are all marked so"
         ),
+        .choice(
+            "samples", \.samples,
+            "One sample: an image with all its instances, one with each of them, with the largest, or with their union; "
+                + "auto as the format defines it"),
     ]
 
     public var faults: [SettingFault] {

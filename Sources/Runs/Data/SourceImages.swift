@@ -249,11 +249,11 @@ extension SourceSettings {
         }
         let holdsOut = split != .published || isScored
         guard evaluationRoot == nil, holdsOut, let k = split.trainingImagesPerEvaluationImage else {
-            let all = Array(0..<min(dataset.count, most ?? dataset.count))
+            let all = Array(KToOneSplit.samplesByImage(dataset).prefix(most ?? dataset.count).joined())
             return (all, evaluationRoot == nil ? all : [])
         }
         let seed = splitSeed.map { UInt64(bitPattern: Int64($0)) }
-        return KToOneSplit(k: k, limit: most, seed: seed).apply(count: dataset.count)
+        return KToOneSplit(k: k, limit: most, seed: seed).apply(to: dataset)
     }
 }
 

@@ -88,6 +88,32 @@ extension FuzzedParser {
             """#
         ])
 
+    static let domainManifest = annotated(
+        "cosam", file: "manifest.json",
+        words: [
+            "\"train\": ", "\"test\": ", "\"memory\": ", "\"samples\": ", "\"sha256\": ", "\"name\": ", "[\"a\"]",
+            "null",
+            "\"../a\"",
+        ],
+        written: [
+            #"""
+            {"domain": "rails", "id": 1, "train": ["a"], "test": ["b"], "memory": ["a"], "provenance": {"format": "cosam"},
+            "samples": [{"name": "a", "image": "images/a.png", "labels": ["masks/a.jpg"], "sha256": "00ff"}]}
+            """#
+        ])
+
+    static let bsData = annotated(
+        "bsdata", file: "image_data.json",
+        words: [
+            "\"images\": ", "\"filename\": ", "\"train_test_split\": ", "\"train\"", "\"test\"", "\"a.jpg\"", "null",
+        ],
+        written: [
+            #"""
+            {"images": [{"filename": "a.jpg", "train_test_split": "train", "type": 2, "wear_dev": ["x"],
+            "annotations": "a.json"}, {"filename": "b.jpg", "train_test_split": "test"}]}
+            """#
+        ])
+
     static let runLengths = FuzzedParser(
         "runs", longestInput: 256, memoryLimit: 8 << 20, words: ["0", "o", "P", "1N2", "oooooo"],
         written: {
@@ -155,7 +181,7 @@ private enum AnnotatedScratch {
     static func folder(_ format: String) throws -> String {
         let root = Scratch.path + format
         guard !FileManager.default.fileExists(atPath: root) else { return root }
-        for folder in ["images", "masks", "annotations"] {
+        for folder in ["images", "masks", "annotations", "data", "label"] {
             try FileManager.default.createDirectory(atPath: root + "/" + folder, withIntermediateDirectories: true)
         }
         let image = Image(width: 16, height: 12, channels: 3, pixels: (0..<576).map { UInt8($0 & 255) })
@@ -167,6 +193,10 @@ private enum AnnotatedScratch {
             if format == "sa-1b" || format == "kvasir-seg" { try Scratch.write(jpeg, to: "\(root)/\(place).jpg") }
         }
         try Scratch.write(try ImageFile.encodeJPEG(white, quality: 95), to: root + "/masks/a.jpg")
+        try Scratch.write(jpeg, to: root + "/data/a.jpg")
+        let polygon =
+            #"{"imagePath": "a.jpg", "shapes": [{"label": "x", "shape_type": "polygon", "points": [[1, 1], [9, 2], [6, 9]]}]}"#
+        try Scratch.write(Array(polygon.utf8), to: root + "/label/a.json")
         var labels = LabelImage(width: 16, height: 12, labels: [UInt16](repeating: 0, count: 192))
         for place in 40..<60 { labels.labels[place] = 1 }
         try Scratch.write(try LabelFile.encodePNG(labels), to: root + "/mask.png")

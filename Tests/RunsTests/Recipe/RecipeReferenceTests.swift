@@ -118,7 +118,7 @@ import Training
             "evaluation.boundary": "false",
             "checkpoint.background": "false", "checkpoint.everySeconds": "120",
             "model.imageSize": "64", "data.flips": "none", "data.badSamples": "skip", "data.followSymlinks": "true",
-            "data.annotations": "a", "data.labelRules": "released", "data.crowds": "take",
+            "data.annotations": "a", "data.labelRules": "released", "data.crowds": "take", "data.samples": "whole",
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
             "continual.strategy": "naive", "evaluation.view": "squash",
