@@ -20,7 +20,7 @@ public struct SourceSettings: RecipeSection {
             .parsed(
                 "split", \.split,
                 rule: .parsed(DataSplit.grammar) { DataSplit(rawValue: $0) != nil },
-                "auto: the published split, else 5:1; k:1 trains on k of k + 1 images and scores the other; none: both on all"
+                "auto: the published split, else 5:1; k:1 trains on k of k + 1 images and scores the other; none: both on all; evaluate: only scored"
             ),
             .optionalInteger(
                 "splitSeed", \.splitSeed, 0...Int.max,

@@ -6,16 +6,18 @@ public enum DataSplit: Equatable, Sendable {
     case ratio(Int)
     /// All images serve both purposes.
     case none
+    /// All images are evaluated on, none is trained on.
+    case evaluate
 
     /// The grammar, for messages and the reference.
-    static let grammar = "auto, k:1 with k from 1 to 1000, or none"
+    static let grammar = "auto, k:1 with k from 1 to 1000, none, or evaluate"
 
-    /// Images to train on per image to evaluate on where no split is published; nil when all serve both purposes.
+    /// Images to train on per image to evaluate on where no split is published; nil when all images go the same way.
     package var trainingImagesPerEvaluationImage: Int? {
         switch self {
         case .published: 5
         case .ratio(let k): k
-        case .none: nil
+        case .none, .evaluate: nil
         }
     }
 }
@@ -26,6 +28,7 @@ extension DataSplit: RawRepresentable {
         switch text {
         case "auto": self = .published
         case "none": self = .none
+        case "evaluate": self = .evaluate
         default:
             let parts = text.split(separator: ":", omittingEmptySubsequences: false)
             guard parts.count == 2, parts[1] == "1", let k = Int(parts[0]), (1...1000).contains(k) else { return nil }
@@ -39,6 +42,7 @@ extension DataSplit: RawRepresentable {
         case .published: "auto"
         case .ratio(let k): "\(k):1"
         case .none: "none"
+        case .evaluate: "evaluate"
         }
     }
 }

@@ -53,6 +53,8 @@ struct SourceImages {
     let domain: String
     /// Its share of a batch.
     let share: Int
+    /// Whether its images are only scored.
+    let isOnlyScored: Bool
     /// Images to adapt to.
     let training: Images
     /// Images to evaluate on.
@@ -84,6 +86,7 @@ struct SourceImages {
     ) throws {
         let settings = source.settings
         (name, place, share) = (source.name, purpose.place, settings.share)
+        isOnlyScored = settings.split == .evaluate
         (domain, evaluationLimit) = (settings.domain ?? source.name, purpose.evaluationLimit ?? 0)
         let isScored = purpose.evaluationLimit != nil
         let (options, root, lists) = try Self.open(settings, isScored: isScored, communicator)
@@ -246,6 +249,10 @@ extension SourceSettings {
                     remedy: "set data.split=k:1 to draw one, or data.splitSeed=none")
             }
             return published
+        }
+        if split == .evaluate {
+            let all = Array(KToOneSplit.samplesByImage(dataset).prefix(most ?? dataset.count).joined())
+            return ([], evaluationRoot == nil ? all : [])
         }
         let holdsOut = split != .published || isScored
         guard evaluationRoot == nil, holdsOut, let k = split.trainingImagesPerEvaluationImage else {

@@ -83,7 +83,8 @@ public struct TrainingData: Sendable {
             throw RunError.unreadable(unreadable, limit: limit, ranks: communicator.worldSize)
         }
         let usable = sources.map(\.usableForTraining)
-        for (place, source) in recipe.data.all.enumerated() where usable[place].images.count == 0 && needsTraining {
+        for (place, source) in recipe.data.all.enumerated() where usable[place].images.count == 0 && needsTraining
+            && !sources[place].isOnlyScored {
             if let first = sources[place].unreadable.first {
                 throw RunError.noneUsable(
                     sources[place].listedForTraining, at: source.settings.options.root, first: first)
@@ -99,9 +100,14 @@ public struct TrainingData: Sendable {
         warnings = sources.flatMap { $0.warnings(usesBoxes: recipe.usesAnnotatedBoxes, isNamed: sources.count > 1) }
         nothingToScore = sources.lazy.compactMap(\.emptiness.evaluation).first
         training = DataMixture(
-            zip(sources, usable).map {
+            zip(sources, usable).filter { !$0.0.isOnlyScored }.map {
                 .init(source: $0.name, domain: $0.domain, share: $0.share, images: $1.images, ids: $1.ids)
             })
+        if training.parts.isEmpty, needsTraining {
+            throw DatasetError(
+                .invalidOption, at: "data.split", "evaluate for every source leaves no image to adapt to",
+                remedy: "give at least one source another split")
+        }
         evaluation = sources.compactMap { source in
             let scored = source.usableForEvaluation
             guard scored.images.count > 0 else { return nil }
