@@ -60,6 +60,7 @@ let package = Package(
         module("Layers", ["Tensors", "Kernels"]),
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
+        module("Routing", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         module("Imaging", ["PlainText", "CImageCodecs"]),
         module(
             "Datasets",
@@ -148,6 +149,7 @@ let package = Package(
             "SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Imaging"],
             resources: [.copy("Fixtures")]),
         tests("Adapters", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        tests("Routing", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         tests("Imaging", [], resources: [.copy("Fixtures")]),
         .target(
             name: "DatasetTestSupport", dependencies: ["TestSupport", "Imaging", "Datasets"],
@@ -160,7 +162,7 @@ let package = Package(
             "AdaptationMethods",
             [
                 "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters",
-                "Recipes",
+                "Routing", "Recipes",
             ],
             resources: [.copy("Fixtures")]),
         .target(
@@ -206,7 +208,7 @@ let package = Package(
         .target(
             name: "Fuzzing",
             dependencies: [
-                "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "Tensors", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Routing", "Imaging", "Datasets",
                 "Recipes", "CheckpointStore", "Training", "Runs", "CZlib",
             ], path: "Tests/Fuzzing", exclude: ["generate_corpus.py"],
             resources: [.copy("Corpus")], swiftSettings: swiftSettings),

@@ -120,31 +120,52 @@ struct BlockStack: Sendable {
         inputs.finish(dShared, &gradients)
     }
 
-    /// Extra tokens and the image's as one sequence through all blocks. // [k, D] -> [k, D]
-    func encodeTokens(_ tokens: Tensor, _ stem: EncoderStem, in context: PassContext) -> TokenPass {
-        let (count, width) = (tokens.shape[0], tokens.shape[1])
-        let rows = count + stem.tokens.shape[0]
-        let blocks = stages.flatMap(\.blocks).map { $0.overSequence(of: rows) }
-        var x = Tensor(uninitialized: [rows, width])
-        x.mutablePointer.update(from: tokens.pointer, count: tokens.count)
-        (x.mutablePointer + tokens.count).update(from: stem.tokens.pointer, count: stem.tokens.count)
+    /// Extra tokens and the image's as one sequence through all blocks, without residuals. // [k, D] -> [k, D]
+    func encodeTokens(_ tokens: Tensor, _ stem: EncoderStem, in context: PassContext) -> Tensor {
+        context.counter?.encoderForwards += 1
+        var x = sequence(tokens, stem)
+        for block in blocks(over: x.shape[0]) { x = block(x, in: context) }
+        return x.rows(0..<tokens.shape[0])
+    }
+
+    /// The same with the backward pass; keeps the input of each block, T + k rows of D numbers. // [k, D] -> [k, D]
+    func encodeTokensForTraining(_ tokens: Tensor, _ stem: EncoderStem, in context: PassContext) -> TokenPass {
+        context.counter?.encoderForwards += 1
+        let count = tokens.shape[0]
+        var x = sequence(tokens, stem)
+        let shape = x.shape
+        let blocks = blocks(over: shape[0])
         var saved: [KeptBlock<EncoderBlock.Residuals>] = []
         for block in blocks {
-            let (y, residuals) = block.forward(x, in: context)
-            x = y
-            saved.append(residuals)
+            saved.append(.input(x))
+            x = block(x, in: context)
         }
         return TokenPass(tokens: x.rows(0..<count)) { dTokens, gradients in
+            context.counter?.encoderBackwards += 1
             // The image's rows after the last block are discarded.
-            var dX = Tensor(zeros: [rows, width])
+            var dX = Tensor(zeros: shape)
             dX.mutablePointer.update(from: dTokens.pointer, count: dTokens.count)
             for (block, residuals) in zip(blocks, saved).reversed() {
                 dX =
                     block.backward(dX, residuals, gradients: &gradients, inputNeeded: true, in: context)
-                    ?? Tensor(zeros: dX.shape)
+                    ?? Tensor(zeros: shape)
             }
             return dX.rows(0..<count)
         }
+    }
+
+    /// Extra tokens, then the image's. // [k, D], [T, D] -> [k + T, D]
+    private func sequence(_ tokens: Tensor, _ stem: EncoderStem) -> Tensor {
+        var x = Tensor(uninitialized: [tokens.shape[0] + stem.tokens.shape[0], tokens.shape[1]])
+        let start = x.mutablePointer
+        start.update(from: tokens.pointer, count: tokens.count)
+        (start + tokens.count).update(from: stem.tokens.pointer, count: stem.tokens.count)
+        return x
+    }
+
+    /// All blocks, over one sequence of rows.
+    private func blocks(over rows: Int) -> [EncoderBlock] {
+        stages.flatMap(\.blocks).map { $0.overSequence(of: rows) }
     }
 
     /// The lowest block that backward must reach; nil when nothing inside the encoder trains.

@@ -30,12 +30,22 @@ public protocol ImageEncoder: Sendable {
     /// The features of an image from its stem, with their backward pass. // [T, D] -> [h * w, C]
     func encodeForTraining(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> EncoderPass
 
-    /// Sends extra tokens through all blocks together with the image, and returns them with their backward pass.
+    /// Extra tokens after they went through all blocks together with the image, without residuals.
     ///
     /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that cannot process additional tokens.
     ///
-    /// - Parameter tokens: // [k, D]
+    /// - Parameter tokens: // [k, D] -> [k, D]
     func encodeTokens(
+        _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> Tensor
+
+    /// Extra tokens as from `encodeTokens`, with their backward pass.
+    ///
+    /// Keeps the input of each block, whatever the context says, and computes the rest again in backward. Throws
+    /// `SegmentAnythingError` of kind `unsupported` for an encoder that cannot process additional tokens.
+    ///
+    /// - Parameter tokens: // [k, D]
+    func encodeTokensForTraining(
         _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
     ) throws(SegmentAnythingError) -> TokenPass
 }
@@ -71,27 +81,45 @@ public struct AdapterTokenPass {
 }
 
 extension ImageEncoder {
-    /// Sends the tokens of the context's adapters through all blocks together with the image; nil if there are none.
+    /// The tokens of the context's adapters after all blocks, without residuals; nil if there are none. // [k, D]
     ///
     /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that cannot process additional tokens.
     public func encodeTokens(
         _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> Tensor? {
+        let parts = adapterTokens(context)
+        return parts.isEmpty ? nil : try encodeTokens(joined(parts), stem, in: context)
+    }
+
+    /// The tokens of the context's adapters after all blocks, with their backward pass; nil if there are none.
+    ///
+    /// Throws `SegmentAnythingError` of kind `unsupported` for an encoder that cannot process additional tokens.
+    public func encodeTokensForTraining(
+        _ stem: EncoderStem, in context: PassContext
     ) throws(SegmentAnythingError) -> AdapterTokenPass? {
-        let adapters = context.adapters.encoderTokens
-        guard !adapters.isEmpty else { return nil }
-        let parts = adapters.map { $0.tokens(in: context) }
-        let rows = parts.reduce(0) { $0 + $1.shape[0] }
-        let tokens = Tensor(parts.flatMap(\.elements), [rows, parts[0].shape[1]])
-        let pass = try encodeTokens(tokens, stem, in: context)
+        let parts = adapterTokens(context)
+        guard !parts.isEmpty else { return nil }
+        let pass = try encodeTokensForTraining(joined(parts), stem, in: context)
         return AdapterTokenPass(tokens: pass.tokens) { dTokens, gradients in
             let dInput = pass.backward(dTokens, &gradients)
             var first = 0
-            for (adapter, part) in zip(adapters, parts) {
+            for (adapter, part) in zip(context.adapters.encoderTokens, parts) {
                 adapter.backward(
                     dInput.rows(first..<first + part.shape[0]), gradients: &gradients, in: context)
                 first += part.shape[0]
             }
         }
+    }
+
+    /// The tokens of each adapter that has some. // [k_i, D] each
+    private func adapterTokens(_ context: PassContext) -> [Tensor] {
+        context.adapters.encoderTokens.map { $0.tokens(in: context) }
+    }
+
+    /// All tokens in one table. // [k, D]
+    private func joined(_ parts: [Tensor]) -> Tensor {
+        let rows = parts.reduce(0) { $0 + $1.shape[0] }
+        return Tensor(parts.flatMap(\.elements), [rows, parts[0].shape[1]])
     }
 }
 

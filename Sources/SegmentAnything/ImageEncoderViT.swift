@@ -124,11 +124,18 @@ public struct ImageEncoderViT: ImageEncoder {
 
     /// Extra tokens and the image's as one sequence through all blocks: every row attends to every other, without
     /// windows and relative positions, and extra tokens have no position (CoSAM's router and its L2P,
-    /// `image_encoder.py`).
+    /// `image_encoder.py`). // [k, D] -> [k, D]
     public func encodeTokens(
         _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
-    ) throws(SegmentAnythingError) -> TokenPass {
+    ) throws(SegmentAnythingError) -> Tensor {
         stack.encodeTokens(tokens, stem, in: context)
+    }
+
+    /// Extra tokens as from `encodeTokens`, with their backward pass. // [k, D]
+    public func encodeTokensForTraining(
+        _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> TokenPass {
+        stack.encodeTokensForTraining(tokens, stem, in: context)
     }
 
     private static func reversed(_ source: ScopedParameterSource, _ name: String, _ shape: Shape) -> Tensor {

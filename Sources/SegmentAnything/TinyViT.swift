@@ -87,8 +87,19 @@ public struct TinyViT: ImageEncoder {
     /// Always throws: between its blocks TinyViT mixes neighbours by convolutions, which tokens outside the grid lack.
     public func encodeTokens(
         _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
-    ) throws(SegmentAnythingError) -> TokenPass {
-        throw SegmentAnythingError(
-            .unsupported, "TinyViT cannot process tokens beside the image's; use a model with a plain ViT (vit_b)")
+    ) throws(SegmentAnythingError) -> Tensor {
+        throw Self.tokensUnsupported
     }
+
+    /// Always throws, as `encodeTokens` does.
+    public func encodeTokensForTraining(
+        _ tokens: Tensor, _ stem: EncoderStem, in context: PassContext
+    ) throws(SegmentAnythingError) -> TokenPass {
+        throw Self.tokensUnsupported
+    }
+
+    private static let tokensUnsupported = SegmentAnythingError(
+        .unsupported,
+        "TinyViT cannot process tokens beside the image's; read the mean of its features instead, or use a model with a "
+            + "plain ViT (vit_b)")
 }

@@ -313,7 +313,8 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         func run(_ adapted: AdaptedModel) throws -> (value: Double, pass: AdapterTokenPass) {
             let context = adapted.context(in: workspace)
             let encoder = adapted.model.encoder
-            let pass = try #require(try encoder.encodeTokens(encoder.stem(image, in: context), in: context))
+            let pass = try #require(
+                try encoder.encodeTokensForTraining(encoder.stem(image, in: context), in: context))
             let value = zip(pass.tokens.elements, dTokens.elements).reduce(0.0) { $0 + Double($1.0) * Double($1.1) }
             return (value, pass)
         }
@@ -336,8 +337,12 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         let encoder = adapted.model.encoder
         let stem = encoder.stem(image, in: context)
         let none = try encoder.encodeTokens(stem, in: context)
-        #expect(none.map { $0.tokens.count } == nil)
-        let alone = try encoder.encodeTokens(Tensor(Array(values.prefix(32)), [1, 32]), stem, in: context).tokens
+        #expect(none.map(\.count) == nil)
+        let trained = adapted.context(in: workspace)
+        let forward = try encoder.encodeTokens(encoder.stem(image, in: trained), in: trained)
+        #expect(
+            forward?.elements == (try run(adapted).pass.tokens.elements), "a pass without residuals has the same bits")
+        let alone = try encoder.encodeTokens(Tensor(Array(values.prefix(32)), [1, 32]), stem, in: context)
         #expect(alone.elements != Array(try run(adapted).pass.tokens.elements.prefix(32)))
     }
 
@@ -352,6 +357,9 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
             _ = try encoder.encodeTokens(Tensor(zeros: [1, 16]), stem, in: context)
         }
         #expect(error?.kind == .unsupported)
+        #expect(throws: SegmentAnythingError.self) {
+            _ = try encoder.encodeTokensForTraining(Tensor(zeros: [1, 16]), stem, in: context)
+        }
     }
 }
 

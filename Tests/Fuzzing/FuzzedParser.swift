@@ -36,8 +36,8 @@ public struct FuzzedParser: Sendable {
 
     /// Every parser that reads files.
     public static let all: [FuzzedParser] = [
-        safetensors, adapter, pyTorch, png, jpeg, labels, coco, labelMe, manifestLines, segmentAnything1B, kvasir,
-        domainManifest, bsData,
+        safetensors, adapter, router, pyTorch, png, jpeg, labels, coco, labelMe, manifestLines, segmentAnything1B,
+        kvasir, domainManifest, bsData,
         runLengths, recipe, manifest, checkpoint, anchorFile,
     ]
 

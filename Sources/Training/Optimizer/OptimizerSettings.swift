@@ -1,3 +1,4 @@
+public import Layers
 public import Recipes
 
 // A schedule moves each entry of the LoRA's second matrix by at most the sum S of its learning rates, so that S decides

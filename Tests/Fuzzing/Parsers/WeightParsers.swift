@@ -5,7 +5,7 @@ import Tensors
 import WeightFiles
 
 extension FuzzedParser {
-    private static let safetensorsWords =
+    static let safetensorsWords =
         ElementType.allCases.map { "\"\($0.rawValue)\"" } + [
             "\"dtype\":", "\"shape\":[", "\"data_offsets\":[0,0]", "\"__metadata__\":{", "{", "}", "[", "]", ",", ":",
             "\"",

@@ -1,6 +1,7 @@
 import AdaptationMethods
 import Datasets
 import Foundation
+import Layers
 import ModelLoading
 import Recipes
 import Runs

@@ -1,5 +1,3 @@
-public import Layers
-
 // Adam (Kingma and Ba 2015) as torch.optim.Adam computes it, with the released WeSAM's coupled L2 term:
 //   g' = g + decay w                                 (coupled), or  w *= 1 - rate decay  (decoupled, AdamW)
 //   m = b1 m + (1 - b1) g',   v = b2 v + (1 - b2) g'^2
