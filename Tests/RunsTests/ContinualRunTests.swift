@@ -102,7 +102,7 @@ import WeightFiles
     }
 
     /// Ended at every step, between the stages too, and continued on other numbers of ranks.
-    @Test(arguments: ["naive", "separate"]) func aRunEndedAnywhereHasTheSameBits(_ strategy: String) throws {
+    @Test(arguments: ["naive", "replay", "separate"]) func aRunEndedAnywhereHasTheSameBits(_ strategy: String) throws {
         let whole = try run(settings("whole", strategy))
         for stop in 1...5 {
             let name = "stopped-\(stop)"
@@ -120,6 +120,33 @@ import WeightFiles
         let matrix = try scores("apart").measures[0].matrix
         #expect(matrix[0, 0] != nil && matrix[1, 0] == nil && matrix[1, 1] == outcome.after[0].scores[.iou])
         #expect(matrix.last == nil && matrix.forgettingFromDiagonal == nil)
+    }
+
+    /// In a later stage an epoch has the memory of the earlier domain too.
+    @Test func replayTrainsOnTheMemory() throws {
+        let epochs = ["training.steps=0", "training.epochs=1", "training.globalBatch=1", "continual.memory=2"]
+        #expect(try run(settings("memory", "replay", epochs)).after.map(\.step) == [3 + 2 + 2, 3 + 2 + 2])
+        #expect(try run(settings("memory-none", "naive", epochs)).after.map(\.step) == [3 + 2, 3 + 2])
+        let shares = #expect(throws: RecipeError.self) {
+            _ = try ResolvedRecipe(
+                settings: settings("shares", "replay", ["data.sources.cells.share=1", "data.sources.fibres.share=1"]))
+        }
+        #expect(shares?.description.contains("which samples all images alike") == true, "\(shares as Any)")
+    }
+
+    /// A source that is only scored is no domain to learn, and its scores stand apart.
+    @Test func naturalImagesAreScoredAfterEveryStage() throws {
+        let natural = ["data.sources.natural.root=\(place.path)/others", "data.sources.natural.split=evaluate"]
+        let outcome = try run(settings("natural", "naive", natural))
+        #expect(outcome.before.map(\.domain) == ["cells", "fibres", "natural"])
+        #expect(outcome.after.map(\.domain) == ["cells", "fibres", "natural"] && outcome.after[2].images == 6)
+        let matrix = try scores("natural").measures[0].matrix
+        #expect(matrix.domains == ["cells", "fibres"] && matrix.natural.count == 2)
+        #expect(matrix.lastNatural == outcome.after[2].scores[.iou])
+        let all = #expect(throws: (any Error).self) {
+            _ = try run(settings("all", "naive", ["data.split=evaluate"]))
+        }
+        #expect(all.map { "\($0)" }?.contains("leaves no image to adapt to") == true, "\(all as Any)")
     }
 
     @Test func aStrategyNeedsStages() {

@@ -68,14 +68,24 @@ package struct RunAssembly {
     /// The sample order of the run: each stage over the images of its domains.
     package func schedule(_ data: TrainingData) -> SamplingSchedule {
         let training = recipe.training
-        let legs = stages(data).map { stage in
+        let stages = stages(data)
+        let legs = stages.indices.map { place in
             let sampler = ShardedSampler(
-                data.training.pools(of: stage.domains), globalBatch: training.globalBatch,
-                seed: training.generatorSeed)
+                data.training.pools(of: stages[place].domains) + memory(of: stages[..<place], data),
+                globalBatch: training.globalBatch, seed: training.generatorSeed)
             return SamplingSchedule.Leg(
                 sampler, steps: training.steps > 0 ? training.steps : training.epochs * sampler.stepsPerEpoch)
         }
         return SamplingSchedule(legs, globalBatch: training.globalBatch)
+    }
+
+    /// The images of earlier stages that are trained on again, if the strategy replays any: each alone, so that all images of
+    /// a stage are sampled alike.
+    private func memory(of stages: ArraySlice<Stage>, _ data: TrainingData) -> [ShardedSampler.Pool] {
+        guard recipe.continual.strategy.replaysMemory else { return [] }
+        return stages.flatMap(\.domains).flatMap { domain in
+            data.training.memory(of: domain, size: recipe.continual.memory, seed: recipe.training.generatorSeed)
+        }.map { ShardedSampler.Pool(images: $0..<$0 + 1) }
     }
 
     /// When rank 0's controller evaluates, saves and logs.

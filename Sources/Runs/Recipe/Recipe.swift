@@ -103,6 +103,12 @@ extension Recipe: RecipeRoot {
                 ))
         }
         let shares = data.sources.filter { $0.settings.share > 0 }
+        if continual.strategy.replaysMemory, let first = shares.first {
+            faults.append(
+                SettingFault(
+                    key: "data.sources.\(first.name).share",
+                    rule: "must be 0 with continual.strategy=\(continual.strategy.name), which samples all images alike"))
+        }
         if shares.count > training.globalBatch {
             faults.append(
                 SettingFault(
