@@ -18,7 +18,7 @@ public struct AdaptationExample: Sendable {
     /// The true masks of the prompted objects, bytes that are 0 or 1, if the method needs them. // [n, S, S]
     public let masks: [UInt8]?
     /// The true masks of the prompted objects with values from 0 to 1, if the method needs a jittered view. // [n, S, S]
-    public let softMasks: Tensor?
+    public var softMasks: Tensor?
     /// The weight of each pixel in the losses against `masks`; nil weights all equally. // [n, S, S]
     public let weights: PixelWeights?
     /// The method's source of random numbers, keyed by seed, epoch and image.
@@ -27,12 +27,12 @@ public struct AdaptationExample: Sendable {
     /// Creates an example.
     public init(
         weak: Tensor, strong: Tensor, prompts: PromptBatch, teacherPrompts: PromptBatch? = nil, maskCount: Int? = nil,
-        masks: [UInt8]? = nil, softMasks: Tensor? = nil, weights: PixelWeights? = nil,
+        masks: [UInt8]? = nil, weights: PixelWeights? = nil,
         random: SeededGenerator = SeededGenerator(seed: 0, purpose: "step")
     ) {
         (self.weak, self.strong, self.prompts, self.teacherPrompts) = (weak, strong, prompts, teacherPrompts)
         (self.maskCount, self.masks, self.weights) = (maskCount ?? prompts.count, masks, weights)
-        (self.softMasks, self.random) = (softMasks, random)
+        self.random = random
     }
 }
 

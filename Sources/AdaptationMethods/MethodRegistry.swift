@@ -10,7 +10,7 @@ public struct MethodRegistry: Sendable {
         DecoderTuning.self,
         Direct.self,
         HQSAM.self,
-        LoRATuning.self,
+        LowRankTuning.self,
         SelfTraining.self,
         Supervised.self,
         Tent.self,

@@ -145,11 +145,12 @@ public struct StepRehearsal: Sendable, Equatable {
             } ?? PromptBatch(boxes: Tensor(zeros: [count, 4]))
         let needs = request.method.needs
         let isJittered = needs.view == .jittered
-        return AdaptationExample(
+        var example = AdaptationExample(
             weak: Tensor(uninitialized: [side, side, 3]), strong: Tensor(uninitialized: [side, side, 3]),
             prompts: prompts,
-            masks: needs.masks && !isJittered ? [UInt8](repeating: 0, count: count * side * side) : nil,
-            softMasks: needs.masks && isJittered ? Tensor(uninitialized: [count, side, side]) : nil)
+            masks: needs.masks && !isJittered ? [UInt8](repeating: 0, count: count * side * side) : nil)
+        if needs.masks, isJittered { example.softMasks = Tensor(uninitialized: [count, side, side]) }
+        return example
     }
 }
 

@@ -248,12 +248,12 @@ public final class Trainer {
         var context = StepContext(
             adapted, decoderChunk: settings.passes.decoderChunk, recompute: settings.passes.recompute, anchors: anchor,
             in: workspace)
-        let losses = try method.step(
-            AdaptationExample(
-                weak: example.weak, strong: example.strong, prompts: PromptBatch(example.prompts, 0..<instances),
-                teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
-                masks: example.masks?.bitmaps, softMasks: example.softMasks, random: example.random),
-            in: &context)
+        var input = AdaptationExample(
+            weak: example.weak, strong: example.strong, prompts: try PromptBatch(example.prompts, 0..<instances),
+            teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
+            masks: example.masks?.bitmaps, random: example.random)
+        input.softMasks = example.softMasks
+        let losses = try method.step(input, in: &context)
         if FaultInjector.reach(.gradient) == .notANumber { context.gradients.values[0] = .nan }
         let gradient = context.gradients.values
         withExtendedLifetime(gradient) {

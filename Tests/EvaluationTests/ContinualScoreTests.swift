@@ -138,9 +138,6 @@ import Testing
         ]
         #expect(scores.map(\.iou) == [2.0 / 6, 1, 0] && scores.map(\.isEmpty) == [false, true, false])
         #expect(scores.map(\.boundaryIoU) == [2.0 / 6, 1, 0], "a defect thinner than the rim is all rim")
-        let mean = OriginalMaskScoreMean(scores)
-        #expect(mean?.iou == (2.0 / 6 + 1 + 0) / 3 && mean?.images == 3 && mean?.emptyImages == 1)
-        #expect(OriginalMaskScoreMean([]) == nil)
     }
 
     /// On images whose 2 % band covers every defect both scores agree, as in the published log of thin-defect sets.

@@ -54,7 +54,6 @@ import WeightFiles
     @Test func masksOfThePool() throws {
         let table = try Golden.open("moda", in: Bundle.module)
         let (iou, boundary) = (try table.tensor("pool.out.iou"), try table.tensor("pool.out.biou"))
-        var scores: [OriginalMaskScore] = []
         for index in 0..<iou.count {
             let size = try table.shape("pool.in\(index).mask_u8", fitting: [nil, nil])
             let truth = try table.bytes("pool.in\(index).mask_u8").map { $0 > OriginalMaskScore.labelThreshold }
@@ -64,11 +63,8 @@ import WeightFiles
                 height: size[0], in: workspace)
             #expect(abs(score.iou - Double(iou[index])) <= 1e-6, "IoU of image \(index)")
             #expect(abs(score.boundaryIoU - Double(boundary[index])) <= 1e-6, "boundary IoU of image \(index)")
-            scores.append(score)
+            #expect(!score.isEmpty)
         }
-        let mean = try #require(OriginalMaskScoreMean(scores))
-        #expect(mean.images == iou.count && mean.emptyImages == 0)
-        #expect(abs(mean.iou - iou.elements.reduce(0) { $0 + Double($1) } / Double(iou.count)) <= 1e-6)
     }
 
     @Test func matrix() throws {

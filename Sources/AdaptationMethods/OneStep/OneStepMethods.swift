@@ -48,7 +48,7 @@ public struct DecoderTuning: AdaptationMethod {
 }
 
 /// Low-rank pairs in the image encoder, trained like the other one-step methods; not in CoSAM's tables.
-public struct LoRATuning: AdaptationMethod {
+public struct LowRankTuning: AdaptationMethod {
     /// `lora`.
     public static let name = "lora"
     private let training: PointSampledTraining

@@ -51,10 +51,11 @@ public struct ModelBenchmark {
         }
         let masks = needs.masks ? masks(of: boxes, side: side) : nil
         let isJittered = needs.view == .jittered
-        return AdaptationExample(
+        var example = AdaptationExample(
             weak: view("benchmark weak view"), strong: view("benchmark strong view"),
-            prompts: try PromptBatch(boxes: Tensor(boxes, [instances, 4])), masks: isJittered ? nil : masks,
-            softMasks: isJittered ? masks.map { Tensor($0.map(Float.init), [instances, side, side]) } : nil)
+            prompts: try PromptBatch(boxes: Tensor(boxes, [instances, 4])), masks: isJittered ? nil : masks)
+        if isJittered { example.softMasks = masks.map { Tensor($0.map(Float.init), [instances, side, side]) } }
+        return example
     }
 
     private static func masks(of boxes: [Float], side: Int) -> [UInt8] {

@@ -58,24 +58,3 @@ public struct OriginalMaskScore: Sendable, Equatable {
         (0..<label.width * label.height).map { label.pixels[$0 * label.channels] > labelThreshold }
     }
 }
-
-/// Means over the images of one domain, each counted once, summed in double precision in the order of the images.
-public struct OriginalMaskScoreMean: Sendable, Equatable, Codable {
-    /// The mean IoU.
-    public let iou: Double
-    /// The mean boundary IoU.
-    public let boundaryIoU: Double
-    /// The number of images.
-    public let images: Int
-    /// Those of them where prediction and truth are empty, so that they count as 1.
-    public let emptyImages: Int
-
-    /// The means; nil without an image.
-    public init?(_ scores: [OriginalMaskScore]) {
-        guard !scores.isEmpty else { return nil }
-        iou = scores.reduce(0) { $0 + $1.iou } / Double(scores.count)
-        boundaryIoU = scores.reduce(0) { $0 + $1.boundaryIoU } / Double(scores.count)
-        images = scores.count
-        emptyImages = scores.count(where: \.isEmpty)
-    }
-}

@@ -85,8 +85,8 @@ struct SourceImages {
         _ source: NamedSection<SourceSettings>, _ purpose: Purpose, _ communicator: any Communicator
     ) throws {
         let settings = source.settings
-        (name, place, share) = (source.name, purpose.place, settings.share)
-        isOnlyScored = settings.split == .evaluate
+        (name, place) = (source.name, purpose.place)
+        (share, isOnlyScored) = (settings.share, settings.split == .evaluate)
         (domain, evaluationLimit) = (settings.domain ?? source.name, purpose.evaluationLimit ?? 0)
         let isScored = purpose.evaluationLimit != nil
         let (options, root, lists) = try Self.open(settings, isScored: isScored, communicator)
@@ -118,8 +118,7 @@ struct SourceImages {
         var labels = scoredScan.labels
         var unused = communicator.isRoot ? [root.unusedImages] : []
         var listedForEvaluation = lists.evaluation.count
-        let known = Set(adaptedScan.unreadable.map(\.image))
-        var unreadable = adaptedScan.unreadable + ownScan.unreadable.filter { !known.contains($0.image) }
+        var unreadable = adaptedScan.unreadable.joined(ownScan.unreadable)
         if let path = settings.evaluationRoot {
             let (second, other) = try Self.openSecond(settings, options, at: path, communicator) {
                 try scan($0, $1, firstIndex: root.count)
@@ -261,6 +260,14 @@ extension SourceSettings {
         }
         let seed = splitSeed.map { UInt64(bitPattern: Int64($0)) }
         return KToOneSplit(k: k, limit: most, seed: seed).apply(to: dataset)
+    }
+}
+
+extension [UnreadableSample] {
+    /// These, and those of others that concern further images.
+    fileprivate func joined(_ others: [UnreadableSample]) -> [UnreadableSample] {
+        let known = Set(map(\.image))
+        return self + others.filter { !known.contains($0.image) }
     }
 }
 

@@ -83,8 +83,10 @@ public struct TrainingData: Sendable {
             throw RunError.unreadable(unreadable, limit: limit, ranks: communicator.worldSize)
         }
         let usable = sources.map(\.usableForTraining)
-        for (place, source) in recipe.data.all.enumerated() where usable[place].images.count == 0 && needsTraining
-            && !sources[place].isOnlyScored {
+        for (place, source) in recipe.data.all.enumerated()
+        where usable[place].images.count == 0 && needsTraining
+            && !sources[place].isOnlyScored
+        {
             if let first = sources[place].unreadable.first {
                 throw RunError.noneUsable(
                     sources[place].listedForTraining, at: source.settings.options.root, first: first)
@@ -108,13 +110,7 @@ public struct TrainingData: Sendable {
                 .invalidOption, at: "data.split", "evaluate for every source leaves no image to adapt to",
                 remedy: "give at least one source another split")
         }
-        evaluation = sources.compactMap { source in
-            let scored = source.usableForEvaluation
-            guard scored.images.count > 0 else { return nil }
-            return EvaluationSet(
-                source: source.name, domain: source.domain, images: scored.images, ids: scored.ids,
-                isComparedWithModel: source.isComparedWithModel)
-        }
+        evaluation = sources.compactMap(\.evaluationSet)
         withoutInstances = sources.reduce(0) { $0 + $1.withoutInstances }
         mostInstances = usable.map(\.mostInstances).max() ?? 0
     }
@@ -151,6 +147,15 @@ public struct TrainingData: Sendable {
 }
 
 extension SourceImages {
+    /// The images to score; nil without any.
+    fileprivate var evaluationSet: TrainingData.EvaluationSet? {
+        let scored = usableForEvaluation
+        guard scored.images.count > 0 else { return nil }
+        return TrainingData.EvaluationSet(
+            source: name, domain: domain, images: scored.images, ids: scored.ids,
+            isComparedWithModel: isComparedWithModel)
+    }
+
     /// What is left out or doubtful, one line each.
     fileprivate func warnings(usesBoxes: Bool, isNamed: Bool) -> [String] {
         (unused.flatMap { $0.lines.map(\.text) } + labels.warnings(usesBoxes: usesBoxes)).map {

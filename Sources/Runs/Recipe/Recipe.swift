@@ -107,7 +107,8 @@ extension Recipe: RecipeRoot {
             faults.append(
                 SettingFault(
                     key: "data.sources.\(first.name).share",
-                    rule: "must be 0 with continual.strategy=\(continual.strategy.name), which samples all images alike"))
+                    rule: "must be 0 with continual.strategy=\(continual.strategy.name), which samples all images alike"
+                ))
         }
         if shares.count > training.globalBatch {
             faults.append(
