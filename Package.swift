@@ -68,7 +68,7 @@ let package = Package(
         module("DataTools", ["PlainText", "WeightFiles", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Recipes"]),
+            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing", "Recipes"]),
         module(
             "Planning",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
@@ -84,7 +84,7 @@ let package = Package(
         module(
             "Evaluation",
             [
-                "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
+                "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing", "Imaging", "Datasets",
                 "Recipes", "Collectives", "Telemetry", "ModelLoading",
             ]),
         module(
@@ -98,9 +98,8 @@ let package = Package(
             "Runs",
             [
                 "PlainText", "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers",
-                "SegmentAnything",
-                "Adapters", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Planning", "Collectives",
-                "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training",
+                "SegmentAnything", "Adapters", "Routing", "Imaging", "Datasets", "Recipes", "AdaptationMethods",
+                "Planning", "Collectives", "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training",
             ]),
         module(
             "Diagnosis",
@@ -122,7 +121,7 @@ let package = Package(
             dependencies: [
                 "Revision",
                 "PlainText", "FaultInjection", "Machine", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
-                "Adapters",
+                "Adapters", "Routing",
                 "Imaging", "Datasets", "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives",
                 "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training", "Runs", "Diagnosis",
                 "Benchmarking", argumentParser,

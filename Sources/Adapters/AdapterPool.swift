@@ -1,10 +1,11 @@
 import Foundation
-public import SegmentAnything
+import Tensors
 public import WeightFiles
 
 // A pool's folder:
 //   pool.json                     the manifest: base weights, domains in the order of training, SHA-256 of every file
 //   001-NAME.safetensors ...      one adaptation per domain, each an ordinary adapter file
+//   001-NAME.memory.safetensors   what a router must know of the domain's images
 //   router-1.safetensors          what chooses among them, if they are more than one
 // A file is written before the manifest that names it, and removed after; so the folder is whole at any moment.
 
@@ -28,6 +29,28 @@ public struct AdapterPool: Sendable, Equatable {
         public let steps: Int
         /// Images of its training.
         public let images: Int
+        /// The queries by which a router learns to recognise the domain, one for each memory image.
+        public let memory: File
+        /// The names of the memory images.
+        public let memoryImages: [String]
+    }
+
+    /// What is added with an adaptation.
+    public struct Domain: Sendable {
+        /// Its name.
+        public let name: String
+        /// Images of its training.
+        public let images: Int
+        /// The queries of its memory images. // n x [D]
+        public let memory: [[Float]]
+        /// Their names.
+        public let memoryImages: [String]
+
+        /// Describes a domain by its images.
+        public init(_ name: String, images: Int, memory: [[Float]], memoryImages: [String]) {
+            precondition(memory.count == memoryImages.count, "\(memory.count) queries of \(memoryImages.count) images")
+            (self.name, self.images, self.memory, self.memoryImages) = (name, images, memory, memoryImages)
+        }
     }
 
     /// What the manifest states.
@@ -82,12 +105,16 @@ public struct AdapterPool: Sendable, Equatable {
                 remedy: "take the pool from a backup, or train it again")
         }
         self.manifest = manifest
-        for file in manifest.entries.map(\.file) + [manifest.router].compactMap(\.self) { try check(file) }
+        for file in Self.files(of: manifest) { try check(file) }
+    }
+
+    private static func files(of manifest: Manifest) -> [File] {
+        manifest.entries.flatMap { [$0.file, $0.memory] } + [manifest.router].compactMap(\.self)
     }
 
     /// Names are plain and unique: a manifest never leads out of its folder.
     private static func isSound(_ manifest: Manifest) -> Bool {
-        let files = manifest.entries.map(\.file.name) + [manifest.router?.name].compactMap(\.self)
+        let files = files(of: manifest).map(\.name)
         let domains = manifest.entries.map(\.domain)
         return files.allSatisfy { !$0.isEmpty && !$0.contains("/") && !$0.hasPrefix(".") }
             && Set(files).count == files.count && Set(domains).count == domains.count
@@ -115,18 +142,47 @@ public struct AdapterPool: Sendable, Equatable {
     ///
     /// - Parameter permission: Asked right before each file appears.
     public mutating func append(
-        _ domain: String, _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: AdapterFile.Description,
-        images: Int, ifAllowed permission: () throws(WeightFileError) -> Void = {}
+        _ domain: Domain, _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: AdapterFile.Description,
+        ifAllowed permission: () throws(WeightFileError) -> Void = {}
     ) throws(WeightFileError) {
-        precondition(!entries.contains { $0.domain == domain }, "two domains \(domain)")
+        precondition(!entries.contains { $0.domain == domain.name }, "two domains \(domain.name)")
         let numbers = entries.compactMap { $0.file.name.split(separator: "-").first.flatMap { Int($0) } }
         let number = String((numbers.max() ?? 0) + 1)
-        let name = String(repeating: "0", count: max(0, 3 - number.count)) + "\(number)-\(domain).safetensors"
+        let name = String(repeating: "0", count: max(0, 3 - number.count)) + "\(number)-\(domain.name)"
         let digest = try AdapterFile.write(
-            adapted, options, description, to: path + "/" + name, ifAllowed: permission)
+            adapted, options, description, to: "\(path)/\(name).safetensors", ifAllowed: permission)
+        let width = domain.memory.first?.count ?? 0
+        let queries = Tensor(domain.memory.flatMap(\.self), [domain.memory.count, width])
+        let memory = try SafetensorsFile.write(
+            [TensorToWrite(Self.queriesName, queries)], metadata: ["format": "pt"],
+            to: "\(path)/\(name).memory.safetensors", ifAllowed: permission
+        ).digest
         manifest.entries.append(
-            Entry(domain: domain, file: File(name: name, sha256: digest), steps: description.step, images: images))
+            Entry(
+                domain: domain.name, file: File(name: "\(name).safetensors", sha256: digest), steps: description.step,
+                images: domain.images, memory: File(name: "\(name).memory.safetensors", sha256: memory),
+                memoryImages: domain.memoryImages))
         try write(ifAllowed: permission)
+    }
+
+    private static let queriesName = "queries"
+
+    /// The queries of a domain's memory images. Throws `WeightFileError`. // n x [D]
+    public func memory(of entry: Entry) throws(WeightFileError) -> [[Float]] {
+        let table = try SafetensorsFile.read(path(of: entry.memory))
+        let queries = try table.tensor(Self.queriesName)
+        guard queries.shape.rank == 2, queries.shape[0] == entry.memoryImages.count else {
+            throw WeightFileError(
+                .pool, path: path(of: entry.memory),
+                found: "queries of shape \(queries.shape) for \(entry.memoryImages.count) images",
+                remedy: "put the file of this pool back, or remove its domain with kedge pool remove")
+        }
+        return (0..<queries.shape[0]).map { queries.rows($0..<$0 + 1).elements }
+    }
+
+    /// Forgets the entries after the first ones; their files are overwritten when such domains are added again.
+    public mutating func keepFirst(_ count: Int) {
+        manifest.entries = Array(manifest.entries.prefix(count))
     }
 
     /// Removes the adaptation to a domain; the others keep their bytes. A router that knows it is removed too.
@@ -139,7 +195,8 @@ public struct AdapterPool: Sendable, Equatable {
                 .pool, path: path, found: "no domain \(domain)",
                 remedy: known.isEmpty ? "the pool is empty" : "choose one of: \(known)")
         }
-        let gone = [manifest.entries.remove(at: place).file] + [manifest.router].compactMap(\.self)
+        let entry = manifest.entries.remove(at: place)
+        let gone = [entry.file, entry.memory] + [manifest.router].compactMap(\.self)
         manifest.router = nil
         try write()
         for file in gone { try? FileManager.default.removeItem(atPath: path(of: file)) }
@@ -167,15 +224,5 @@ public struct AdapterPool: Sendable, Equatable {
         encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
         guard let data = try? encoder.encode(manifest) else { preconditionFailure("a manifest is plain data") }
         try AtomicFile.write(Array(data) + [10], to: path + "/" + Self.manifestName, ifAllowed: permission)
-    }
-
-    // MARK: Use
-
-    /// The adaptation to a domain over base weights. Throws `WeightFileError` for other weights than the pool's.
-    public func trainables(
-        of entry: Entry, in model: ModelDescription
-    ) throws(WeightFileError) -> (trainables: Trainables, file: AdapterFile) {
-        let file = try AdapterFile(opening: path(of: entry.file))
-        return (try file.trainables(in: model), file)
     }
 }

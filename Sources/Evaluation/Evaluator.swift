@@ -1,4 +1,3 @@
-public import Adapters
 public import Collectives
 public import Datasets
 public import Kernels
@@ -62,18 +61,28 @@ public struct Evaluator {
         (self.decoderChunk, self.prefetch) = (decoderChunk, prefetch)
     }
 
+    /// The result of an evaluation.
+    public struct Result {
+        /// The scores, one for each kind of prompt.
+        public let outcomes: [Outcome]
+        /// The images that cannot be read.
+        public let unreadable: [UnreadableSample]
+        /// Where a router sent the images with an instance, in order; empty without a router.
+        public let routes: [Int?]
+    }
+
     /// Scores all readable images and reports the others; the result is the same on every rank.
     ///
     /// Throws `CollectivesError`, and `DatasetError` for a fault that does not concern a single image.
     public func evaluate(
-        _ adapted: AdaptedModel, communicator: any Communicator, in workspace: Workspace
-    ) throws -> (outcomes: [Outcome], unreadable: [UnreadableSample]) {
+        _ subject: EvaluatedModel, communicator: any Communicator, in workspace: Workspace
+    ) throws -> Result {
         communicator.phase = "evaluation"
         let share = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
         let (preparation, kinds) = (preparation, kinds)
         let prefetcher = try SamplePrefetcher(share.makeIterator(), depth: prefetch.depth, threads: prefetch.threads) {
-            index -> Result<EvaluationExample, DatasetError> in
+            index -> Swift.Result<EvaluationExample, DatasetError> in
             do {
                 return .success(try preparation.evaluationExample(index, kinds: kinds))
             } catch let error as DatasetError where error.concernsOneImage {
@@ -81,13 +90,13 @@ public struct Evaluator {
             }
         }
         let scoring = ImageScoring(
-            adapted: adapted, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
+            subject: subject, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
             measuresBoundaries: measuresBoundaries)
         var records: [SampleRecord] = []
         var found: [UnreadableSample] = []
         for index in share {
             guard let read = try prefetcher.next() else { break }
-            var values = [Double](repeating: 0, count: ImageScoring.width * kinds.count)
+            var values = scoring.noValues()
             var isUnreadable = false
             switch read {
             case .success(let example): values = try scoring.values(example, in: workspace)
@@ -113,6 +122,7 @@ public struct Evaluator {
             }
             return Outcome(prompt: kinds[kind], images: images)
         }
-        return (outcomes, unreadable)
+        let routes = ids.indices.compactMap { gathered.values[$0].flatMap(ImageScoring.route) }
+        return Result(outcomes: outcomes, unreadable: unreadable, routes: routes)
     }
 }

@@ -1,8 +1,7 @@
-import Adapters
 import Datasets
 import Imaging
 import Kernels
-import Layers
+import Routing
 import SegmentAnything
 import Telemetry
 import Tensors
@@ -10,7 +9,7 @@ import Tensors
 /// Scores a model on one image for every kind of prompt: against masks if there are any, otherwise against annotated
 /// boxes and points.
 struct ImageScoring {
-    let adapted: AdaptedModel
+    let subject: EvaluatedModel
     let kinds: [PromptKind]
     /// A pixel is mask if its logit is above 0 or, for any other threshold, at least the threshold.
     let threshold: Float
@@ -46,20 +45,31 @@ struct ImageScoring {
         }
     }
 
-    /// The values of one image, one kind of prompt after the other. The image is encoded once.
+    /// The values of an image that cannot be read or has no instance, with no route.
+    func noValues() -> [Double] { [Double](repeating: 0, count: Self.width * kinds.count) + [-1] }
+
+    /// The route that an image's last value encodes: a domain of the router, nil for the model without an adapter; nil
+    /// where there is no router.
+    static func route(_ values: [Double]) -> Int?? {
+        guard let code = values.last, code >= 0 else { return nil }
+        return .some(code == 0 ? nil : Int(code) - 1)
+    }
+
+    /// The values of one image, one kind of prompt after the other, and its route. The image is encoded once.
     func values(_ example: EvaluationExample, in workspace: Workspace) throws -> [Double] {
-        guard example.count > 0 else { return [Double](repeating: 0, count: Self.width * kinds.count) }
-        let context = adapted.context(in: workspace)
-        let features = adapted.model.encoder.encode(example.input, in: context)
+        guard example.count > 0 else { return noValues() }
+        let encoded = try subject.encode(example.input, in: workspace)
+        let route = encoded.decision.map { Double(($0.domain ?? -1) + 1) } ?? -1
         return try example.prompts.flatMap { prompts -> [Double] in
             var sums = Sums(instances: prompts.count)
             for start in stride(from: 0, to: prompts.count, by: decoderChunk) {
                 let chunk = start..<min(start + decoderChunk, prompts.count)
-                let logits = try adapted.model.logits(features, PromptBatch(prompts, chunk), in: context)
+                let logits = try encoded.model.logits(
+                    encoded.features, PromptBatch(prompts, chunk), in: encoded.context)
                 try add(logits, chunk, prompts.kind, example, to: &sums, in: workspace)
             }
             return sums.values
-        }
+        } + [route]
     }
 
     /// Adds the scores of some instances of a squashed image, at its own size. // logits [chunk, 4 h, 4 w]

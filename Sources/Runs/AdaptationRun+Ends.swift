@@ -133,7 +133,9 @@ extension AdaptationRun {
         if let digest {
             let scores = loop.scores
             if !scores.before.isEmpty, !scores.last.isEmpty, scores.last.allSatisfy({ $0.step == steps }) {
-                let table = EvaluationTable(before: scores.before, after: scores.last).text
+                // What the scores mean belongs beside them: the table is read long after the log.
+                let notes = loop.context.data.scoreWarnings.map { "\n\n" + $0 }.joined()
+                let table = EvaluationTable(before: scores.before, after: scores.last).text + notes
                 try loop.context.folder.writeSummary(table)
                 for line in table.split(separator: "\n") { log.message(.info, String(line)) }
             }

@@ -1,3 +1,4 @@
+import AdaptationMethods
 import Adapters
 import CheckpointStore
 public import Collectives
@@ -126,12 +127,17 @@ public struct AdaptationRun {
             assembly: assembly, loaded: loaded, data: data, stages: assembly.stages(data), folder: folder, log: log,
             isStopRequested: isStopRequested)
         let evaluation = RunEvaluation(context: context, evaluators: assembly.makeEvaluators(loaded, data))
+        let done = resumed?.state.step ?? 0
+        // A stage that has no scores yet has not joined the pool.
+        let scored = resumed?.state.scores.map(\.step) ?? []
+        let finished = trainer.schedule.stageEnds.count { $0 <= done && scored.contains($0) }
+        let pool = try recipe.recipe.continual.strategy.keepsPool ? RunPool(context, finished: finished) : nil
         var loop = TrainingLoop(
             context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
             checkpoints: checkpoints,
             scores: .init(
                 evaluation.records(resumed?.state.scores ?? []), stageEnds: trainer.schedule.stageEnds),
-            done: (resumed?.state.step ?? 0, resumed?.state.images ?? 0))
+            pool: pool, done: (done, resumed?.state.images ?? 0))
         return try train(&loop, resumed, since: begin)
     }
 
@@ -151,7 +157,7 @@ public struct AdaptationRun {
         // The first checkpoint proves that the folder is writable before any work is done.
         if resumed == nil { try loop.checkpoints.save(loop.state, isNeeded: true, log: loop.context.log) }
         if recipe.recipe.evaluation.before || total == 0, loop.done.steps == 0, loop.scores.before.isEmpty {
-            loop.scores.before = try loop.evaluation.run(loop.context.loaded.base, .init(step: 0), loop.trainer)
+            loop.scores.before = try loop.evaluation.run(.one(loop.context.loaded.base), .init(step: 0), loop.trainer)
         }
         let stop = try loop.run()
         guard total == 0 || stop != .finished || loop.trainer.updates > 0 else {

@@ -91,7 +91,7 @@ public struct EvaluationRun {
             communicator.phase = "evaluation"
             try FaultInjector.check(.evaluation)
             let result = try source.evaluator.evaluate(
-                adapted ?? loaded.base, communicator: communicator, in: workspace)
+                .one(adapted ?? loaded.base), communicator: communicator, in: workspace)
             let name = settings.data.sources.isEmpty ? nil : source.source
             scores += result.outcomes.map { Score(source: name, outcome: $0) }
             unreadable += result.unreadable

@@ -7,6 +7,7 @@ import Evaluation
 import FaultInjection
 import Foundation
 import Kernels
+import Routing
 import Telemetry
 import Training
 
@@ -65,18 +66,19 @@ struct RunEvaluation {
     /// - Parameter trainer: Counts unreadable images.
     ///
     /// Throws `RunError` of kind `badData` on all ranks if there are more of them than the recipe allows.
-    func run(_ model: AdaptedModel, _ occasion: Occasion, _ trainer: Trainer) throws -> [EvaluationRecord] {
+    func run(_ model: EvaluatedModel, _ occasion: Occasion, _ trainer: Trainer) throws -> [EvaluationRecord] {
         try FaultInjector.$step.withValue(occasion.step) { try FaultInjector.check(.evaluation) }
         let asked = evaluators.filter { occasion.stage?.evaluated.contains($0.domain) ?? true }
         return try asked.flatMap { try run($0, model, occasion, trainer) }
     }
 
     private func run(
-        _ source: SourceEvaluator, _ model: AdaptedModel, _ occasion: Occasion, _ trainer: Trainer
+        _ source: SourceEvaluator, _ model: EvaluatedModel, _ occasion: Occasion, _ trainer: Trainer
     ) throws -> [EvaluationRecord] {
         let begin = ContinuousClock.now
-        let (outcomes, unreadable) = try source.evaluator.evaluate(
+        let result = try source.evaluator.evaluate(
             model, communicator: context.assembly.communicator, in: context.assembly.workspace)
+        let (outcomes, unreadable) = (result.outcomes, result.unreadable)
         let leftOut = trainer.leftOut
         let doing = "evaluation after step \(occasion.step): "
         guard try trainer.leaveOut(unreadable) else {
@@ -85,6 +87,14 @@ struct RunEvaluation {
         let isRoot = context.assembly.communicator.isRoot
         for image in unreadable where isRoot && !leftOut.contains(image.image) {
             context.log.warning("\(doing)image \(image.id) skipped: \(image.line)")
+        }
+        if case .pool(let pool) = model {
+            context.log.fact(
+                RoutingFact(
+                    source: source.source, domain: source.domain, step: occasion.step,
+                    domains: pool.router.domains,
+                    sent: pool.members.indices.map { domain in result.routes.count { $0 == domain } },
+                    plain: result.routes.count { $0 == nil }))
         }
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
         let recipe = context.assembly.recipe

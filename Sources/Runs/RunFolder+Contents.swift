@@ -45,7 +45,7 @@ extension RunFolder {
     ///
     /// Throws `CheckpointError`.
     package func refuseLinks() throws(CheckpointError) {
-        let folders = ["adapters", "checkpoints", "automatic", "watch"]
+        let folders = ["adapters", "checkpoints", "automatic", "watch", "pool"]
         let appended = ["log.jsonl", "evaluation.csv"]
         for name in names(in: path) {
             let isTable = name.hasPrefix("images-") && name.hasSuffix(".csv")

@@ -149,7 +149,7 @@ public struct RunFolder: Sendable {
         let names = ((try? files.contentsOfDirectory(atPath: path)) ?? []).sorted().filter {
             [
                 "recipe.yaml", "log.jsonl", "evaluation.csv", "adapters", "adapter.safetensors", "summary.txt",
-                "checkpoints", "stages.json", "stages.md",
+                "checkpoints", "stages.json", "stages.md", "pool",
             ].contains(
                 $0)
                 || ($0.hasPrefix("images-") && $0.hasSuffix(".csv"))

@@ -21,6 +21,8 @@ struct TrainingLoop {
     var checkpoints: RunCheckpoints
     /// Results of the evaluations so far.
     var scores: RunEvaluation.Scores
+    /// The pool of finished stages, if the strategy keeps one.
+    var pool: RunPool?
     /// Steps completed, and images trained on.
     var done: (steps: Int, images: Int)
 
@@ -123,10 +125,10 @@ struct TrainingLoop {
         }
         guard !evaluation.isEmpty else { return }
         do {
-            let records = try evaluation.run(
-                trainer.adapted,
-                .init(step: done.steps, stage: context.stages[stage], loss: reporter.lastLoss), trainer)
             let endsStage = trainer.schedule.stageEnds.contains(done.steps)
+            let (subject, evaluated) = try subject(ofStage: stage, endsStage: endsStage)
+            let records = try evaluation.run(
+                subject, .init(step: done.steps, stage: evaluated, loss: reporter.lastLoss), trainer)
             scores.add(records, endsStage: endsStage)
             if endsStage { try reportStages() }
         } catch let error as RunError where error.kind == .badData {
@@ -185,6 +187,19 @@ struct TrainingLoop {
 // MARK: - Stages
 
 extension TrainingLoop {
+    /// What is evaluated in a stage: the adapter in training, or at the end of a stage the pool it has joined. An adapter of
+    /// a pool is no measure for other domains than its own.
+    private mutating func subject(ofStage stage: Int, endsStage: Bool) throws -> (EvaluatedModel, Stage) {
+        let own = context.stages[stage]
+        guard var pool = pool.take() else { return (.one(trainer.adapted), own) }
+        defer { self.pool = pool }
+        guard endsStage else {
+            return (.one(trainer.adapted), Stage(own.name, domains: own.domains, evaluated: own.domains))
+        }
+        try pool.add(trainer.adapted, stage: own, step: done.steps)
+        return (.pool(try pool.evaluated()), own)
+    }
+
     /// The stage that a run ended right after, on request and so without scores, before it was resumed; nil if there is
     /// none.
     private var stageLeftUnscored: Int? {

@@ -9,6 +9,7 @@ import Imaging
 import Machine
 import PlainText
 import Recipes
+import Routing
 import Runs
 import SegmentAnything
 import Telemetry
@@ -63,6 +64,12 @@ enum Failure {
             case .damaged, .noneUsable: .checkpointUnusable
             case .changed: .usage
             case .locked, .cannotWrite: .cannotWrite
+            }
+        case let error as RoutingError:
+            switch error.kind {
+            case .query: .usage
+            case .memory: .data
+            case .notFinite: .nonFinite
             }
         case is TelemetryError: .cannotWrite
         case is SegmentAnythingError, is AdaptationMethodError, is AdapterError: .usage

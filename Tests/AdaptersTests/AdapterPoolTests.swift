@@ -29,9 +29,13 @@ import WeightFiles
         var pool = AdapterPool(path, model: "tiny", baseDigest: "base")
         for (place, domain) in domains.enumerated() {
             try pool.append(
-                domain, adapted(UInt64(place)), AdapterOptions(rank: 2), description(3), images: 5 + place)
+                self.domain(domain, images: 5 + place), adapted(UInt64(place)), AdapterOptions(rank: 2), description(3))
         }
         return pool
+    }
+
+    private func domain(_ name: String, images: Int) -> AdapterPool.Domain {
+        .init(name, images: images, memory: [[1, 2, Float(images)], [4, 5, 6]], memoryImages: ["x", "y"])
     }
 
     private func bytes(_ pool: AdapterPool) throws -> [String: Data] {
@@ -48,23 +52,28 @@ import WeightFiles
         #expect(opened == pool)
         #expect(opened.entries.map(\.domain) == ["steel", "tiles"] && opened.entries.map(\.images) == [5, 6])
         #expect(opened.entries.map(\.file.name) == ["001-steel.safetensors", "002-tiles.safetensors"])
-        let (trainables, file) = try opened.trainables(of: opened.entries[1], in: model)
-        let values = try file.values(of: trainables.layout, baseDigest: "base")
+        let file = try AdapterFile(opening: opened.path(of: opened.entries[1].file))
+        let layout = try file.trainables(in: model).layout
+        let values = try file.values(of: layout, baseDigest: "base")
         #expect(try values.elements == #require(adapted(1).trained).values.elements)
-        #expect(throws: WeightFileError.self) { try file.values(of: trainables.layout, baseDigest: "other") }
+        #expect(throws: WeightFileError.self) { try file.values(of: layout, baseDigest: "other") }
+        #expect(try opened.memory(of: opened.entries[0]) == [[1, 2, 5], [4, 5, 6]])
+        var shorter = opened
+        shorter.keepFirst(1)
+        #expect(shorter.entries == [opened.entries[0]])
     }
 
     /// A further domain and a removal change no byte of the others.
     @Test func theOthersKeepTheirBytes() throws {
         var pool = try pool(["a", "b", "c"])
         let before = try bytes(pool)
-        try pool.append("d", adapted(9), AdapterOptions(rank: 2), description(1), images: 1)
+        try pool.append(domain("d", images: 1), adapted(9), AdapterOptions(rank: 2), description(1))
         #expect(try bytes(pool).filter { $0.key != "d" } == before)
         try pool.remove("b")
         #expect(try bytes(pool).keys.sorted() == ["a", "c", "d"])
         #expect(try bytes(pool)["c"] == before["c"])
         // A number is never given twice.
-        try pool.append("b", adapted(1), AdapterOptions(rank: 2), description(3), images: 6)
+        try pool.append(domain("b", images: 6), adapted(1), AdapterOptions(rank: 2), description(3))
         #expect(pool.entries.map(\.file.name).last == "005-b.safetensors")
         #expect(try AdapterPool(opening: pool.path) == pool)
         let error = #expect(throws: WeightFileError.self) { try pool.remove("x") }
@@ -89,7 +98,7 @@ import WeightFiles
         #expect(pool.router == nil)
         #expect(
             try FileManager.default.contentsOfDirectory(atPath: pool.path).sorted() == [
-                "002-b.safetensors", "pool.json",
+                "002-b.memory.safetensors", "002-b.safetensors", "pool.json",
             ])
     }
 

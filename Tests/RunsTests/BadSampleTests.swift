@@ -228,7 +228,7 @@ import Training
                 let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
                 let evaluator = try #require(run.makeEvaluators(loaded, data).first).evaluator
                 let result = try evaluator.evaluate(
-                    loaded.base, communicator: communicator, in: Workspace(threads: 1))
+                    .one(loaded.base), communicator: communicator, in: Workspace(threads: 1))
                 return (result.outcomes, result.unreadable.map(\.image.number))
             }
         }

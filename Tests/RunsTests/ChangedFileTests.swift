@@ -126,7 +126,8 @@ import Training
             if communicator.isRoot { try overwrite("images/cells-0005.png", by: "images/cells-0000.png") }
             try communicator.barrier()
             let evaluator = try #require(assembly.makeEvaluators(loaded, data).first).evaluator
-            let result = try evaluator.evaluate(loaded.base, communicator: communicator, in: Workspace(threads: 1))
+            let result = try evaluator.evaluate(
+                .one(loaded.base), communicator: communicator, in: Workspace(threads: 1))
             return result.unreadable.map(\.reason)
         }
         for reasons in results {

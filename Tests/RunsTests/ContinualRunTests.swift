@@ -1,3 +1,4 @@
+import Adapters
 import CheckpointStore
 import Collectives
 import DataTools
@@ -67,6 +68,14 @@ import WeightFiles
         return try table.names.sorted().map { try table.tensor($0).elements }
     }
 
+    /// The digests of a run's pool; none without one.
+    private func pool(_ name: String) throws -> [String] {
+        let path = place.path + "/runs/\(name)/pool"
+        guard FileManager.default.fileExists(atPath: path) else { return [] }
+        let pool = try AdapterPool(opening: path)
+        return pool.entries.flatMap { [$0.domain, $0.file.sha256, $0.memory.sha256] } + [pool.router?.sha256 ?? ""]
+    }
+
     private func scores(_ name: String) throws -> ContinualScores {
         try ContinualScores(json: Data(contentsOf: URL(fileURLWithPath: place.path + "/runs/\(name)/stages.json")))
     }
@@ -102,7 +111,9 @@ import WeightFiles
     }
 
     /// Ended at every step, between the stages too, and continued on other numbers of ranks.
-    @Test(arguments: ["naive", "replay", "separate"]) func aRunEndedAnywhereHasTheSameBits(_ strategy: String) throws {
+    @Test(arguments: ["naive", "replay", "separate", "moda"]) func aRunEndedAnywhereHasTheSameBits(_ strategy: String)
+        throws
+    {
         let whole = try run(settings("whole", strategy))
         for stop in 1...5 {
             let name = "stopped-\(stop)"
@@ -110,6 +121,7 @@ import WeightFiles
             let second = try run(settings(name, strategy), ranks: 3)
             #expect(second.adapterDigest == whole.adapterDigest, "stopped after step \(stop)")
             #expect(try scores(name).measures == scores("whole").measures, "stopped after step \(stop)")
+            #expect(try pool(name) == pool("whole"), "stopped after step \(stop)")
         }
     }
 
@@ -147,6 +159,40 @@ import WeightFiles
             _ = try run(settings("all", "naive", ["data.split=evaluate"]))
         }
         #expect(all.map { "\($0)" }?.contains("leaves no image to adapt to") == true, "\(all as Any)")
+    }
+
+    /// The pool holds every stage's adapter unchanged, and its files are the same for any number of ranks.
+    @Test func aPoolKeepsEveryDomain() throws {
+        let settings = settings("pool", "moda", ["continual.memory=3", "continual.rejectBeyond=0"])
+        #expect(try run(settings).exitCode == .done)
+        let path = place.path + "/runs/pool/pool"
+        let pool = try AdapterPool(opening: path)
+        #expect(pool.entries.map(\.domain) == ["cells", "fibres"] && pool.entries.map(\.images) == [3, 2])
+        for (entry, step) in zip(pool.entries, [3, 6]) {
+            let table = try SafetensorsFile.read(pool.path(of: entry.file))
+            let kept = try table.names.sorted().map { try table.tensor($0).elements }
+            #expect(try kept == tensors("pool", step: step))
+        }
+        let log = try String(contentsOfFile: place.path + "/runs/pool/log.jsonl", encoding: .utf8)
+        let routes = log.split(separator: "\n").filter { $0.contains("\"event\":\"routing\"") }
+        #expect(routes.count == 3, "cells after the first stage, both after the second")
+        #expect(try #require(routes.first).contains("\"sent\":\"3\"") && routes[0].contains("\"plain\":0"))
+        var three = settings
+        three[three.count - 3] = "run.name=three"
+        #expect(three.contains("run.name=three"))
+        #expect(try run(three, ranks: 3).exitCode == .done)
+        #expect(try self.pool("three") == self.pool("pool"))
+    }
+
+    /// A pool that is gone or damaged ends a resumed run with its name.
+    @Test func aDamagedPoolEndsTheRun() throws {
+        let settings = settings("damaged", "moda")
+        #expect(try run(settings, stopAfter: 5).exitCode == .resumable)
+        let entry = try #require(try AdapterPool(opening: place.path + "/runs/damaged/pool").entries.first)
+        let file = place.path + "/runs/damaged/pool/\(entry.file.name)"
+        try FileManager.default.removeItem(atPath: file)
+        let error = #expect(throws: WeightFileError.self) { _ = try run(settings) }
+        #expect(error?.description.contains(entry.file.name) == true, "\(error as Any)")
     }
 
     @Test func aStrategyNeedsStages() {

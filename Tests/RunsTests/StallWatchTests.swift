@@ -229,6 +229,15 @@ import Training
         #expect(told.contains { if case .hang = $0.notice { true } else { false } }, "a rank that lives on reports")
     }
 
+    /// On a machine with more work than processors, observations may be seconds apart for as long as it lasts.
+    @Test func aStarvedThreadStillGivesSignsOfLife() {
+        let short = StallWatch.Limits(warnAfter: 20, load: 60, firstStep: 60, step: 60, save: 60)
+        var ranks = Self.ranks(2, limits: short)
+        let told = ranks.activities[1].transfer(.barrier, sequence: 9) { ranks.pass(20, working: [0], step: 3) }
+        #expect(ranks.board.heartbeats.withLock { $0[0]?.beat ?? 0 } > 3)
+        #expect(told.allSatisfy { text($0.notice).contains("rank 0 (node0) is computing, and advances") }, "\(told)")
+    }
+
     @Test func oneHangIsReportedOnce() {
         var ranks = Self.ranks(4)
         ranks.stopped = [2]

@@ -104,7 +104,7 @@ final class CellFolder: Sendable {
                 let adapted = withAdapter ? loaded.adapted(by: try run.trainables(loaded)) : loaded.base
                 let evaluator = try #require(run.makeEvaluators(loaded, TrainingData(recipe.recipe)).first).evaluator
                 return try evaluator.evaluate(
-                    adapted, communicator: communicator, in: Workspace(threads: 1)
+                    .one(adapted), communicator: communicator, in: Workspace(threads: 1)
                 ).outcomes
             }[0]
         }

@@ -1,4 +1,5 @@
 public import Recipes
+public import Routing
 
 /// What a stage of a run begins with.
 public enum StageStart: String, Sendable {
@@ -20,23 +21,28 @@ public struct ContinualStrategy: Sendable, Equatable {
     public let servesEarlierDomains: Bool
     /// Whether memory images of earlier domains are trained on with those of a stage's own.
     public let replaysMemory: Bool
+    /// Whether the parameters of each stage join a pool, from which a router chooses for each image.
+    public let keepsPool: Bool
     /// What it does, in one sentence.
     public let meaning: String
 
     /// The strategies Kedge provides: one line each.
     public static let known = [
         ContinualStrategy(
-            name: "none", stageStart: .everything, servesEarlierDomains: true, replaysMemory: false,
+            name: "none", stageStart: .everything, servesEarlierDomains: true, replaysMemory: false, keepsPool: false,
             meaning: "one run whose optimiser and schedule continue from domain to domain"),
         ContinualStrategy(
-            name: "naive", stageStart: .parameters, servesEarlierDomains: true, replaysMemory: false,
+            name: "naive", stageStart: .parameters, servesEarlierDomains: true, replaysMemory: false, keepsPool: false,
             meaning: "each domain continues from the last, with a new optimiser, and nothing protects the earlier ones"),
         ContinualStrategy(
-            name: "replay", stageStart: .parameters, servesEarlierDomains: true, replaysMemory: true,
+            name: "replay", stageStart: .parameters, servesEarlierDomains: true, replaysMemory: true, keepsPool: false,
             meaning: "as naive, and memory images of earlier domains are trained on with a stage's own (ER)"),
         ContinualStrategy(
-            name: "separate", stageStart: .nothing, servesEarlierDomains: false, replaysMemory: false,
+            name: "separate", stageStart: .nothing, servesEarlierDomains: false, replaysMemory: false, keepsPool: false,
             meaning: "each domain begins anew and is scored with its own adapter alone"),
+        ContinualStrategy(
+            name: "moda", stageStart: .nothing, servesEarlierDomains: true, replaysMemory: false, keepsPool: true,
+            meaning: "each domain begins anew, and a router chooses among the adapters of all for each image"),
     ]
 
     /// One run without a strategy.
@@ -58,6 +64,8 @@ extension ContinualStrategy: RawRepresentable {
 public struct ContinualSettings: RecipeSection {
     public var strategy = ContinualStrategy.none
     public var memory = 10
+    public var query = RouterQueryChoice.auto
+    public var rejectBeyond: Double = RejectionRule.standardDeviations
 
     /// One run without a strategy.
     public init() {}
@@ -70,5 +78,42 @@ public struct ContinualSettings: RecipeSection {
         .integer(
             "memory", \.memory, 1...1_000_000,
             "Training images of each domain that later stages may use: the data set's own list, else a seeded choice"),
+        .parsed(
+            "query", \.query, rule: .choice(RouterQueryChoice.allCases.map(\.rawValue)),
+            "What a router of moda reads of an image: auto: tokens for a plain ViT, else statistics of early and last features"
+        ),
+        .number(
+            "rejectBeyond", \.rejectBeyond, 0...100,
+            "Deviations beyond the memory images at which an image goes to the model without an adapter; 0: never"),
     ]
+}
+
+/// The query of a router, or that of the model's kind of encoder.
+public enum RouterQueryChoice: Equatable, Sendable, CaseIterable, RawRepresentable {
+    /// That of the model's kind of encoder.
+    case auto
+    /// A given one.
+    case query(RouterQuery)
+
+    /// `auto` and every query.
+    public static var allCases: [RouterQueryChoice] { [.auto] + RouterQuery.allCases.map { .query($0) } }
+
+    /// Reads `auto` or the name of a query; nil for other text.
+    public init?(rawValue text: String) {
+        guard text != "auto" else {
+            self = .auto
+            return
+        }
+        guard let query = RouterQuery(rawValue: text) else { return nil }
+        self = .query(query)
+    }
+
+    /// The text of the recipe.
+    public var rawValue: String { query?.rawValue ?? "auto" }
+
+    /// The query; nil for that of the model.
+    public var query: RouterQuery? {
+        guard case .query(let query) = self else { return nil }
+        return query
+    }
 }

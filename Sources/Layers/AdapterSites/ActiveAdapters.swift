@@ -15,6 +15,9 @@ public struct ActiveAdapters: Sendable {
     /// Whether a set that acts inside the encoder has trained parameters.
     public let trainsInEncoder: Bool
 
+    /// Whether a set acts inside the encoder, so that its features are not those of the base model.
+    public var actsInEncoder: Bool { !projections.isEmpty || !blockInputs.isEmpty }
+
     /// No adapter: the base model.
     public static let none = ActiveAdapters([])
 

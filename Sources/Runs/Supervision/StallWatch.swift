@@ -92,6 +92,8 @@ public struct StallWatch: Sendable {
     private var isPosted = false
     /// Seconds for which this rank neither publishes nor reports.
     private var stillness = 0.0
+    /// True from a gap until observations are regular again: a thread that gets little time is not stopped at each gap.
+    private var isAfterGap = false
     /// Seconds without an observation that show that the process was stopped.
     private static let longestGap = 2.0
     /// Seconds for which a woken rank keeps still; a launcher wakes a rank one second before it kills it.
@@ -145,11 +147,21 @@ public struct StallWatch: Sendable {
         guard quiet >= attention / 2 else { return [] }
         sinceBeat += elapsed
         if let since = sinceWarning { sinceWarning = since + elapsed }
-        stillness = gap > Self.longestGap ? Self.stillnessAfterGap : max(0, stillness - elapsed)
+        keepStill(after: gap)
         guard stillness == 0, sinceBeat >= beatInterval else { return [] }
         sinceBeat = 0
         if hosts.count > 1 { meet(board) }
         return stillness == 0 ? verdict() : []
+    }
+
+    /// Begins, shortens or ends the time for which this rank keeps still.
+    private mutating func keepStill(after gap: Double) {
+        if gap > Self.longestGap, !isAfterGap {
+            (stillness, isAfterGap) = (Self.stillnessAfterGap, true)
+        } else {
+            stillness = max(0, stillness - gap)
+            if gap <= Self.longestGap, stillness == 0 { isAfterGap = false }
+        }
     }
 
     /// Handles that the rank has met the others.

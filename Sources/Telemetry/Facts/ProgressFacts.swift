@@ -130,3 +130,42 @@ public struct AdapterFact: RunFact, Equatable {
 
     public var line: String { "adapter \(path) sha256 \(digest)" }
 }
+
+/// Where a router sent the images of one source.
+public struct RoutingFact: RunFact, Equatable {
+    public static let event = "routing"
+    /// The source of the images.
+    public var source: String
+    /// The domain they belong to.
+    public var domain: String
+    /// Steps before the evaluation.
+    public var step: Int
+    /// The router's domains.
+    public var domains: [String]
+    /// Images that were sent to each of them.
+    public var sent: [Int]
+    /// Images that went to the model without an adapter.
+    public var plain: Int
+
+    /// Creates the fact.
+    public init(source: String, domain: String, step: Int, domains: [String], sent: [Int], plain: Int) {
+        precondition(domains.count == sent.count, "\(sent.count) counts for \(domains.count) domains")
+        (self.source, self.domain, self.step) = (source, domain, step)
+        (self.domains, self.sent, self.plain) = (domains, sent, plain)
+    }
+
+    public var fields: [LogField] {
+        [
+            LogField("source", .text(source)), LogField("domain", .text(domain)), LogField("step", .integer(step)),
+            LogField("domains", .text(domains.joined(separator: " "))),
+            LogField("sent", .text(sent.map(String.init).joined(separator: " "))), LogField("plain", .integer(plain)),
+        ]
+    }
+
+    public var line: String {
+        let parts = zip(domains, sent).filter { $1 > 0 }.map { "\($1) to \($0)" }
+        let images = sent.reduce(plain, +)
+        return "routing of \(source) after step \(step): of \(images) images "
+            + (parts + (plain > 0 ? ["\(plain) to the model without adapter"] : [])).joined(separator: ", ")
+    }
+}

@@ -122,7 +122,7 @@ import Training
             "data.annotations": "a", "data.labelRules": "released", "data.crowds": "take", "data.samples": "whole",
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
-            "continual.strategy": "naive", "evaluation.view": "squash",
+            "continual.strategy": "naive", "continual.query": "statistics", "evaluation.view": "squash",
         ]
         // What a key's other value needs beside it.
         let conditions = ["continual.strategy": ["training.domains=sequential"]]

@@ -1,0 +1,79 @@
+public import Adapters
+import Kernels
+import Layers
+public import Routing
+import SegmentAnything
+import Tensors
+
+// Of an image with the stem s, for a pool with adapters phi_i and a router:
+//   F = encoder(s) of the base, with what router and adapters read,   i = router(F)
+//   F stays as it is where phi_i acts in the decoder alone; else F_i = encoder(s) with phi_i
+
+/// Adapted models over one base, one per domain, and the router that chooses one of them for each image.
+public struct AdaptedPool: Sendable {
+    /// The model without adapters, which serves images of no known domain.
+    public let base: AdaptedModel
+    /// The adapted models, in the order of the router's domains.
+    public let members: [AdaptedModel]
+    /// What chooses.
+    public let router: DomainRouter
+
+    /// Joins models and a router over their domains.
+    public init(base: AdaptedModel, members: [AdaptedModel], router: DomainRouter) {
+        precondition(members.count == router.domains.count, "\(members.count) models, \(router.domains.count) domains")
+        (self.base, self.members, self.router) = (base, members, router)
+    }
+
+    /// What a pass of the base encoder must give for the router and for every adapter of the decoder.
+    private var request: EncoderRequest {
+        let taps = Set(members.flatMap { $0.adapters.taps }).sorted()
+        return router.request(beside: EncoderRequest(taps: taps), in: base.model.configuration)
+    }
+
+    /// Encodes an image and chooses its model. Throws `SegmentAnythingError` for tokens that an encoder refuses.
+    func encode(_ input: Tensor, in workspace: Workspace) throws(SegmentAnythingError) -> EncodedImage {
+        let plain = base.context(in: workspace)
+        let encoder = base.model.encoder
+        let stem = encoder.stem(input, in: plain)
+        let features = encoder.encode(stem, request, in: plain)
+        let decision = router.route(try router.feature(of: stem, features, in: base.model, workspace))
+        guard let domain = decision.domain else {
+            return EncodedImage(model: base.model, features: features, context: plain, decision: decision)
+        }
+        let member = members[domain]
+        let context = member.context(in: workspace)
+        return EncodedImage(
+            model: member.model,
+            features: member.adapters.actsInEncoder ? encoder.encode(stem, in: context) : features, context: context,
+            decision: decision)
+    }
+}
+
+/// An image's features, and with what its prompts are decoded.
+struct EncodedImage {
+    let model: SegmentAnythingModel
+    let features: ImageFeatures
+    let context: PassContext
+    /// Where the router sent it; nil without a router.
+    let decision: RoutingDecision?
+}
+
+/// What is evaluated: one model for all images, or a pool with a router.
+public enum EvaluatedModel: Sendable {
+    /// One model.
+    case one(AdaptedModel)
+    /// A pool.
+    case pool(AdaptedPool)
+
+    /// Encodes an image with the model that serves it.
+    func encode(_ input: Tensor, in workspace: Workspace) throws(SegmentAnythingError) -> EncodedImage {
+        switch self {
+        case .one(let adapted):
+            let context = adapted.context(in: workspace)
+            return EncodedImage(
+                model: adapted.model, features: adapted.model.encoder.encode(input, in: context), context: context,
+                decision: nil)
+        case .pool(let pool): return try pool.encode(input, in: workspace)
+        }
+    }
+}

@@ -1,0 +1,159 @@
+import AdaptationMethods
+import Adapters
+import Collectives
+import Datasets
+import Evaluation
+import Foundation
+import Imaging
+import Kernels
+import Layers
+import ModelLoading
+import Recipes
+import Routing
+import SegmentAnything
+import Telemetry
+import Tensors
+import Training
+import WeightFiles
+
+/// The pool of a run: the adapted models of its finished stages, what the router knows of their domains, and their files.
+///
+/// Every rank holds the whole; rank 0 writes.
+struct RunPool {
+    private let context: RunContext
+    private var files: AdapterPool
+    private var members: [AdaptedModel] = []
+    /// The queries of each domain's memory images, in the order of their names. // n x [D] each
+    private var memory: [[[Float]]] = []
+    private let query: RouterQuery
+    /// The tokens of a query that needs some: the same at all stages, so that queries stay comparable.
+    private let tokens: RouterTokens?
+
+    /// The pool of a run that has finished some stages, read from the run's folder.
+    ///
+    /// Entries of later stages, which a killed run wrote before its checkpoint, are left out and will be written again.
+    /// Throws `RoutingError` for a query that the model cannot compute, `WeightFileError` for a pool that is damaged or not
+    /// this run's.
+    init(_ context: RunContext, finished stages: Int) throws {
+        self.context = context
+        let (recipe, loaded) = (context.assembly.recipe, context.loaded)
+        let model = ModelDescription(loaded.model.configuration)
+        query = recipe.continual.query.query ?? .standard(for: loaded.model.configuration)
+        let width = try query.width(in: model)
+        tokens = query == .tokens ? RouterTokens(width: width, seed: recipe.training.generatorSeed) : nil
+        let path = context.folder.path + "/pool"
+        files = AdapterPool(path, model: recipe.model.kind.rawValue, baseDigest: loaded.baseDigest)
+        guard stages > 0 else { return }
+        files = try AdapterPool(opening: path)
+        let domains = context.stages.prefix(stages).map(\.name)
+        guard files.baseDigest == loaded.baseDigest, files.entries.prefix(stages).map(\.domain) == domains else {
+            throw WeightFileError(
+                .pool, path: path, found: "not the domains \(domains.joined(separator: ", ")) over these weights",
+                remedy: "put the pool of this run back, or replace the run with --overwrite")
+        }
+        files.keepFirst(stages)
+        for entry in files.entries {
+            members.append(try loaded.adapted(opening: files.path(of: entry.file)))
+            memory.append(try files.memory(of: entry))
+        }
+    }
+
+    /// Adds the model of a stage that has ended, and what the router must know of its images. Collective.
+    mutating func add(_ adapted: AdaptedModel, stage: Stage, step: Int) throws {
+        let (assembly, loaded, data) = (context.assembly, context.loaded, context.data)
+        let queries = try queries(of: stage)
+        members.append(adapted)
+        memory.append(queries.features)
+        guard assembly.communicator.isRoot else { return }
+        try FileManager.default.createDirectory(atPath: files.path, withIntermediateDirectories: true)
+        try files.append(
+            .init(
+                stage.name, images: data.training.pools(of: stage.domains).reduce(0) { $0 + $1.images.count },
+                memory: queries.features, memoryImages: queries.names),
+            adapted, assembly.recipe.adapterOptions,
+            loaded.description(
+                recipeDigest: assembly.recipe.digest, step: step, intensity: data.intensityRecord.text),
+            ifAllowed: context.folder.permit)
+    }
+
+    /// The pool with a router over the domains so far, whose file rank 0 writes. Every rank trains the same one.
+    ///
+    /// Throws `RoutingError` for memory images from which nothing can be told, and `WeightFileError`.
+    mutating func evaluated() throws -> AdaptedPool {
+        let recipe = context.assembly.recipe
+        let labels = memory.enumerated().flatMap { domain, features in features.map { _ in domain } }
+        let images = RouterMemory(features: memory.flatMap(\.self), labels: labels)
+        let router = try trained(on: images, rejectingBeyond: recipe.continual.rejectBeyond)
+        if context.assembly.communicator.isRoot {
+            let loaded = context.loaded
+            let description = DomainRouterFile.Description(
+                model: recipe.model.kind.rawValue, imageSize: loaded.model.encoder.imageSize,
+                baseDigest: loaded.baseDigest, preprocessing: loaded.preprocessing.kind.rawValue,
+                intensity: context.data.intensityRecord.text)
+            let permit = context.folder.permit
+            try files.setRouter(ifAllowed: permit) { path throws(WeightFileError) in
+                try DomainRouterFile.write(router, description, to: path, ifAllowed: permit)
+            }
+        }
+        return AdaptedPool(base: context.loaded.base, members: members, router: router)
+    }
+
+    /// A router over the domains so far; without a rule of rejection where the memory images are too few for one.
+    private func trained(on images: RouterMemory, rejectingBeyond deviations: Double) throws -> DomainRouter {
+        let domains = context.stages.prefix(members.count).map(\.name)
+        var training = RouterTraining.standard(for: query, seed: context.assembly.recipe.training.generatorSeed)
+        training.batch = min(training.batch, images.features.count)
+        do throws(RoutingError) {
+            return try DomainRouter(
+                query, tokens: tokens, trainedOn: images, domains: domains, training,
+                rejectingBeyond: deviations > 0 ? deviations : nil)
+        } catch {
+            guard error.kind == .memory, deviations > 0 else { throw error }
+            if context.assembly.communicator.isRoot {
+                context.log.warning("no image is sent to the model without adapter: \(error)")
+            }
+            return try DomainRouter(
+                query, tokens: tokens, trainedOn: images, domains: domains, training, rejectingBeyond: nil)
+        }
+    }
+
+    /// The queries of a stage's memory images and their names. Collective: ranks share the images.
+    ///
+    /// An image that cannot be read is left out on all ranks.
+    private func queries(of stage: Stage) throws -> (features: [[Float]], names: [String]) {
+        let (assembly, data) = (context.assembly, context.data)
+        let recipe = assembly.recipe
+        let places = stage.domains.flatMap {
+            data.training.memory(of: $0, size: recipe.continual.memory, seed: recipe.training.generatorSeed)
+        }
+        let communicator = assembly.communicator
+        let width = try query.width(in: ModelDescription(context.loaded.model.configuration))
+        let own = ShardedSampler.share(
+            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: places.count)
+        communicator.activity.work(at: "reading memory images")
+        let mine = try own.flatMap { place -> [Float] in
+            do { return try feature(of: data.training.image(places[place])) } catch let error as DatasetError
+                where error.concernsOneImage
+            { return [Float](repeating: .nan, count: width) }
+        }
+        communicator.activity.work(at: "computing")
+        let all = try communicator.allGather(floats: mine).flatMap(\.self)
+        let rows = places.indices.map { Array(all[$0 * width..<($0 + 1) * width]) }
+        let readable = rows.indices.filter { !rows[$0].contains { $0.isNaN } }
+        return (readable.map { rows[$0] }, readable.map { data.training.id(places[$0]) })
+    }
+
+    /// The query of an image as evaluation would see it.
+    private func feature(of image: Image) throws -> [Float] {
+        let (loaded, workspace) = (context.loaded, context.assembly.workspace)
+        let isSquashed = context.assembly.recipe.evaluation.view == .squash
+        let view = isSquashed ? MaskedView.squash(image, side: loaded.preprocessing.side) : image
+        let plain = PassContext(workspace)
+        let stem = loaded.model.encoder.stem(loaded.preprocessing.apply(to: view), in: plain)
+        if let tokens { return try tokens.feature(of: stem, in: loaded.model.encoder, workspace) }
+        guard let pooled = PooledFeatureQuery(query, in: loaded.model.configuration) else {
+            preconditionFailure("a query \(query.rawValue) without tokens")
+        }
+        return pooled.feature(of: loaded.model.encoder.encode(stem, pooled.request(), in: plain))
+    }
+}
