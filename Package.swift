@@ -187,7 +187,7 @@ let package = Package(
         tests(
             "Training",
             [
-                "Machine", "Tensors", "Layers", "Imaging", "Datasets", "Collectives", "Telemetry",
+                "Machine", "Tensors", "Imaging", "Datasets", "Collectives", "Telemetry",
             ]),
         tests(
             "Runs",
