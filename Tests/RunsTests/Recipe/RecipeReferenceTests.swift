@@ -56,7 +56,8 @@ import Training
         #expect(resolved.sources.values.allSatisfy { $0 != .defaults })
     }
 
-    @Test(arguments: ["demo", "kvasir"]) func shippedRecipesAreValid(name: String) throws {
+    @Test(arguments: ["boxes", "continual", "demo", "kvasir", "no-labels", "points", "polygons"])
+    func shippedRecipesAreValid(name: String) throws {
         let resolved = try ResolvedRecipe(path: Self.root.appendingPathComponent("recipes/\(name).yaml").path)
         #expect(resolved.recipe.run.name == name)
     }
