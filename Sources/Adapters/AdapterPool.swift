@@ -58,6 +58,7 @@ public struct AdapterPool: Sendable, Equatable {
         var version = AdapterPool.version
         var model: String
         var baseDigest: String
+        var view: String
         var entries: [Entry] = []
         var router: File?
     }
@@ -74,6 +75,8 @@ public struct AdapterPool: Sendable, Equatable {
     public var model: String { manifest.model }
     /// The digest of the base weights.
     public var baseDigest: String { manifest.baseDigest }
+    /// How images are brought to the model's square for the router, as in `evaluation.view`.
+    public var view: String { manifest.view }
     /// The adaptations, in the order of training.
     public var entries: [Entry] { manifest.entries }
     /// The file of the router, if there is one.
@@ -82,8 +85,8 @@ public struct AdapterPool: Sendable, Equatable {
     public func path(of file: File) -> String { path + "/" + file.name }
 
     /// Begins a pool of adaptations of one base model; nothing is written yet.
-    public init(_ path: String, model: String, baseDigest: String) {
-        (self.path, manifest) = (path, Manifest(model: model, baseDigest: baseDigest))
+    public init(_ path: String, model: String, baseDigest: String, view: String) {
+        (self.path, manifest) = (path, Manifest(model: model, baseDigest: baseDigest, view: view))
     }
 
     /// Opens a pool and checks that every file is the one its manifest names.

@@ -22,9 +22,6 @@ public enum RouterQuery: String, CaseIterable, Sendable, Codable {
         }
     }
 
-    /// Whether the query is read from the pass of the segmentation, when no adapter acts in its encoder.
-    public var sharesSegmentationPass: Bool { self != .tokens }
-
     /// Numbers D of the query in a model. Throws `RoutingError` of kind `query` if the model cannot compute it.
     public func width(in model: ModelDescription) throws(RoutingError) -> Int {
         switch self {

@@ -8,6 +8,7 @@ import Imaging
 public import Kernels
 import ModelLoading
 public import Recipes
+import Routing
 import Telemetry
 import Training
 
@@ -38,6 +39,9 @@ public struct EvaluationRun {
         /// The scores.
         public let outcome: Evaluator.Outcome
 
+        /// Where a router sent the images, in words; nil without a router.
+        public let routes: String?
+
         /// The figures in one line.
         public var line: String {
             (source.map { "\($0) " } ?? "") + "\(outcome.prompt.rawValue): "
@@ -51,12 +55,17 @@ public struct EvaluationRun {
     ///
     /// - Parameters:
     ///   - path: An adapter file; nil for the base model.
+    ///   - poolPath: The folder of a pool, from which a router chooses for each image; nil for none.
     ///   - output: A folder for `images-PROMPT.csv`, or `images-SOURCE-PROMPT.csv` if sources are named; created if it
     ///     is missing.
     ///   - pictures: Number of images per source and kind of prompt that rank 0 draws into `output`.
     ///
     /// Throws the typed errors of every module.
-    public func run(adapter path: String?, output: String?, pictures: Int) throws -> [Score] {
+    public func run(
+        adapter path: String?, pool poolPath: String? = nil, output: String?, pictures: Int
+    ) throws -> [Score] {
+        let files = try poolPath.map { try AdapterPool(opening: $0) }
+        try files.map { try check($0, at: poolPath ?? "") }
         let reading = try path.map { AdapterIntensity(try AdapterFile(opening: $0), path: $0) }
         let (settings, notices) = reading?.apply(to: recipe) ?? (recipe.recipe, [])
         let assembly = RunAssembly(recipe: settings, communicator: communicator, workspace: workspace)
@@ -85,15 +94,17 @@ public struct EvaluationRun {
         }
         _ = try assembly.memoryCheck(loaded, data, evaluating: true).run(communicator)
         let adapted = try path.map { try loaded.adapted(opening: $0) }
+        let pool = try files.map { try AdaptedPool($0, over: loaded) }
+        let subject = pool.map(EvaluatedModel.pool) ?? .one(adapted ?? loaded.base)
         var scores: [Score] = []
         var unreadable: [UnreadableSample] = []
         for source in sources {
             communicator.phase = "evaluation"
             try FaultInjector.check(.evaluation)
-            let result = try source.evaluator.evaluate(
-                .one(adapted ?? loaded.base), communicator: communicator, in: workspace)
+            let result = try source.evaluator.evaluate(subject, communicator: communicator, in: workspace)
             let name = settings.data.sources.isEmpty ? nil : source.source
-            scores += result.outcomes.map { Score(source: name, outcome: $0) }
+            let routes = pool.map { RoutingFact(result.routes, $0.router.domains, source, step: 0).destinations }
+            scores += result.outcomes.map { Score(source: name, outcome: $0, routes: routes) }
             unreadable += result.unreadable
         }
         let leftOut = data.unreadable.map(\.image)
@@ -101,16 +112,22 @@ public struct EvaluationRun {
             throw assembly.tooManyBad(unreadable, leftOut, data, while: "")
         }
         guard let output, communicator.isRoot else { return scores }
-        try makeFolder(output)
-        for score in scores {
-            let name = Self.table(score.source.map { $0 + "-" } ?? "", score.outcome.prompt)
-            try RunFolder.write(score.outcome, to: output + "/" + name)
-        }
+        try write(scores, into: output)
         let missing = Set(unreadable.map(\.image))
         for source in sources {
             try draw(pictures, source, loaded, adapted, without: missing, into: output)
         }
         return scores
+    }
+
+    /// A pool's router knows images brought to the model's square in one way.
+    private func check(_ pool: AdapterPool, at path: String) throws(RunError) {
+        let own = recipe.recipe.evaluation.view.rawValue
+        guard pool.view == own else {
+            throw RunError(
+                .configuration, "the router of \(path) knows images of evaluation.view=\(pool.view), not \(own)",
+                remedy: "set evaluation.view=\(pool.view)")
+        }
     }
 
     private static func table(_ prefix: String, _ kind: PromptKind) -> String {
@@ -141,6 +158,14 @@ public struct EvaluationRun {
         for line in data.intensityLines(settings) { notice((line.isWarning ? "warning: " : "") + line.text) }
         let deepImages = data.intensities.reduce(0) { $0 + $1.deepImages }
         if let line = reading?.noticeWithoutRecord(deepImages: deepImages, key: "data.intensity=full") { notice(line) }
+    }
+
+    private func write(_ scores: [Score], into output: String) throws {
+        try makeFolder(output)
+        for score in scores {
+            let name = Self.table(score.source.map { $0 + "-" } ?? "", score.outcome.prompt)
+            try RunFolder.write(score.outcome, to: output + "/" + name)
+        }
     }
 
     private func makeFolder(_ output: String) throws(RunError) {

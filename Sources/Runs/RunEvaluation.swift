@@ -90,11 +90,7 @@ struct RunEvaluation {
         }
         if case .pool(let pool) = model {
             context.log.fact(
-                RoutingFact(
-                    source: source.source, domain: source.domain, step: occasion.step,
-                    domains: pool.router.domains,
-                    sent: pool.members.indices.map { domain in result.routes.count { $0 == domain } },
-                    plain: result.routes.count { $0 == nil }))
+                RoutingFact(result.routes, pool.router.domains, source, step: occasion.step))
         }
         let seconds = (ContinuousClock.now - begin) / .seconds(1)
         let recipe = context.assembly.recipe
@@ -147,5 +143,14 @@ extension CheckpointScore {
             step: record.step, prompt: record.prompt, images: record.images, instances: record.instances,
             measures: record.scores.measured.map { ($0.measure.rawValue, $0.value) }, seconds: record.seconds)
         (source, domain, stage) = (record.source, record.domain, record.stage)
+    }
+}
+
+extension RoutingFact {
+    /// Counts the routes of a source's images: positions of domains, nil for the model without an adapter.
+    init(_ routes: [Int?], _ domains: [String], _ source: SourceEvaluator, step: Int) {
+        self.init(
+            source: source.source, domain: source.domain, step: step, domains: domains,
+            sent: domains.indices.map { domain in routes.count { $0 == domain } }, plain: routes.count { $0 == nil })
     }
 }

@@ -42,13 +42,19 @@ struct RunPool {
         let width = try query.width(in: model)
         tokens = query == .tokens ? RouterTokens(width: width, seed: recipe.training.generatorSeed) : nil
         let path = context.folder.path + "/pool"
-        files = AdapterPool(path, model: recipe.model.kind.rawValue, baseDigest: loaded.baseDigest)
+        files = AdapterPool(
+            path, model: recipe.model.kind.rawValue, baseDigest: loaded.baseDigest,
+            view: recipe.evaluation.view.rawValue)
         guard stages > 0 else { return }
         files = try AdapterPool(opening: path)
         let domains = context.stages.prefix(stages).map(\.name)
-        guard files.baseDigest == loaded.baseDigest, files.entries.prefix(stages).map(\.domain) == domains else {
+        guard files.baseDigest == loaded.baseDigest, files.view == recipe.evaluation.view.rawValue,
+            files.entries.prefix(stages).map(\.domain) == domains
+        else {
             throw WeightFileError(
-                .pool, path: path, found: "not the domains \(domains.joined(separator: ", ")) over these weights",
+                .pool, path: path,
+                found:
+                    "not the domains \(domains.joined(separator: ", ")) over these weights, with evaluation.view=\(recipe.evaluation.view.rawValue)",
                 remedy: "put the pool of this run back, or replace the run with --overwrite")
         }
         files.keepFirst(stages)

@@ -24,6 +24,12 @@ struct EvaluateCommand: ParsableCommand {
     @Option(help: "The adapter of a run (adapter.safetensors). Without it, scores the base model.")
     var adapter: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "The pool of a run with continual.strategy=moda (runs/NAME/pool), whose router chooses for each image.",
+            valueName: "folder"))
+    var pool: String?
+
     @Option(help: "A folder for images-PROMPT.csv, one row per image.")
     var output: String?
 
@@ -34,6 +40,10 @@ struct EvaluateCommand: ParsableCommand {
 
     func validate() throws {
         guard pictures >= 0 else { throw ValidationError("--pictures must be 0 or more") }
+        guard pool == nil || adapter == nil else { throw ValidationError("give --adapter or --pool, not both") }
+        guard pool == nil || pictures == 0 else {
+            throw ValidationError("--pictures are drawn with one adapter; leave it out with --pool")
+        }
     }
 
     func run() throws {
@@ -50,9 +60,9 @@ struct EvaluateCommand: ParsableCommand {
             let scores = try EvaluationRun(
                 recipe: resolved, communicator: communicator, workspace: workspace,
                 notice: { Failure.notice($0) }
-            ).run(adapter: adapter, output: output, pictures: pictures)
+            ).run(adapter: adapter, pool: pool, output: output, pictures: pictures)
             if communicator.isRoot {
-                for score in scores { print(score.line) }
+                for score in scores { print(score.line + (score.routes.map { "; routing: \($0)" } ?? "")) }
             }
             return .done
         }

@@ -20,7 +20,7 @@ struct Kedge: ParsableCommand {
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
             DataCommand.self, CompareCommand.self, ModelsCommand.self, PlanCommand.self, BenchCommand.self,
-            DoctorCommand.self, CheckpointCommand.self,
+            DoctorCommand.self, CheckpointCommand.self, PoolCommand.self,
         ])
 
     static func main() {

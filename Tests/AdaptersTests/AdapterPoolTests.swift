@@ -26,7 +26,7 @@ import WeightFiles
     private func pool(_ domains: [String], in name: String = "pool") throws -> AdapterPool {
         let path = place.path + "/" + name
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        var pool = AdapterPool(path, model: "tiny", baseDigest: "base")
+        var pool = AdapterPool(path, model: "tiny", baseDigest: "base", view: "fit")
         for (place, domain) in domains.enumerated() {
             try pool.append(
                 self.domain(domain, images: 5 + place), adapted(UInt64(place)), AdapterOptions(rank: 2), description(3))

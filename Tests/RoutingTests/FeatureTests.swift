@@ -102,7 +102,6 @@ extension SegmentAnythingConfiguration {
 
     @Test func queriesOfModels() throws {
         #expect(RouterQuery.standard(for: .vitB) == .tokens && RouterQuery.standard(for: .mobileSAM) == .statistics)
-        #expect(RouterQuery.earlyFeatures.sharesSegmentationPass && !RouterQuery.tokens.sharesSegmentationPass)
         #expect(try RouterQuery.tokens.width(in: ModelDescription(.tiny)) == 32)
         let error = #expect(throws: RoutingError.self) {
             try RouterQuery.tokens.width(in: ModelDescription(.smallTinyViT))

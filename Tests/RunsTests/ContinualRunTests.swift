@@ -184,6 +184,30 @@ import WeightFiles
         #expect(try self.pool("three") == self.pool("pool"))
     }
 
+    /// What evaluates a finished pool gives the scores of its last stage, on any number of ranks.
+    @Test func aPoolIsEvaluatedAsInItsRun() throws {
+        let settings = settings("scored", "moda")
+        let outcome = try run(settings)
+        let path = place.path + "/runs/scored/pool"
+        func evaluate(_ settings: [String], ranks: Int) throws -> [EvaluationRun.Score] {
+            let recipe = try ResolvedRecipe(settings: settings)
+            return try InProcessCommunicator.run(ranks: ranks) { communicator in
+                try EvaluationRun(recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1)).run(
+                    adapter: nil, pool: path, output: nil, pictures: 0)
+            }[0]
+        }
+        let scores = try evaluate(settings, ranks: 2)
+        #expect(scores.map(\.outcome.scores) == outcome.after.map(\.scores))
+        #expect(scores.allSatisfy { $0.routes?.hasPrefix("of ") == true })
+        let view = #expect(throws: RunError.self) { _ = try evaluate(settings + ["evaluation.view=fit"], ranks: 1) }
+        #expect(view?.description.contains("set evaluation.view=squash") == true, "\(view as Any)")
+        let manifest = try String(contentsOfFile: path + "/pool.json", encoding: .utf8)
+        try manifest.replacing("tiny-seed-1", with: "tiny-seed-7").write(
+            toFile: path + "/pool.json", atomically: true, encoding: .utf8)
+        let weights = #expect(throws: WeightFileError.self) { _ = try evaluate(settings, ranks: 1) }
+        #expect(weights?.description.contains("a pool over base weights") == true, "\(weights as Any)")
+    }
+
     /// A pool that is gone or damaged ends a resumed run with its name.
     @Test func aDamagedPoolEndsTheRun() throws {
         let settings = settings("damaged", "moda")

@@ -162,10 +162,12 @@ public struct RoutingFact: RunFact, Equatable {
         ]
     }
 
-    public var line: String {
+    public var line: String { "routing of \(source) after step \(step): \(destinations)" }
+
+    /// Where the images went, as in `of 12 images 11 to steel, 1 to the model without adapter`.
+    public var destinations: String {
         let parts = zip(domains, sent).filter { $1 > 0 }.map { "\($1) to \($0)" }
-        let images = sent.reduce(plain, +)
-        return "routing of \(source) after step \(step): of \(images) images "
+        return "of \(sent.reduce(plain, +)) images "
             + (parts + (plain > 0 ? ["\(plain) to the model without adapter"] : [])).joined(separator: ", ")
     }
 }
