@@ -128,10 +128,9 @@ public struct AdaptationRun {
             isStopRequested: isStopRequested)
         let evaluation = RunEvaluation(context: context, evaluators: assembly.makeEvaluators(loaded, data))
         let done = resumed?.state.step ?? 0
-        // A stage that has no scores yet has not joined the pool.
-        let scored = resumed?.state.scores.map(\.step) ?? []
-        let finished = trainer.schedule.stageEnds.count { $0 <= done && scored.contains($0) }
-        let pool = try recipe.recipe.continual.strategy.keepsPool ? RunPool(context, finished: finished) : nil
+        let pool =
+            try recipe.recipe.continual.strategy.keepsPool
+            ? RunPool(context, steps: done, stageEnds: trainer.schedule.stageEnds) : nil
         var loop = TrainingLoop(
             context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
             checkpoints: checkpoints,

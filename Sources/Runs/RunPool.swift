@@ -29,40 +29,47 @@ struct RunPool {
     /// The tokens of a query that needs some: the same at all stages, so that queries stay comparable.
     private let tokens: RouterTokens?
 
-    /// The pool of a run that has finished some stages, read from the run's folder.
+    /// The pool of a run after some steps, read from the run's folder.
     ///
-    /// Entries of later stages, which a killed run wrote before its checkpoint, are left out and will be written again.
+    /// Entries of later stages, which a killed run wrote before its checkpoint, are left out and will be written again. A
+    /// stage that ends with the last of the steps may still have to join.
     /// Throws `RoutingError` for a query that the model cannot compute, `WeightFileError` for a pool that is damaged or not
     /// this run's.
-    init(_ context: RunContext, finished stages: Int) throws {
+    init(_ context: RunContext, steps: Int, stageEnds: [Int]) throws {
         self.context = context
         let (recipe, loaded) = (context.assembly.recipe, context.loaded)
-        let model = ModelDescription(loaded.model.configuration)
         query = recipe.continual.query.query ?? .standard(for: loaded.model.configuration)
-        let width = try query.width(in: model)
+        let width = try query.width(in: ModelDescription(loaded.model.configuration))
         tokens = query == .tokens ? RouterTokens(width: width, seed: recipe.training.generatorSeed) : nil
         let path = context.folder.path + "/pool"
         files = AdapterPool(
             path, model: recipe.model.kind.rawValue, baseDigest: loaded.baseDigest,
             view: recipe.evaluation.view.rawValue)
-        guard stages > 0 else { return }
+        let ended = stageEnds.count { $0 <= steps }
+        let certain = stageEnds.contains(steps) ? ended - 1 : ended
+        guard certain > 0 || FileManager.default.fileExists(atPath: path + "/" + AdapterPool.manifestName) else {
+            return
+        }
         files = try AdapterPool(opening: path)
-        let domains = context.stages.prefix(stages).map(\.name)
+        files.keepFirst(ended)
+        let domains = context.stages.prefix(max(certain, files.entries.count)).map(\.name)
         guard files.baseDigest == loaded.baseDigest, files.view == recipe.evaluation.view.rawValue,
-            files.entries.prefix(stages).map(\.domain) == domains
+            files.entries.map(\.domain) == domains
         else {
             throw WeightFileError(
                 .pool, path: path,
-                found:
-                    "not the domains \(domains.joined(separator: ", ")) over these weights, with evaluation.view=\(recipe.evaluation.view.rawValue)",
+                found: "not the domains \(domains.joined(separator: ", ")) over these weights, with evaluation.view="
+                    + recipe.evaluation.view.rawValue,
                 remedy: "put the pool of this run back, or replace the run with --overwrite")
         }
-        files.keepFirst(stages)
         for entry in files.entries {
             members.append(try loaded.adapted(opening: files.path(of: entry.file)))
             memory.append(try files.memory(of: entry))
         }
     }
+
+    /// Stages that have joined.
+    var count: Int { members.count }
 
     /// Adds the model of a stage that has ended, and what the router must know of its images. Collective.
     mutating func add(_ adapted: AdaptedModel, stage: Stage, step: Int) throws {

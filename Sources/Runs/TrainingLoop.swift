@@ -36,7 +36,7 @@ struct TrainingLoop {
             totalSteps: total, firstStep: done.steps, images: done.images, lossNames: trainer.lossNames,
             threads: context.assembly.workspace.pool.threads, log: context.log)
         if done.steps >= total { context.log.message(.info, "all \(total) steps are already done") }
-        if let stage = stageLeftUnscored { try evaluate(stage: stage, endsRun: false, &reporter) }
+        if let stage = stageLeftOpen { try evaluate(stage: stage, endsRun: false, &reporter) }
         while done.steps < total {
             announceStage()
             let leftOut = trainer.leftOut
@@ -123,10 +123,10 @@ struct TrainingLoop {
             if endsRun { throw error }
             context.log.warning("adapter after step \(done.steps) not saved: \(error)")
         }
+        let endsStage = trainer.schedule.stageEnds.contains(done.steps)
+        let (subject, evaluated) = try subject(ofStage: stage, endsStage: endsStage)
         guard !evaluation.isEmpty else { return }
         do {
-            let endsStage = trainer.schedule.stageEnds.contains(done.steps)
-            let (subject, evaluated) = try subject(ofStage: stage, endsStage: endsStage)
             let records = try evaluation.run(
                 subject, .init(step: done.steps, stage: evaluated, loss: reporter.lastLoss), trainer)
             scores.add(records, endsStage: endsStage)
@@ -196,16 +196,17 @@ extension TrainingLoop {
         guard endsStage else {
             return (.one(trainer.adapted), Stage(own.name, domains: own.domains, evaluated: own.domains))
         }
-        try pool.add(trainer.adapted, stage: own, step: done.steps)
+        if pool.count == stage { try pool.add(trainer.adapted, stage: own, step: done.steps) }
         return (.pool(try pool.evaluated()), own)
     }
 
-    /// The stage that a run ended right after, on request and so without scores, before it was resumed; nil if there is
-    /// none.
-    private var stageLeftUnscored: Int? {
+    /// The stage that a run ended right after, on request and so without scores and without joining the pool, before it was
+    /// resumed; nil if there is none.
+    private var stageLeftOpen: Int? {
         guard context.stages.count > 1, let stage = trainer.schedule.stageEnds.dropLast().firstIndex(of: done.steps)
         else { return nil }
-        return scores.stageEnds.contains { $0.step == done.steps } ? nil : stage
+        let isScored = evaluation.isEmpty || scores.stageEnds.contains { $0.step == done.steps }
+        return isScored && pool.map { $0.count > stage } ?? true ? nil : stage
     }
 
     /// Writes and logs the scores of all stages so far, if a run has several; on rank 0.

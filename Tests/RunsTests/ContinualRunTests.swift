@@ -184,6 +184,19 @@ import WeightFiles
         #expect(try self.pool("three") == self.pool("pool"))
     }
 
+    /// A pool does not depend on there being something to score.
+    @Test func aPoolGrowsWithoutScores() throws {
+        let whole = try run(settings("whole", "moda"))
+        #expect(whole.exitCode == .done)
+        for stop in [3, 4] {
+            let unscored = settings("unscored-\(stop)", "moda", ["evaluation.prompts=[]", "data.split=none"])
+            #expect(try run(unscored, ranks: 2, stopAfter: stop).exitCode == .resumable)
+            #expect(try run(unscored, ranks: 3).exitCode == .done)
+            #expect(try pool("unscored-\(stop)").count == pool("whole").count)
+        }
+        #expect(try pool("unscored-3") == pool("unscored-4"))
+    }
+
     /// What evaluates a finished pool gives the scores of its last stage, on any number of ranks.
     @Test func aPoolIsEvaluatedAsInItsRun() throws {
         let settings = settings("scored", "moda")

@@ -1,3 +1,4 @@
+import AdaptationMethods
 import Collectives
 import Datasets
 import Evaluation
@@ -44,9 +45,12 @@ extension RunAssembly {
     /// The kinds of prompt and the learning rate, for the log. // settled
     var promptFact: PromptFact {
         let (prompts, schedule) = (recipe.prompts, recipe.optimizer.schedule)
-        let student = prompts.kind.rawValue
+        // A jittered view draws its own prompt, and has no teacher.
+        let drawsPrompts = recipe.adaptationMethod.needs.view == .jittered
+        let student = drawsPrompts ? "box, points or noisy mask" : prompts.kind.rawValue
+        let teacher = drawsPrompts ? PromptFact.noTeacher : prompts.teacherKind.kind?.rawValue ?? student
         return PromptFact(
-            student: student, teacher: prompts.teacherKind.kind?.rawValue ?? student, source: prompts.source.rawValue,
+            student: student, teacher: teacher, source: prompts.source.rawValue,
             scored: (recipe.evaluation.kinds ?? []).map(\.rawValue), learningRate: schedule.base,
             warmUpSteps: schedule.warmUpSteps)
     }

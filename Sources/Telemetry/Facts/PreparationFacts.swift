@@ -33,6 +33,8 @@ public struct DataFact: RunFact, Equatable {
 /// The kinds of prompt of a run, and what follows from its length.
 public struct PromptFact: RunFact, Equatable {
     public static let event = "prompts"
+    /// In place of a teacher's kind, where there is none.
+    public static let noTeacher = "none"
     /// The student's kind of prompt.
     public var student: String
     /// The teacher's kind of prompt.
@@ -63,7 +65,7 @@ public struct PromptFact: RunFact, Equatable {
     }
 
     public var line: String {
-        "prompts: student \(student), teacher \(teacher), scored by "
+        "prompts: \(teacher == Self.noTeacher ? student : "student \(student), teacher \(teacher)"), scored by "
             + (scored.isEmpty ? "nothing" : scored.joined(separator: " and "))
             + "; learning rate \(learningRate) after \(warmUpSteps) steps of warm-up"
     }
