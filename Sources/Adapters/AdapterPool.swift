@@ -39,6 +39,8 @@ public struct AdapterPool: Sendable, Equatable {
     public struct Domain: Sendable {
         /// Its name.
         public let name: String
+        /// Steps of its training.
+        public let steps: Int
         /// Images of its training.
         public let images: Int
         /// The queries of its memory images. // n x [D]
@@ -47,9 +49,10 @@ public struct AdapterPool: Sendable, Equatable {
         public let memoryImages: [String]
 
         /// Describes a domain by its images.
-        public init(_ name: String, images: Int, memory: [[Float]], memoryImages: [String]) {
+        public init(_ name: String, steps: Int, images: Int, memory: [[Float]], memoryImages: [String]) {
             precondition(memory.count == memoryImages.count, "\(memory.count) queries of \(memoryImages.count) images")
-            (self.name, self.images, self.memory, self.memoryImages) = (name, images, memory, memoryImages)
+            (self.name, self.steps, self.images) = (name, steps, images)
+            (self.memory, self.memoryImages) = (memory, memoryImages)
         }
     }
 
@@ -162,7 +165,7 @@ public struct AdapterPool: Sendable, Equatable {
         ).digest
         manifest.entries.append(
             Entry(
-                domain: domain.name, file: File(name: "\(name).safetensors", sha256: digest), steps: description.step,
+                domain: domain.name, file: File(name: "\(name).safetensors", sha256: digest), steps: domain.steps,
                 images: domain.images, memory: File(name: "\(name).memory.safetensors", sha256: memory),
                 memoryImages: domain.memoryImages))
         try write(ifAllowed: permission)

@@ -72,7 +72,11 @@ struct RunPool {
     var count: Int { members.count }
 
     /// Adds the model of a stage that has ended, and what the router must know of its images. Collective.
-    mutating func add(_ adapted: AdaptedModel, stage: Stage, step: Int) throws {
+    ///
+    /// - Parameters:
+    ///   - step: Steps of the run so far.
+    ///   - steps: Those of the stage.
+    mutating func add(_ adapted: AdaptedModel, stage: Stage, step: Int, steps: Int) throws {
         let (assembly, loaded, data) = (context.assembly, context.loaded, context.data)
         let queries = try queries(of: stage)
         members.append(adapted)
@@ -81,7 +85,8 @@ struct RunPool {
         try FileManager.default.createDirectory(atPath: files.path, withIntermediateDirectories: true)
         try files.append(
             .init(
-                stage.name, images: data.training.pools(of: stage.domains).reduce(0) { $0 + $1.images.count },
+                stage.name, steps: steps,
+                images: data.training.pools(of: stage.domains).reduce(0) { $0 + $1.images.count },
                 memory: queries.features, memoryImages: queries.names),
             adapted, assembly.recipe.adapterOptions,
             loaded.description(

@@ -196,7 +196,10 @@ extension TrainingLoop {
         guard endsStage else {
             return (.one(trainer.adapted), Stage(own.name, domains: own.domains, evaluated: own.domains))
         }
-        if pool.count == stage { try pool.add(trainer.adapted, stage: own, step: done.steps) }
+        if pool.count == stage {
+            try pool.add(
+                trainer.adapted, stage: own, step: done.steps, steps: trainer.schedule.legs[stage].steps)
+        }
         return (.pool(try pool.evaluated()), own)
     }
 

@@ -35,7 +35,7 @@ import WeightFiles
     }
 
     private func domain(_ name: String, images: Int) -> AdapterPool.Domain {
-        .init(name, images: images, memory: [[1, 2, Float(images)], [4, 5, 6]], memoryImages: ["x", "y"])
+        .init(name, steps: 7, images: images, memory: [[1, 2, Float(images)], [4, 5, 6]], memoryImages: ["x", "y"])
     }
 
     private func bytes(_ pool: AdapterPool) throws -> [String: Data] {
@@ -51,6 +51,7 @@ import WeightFiles
         let opened = try AdapterPool(opening: pool.path)
         #expect(opened == pool)
         #expect(opened.entries.map(\.domain) == ["steel", "tiles"] && opened.entries.map(\.images) == [5, 6])
+        #expect(opened.entries.map(\.steps) == [7, 7])
         #expect(opened.entries.map(\.file.name) == ["001-steel.safetensors", "002-tiles.safetensors"])
         let file = try AdapterFile(opening: opened.path(of: opened.entries[1].file))
         let layout = try file.trainables(in: model).layout

@@ -168,6 +168,7 @@ import WeightFiles
         let path = place.path + "/runs/pool/pool"
         let pool = try AdapterPool(opening: path)
         #expect(pool.entries.map(\.domain) == ["cells", "fibres"] && pool.entries.map(\.images) == [3, 2])
+        #expect(pool.entries.map(\.steps) == [3, 3])
         for (entry, step) in zip(pool.entries, [3, 6]) {
             let table = try SafetensorsFile.read(pool.path(of: entry.file))
             let kept = try table.names.sorted().map { try table.tensor($0).elements }
