@@ -158,6 +158,12 @@ struct RunPool {
         let all = try communicator.allGather(floats: mine).flatMap(\.self)
         let rows = places.indices.map { Array(all[$0 * width..<($0 + 1) * width]) }
         let readable = rows.indices.filter { !rows[$0].contains { $0.isNaN } }
+        let missing = rows.indices.filter { !readable.contains($0) }.map { data.training.id(places[$0]) }
+        if !missing.isEmpty, communicator.isRoot {
+            context.log.warning(
+                "the router learns \(stage.name) without \(missing.count) of its \(places.count) memory images, which "
+                    + "cannot be read: \(missing.joined(separator: ", "))")
+        }
         return (readable.map { rows[$0] }, readable.map { data.training.id(places[$0]) })
     }
 

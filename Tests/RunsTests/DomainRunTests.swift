@@ -35,24 +35,7 @@ import Training
     private func run(
         _ settings: [String], ranks: Int = 1, stopAfter checks: Int = .max
     ) throws -> AdaptationRun.Outcome {
-        let recipe = try ResolvedRecipe(settings: settings)
-        return try InProcessCommunicator.run(ranks: ranks) { communicator in
-            let asked = Countdown(checks)
-            return try AdaptationRun(
-                recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1),
-                isStopRequested: { asked.isOver() }
-            ).run()
-        }[0]
-    }
-
-    /// True from the n-th call on.
-    private final class Countdown: @unchecked Sendable {
-        private var left: Int
-        init(_ left: Int) { self.left = left }
-        func isOver() -> Bool {
-            left -= 1
-            return left < 0
-        }
+        try InProcessRun.outcome(settings, ranks: ranks, stopAfter: checks)
     }
 
     private func events(_ name: String) throws -> [[String: Any]] {
