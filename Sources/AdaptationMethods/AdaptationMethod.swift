@@ -23,6 +23,9 @@ public protocol AdaptationMethod: Sendable {
     /// The parts of an example it needs beside the weak view and the prompts.
     var needs: ExampleNeeds { get }
 
+    /// Whether its steps heed `StepContext.distillation`.
+    var distils: Bool { get }
+
     /// The stages of a run over some domains, in order; a method that only evaluates the model has none.
     ///
     /// - Parameters:
@@ -42,6 +45,7 @@ public protocol AdaptationMethod: Sendable {
 extension AdaptationMethod {
     public var trainables: TrainablePlan { .lowRankPairs }
     public var needs: ExampleNeeds { ExampleNeeds() }
+    public var distils: Bool { false }
     public func stages(over domains: [String], order: DomainOrder) -> [Stage] {
         Stage.plain(over: domains, order: order)
     }

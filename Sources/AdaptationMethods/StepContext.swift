@@ -13,6 +13,8 @@ public struct StepContext {
     public let decoderChunk: Int
     /// The frozen model's features of the example's weak view, if they are cached.
     public let anchors: AnchorFeatures
+    /// The former parameters that the step's masks are kept near, if any; methods with `distils` alone read them.
+    public var distillation: Distillation?
     /// False repeats the decoder's pass for backward even if it could have been kept, which changes no bit.
     package var keepsDecoderPass = true
     /// The gradient of the trained values.
@@ -37,6 +39,11 @@ public struct StepContext {
     public var frozen: PassContext { pass.frozen }
     /// The threads and their scratch.
     public var workspace: Workspace { pass.workspace }
+
+    /// The context for passes with other trained values, without backward.
+    func pass(with trained: TrainableParameters) -> PassContext {
+        PassContext(workspace, trained: trained, adapters: pass.adapters, counter: pass.counter)
+    }
 }
 
 /// The frozen model's features of one view, which a node may cache from epoch to epoch.

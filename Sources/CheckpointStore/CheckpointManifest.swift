@@ -7,9 +7,9 @@ import WeightFiles
 /// (sorted keys, no floats), so a changed byte anywhere is detected.
 public struct CheckpointManifest: Codable, Sendable, Equatable {
     /// The version of this format.
-    public static let currentSchema = 5
+    public static let currentSchema = 6
     /// The oldest version that is read; versions before 4 do not name kernels, those before 5 do not count empty
-    /// batches.
+    /// batches, those before 6 keep nothing of an earlier stage.
     static let oldestSchema = 3
     /// Far above any manifest; a larger file is not read.
     static let byteLimit = 16 << 20
@@ -51,8 +51,10 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var step: Int
     /// Images processed.
     public var images: Int
-    /// Updates of the optimiser.
+    /// Updates of the run.
     public var updates: Int
+    /// Updates of the present optimiser; nil if they are all of the run's.
+    public var optimizerUpdates: Int?
     /// Batches skipped in a row.
     public var skipsInARow: Int
     /// Batches skipped in all.
@@ -69,6 +71,8 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
     public var parameterCount: Int
     /// Scores of the unadapted model and of the last evaluation.
     public var scores: [CheckpointScore]
+    /// The vectors kept of the stage before, beside parameters and moments; nil if there are none.
+    public var kept: [String]?
     /// The settings that affect the result, in a fixed order.
     public var settings: [Setting]
     /// The kernels its steps were computed with, in order; nil in versions that do not record them.
@@ -94,7 +98,15 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         (worldSize, parameterCount, scores) = (shards.count, identity.parameterCount, state.scores)
         (badSamples, emptyBatches, changedKeys) = (state.badSamples, state.emptyBatches, identity.changedKeys)
         (settings, kernels, self.shards, digest) = (identity.settings, identity.kernels, shards, "")
+        optimizerUpdates = state.optimizerUpdates == state.updates ? nil : state.optimizerUpdates
+        kept = state.kept.isEmpty ? nil : state.kept.map(\.name)
     }
+
+    /// The tensors of every shard, in order.
+    var tensors: [String] { Self.tensors(kept: kept ?? []) }
+
+    /// The tensors of a shard with these kept vectors.
+    static func tensors(kept: [String]) -> [String] { ["parameters", "first_moment", "second_moment"] + kept }
 
     /// The text, digest included.
     package func sealed() throws -> Data {
@@ -149,6 +161,9 @@ public struct CheckpointManifest: Codable, Sendable, Equatable {
         guard emptyBatches == nil ? explained <= step : explained == step else {
             return "states step \(step), but \(updates) updates, \(skips) skipped batches and "
                 + "\(emptyBatches ?? 0) without a gradient"
+        }
+        if let own = optimizerUpdates, !(0..<updates).contains(own) {
+            return "states \(updates) updates, but \(own) of the optimiser"
         }
         guard schema < 5 || emptyBatches != nil && changedKeys != nil else { return "lacks counts of its version" }
         return images < step ? "states step \(step), but only \(images) images" : nil

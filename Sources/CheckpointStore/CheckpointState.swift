@@ -4,8 +4,10 @@ public struct CheckpointState: Sendable, Equatable {
     public var step: Int
     /// Images processed.
     public var images: Int
-    /// Updates of the optimiser.
+    /// Updates of the run.
     public var updates: Int
+    /// Updates of the present optimiser, which a stage may begin anew.
+    public var optimizerUpdates: Int
     /// Batches skipped in a row.
     public var skipsInARow = 0
     /// Batches skipped in all.
@@ -24,6 +26,19 @@ public struct CheckpointState: Sendable, Equatable {
     public var firstMoment: [Float]
     /// Adam's running mean of its square.
     public var secondMoment: [Float]
+    /// What a strategy keeps of the stage before, with one value for each of `parameters`.
+    public var kept: [Kept] = []
+
+    /// A kept vector.
+    public struct Kept: Sendable, Equatable {
+        /// Its name in the files: lower-case letters and underscores.
+        public var name: String
+        /// Its values.
+        public var values: [Float]
+
+        /// Names a vector.
+        public init(_ name: String, _ values: [Float]) { (self.name, self.values) = (name, values) }
+    }
 
     /// Creates a state.
     public init(
@@ -31,21 +46,25 @@ public struct CheckpointState: Sendable, Equatable {
         secondMoment: [Float]
     ) {
         (self.step, self.images, self.updates, self.first) = (step, images, updates, first)
+        optimizerUpdates = updates
         (self.parameters, self.firstMoment, self.secondMoment) = (parameters, firstMoment, secondMoment)
     }
 
-    /// True if all parameters and moments are finite.
-    var isFinite: Bool { [parameters, firstMoment, secondMoment].allSatisfy { $0.allSatisfy(\.isFinite) } }
+    /// The vectors of a shard, in the order of its tensors.
+    var vectors: [[Float]] { [parameters, firstMoment, secondMoment] + kept.map(\.values) }
+
+    /// True if all parameters, moments and kept vectors are finite.
+    var isFinite: Bool { vectors.allSatisfy { $0.allSatisfy(\.isFinite) } }
 }
 
 extension CheckpointState {
-    /// A manifest's counts with the values of all ranks.
-    init(
-        _ manifest: CheckpointManifest, parameters: [Float], firstMoment: [Float], secondMoment: [Float]
-    ) {
+    /// A manifest's counts with the values of all ranks, in the order of its tensors.
+    init(_ manifest: CheckpointManifest, vectors: [[Float]]) {
         self.init(
-            step: manifest.step, images: manifest.images, updates: manifest.updates, first: 0, parameters: parameters,
-            firstMoment: firstMoment, secondMoment: secondMoment)
+            step: manifest.step, images: manifest.images, updates: manifest.updates, first: 0, parameters: vectors[0],
+            firstMoment: vectors[1], secondMoment: vectors[2])
+        optimizerUpdates = manifest.optimizerUpdates ?? manifest.updates
+        kept = zip(manifest.kept ?? [], vectors.dropFirst(3)).map { Kept($0, $1) }
         (skipsInARow, skips, badSamples, scores) = (
             manifest.skipsInARow, manifest.skips, manifest.badSamples, manifest.scores
         )

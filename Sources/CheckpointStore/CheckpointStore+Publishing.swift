@@ -26,11 +26,11 @@ extension CheckpointStore {
             shard: .init(name: name, bytes: 0, sha256: "", first: slice.first, count: slice.parameters.count), fault: ""
         )
         guard slice.isFinite else {
-            report.fault = "parameters or moments are not finite"
+            report.fault = "parameters, moments or kept values are not finite"
             return report
         }
-        let values = [slice.parameters, slice.firstMoment, slice.secondMoment]
-        let tensors = zip(ShardTensor.allCases, values).map { TensorToWrite($0.rawValue, Tensor($1, [$1.count])) }
+        let names = CheckpointManifest.tensors(kept: slice.kept.map(\.name))
+        let tensors = zip(names, slice.vectors).map { TensorToWrite($0, Tensor($1, [$1.count])) }
         do {
             try FaultInjector.check(.save)
             try stand()

@@ -52,13 +52,14 @@ extension CheckpointStore {
         verdict = try JSONDecoder().decode(Verdict.self, from: Data(answer))
         if let failure = verdict.failure { throw failure }
         guard let manifest = verdict.manifest else { return nil }
-        var numbers = state.map { $0.parameters + $0.firstMoment + $0.secondMoment } ?? []
-        if numbers.isEmpty { numbers = [Float](repeating: 0, count: 3 * identity.parameterCount) }
-        try numbers.withUnsafeMutableBytes { try communicator.broadcast(buffer: $0, from: 0) }
-        let count = identity.parameterCount
-        let received = CheckpointState(
-            manifest, parameters: Array(numbers[..<count]), firstMoment: Array(numbers[count..<2 * count]),
-            secondMoment: Array(numbers[(2 * count)...]))
+        var vectors = state?.vectors ?? []
+        if vectors.isEmpty {
+            vectors = manifest.tensors.map { _ in [Float](repeating: 0, count: identity.parameterCount) }
+        }
+        for place in vectors.indices {
+            try vectors[place].withUnsafeMutableBytes { try communicator.broadcast(buffer: $0, from: 0) }
+        }
+        let received = CheckpointState(manifest, vectors: vectors)
         // Versions that do not record changes may have had some: their image counts prove nothing.
         let changed = Set((manifest.changedKeys ?? [Self.unknownChange]) + allowed).sorted()
         return Resumed(

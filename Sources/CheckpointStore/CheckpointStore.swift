@@ -4,7 +4,8 @@ import Tensors
 import WeightFiles
 
 // checkpoints/
-//   step-000012/state-00-of-04.safetensors ...   a rank's slice: parameters, first_moment, second_moment
+//   step-000012/state-00-of-04.safetensors ...   a rank's slice: parameters, first_moment, second_moment, what a
+//                                                strategy keeps of the stage before
 //   step-000012/manifest.json                    written last; a folder without it is not a checkpoint
 //   .tmp-000016-4f3a.../                         being written, or left by a run that was killed
 //   .trash-step-000004-17/                       being deleted, or left by a run that was killed
@@ -164,22 +165,21 @@ public struct CheckpointStore: Sendable {
     ) throws(CheckpointError) -> (CheckpointManifest, CheckpointState) {
         let manifest = try manifest(of: path)
         try accepting(manifest)
-        var state = CheckpointState(manifest, parameters: [], firstMoment: [], secondMoment: [])
+        var vectors = [[Float]](repeating: [], count: manifest.tensors.count)
         for shard in manifest.shards {
-            let parts = try tensors(of: shard, at: path + "/" + shard.name)
-            state.parameters += parts[0]
-            state.firstMoment += parts[1]
-            state.secondMoment += parts[2]
+            let parts = try tensors(manifest.tensors, of: shard, at: path + "/" + shard.name)
+            for place in vectors.indices { vectors[place] += parts[place] }
         }
-        guard manifest.updates > 0 || (state.firstMoment + state.secondMoment).allSatisfy({ $0 == 0 }) else {
+        let state = CheckpointState(manifest, vectors: vectors)
+        guard state.optimizerUpdates > 0 || (state.firstMoment + state.secondMoment).allSatisfy({ $0 == 0 }) else {
             throw .damaged(path, "states no update, but holds moments of updates")
         }
         return (manifest, state)
     }
 
-    /// The values of a shard, in the order of `ShardTensor`.
+    /// The values of a shard's tensors.
     private static func tensors(
-        of shard: CheckpointManifest.Shard, at file: String
+        _ wanted: [String], of shard: CheckpointManifest.Shard, at file: String
     ) throws(CheckpointError) -> [[Float]] {
         func damaged(_ reason: String) -> CheckpointError { .damaged(file, reason) }
         var status = stat()
@@ -191,9 +191,7 @@ public struct CheckpointStore: Sendable {
         do throws(WeightFileError) {
             let table = try SafetensorsFile.read(file)
             (digest, names) = (try table.fileDigest(), table.names)
-            parts = try ShardTensor.allCases.map { tensor throws(WeightFileError) in
-                try table.tensor(tensor.rawValue).elements
-            }
+            parts = try wanted.map { name throws(WeightFileError) in try table.tensor(name).elements }
             try table.checkUnchanged()
         } catch {
             throw damaged("\(error)")
@@ -213,11 +211,4 @@ public struct CheckpointStore: Sendable {
 
     /// Verifies a checkpoint and returns its manifest; throws its fault.
     public static func verify(_ path: String) throws(CheckpointError) -> CheckpointManifest { try load(path).0 }
-}
-
-/// The tensors of a shard.
-enum ShardTensor: String, CaseIterable {
-    case parameters
-    case firstMoment = "first_moment"
-    case secondMoment = "second_moment"
 }

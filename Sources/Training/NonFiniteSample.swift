@@ -51,6 +51,14 @@ struct SampleFindings {
     var unreadable: [UnreadableSample] = []
     var nonFinite: [NonFiniteSample] = []
 
+    /// Both, one after the other.
+    static func + (first: SampleFindings, second: SampleFindings) -> SampleFindings {
+        SampleFindings(
+            unreadable: first.unreadable
+                + second.unreadable.filter { new in !first.unreadable.contains { $0.image == new.image } },
+            nonFinite: first.nonFinite + second.nonFinite)
+    }
+
     /// All ranks' findings, in the order of the data and of the batch. Collective.
     func gathered(_ communicator: any Communicator) throws -> SampleFindings {
         let nonFinite = try communicator.allGather(bytes: Array(try JSONEncoder().encode(nonFinite))).flatMap {

@@ -1,6 +1,23 @@
 import Datasets
 import FaultInjection
 import Glibc
+import Machine
+
+/// Reads training images ahead and prepares examples of them.
+struct SampleReader: Sendable {
+    let preparation: ExamplePreparation
+    let anchors: AnchorStore?
+    let prefetch: (depth: Int, threads: Int)
+
+    /// Starts reading the images of some requests. Throws `ResourceShortage` if the system refuses the threads.
+    func read(
+        _ requests: some IteratorProtocol<SampleRequest> & Sendable
+    ) throws(ResourceShortage) -> SamplePrefetcher<SampleRequest, ReadSample> {
+        try SamplePrefetcher(requests, depth: prefetch.depth, threads: prefetch.threads) { request in
+            try FaultInjector.$step.withValue(request.runStep) { try ReadSample(request, preparation, anchors) }
+        }
+    }
+}
 
 /// The result of reading a training image ahead: an example, or the reason why the image is unusable.
 enum ReadSample: Sendable {

@@ -19,25 +19,32 @@ import Tensors
 /// parameters to all ranks. The result is independent of the number of ranks; only the division of work depends on it.
 public final class Trainer {
     /// The model with its trainable parameters, which are equal on all ranks after every step.
-    public private(set) var adapted: AdaptedModel
+    public internal(set) var adapted: AdaptedModel
     /// The sample order of the run.
     package let schedule: SamplingSchedule
     /// The names of the loss parts, in the order of `StepOutcome.lossSums` after the total.
     public let lossNames: [String]
 
     private let method: any AdaptationMethod
-    private let settings: TrainerSettings
-    private let communicator: any Communicator
+    let settings: TrainerSettings
+    let communicator: any Communicator
     /// The training images' names in the run.
     private let images: [ImageID]
     private let prefetcher: SamplePrefetcher<SampleRequest, ReadSample>
+    let reader: SampleReader
     private let anchors: AnchorStore?
     private let workspace: Workspace
-    private let sum: SampleOrderedSum
-    private let slab: GradientSlab
-    private var optimizer: Adam
+    let sum: SampleOrderedSum
+    let slab: GradientSlab
+    var optimizer: Adam
+    /// Updates of the optimisers of earlier stages.
+    var earlierUpdates: Int
     /// The parameters that a stage begins with, where none is inherited; else nil. // [P]
-    private let initialValues: Tensor?
+    let initialValues: Tensor?
+    /// What holds the present stage near the one before; nil in a first stage, and without protection.
+    var hold: StageHold?
+    /// The number of every rank's node, for dealing images.
+    let nodeOfRank: [Int]
     /// The parameter groups in this rank's slice, relative to its start.
     private let groups: [(range: Range<Int>, group: ParameterGroup)]
     private var controller: TrainingController
@@ -53,7 +60,8 @@ public final class Trainer {
     ) throws(ResourceShortage) {
         (self.adapted, self.method, self.settings) = (adapted, method, settings)
         (self.communicator, self.workspace) = (communicator, workspace)
-        (schedule, anchors, images, lossNames) = (data.schedule, data.anchors, data.images, method.lossNames)
+        (schedule, anchors, images, nodeOfRank) = (data.schedule, data.anchors, data.images, data.nodeOfRank)
+        lossNames = method.lossNames + (settings.protection?.kind.lossNames ?? [])
         sum = SampleOrderedSum(
             parameterCount: adapted.layout.count, globalBatch: schedule.globalBatch, communicator: communicator)
         slab = GradientSlab(parameterCount: adapted.layout.count)
@@ -66,10 +74,12 @@ public final class Trainer {
             self.adapted.trained?.values = Tensor(state.parameters, [state.parameters.count])
             optimizer = Adam(
                 firstMoment: Array(state.firstMoment[own]), secondMoment: Array(state.secondMoment[own]),
-                step: state.updates, configuration: settings.optimizer.adam)
+                step: state.optimizerUpdates, configuration: settings.optimizer.adam)
         } else {
             optimizer = Adam(count: own.count, configuration: settings.optimizer.adam)
         }
+        earlierUpdates = state.map { $0.updates - $0.optimizerUpdates } ?? 0
+        hold = state.flatMap { StageHold($0.kept, settings.protection, adapted.layout) }
         controller = TrainingController(
             plan: settings.plan, skipsInARow: state?.skipsInARow ?? 0, skips: state?.skips ?? 0,
             emptyBatches: state?.emptyBatches ?? 0,
@@ -77,12 +87,8 @@ public final class Trainer {
         let requests = schedule.requests(
             rank: communicator.rank, nodeOfRank: data.nodeOfRank,
             unit: Self.dealingUnit(parameterCount: adapted.layout.count), from: state?.step ?? 0)
-        let preparation = data.preparation
-        prefetcher = try SamplePrefetcher(
-            requests, depth: settings.prefetch.depth, threads: settings.prefetch.threads
-        ) { [anchors] request in
-            try FaultInjector.$step.withValue(request.runStep) { try ReadSample(request, preparation, anchors) }
-        }
+        reader = SampleReader(preparation: data.preparation, anchors: data.anchors, prefetch: settings.prefetch)
+        prefetcher = try reader.read(requests)
     }
 
     /// The unit assigned to nodes: single images while a gradient vector is small compared to the anchor pass that a
@@ -92,18 +98,20 @@ public final class Trainer {
     }
 
     /// Updates so far, including those before a checkpoint.
-    package var updates: Int { optimizer.step }
+    package var updates: Int { earlierUpdates + optimizer.step }
 
     /// The trainable parameters. // [P]
-    private var values: Tensor { adapted.trained?.values ?? Tensor(zeros: [0]) }
+    var values: Tensor { adapted.trained?.values ?? Tensor(zeros: [0]) }
 
     /// This rank's contribution to a checkpoint: its slice of the state, and the counts.
     package func state(step: Int, images: Int) -> CheckpointState {
         let own = sum.ownSlice
         var state = CheckpointState(
-            step: step, images: images, updates: optimizer.step, first: own.lowerBound,
+            step: step, images: images, updates: updates, first: own.lowerBound,
             parameters: values.rows(own).elements, firstMoment: optimizer.firstMoment,
             secondMoment: optimizer.secondMoment)
+        state.optimizerUpdates = optimizer.step
+        state.kept = hold?.kept(in: own) ?? []
         (state.skipsInARow, state.skips) = (controller.skipsInARow, controller.skips)
         state.emptyBatches = controller.emptyBatches
         state.badSamples = controller.badSamples
@@ -129,9 +137,10 @@ public final class Trainer {
 
     private func run(_ step: Int, isStopRequested: Bool, saving: () -> SavingSignals) throws -> StepOutcome {
         guard let place = schedule.place(of: step) else { preconditionFailure("step \(step) is past the run's end") }
-        beginStage(at: place, step: step)
         var stopwatch = Stopwatch()
-        let local = try computeShare(place, &stopwatch)
+        let found = try beginStage(at: place, step: step, &stopwatch)
+        let local = try computeShare(
+            place.batchSize, epoch: place.epoch, step: place.step, from: prefetcher, &stopwatch)
         // Ranks that finish early wait here, so that the time of the exchange below is its own.
         try communicator.barrier()
         stopwatch.lap(\.peers)
@@ -141,7 +150,7 @@ public final class Trainer {
             local.records, slab, isFinite: local.findings.nonFinite.isEmpty,
             wantsStop: isStopRequested, hasWritten: saving().isShardWritten)
         let hasFindings = !batch.isFinite || !batch.unreadablePositions.isEmpty
-        let findings = try hasFindings ? local.findings.gathered(communicator) : SampleFindings()
+        let findings = found + (try hasFindings ? local.findings.gathered(communicator) : SampleFindings())
         let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
         let message = try decide(
             TrainingController.StepReport(
@@ -149,11 +158,11 @@ public final class Trainer {
                 badSamples: findings.unreadable.map(\.image.number), isStopRequested: batch.wantsStop, saving: saving())
         )
         let rate = rate(at: place, step: step)
+        let sums = lossSums(of: batch, contributing: contributing)
         if message.appliesUpdate {
             try update(batch, contributing: contributing, rate: rate)
         }
         stopwatch.lap(\.communication)
-        let sums = batch.sums(count: 2 + lossNames.count)
         return StepOutcome(
             step: step, epoch: place.epoch, stage: place.stage, endsEpoch: place.endsEpoch, images: place.batchSize,
             lossSums: Array(sums.prefix(1 + lossNames.count)), anchorsReused: Int(sums[1 + lossNames.count]),
@@ -162,17 +171,6 @@ public final class Trainer {
             own: local.own, areShardsWritten: batch.writtenRanks.count == communicator.worldSize, message: message,
             seconds: (stopwatch.compute, stopwatch.wait, stopwatch.peers, stopwatch.communication),
             bytesSent: communicator.bytesSent - sentBefore)
-    }
-
-    /// Drops what a stage does not inherit from the one before, at its first step.
-    ///
-    /// Nothing else must be remembered for a run to be resumed: a checkpoint lies before this or after.
-    private func beginStage(at place: SamplingSchedule.Place, step: Int) {
-        guard settings.stageStart != .everything, place.stage > 0,
-            step == schedule.stageEnds[place.stage - 1]
-        else { return }
-        optimizer = Adam(count: sum.ownSlice.count, configuration: settings.optimizer.adam)
-        if let initialValues { adapted.trained?.values = initialValues }
     }
 
     /// The learning rate of a step, counted from the run's beginning or from its stage's.
@@ -187,28 +185,31 @@ public final class Trainer {
         prefetcher.waitUntilStopped()
     }
 
-    private struct Share {
+    struct Share {
         var records: [SampleRecord] = []
         var findings = SampleFindings()
         var own = (samples: 0, instances: 0, anchorsReused: 0)
     }
 
-    /// Computes the losses of this rank's part of the batch; its gradients go into the slab.
-    private func computeShare(_ place: SamplingSchedule.Place, _ stopwatch: inout Stopwatch) throws -> Share {
+    /// Computes the losses of this rank's part of a batch; its gradients go into the slab.
+    func computeShare(
+        _ batchSize: Int, epoch: Int, step: Int, from source: SamplePrefetcher<SampleRequest, ReadSample>,
+        _ stopwatch: inout Stopwatch
+    ) throws -> Share {
         // The number of samples depends only on the ranks; the schedule of the requests determines which ones.
         let count = ShardedSampler.share(
-            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: place.batchSize
+            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: batchSize
         ).count
         var share = Share()
-        slab.begin(batchSize: place.batchSize)
+        slab.begin(batchSize: batchSize)
         for _ in 0..<count {
             communicator.activity.work(at: "reading images")
-            let next = try prefetcher.next()
+            let next = try source.next()
             communicator.activity.work(at: "computing")
             stopwatch.lap(\.wait)
-            guard let sample = next else { preconditionFailure("the schedule ended before \(place)") }
+            guard let sample = next else { preconditionFailure("the schedule ended before step \(step)") }
             precondition(
-                (sample.request.epoch, sample.request.step) == (place.epoch, place.step),
+                (sample.request.epoch, sample.request.step) == (epoch, step),
                 "the schedule and the loop are at different steps")
             switch sample {
             case .prepared(let example): try compute(example, into: &share)
@@ -248,6 +249,7 @@ public final class Trainer {
         var context = StepContext(
             adapted, decoderChunk: settings.passes.decoderChunk, recompute: settings.passes.recompute, anchors: anchor,
             in: workspace)
+        context.distillation = hold?.distillation
         var input = AdaptationExample(
             weak: example.weak, strong: example.strong, prompts: try PromptBatch(example.prompts, 0..<instances),
             teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
@@ -266,7 +268,7 @@ public final class Trainer {
             }
             slab.add(numbers, at: position)
         }
-        let values = [losses.total] + losses.parts.map(\.value) + [anchor.kept == nil ? 0 : 1]
+        let values = [losses.total] + lossNames.map { losses[$0] ?? 0 } + [anchor.kept == nil ? 0 : 1]
         share.records.append(SampleRecord(position: position, values: values))
         share.own.samples += 1
         share.own.instances += instances
@@ -301,6 +303,7 @@ public final class Trainer {
         var gradient = sum.sum(of: batch)
         let count = Float(contributing)
         for i in gradient.indices { gradient[i] /= count }
+        hold?.penalty?.addGradient(at: values, of: sum.ownSlice, to: &gradient)
         var slice = values.rows(sum.ownSlice).elements
         optimizer.update(&slice, gradient: gradient, rate: rate, groups: groups)
         try FaultInjector.check(.update)
@@ -308,22 +311,5 @@ public final class Trainer {
         let target = UnsafeMutableBufferPointer(start: all.mutablePointer, count: all.count)
         try slice.withUnsafeBufferPointer { try sum.gather(slice: $0, into: target) }
         adapted.trained?.values = all
-    }
-}
-
-/// Splits the time of a step among its activities.
-private struct Stopwatch {
-    var compute = 0.0
-    var wait = 0.0
-    var peers = 0.0
-    var communication = 0.0
-    private var last = ContinuousClock.now
-
-    /// Adds the time since the last lap to an account.
-    mutating func lap(_ account: WritableKeyPath<Stopwatch, Double>) {
-        let now = ContinuousClock.now
-        self[keyPath: account] +=
-            Double((now - last).components.attoseconds) * 1e-18 + Double((now - last).components.seconds)
-        last = now
     }
 }

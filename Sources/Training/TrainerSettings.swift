@@ -10,6 +10,8 @@ package struct TrainerSettings: Sendable {
     package var optimizer = OptimizerSettings()
     /// What a stage begins with.
     package var stageStart = StageStart.everything
+    /// What holds a later stage near the one before, and its weight.
+    package var protection: (kind: StageProtection, weight: Double)?
     /// When rank 0's controller acts.
     package var plan: TrainingController.Plan
     /// Samples each rank prepares in advance, and the number of threads that do so.

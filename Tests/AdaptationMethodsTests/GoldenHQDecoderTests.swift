@@ -47,7 +47,8 @@ import WeightFiles
 
     /// The losses and the gradient of one official batch.
     static func batch(
-        _ golden: GoldenMoDA, _ adapted: AdaptedModel, _ prefix: String, kinds: [Int]
+        _ golden: GoldenMoDA, _ adapted: AdaptedModel, _ prefix: String, kinds: [Int],
+        also: (_ index: Int, _ logits: Tensor, _ dLogits: inout Tensor) throws -> Void = { _, _, _ in }
     ) throws -> (crossEntropy: Double, dice: Double, points: [Tensor], logits: [Tensor], gradient: Tensor) {
         let context = adapted.context(in: golden.workspace)
         let loss = PointSampledLoss(pointCount: golden.configuration.num_points)
@@ -67,6 +68,7 @@ import WeightFiles
                 masks, target: try golden.target(index), at: chosen,
                 weights: (1 / Double(golden.batch), 1 / Double(golden.batch)),
                 addingTo: &dMasks, in: golden.workspace)
+            try also(index, masks, &dMasks)
             crossEntropy += values.crossEntropy / Double(golden.batch)
             dice += values.dice / Double(golden.batch)
             let dInput = decoded.backward(
@@ -101,25 +103,41 @@ import WeightFiles
                 let expected = Double(try golden.table.number("\(prefix).loss.\(name)"))
                 #expect(abs(value - expected) <= 1e-5 * abs(expected), "\(prefix) \(name): \(value), \(expected)")
             }
-            for entry in adapted.layout.entries {
-                let name = "\(prefix).grad.\(GoldenMoDA.stored(entry.name))"
-                expectRelativeL2(
-                    batch.gradient.rows(entry.range).reshaped(entry.shape), try golden.table.tensor(name), atMost: 1e-3,
-                    name)
-            }
+            try Self.expectGradients(batch.gradient, golden, adapted.layout, "\(prefix).grad")
             optimizer.update(batch.gradient.elements)
             let values = optimizer.values.map(Float.init)
-            for entry in adapted.layout.entries {
-                let name = "\(prefix).after.\(GoldenMoDA.stored(entry.name))"
-                let expected = try golden.table.tensor(name).elements
-                let own = entry.range.map { values[$0] }
-                let moved = zip(expected, start.rows(entry.range).elements).reduce(0.0) { sum, pair in
-                    sum + Double(pair.0 - pair.1) * Double(pair.0 - pair.1)
-                }
-                let off = zip(own, expected).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
-                #expect(off.squareRoot() <= 1e-3 * moved.squareRoot(), "\(name): \((off / moved).squareRoot())")
-            }
+            try Self.expectValues(values, after: start, golden, adapted.layout, "\(prefix).after")
             adapted.trained?.values = Tensor(values, start.shape)
+        }
+    }
+}
+
+extension GoldenHQDecoderTests {
+    /// Expects the gradients stored under a prefix. // [P]
+    static func expectGradients(
+        _ gradient: Tensor, _ golden: GoldenMoDA, _ layout: ParameterLayout, _ prefix: String,
+        atMost limit: Double = 1e-3
+    ) throws {
+        for entry in layout.entries {
+            let name = "\(prefix).\(GoldenMoDA.stored(entry.name))"
+            expectRelativeL2(
+                gradient.rows(entry.range).reshaped(entry.shape), try golden.table.tensor(name), atMost: limit, name)
+        }
+    }
+
+    /// Expects values that moved from a start as those stored under a prefix did. // [P]
+    static func expectValues(
+        _ values: [Float], after start: Tensor, _ golden: GoldenMoDA, _ layout: ParameterLayout, _ prefix: String
+    ) throws {
+        for entry in layout.entries {
+            let name = "\(prefix).\(GoldenMoDA.stored(entry.name))"
+            let expected = try golden.table.tensor(name).elements
+            let own = entry.range.map { values[$0] }
+            let moved = zip(expected, start.rows(entry.range).elements).reduce(0.0) { sum, pair in
+                sum + Double(pair.0 - pair.1) * Double(pair.0 - pair.1)
+            }
+            let off = zip(own, expected).reduce(0.0) { $0 + Double($1.0 - $1.1) * Double($1.0 - $1.1) }
+            #expect(off.squareRoot() <= 1e-3 * moved.squareRoot(), "\(name): \((off / moved).squareRoot())")
         }
     }
 }

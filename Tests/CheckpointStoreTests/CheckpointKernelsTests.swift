@@ -90,6 +90,6 @@ import TestSupport
         manifest.schema = 2
         try manifest.sealed().write(to: file)
         let error = try #require(throws: CheckpointError.self) { try resume([]) }
-        #expect(error.kind == .changed && error.reason.contains("has form 2, this program reads 3 to 5"))
+        #expect(error.kind == .changed && error.reason.contains("has form 2, this program reads 3 to 6"))
     }
 }

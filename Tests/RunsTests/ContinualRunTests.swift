@@ -59,6 +59,13 @@ import WeightFiles
         return pool.entries.flatMap { [$0.domain, $0.file.sha256, $0.memory.sha256] } + [pool.router?.sha256 ?? ""]
     }
 
+    /// The events of a kind in a run's log.
+    private func events(_ kind: String, of name: String) throws -> [[String: Any]] {
+        try String(contentsOfFile: place.path + "/runs/\(name)/log.jsonl", encoding: .utf8).split(separator: "\n")
+            .compactMap { try JSONSerialization.jsonObject(with: Data($0.utf8)) as? [String: Any] }
+            .filter { $0["event"] as? String == kind }
+    }
+
     private func scores(_ name: String) throws -> ContinualScores {
         try ContinualScores(json: Data(contentsOf: URL(fileURLWithPath: place.path + "/runs/\(name)/stages.json")))
     }
@@ -94,7 +101,9 @@ import WeightFiles
     }
 
     /// Ended at every step, between the stages too, and continued on other numbers of ranks.
-    @Test(arguments: ["naive", "replay", "separate", "moda"]) func aRunEndedAnywhereHasTheSameBits(_ strategy: String)
+    @Test(arguments: ["naive", "replay", "lwf", "ewc", "separate", "moda"]) func aRunEndedAnywhereHasTheSameBits(
+        _ strategy: String
+    )
         throws
     {
         let whole = try run(settings("whole", strategy))
@@ -103,6 +112,9 @@ import WeightFiles
             #expect(try run(settings(name, strategy), ranks: 2, stopAfter: stop).exitCode == .resumable)
             let second = try run(settings(name, strategy), ranks: 3)
             #expect(second.adapterDigest == whole.adapterDigest, "stopped after step \(stop)")
+            let (ended, begun) = (try events("end", of: name), try events("start", of: name))
+            #expect(begun.count == 2 && ended.count == 2)
+            #expect(begun.last?["first_step"] as? Int == ended.first?["step"] as? Int, "no step is repeated")
             #expect(try scores(name).measures == scores("whole").measures, "stopped after step \(stop)")
             #expect(try pool(name) == pool("whole"), "stopped after step \(stop)")
         }
@@ -127,6 +139,33 @@ import WeightFiles
                 settings: settings("shares", "replay", ["data.sources.cells.share=1", "data.sources.fibres.share=1"]))
         }
         #expect(shares?.description.contains("which samples all images alike") == true, "\(shares as Any)")
+    }
+
+    /// What protects a stage is felt from the second stage on, and named in the log.
+    @Test(arguments: [("lwf", "distillationWeight", "distil_bce"), ("ewc", "elasticWeight", "elastic")])
+    func protectionHoldsALaterStage(_ strategy: String, _ weight: String, _ part: String) throws {
+        let plain = try run(settings("plain-\(strategy)", "naive"))
+        let off = try run(settings("off-\(strategy)", strategy, ["continual.\(weight)=0"]))
+        #expect(try tensors("off-\(strategy)", step: 3) == tensors("plain-\(strategy)", step: 3))
+        #expect(strategy == "lwf" || off.after.map(\.scores) == plain.after.map(\.scores))
+        func moved(_ name: String, weight value: Double) throws -> Double {
+            _ = try run(settings(name, strategy, ["continual.\(weight)=\(value)"]))
+            #expect(try tensors(name, step: 3) == tensors("plain-\(strategy)", step: 3), "a first stage is not held")
+            let (before, after) = (try tensors(name, step: 3), try tensors(name, step: 6))
+            return zip(before.joined(), after.joined()).reduce(0) { $0 + Double(abs($1.0 - $1.1)) }
+        }
+        let (weak, strong) = (try moved("weak", weight: 1e-3), try moved("strong", weight: 1000))
+        #expect(strong != weak && (strategy == "lwf" || strong < weak), "\(weak), \(strong)")
+        let parts = try events("step", of: "strong").map { $0["loss_\(part)"] as? Double }
+        #expect(parts.prefix(3).allSatisfy { $0 == 0 } && parts.count == 6, "\(parts)")
+        #expect(parts.suffix(2).allSatisfy { ($0 ?? 0) > 0 }, "\(parts)")
+    }
+
+    @Test func distillationNeedsSampledPoints() throws {
+        let error = #expect(throws: RunError.self) {
+            _ = try run(settings("wesam", "lwf").filter { !$0.hasPrefix("method.") } + ["evaluation.view=fit"])
+        }
+        #expect(error?.description.contains("compares masks at sampled points") == true, "\(error as Any)")
     }
 
     /// A source that is only scored is no domain to learn, and its scores stand apart.

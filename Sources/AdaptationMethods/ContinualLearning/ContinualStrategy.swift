@@ -1,6 +1,3 @@
-public import Recipes
-public import Routing
-
 /// What a stage of a run begins with.
 public enum StageStart: String, Sendable {
     /// The parameters, the optimiser and the schedule of the stage before.
@@ -23,27 +20,44 @@ public struct ContinualStrategy: Sendable, Equatable {
     public let replaysMemory: Bool
     /// Whether the parameters of each stage join a pool, from which a router chooses for each image.
     public let keepsPool: Bool
+    /// What holds a later stage near the parameters it began with.
+    public let protection: StageProtection
     /// What it does, in one sentence.
     public let meaning: String
 
     /// The strategies Kedge provides: one line each.
     public static let known = [
         ContinualStrategy(
-            name: "none", stageStart: .everything, servesEarlierDomains: true, replaysMemory: false, keepsPool: false,
-            meaning: "one run whose optimiser and schedule continue from domain to domain"),
+            "none", .everything,
+            "one run whose optimiser and schedule continue from domain to domain"),
         ContinualStrategy(
-            name: "naive", stageStart: .parameters, servesEarlierDomains: true, replaysMemory: false, keepsPool: false,
-            meaning: "each domain continues from the last, with a new optimiser, and nothing protects the earlier ones"),
+            "naive", .parameters,
+            "each domain continues from the last, with a new optimiser, and nothing protects the earlier ones"),
         ContinualStrategy(
-            name: "replay", stageStart: .parameters, servesEarlierDomains: true, replaysMemory: true, keepsPool: false,
-            meaning: "as naive, and memory images of earlier domains are trained on with a stage's own (ER)"),
+            "replay", .parameters, replaysMemory: true,
+            "as naive, and memory images of earlier domains are trained on with a stage's own (ER)"),
         ContinualStrategy(
-            name: "separate", stageStart: .nothing, servesEarlierDomains: false, replaysMemory: false, keepsPool: false,
-            meaning: "each domain begins anew and is scored with its own adapter alone"),
+            "lwf", .parameters, protection: .distillation,
+            "as naive, and masks are kept near those of the stage before (learning without forgetting)"),
         ContinualStrategy(
-            name: "moda", stageStart: .nothing, servesEarlierDomains: true, replaysMemory: false, keepsPool: true,
-            meaning: "each domain begins anew, and a router chooses among the adapters of all for each image"),
+            "ewc", .parameters, protection: .elasticWeights,
+            "as naive, and parameters that mattered to the stage before are held (elastic weight consolidation)"),
+        ContinualStrategy(
+            "separate", .nothing, servesEarlierDomains: false,
+            "each domain begins anew and is scored with its own adapter alone"),
+        ContinualStrategy(
+            "moda", .nothing, keepsPool: true,
+            "each domain begins anew, and a router chooses among the adapters of all for each image"),
     ]
+
+    private init(
+        _ name: String, _ stageStart: StageStart, servesEarlierDomains: Bool = true, replaysMemory: Bool = false,
+        keepsPool: Bool = false, protection: StageProtection = .none, _ meaning: String
+    ) {
+        (self.name, self.stageStart, self.servesEarlierDomains) = (name, stageStart, servesEarlierDomains)
+        (self.replaysMemory, self.keepsPool, self.protection) = (replaysMemory, keepsPool, protection)
+        self.meaning = meaning
+    }
 
     /// One run without a strategy.
     public static let none = known[0]
@@ -58,62 +72,4 @@ extension ContinualStrategy: RawRepresentable {
 
     /// The name.
     public var rawValue: String { name }
-}
-
-/// Continual adaptation: what a run over domains in stages keeps of the earlier ones.
-public struct ContinualSettings: RecipeSection {
-    public var strategy = ContinualStrategy.none
-    public var memory = 10
-    public var query = RouterQueryChoice.auto
-    public var rejectBeyond: Double = RejectionRule.standardDeviations
-
-    /// One run without a strategy.
-    public init() {}
-
-    public static let fields: [RecipeField<ContinualSettings>] = [
-        .parsed(
-            "strategy", \.strategy, rule: .choice(ContinualStrategy.known.map(\.name)),
-            "How a stage treats earlier ones: "
-                + ContinualStrategy.known.map { "\($0.name): \($0.meaning)" }.joined(separator: "; ")),
-        .integer(
-            "memory", \.memory, 1...1_000_000,
-            "Training images of each domain that later stages may use: the data set's own list, else a seeded choice"),
-        .parsed(
-            "query", \.query, rule: .choice(RouterQueryChoice.allCases.map(\.rawValue)),
-            "What a router of moda reads of an image: auto: tokens for a plain ViT, else statistics of early and last features"
-        ),
-        .number(
-            "rejectBeyond", \.rejectBeyond, 0...100,
-            "Deviations beyond the memory images at which an image goes to the model without an adapter; 0: never"),
-    ]
-}
-
-/// The query of a router, or that of the model's kind of encoder.
-public enum RouterQueryChoice: Equatable, Sendable, CaseIterable, RawRepresentable {
-    /// That of the model's kind of encoder.
-    case auto
-    /// A given one.
-    case query(RouterQuery)
-
-    /// `auto` and every query.
-    public static var allCases: [RouterQueryChoice] { [.auto] + RouterQuery.allCases.map { .query($0) } }
-
-    /// Reads `auto` or the name of a query; nil for other text.
-    public init?(rawValue text: String) {
-        guard text != "auto" else {
-            self = .auto
-            return
-        }
-        guard let query = RouterQuery(rawValue: text) else { return nil }
-        self = .query(query)
-    }
-
-    /// The text of the recipe.
-    public var rawValue: String { query?.rawValue ?? "auto" }
-
-    /// The query; nil for that of the model.
-    public var query: RouterQuery? {
-        guard case .query(let query) = self else { return nil }
-        return query
-    }
 }

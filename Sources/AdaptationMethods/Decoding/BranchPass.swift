@@ -7,12 +7,13 @@ import Tensors
 struct BranchPass {
     let round: DecoderRound
     private let pass: EncoderPass
+    private let prompts: EncodedPrompts
 
     /// Runs forward. Throws `AdaptationMethodError` for an example of another model, and `SegmentAnythingError`.
     init(_ example: AdaptationExample, in context: StepContext) throws {
         try example.check(for: context)
         let model = context.model
-        let prompts = try EncodedPrompts(example.prompts, model, chunk: context.decoderChunk, in: context.pass)
+        prompts = try EncodedPrompts(example.prompts, model, chunk: context.decoderChunk, in: context.pass)
         pass = model.encoder.encodeForTraining(example.weak, in: context.pass)
         round = DecoderRound(model, pass.features, prompts, keepingPass: context.keepsDecoderPass, in: context.pass)
     }
@@ -20,5 +21,20 @@ struct BranchPass {
     /// Adds the gradient of the trained values. // dLogits [n, 4 h, 4 w], dIoU [n]
     func backward(_ dLogits: Tensor, _ dIoU: [Float], _ gradients: inout GradientBuffer) {
         pass.backward(round.backward(dLogits, dIoU, &gradients), &gradients)
+    }
+
+    /// The mask logits of the same view and prompts with other trained values. // [n, 4 h, 4 w]
+    ///
+    /// The features are shared unless the encoder trains.
+    func logits(_ example: AdaptationExample, with trained: TrainableParameters, in context: StepContext) throws
+        -> Tensor
+    {
+        let other = context.pass(with: trained)
+        let features =
+            other.adapters.trainsInEncoder ? context.model.encoder.encode(example.weak, in: other) : pass.features
+        let prompts =
+            context.model.promptEncoder.trains(in: other)
+            ? try EncodedPrompts(example.prompts, context.model, chunk: context.decoderChunk, in: other) : prompts
+        return DecoderRound(context.model, features, prompts, keepingPass: false, in: other).logits
     }
 }

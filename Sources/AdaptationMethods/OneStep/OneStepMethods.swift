@@ -13,6 +13,8 @@ public struct HQSAM: AdaptationMethod {
     public let lossNames = PointSampledTraining.lossNames
     /// A jittered view and its masks.
     public let needs = PointSampledTraining.needs
+    /// True.
+    public let distils = true
     /// The adapter of the mask decoder.
     public let trainables = TrainablePlan(adapters: [.init(HQDecoder.kind)])
 
@@ -34,6 +36,8 @@ public struct DecoderTuning: AdaptationMethod {
     public let lossNames = PointSampledTraining.lossNames
     /// A jittered view and its masks.
     public let needs = PointSampledTraining.needs
+    /// True.
+    public let distils = true
     /// The mask decoder.
     public let trainables = TrainablePlan(
         adapters: [], parameters: [.init("mask_decoder.", group: ParameterGroup("mask_decoder"))])
@@ -56,6 +60,8 @@ public struct LowRankTuning: AdaptationMethod {
     public let lossNames = PointSampledTraining.lossNames
     /// A jittered view and its masks.
     public let needs = PointSampledTraining.needs
+    /// True.
+    public let distils = true
 
     /// Creates the method.
     public init(_ settings: PointSampledSettings = .init()) { training = PointSampledTraining(settings: settings) }

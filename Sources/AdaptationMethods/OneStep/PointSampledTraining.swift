@@ -4,6 +4,8 @@ import SegmentAnything
 import Tensors
 
 // One branch, the adapted model, on a jittered view:   L = w_b bce + w_d dice   at sampled points (PointSampledLoss).
+// With distillation, at points of a second draw:        L += w (bce + dice)(z, sigma(z_former))
+// Former logits are interpolated before the sigmoid; neither they nor the choice of points have a gradient.
 
 /// The settings of methods that learn from masks at sampled points.
 public struct PointSampledSettings: RecipeSection {
@@ -55,11 +57,20 @@ struct PointSampledTraining {
             logits, target: target, at: points,
             weights: (crossEntropy: settings.crossEntropyWeight, dice: settings.diceWeight), addingTo: &dLogits,
             in: context.workspace)
+        var parts = [
+            StepLosses.Part("bce", values.crossEntropy, weight: settings.crossEntropyWeight),
+            StepLosses.Part("dice", values.dice, weight: settings.diceWeight),
+        ]
+        if let distillation = context.distillation {
+            let former = try branch.logits(example, with: distillation.former, in: context)
+            let others = loss.points(logits, loss.draws(masks: count, from: &random), in: context.workspace)
+            let kept = distillation.losses(
+                logits, former: former, at: others, loss, addingTo: &dLogits, in: context.workspace)
+            parts += zip(Distillation.lossNames, [kept.crossEntropy, kept.dice]).map {
+                StepLosses.Part($0, $1, weight: distillation.weight)
+            }
+        }
         branch.backward(dLogits, [Float](repeating: 0, count: count), &context.gradients)
-        return StepLosses(
-            parts: [
-                StepLosses.Part("bce", values.crossEntropy, weight: settings.crossEntropyWeight),
-                StepLosses.Part("dice", values.dice, weight: settings.diceWeight),
-            ], instances: count)
+        return StepLosses(parts: parts, instances: count)
     }
 }

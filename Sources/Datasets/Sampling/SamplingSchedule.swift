@@ -69,6 +69,25 @@ public struct SamplingSchedule: Sendable, Equatable {
         return nil
     }
 
+    /// One more epoch over a stage's images, whose views no other epoch has: its number, and the full batches it begins with.
+    public func review(ofStage stage: Int) -> (epoch: Int, steps: Int) {
+        let sampler = legs[stage].sampler
+        let isLastFull = sampler.batchSize(step: sampler.stepsPerEpoch - 1) == globalBatch
+        let steps = sampler.stepsPerEpoch - (isLastFull || sampler.stepsPerEpoch == 1 ? 0 : 1)
+        return (legs.reduce(0) { $0 + $1.epochs } + stage, steps)
+    }
+
+    /// What a rank visits in a review.
+    ///
+    /// - Parameters: As of `requests`.
+    public func reviewRequests(
+        ofStage stage: Int, rank: Int, nodeOfRank: [Int], unit: ShardedSampler.Unit = .image
+    ) -> SampleRequests {
+        let epoch = review(ofStage: stage).epoch
+        return legs[stage].sampler.requests(
+            rank: rank, nodeOfRank: nodeOfRank, unit: unit, fromEpoch: epoch, step: 0, epochs: epoch + 1)
+    }
+
     /// The images of all batches before a step; nil past the run's end.
     public func images(before step: Int) -> Int? {
         guard step <= totalSteps else { return nil }

@@ -46,6 +46,13 @@ package struct RunAssembly {
         let description = ModelDescription(loaded.model.configuration)
         let method = recipe.adaptationMethod
         try method.check(for: description)
+        if recipe.continual.strategy.protection == .distillation, !method.distils {
+            throw RunError(
+                .configuration,
+                "continual.strategy=\(recipe.continual.strategy.name) compares masks at sampled points, which "
+                    + "method.name=\(recipe.method.name) does not compute",
+                remedy: "choose another strategy, or one of the methods that learn at sampled points, such as hq-sam")
+        }
         return try Trainables(method.trainables, in: description, recipe.adapterOptions)
     }
 
@@ -134,6 +141,7 @@ package struct RunAssembly {
             decoderChunk: recipe.execution.decoderChunk, recompute: recipe.execution.recompute)
         settings.optimizer = recipe.optimizer.settled(totalSteps: scheduledSteps(data))
         settings.stageStart = recipe.continual.strategy.stageStart
+        settings.protection = recipe.continual.protection
         settings.prefetch = prefetch
         var source = TrainerData(
             preparation, schedule: schedule, images: data.training.ids,
