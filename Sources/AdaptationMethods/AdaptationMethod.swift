@@ -1,4 +1,5 @@
 public import Adapters
+public import Layers
 public import Recipes
 public import SegmentAnything
 
@@ -25,6 +26,8 @@ public protocol AdaptationMethod: Sendable {
 
     /// Whether its steps heed `StepContext.distillation`.
     var distils: Bool { get }
+    /// Whether the images of a batch vote before their losses are computed.
+    var votes: Bool { get }
 
     /// The stages of a run over some domains, in order; a method that only evaluates the model has none.
     ///
@@ -36,6 +39,9 @@ public protocol AdaptationMethod: Sendable {
     /// Rejects settings that do not fit a model. Throws `AdaptationMethodError` of kind `settings`.
     func check(for model: ModelDescription) throws(AdaptationMethodError)
 
+    /// An image's vote, which all of its batch hear as `StepContext.votes`; called if `votes` is true.
+    func vote(_ example: AdaptationExample, in context: StepContext) throws -> Vote
+
     /// Computes the losses of one image and adds their gradient to the context's.
     ///
     /// Throws `SegmentAnythingError` for prompts the model cannot process, and `AdaptationMethodError`.
@@ -46,6 +52,8 @@ extension AdaptationMethod {
     public var trainables: TrainablePlan { .lowRankPairs }
     public var needs: ExampleNeeds { ExampleNeeds() }
     public var distils: Bool { false }
+    public var votes: Bool { false }
+    public func vote(_ example: AdaptationExample, in context: StepContext) throws -> Vote { Vote(numbers: []) }
     public func stages(over domains: [String], order: DomainOrder) -> [Stage] {
         Stage.plain(over: domains, order: order)
     }
@@ -53,6 +61,17 @@ extension AdaptationMethod {
 
     /// Whether a run of it has steps.
     public var trains: Bool { !stages(over: ["any"], order: .joint).isEmpty }
+}
+
+/// What an image tells the others of its batch before losses are computed.
+public struct Vote: Sendable {
+    /// Whatever it names; the others hear the numbers of all images, without an order.
+    public let numbers: [Int]
+    /// The image's features, so that the step need not compute them again.
+    public let features: ImageFeatures?
+
+    /// Creates a vote.
+    public init(numbers: [Int], features: ImageFeatures? = nil) { (self.numbers, self.features) = (numbers, features) }
 }
 
 /// The parts of an example a method needs beside the weak view and the prompts.

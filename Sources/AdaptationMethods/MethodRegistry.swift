@@ -7,9 +7,12 @@ public struct MethodRegistry: Sendable {
 
     /// The methods Kedge provides.
     public static let known = MethodRegistry([
+        CODAPrompt.self,
         DecoderTuning.self,
         Direct.self,
+        DualPrompt.self,
         HQSAM.self,
+        L2P.self,
         LowRankTuning.self,
         SelfTraining.self,
         Supervised.self,

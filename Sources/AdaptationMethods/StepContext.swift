@@ -15,6 +15,12 @@ public struct StepContext {
     public let anchors: AnchorFeatures
     /// The former parameters that the step's masks are kept near, if any; methods with `distils` alone read them.
     public var distillation: Distillation?
+    /// The stage of the run, from 0.
+    public var stage = 0
+    /// The numbers that the images of the batch have named; empty without a vote.
+    public var votes: [Int] = []
+    /// The features of the example's weak view, if its vote has computed them.
+    public var features: ImageFeatures?
     /// False repeats the decoder's pass for backward even if it could have been kept, which changes no bit.
     package var keepsDecoderPass = true
     /// The gradient of the trained values.

@@ -8,7 +8,7 @@ public struct AdaptedModel: Sendable {
     /// The model, whose trainable parameters have their places.
     public let model: SegmentAnythingModel
     /// The adapter sets, in the order in which they act.
-    public let adapters: ActiveAdapters
+    public internal(set) var adapters: ActiveAdapters
     /// The trained values; nil for the base model.
     public var trained: TrainableParameters?
 

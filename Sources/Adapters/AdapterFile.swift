@@ -57,6 +57,9 @@ public struct AdapterFile: Sendable {
     /// Metadata key of the kinds of adapter; a file without it holds LoRA alone.
     private static let kindsKey = "adapters"
     private static let intensityKey = "intensity"
+    private static let promptPoolKey = "prompt_pool"
+    private static let stagesKey = "stages_begun"
+    private static let promptKinds = [PromptPool.kind, StagePrompts.kind, PromptComponents.kind]
 
     /// Writes an adaptation; an earlier file remains until the new one is complete. Returns the file's SHA-256.
     ///
@@ -79,6 +82,10 @@ public struct AdapterFile: Sendable {
             "recipe_digest": description.recipeDigest,
         ]
         metadata[intensityKey] = description.intensity
+        if kinds.contains(where: promptKinds.contains) {
+            metadata[promptPoolKey] = options.promptPool.text
+            metadata[stagesKey] = String(adapted.begunStages)
+        }
         if kinds != [LoRA.kind] { metadata[kindsKey] = kinds.joined(separator: " ") }
         return try SafetensorsFile.write(tensors, metadata: metadata, to: path, ifAllowed: permission).digest
     }
@@ -97,7 +104,21 @@ public struct AdapterFile: Sendable {
                 .dialect, path: path, found: "a safetensors file without the metadata of a Kedge adapter",
                 remedy: "give the adapter.safetensors of a run, or base weights with --weights")
         }
-        options = AdapterOptions(rank: rank)
+        var options = AdapterOptions(rank: rank)
+        if let text = metadata[Self.promptPoolKey] {
+            guard let sizes = PromptPoolSettings(text: text) else {
+                throw WeightFileError(
+                    .dialect, path: path, found: "the sizes \(text) of a pool of prompts", remedy: "give a whole file")
+            }
+            let begun = metadata[Self.stagesKey].flatMap { Int($0) } ?? 1
+            guard (1...sizes.stages).contains(begun) else {
+                throw WeightFileError(
+                    .dialect, path: path, found: "\(begun) of \(sizes.stages) stages of prompts",
+                    remedy: "give a whole file")
+            }
+            (options.promptPool, options.begunStages) = (sizes, begun)
+        }
+        self.options = options
         kinds = metadata[Self.kindsKey].map { $0.split(separator: " ").map(String.init) } ?? [LoRA.kind]
         description = Description(
             model: model, imageSize: imageSize, baseDigest: baseDigest, preprocessing: preprocessing, step: step,

@@ -21,6 +21,10 @@ public struct AdapterOptions: Sendable, Equatable {
     public var rank: Int
     /// Seed of random initial values.
     public var seed: UInt64
+    /// Sizes of a pool of prompts.
+    public var promptPool = PromptPoolSettings()
+    /// Stages that have begun, for adapters that grow with them.
+    public var begunStages = 1
 
     /// Creates settings.
     public init(rank: Int = 4, seed: UInt64 = 0) { (self.rank, self.seed) = (rank, seed) }
@@ -53,6 +57,21 @@ public struct AdapterRegistry: Sendable {
     /// The kinds Kedge provides.
     public static let known = AdapterRegistry([
         (LoRA.kind, { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) }),
+        (PromptPool.kind, { PromptPool($1.promptPool, width: $0.configuration.decoder.width, seed: $1.seed, &$2) }),
+        (
+            StagePrompts.kind,
+            {
+                StagePrompts(
+                    $1.promptPool, width: $0.configuration.decoder.width, begun: $1.begunStages, seed: $1.seed, &$2)
+            }
+        ),
+        (
+            PromptComponents.kind,
+            {
+                PromptComponents(
+                    $1.promptPool, width: $0.configuration.decoder.width, begun: $1.begunStages, seed: $1.seed, &$2)
+            }
+        ),
         (HQDecoder.kind, { HQDecoder($0, seed: $1.seed, &$2) }),
     ])
 

@@ -89,6 +89,7 @@ public struct AdaptationRun {
         try MemoryCheck.checkWeights(recipe.recipe.model, communicator)
         let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
         let trainables = try assembly.trainables(loaded)
+        let startValues = try assembly.startValues(trainables.layout, loaded)
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
         var claim: Claim?
         guard let data = try openData(loaded, start, &claim) else { return Outcome(exitCode: .resumable) }
@@ -96,6 +97,7 @@ public struct AdaptationRun {
         if communicator.isRoot, self.assembly.promptWarning == nil, let warning = assembly.promptWarning {
             notice(warning)
         }
+        try assembly.checkStages(data, trainables)
         let memory = try assembly.memoryCheck(loaded, data).run(communicator)
         if claim == nil { claim = try self.claim(start) }
         let folder = self.folder.held(by: claim?.lock)
@@ -104,7 +106,8 @@ public struct AdaptationRun {
         var checkpoints = RunCheckpoints(
             recipe.recipe, folder: folder,
             identity: .init(
-                assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record),
+                assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record,
+                startDigest: startValues?.digest),
             communicator: communicator)
         let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges, isUnbegun: isUnbegun)
         let log = try openLog(start, resumed, in: folder)
@@ -114,6 +117,9 @@ public struct AdaptationRun {
                     recipe.entries, loaded, Versions.all(revision: revision), firstStep: resumed?.state.step ?? 0)))
         announce(data, kernels, resumed, to: log)
         log.fact(assembly.promptFact)
+        if let startValues {
+            log.message(.info, startValues.line(recipe.recipe.training.startFrom))
+        }
         for line in assembly.scheduleWarnings(data) + data.scoreWarnings where communicator.isRoot { log.warning(line) }
         loaded.placement.map { log.fact($0) }
         log.fact(memory.fact)
@@ -121,23 +127,31 @@ public struct AdaptationRun {
         let anchors = try assembly.openAnchors(loaded, data, reservedBytes: memory.bytesToCome)
         log.fact(anchors.fact)
 
-        let trainer = try assembly.makeTrainer(loaded, data, anchors: anchors.store, resuming: resumed?.state)
+        let trainer = try assembly.makeTrainer(
+            loaded, data, anchors: anchors.store, startingFrom: startValues?.values, resuming: resumed?.state)
         defer { trainer.stop() }
         let context = RunContext(
             assembly: assembly, loaded: loaded, data: data, stages: assembly.stages(data), folder: folder, log: log,
             isStopRequested: isStopRequested)
-        let evaluation = RunEvaluation(context: context, evaluators: assembly.makeEvaluators(loaded, data))
-        let done = resumed?.state.step ?? 0
+        var loop = try loop(context, trainer, anchors.store, checkpoints, resumed)
+        return try train(&loop, resumed, since: begin)
+    }
+
+    /// The loop from the first step, or from a checkpoint.
+    private func loop(
+        _ context: RunContext, _ trainer: Trainer, _ anchors: AnchorStore?, _ checkpoints: RunCheckpoints,
+        _ resumed: CheckpointStore.Resumed?
+    ) throws -> TrainingLoop {
+        let (state, stageEnds) = (resumed?.state, trainer.schedule.stageEnds)
+        let evaluation = RunEvaluation(
+            context: context, evaluators: context.assembly.makeEvaluators(context.loaded, context.data))
         let pool =
             try recipe.recipe.continual.strategy.keepsPool
-            ? RunPool(context, steps: done, stageEnds: trainer.schedule.stageEnds) : nil
-        var loop = TrainingLoop(
-            context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
-            checkpoints: checkpoints,
-            scores: .init(
-                evaluation.records(resumed?.state.scores ?? []), stageEnds: trainer.schedule.stageEnds),
-            pool: pool, done: (done, resumed?.state.images ?? 0))
-        return try train(&loop, resumed, since: begin)
+            ? RunPool(context, steps: state?.step ?? 0, stageEnds: stageEnds) : nil
+        return TrainingLoop(
+            context: context, trainer: trainer, anchors: anchors, evaluation: evaluation, checkpoints: checkpoints,
+            scores: .init(evaluation.records(state?.scores ?? []), stageEnds: stageEnds), pool: pool,
+            done: (state?.step ?? 0, state?.images ?? 0))
     }
 
     /// From the first checkpoint to the summary.

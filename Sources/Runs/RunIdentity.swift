@@ -12,7 +12,7 @@ extension CheckpointStore.Identity {
     /// The identity of a run.
     init(
         _ assembly: RunAssembly, _ loaded: LoadedModel, _ data: TrainingData, parameterCount: Int,
-        kernels: [CheckpointManifest.Kernels]
+        kernels: [CheckpointManifest.Kernels], startDigest: String? = nil
     ) {
         let (recipe, schedule) = (assembly.recipe, assembly.schedule(data))
         let shaping = recipe.shapingEntries.map { CheckpointManifest.Setting(key: $0.key, value: $0.value) }
@@ -38,6 +38,9 @@ extension CheckpointStore.Identity {
         // With one stage, a longer run is the same run; with several, their lengths determine what was learnt before.
         if stages.count > 1 {
             order.append(CheckpointManifest.Setting(key: "stages", value: stages.joined(separator: ", ")))
+        }
+        if let startDigest {
+            order.append(CheckpointManifest.Setting(key: "start values", value: startDigest))
         }
         self.init(
             settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + ranges + order,

@@ -87,7 +87,7 @@ extension MaskDecoder {
         context.counter?.decodedPrompts += n
         let wanted = selection.range(of: hypernetworks.count)
         let (tokens, images, saved) = transformer.forward(
-            self.tokens(prompts, in: context), self.images(features.embedding, prompts, in: context),
+            self.tokens(prompts, features, in: context), self.images(features.embedding, prompts, in: context),
             position: position, groups: n, keepingResiduals: true, in: context)
         guard let saved else { preconditionFailure("residuals were asked for") }
         let heads = wanted.map { hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: context) }
@@ -234,8 +234,9 @@ extension MaskDecoder {
         let sparse = ownTokens + (outputs.last?.upperBound ?? 0)
         var next = sparse + own
         for adapter in context.adapters.promptTokens {
-            let count = adapter.tokens(in: context).shape[0]
-            adapter.backward(sum(next..<next + count), gradients: &gradients, in: context)
+            let count = adapter.tokens(for: saved.features, in: context).shape[0]
+            adapter.backward(
+                sum(next..<next + count), features: saved.features, gradients: &gradients, in: context)
             next += count
         }
         var dSparse = Tensor(uninitialized: [n, own, width])

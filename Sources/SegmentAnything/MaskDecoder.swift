@@ -121,7 +121,8 @@ public struct MaskDecoder: Sendable {
         context.counter?.decodedPrompts += n
         let wanted = selection.range(of: hypernetworks.count)
         let (tokens, images, _) = transformer.forward(
-            self.tokens(prompts, in: context), images(features.embedding, prompts, in: context), position: position,
+            self.tokens(prompts, features, in: context), images(features.embedding, prompts, in: context),
+            position: position,
             groups: n, keepingResiduals: false, in: context)
         let hyper = wanted.map { hypernetworks[$0].forward(row(1 + $0, of: tokens, n), in: context).0 }
         let made = makeMasks(tokens, images, hyper, features, n, in: context)
@@ -145,7 +146,7 @@ public struct MaskDecoder: Sendable {
     ) {
         let n = prompts.count
         let (tokens, images, _) = transformer.forward(
-            self.tokens(prompts, in: context), self.images(features.embedding, prompts, in: context),
+            self.tokens(prompts, features, in: context), self.images(features.embedding, prompts, in: context),
             position: position, groups: n, keepingResiduals: false, in: context)
         let (qualities, _) = iouHead.forward(row(0, of: tokens, n), in: context)
         let iou = columns(1..<hypernetworks.count, of: qualities)
@@ -237,13 +238,13 @@ public struct MaskDecoder: Sendable {
     var ownTokens: Int { 1 + hypernetworks.count }
 
     /// The tokens of n prompts. // [n t, C]
-    func tokens(_ prompts: PromptEmbeddings, in context: PassContext) -> Tensor {
+    func tokens(_ prompts: PromptEmbeddings, _ features: ImageFeatures, in context: PassContext) -> Tensor {
         let width = configuration.width
         precondition(prompts.sparse.shape[2] == width, "prompt embeddings of width \(prompts.sparse.shape[2])")
         let before =
             [context.value(of: iouToken), context.value(of: maskTokens)]
             + context.adapters.outputTokens.map { $0.tokens(in: context) }
-        let after = context.adapters.promptTokens.map { $0.tokens(in: context) }
+        let after = context.adapters.promptTokens.map { $0.tokens(for: features, in: context) }
         let own = prompts.sparse.shape[1]
         let perPrompt = (before + after).reduce(own) { $0 + $1.shape[0] }
         var tokens = Tensor(uninitialized: [prompts.count * perPrompt, width])

@@ -15,9 +15,9 @@ extension Trainer {
     func beginStage(
         at place: SamplingSchedule.Place, step: Int, _ stopwatch: inout Stopwatch
     ) throws -> SampleFindings {
-        guard settings.stageStart != .everything, place.stage > 0,
-            step == schedule.stageEnds[place.stage - 1]
-        else { return SampleFindings() }
+        guard place.stage > 0, step == schedule.stageEnds[place.stage - 1] else { return SampleFindings() }
+        defer { enter(stage: place.stage) }
+        guard settings.stageStart != .everything else { return SampleFindings() }
         earlierUpdates = updates
         optimizer = Adam(count: sum.ownSlice.count, configuration: settings.optimizer.adam)
         if let initialValues { adapted.trained?.values = initialValues }
@@ -33,6 +33,12 @@ extension Trainer {
             hold = .elastic(ElasticPenalty(former: values, importance: importance, weight: weight))
             return findings
         }
+    }
+
+    /// Lets the adapters know of a stage.
+    func enter(stage: Int) {
+        self.stage = stage
+        adapted = adapted.inStage(stage)
     }
 
     /// The Fisher information of all parameters over one more epoch of a stage's images, in full batches. Collective.

@@ -25,15 +25,15 @@ public final class Trainer {
     /// The names of the loss parts, in the order of `StepOutcome.lossSums` after the total.
     public let lossNames: [String]
 
-    private let method: any AdaptationMethod
+    let method: any AdaptationMethod
     let settings: TrainerSettings
     let communicator: any Communicator
     /// The training images' names in the run.
-    private let images: [ImageID]
+    let images: [ImageID]
     private let prefetcher: SamplePrefetcher<SampleRequest, ReadSample>
     let reader: SampleReader
-    private let anchors: AnchorStore?
-    private let workspace: Workspace
+    let anchors: AnchorStore?
+    let workspace: Workspace
     let sum: SampleOrderedSum
     let slab: GradientSlab
     var optimizer: Adam
@@ -43,6 +43,8 @@ public final class Trainer {
     let initialValues: Tensor?
     /// What holds the present stage near the one before; nil in a first stage, and without protection.
     var hold: StageHold?
+    /// The stage of the last step, from 0.
+    var stage = 0
     /// The number of every rank's node, for dealing images.
     let nodeOfRank: [Int]
     /// The parameter groups in this rank's slice, relative to its start.
@@ -89,6 +91,8 @@ public final class Trainer {
             unit: Self.dealingUnit(parameterCount: adapted.layout.count), from: state?.step ?? 0)
         reader = SampleReader(preparation: data.preparation, anchors: data.anchors, prefetch: settings.prefetch)
         prefetcher = try reader.read(requests)
+        // At a boundary the next stage begins with its first step.
+        if let state { enter(stage: schedule.place(of: max(state.step, 1) - 1)?.stage ?? 0) }
     }
 
     /// The unit assigned to nodes: single images while a gradient vector is small compared to the anchor pass that a
@@ -183,96 +187,6 @@ public final class Trainer {
     public func stop() {
         prefetcher.cancel()
         prefetcher.waitUntilStopped()
-    }
-
-    struct Share {
-        var records: [SampleRecord] = []
-        var findings = SampleFindings()
-        var own = (samples: 0, instances: 0, anchorsReused: 0)
-    }
-
-    /// Computes the losses of this rank's part of a batch; its gradients go into the slab.
-    func computeShare(
-        _ batchSize: Int, epoch: Int, step: Int, from source: SamplePrefetcher<SampleRequest, ReadSample>,
-        _ stopwatch: inout Stopwatch
-    ) throws -> Share {
-        // The number of samples depends only on the ranks; the schedule of the requests determines which ones.
-        let count = ShardedSampler.share(
-            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: batchSize
-        ).count
-        var share = Share()
-        slab.begin(batchSize: batchSize)
-        for _ in 0..<count {
-            communicator.activity.work(at: "reading images")
-            let next = try source.next()
-            communicator.activity.work(at: "computing")
-            stopwatch.lap(\.wait)
-            guard let sample = next else { preconditionFailure("the schedule ended before step \(step)") }
-            precondition(
-                (sample.request.epoch, sample.request.step) == (epoch, step),
-                "the schedule and the loop are at different steps")
-            switch sample {
-            case .prepared(let example): try compute(example, into: &share)
-            case .unreadable(let request, let id, let error): leaveOut(request, id, error, in: &share)
-            }
-            stopwatch.lap(\.compute)
-        }
-        return share
-    }
-
-    /// A sample without a training signal keeps its position.
-    private func addEmpty(at position: Int, isUnreadable: Bool = false, to share: inout Share) {
-        slab.addEmpty(at: position)
-        share.records.append(
-            SampleRecord(
-                position: position, values: [Double](repeating: 0, count: 2 + lossNames.count), hasGradient: false,
-                isUnreadable: isUnreadable))
-    }
-
-    /// An unreadable image has weight 0; rank 0 decides how the run continues.
-    private func leaveOut(_ request: SampleRequest, _ id: String, _ error: DatasetError, in share: inout Share) {
-        addEmpty(at: request.position, isUnreadable: true, to: &share)
-        share.findings.unreadable.append(
-            UnreadableSample(
-                images[request.sampleIndex], id: id, error, rank: communicator.rank, host: communicator.hostName))
-    }
-
-    /// Computes the losses and the gradient of one sample.
-    private func compute(_ prepared: PreparedExample, into share: inout Share) throws {
-        let example = prepared.example
-        let (position, instances) = (example.request.position, example.prompts.count)
-        guard instances > 0 else {
-            addEmpty(at: position, to: &share)
-            return
-        }
-        let anchor = prepared.anchorFeatures(anchors)
-        var context = StepContext(
-            adapted, decoderChunk: settings.passes.decoderChunk, recompute: settings.passes.recompute, anchors: anchor,
-            in: workspace)
-        context.distillation = hold?.distillation
-        var input = AdaptationExample(
-            weak: example.weak, strong: example.strong, prompts: try PromptBatch(example.prompts, 0..<instances),
-            teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, 0..<instances) },
-            masks: example.masks?.bitmaps, random: example.random)
-        input.softMasks = example.softMasks
-        let losses = try method.step(input, in: &context)
-        if FaultInjector.reach(.gradient) == .notANumber { context.gradients.values[0] = .nan }
-        let gradient = context.gradients.values
-        withExtendedLifetime(gradient) {
-            let numbers = UnsafeBufferPointer(start: gradient.pointer, count: gradient.count)
-            if let tensor = NonFiniteSample.tensor(losses, numbers, adapted.layout) {
-                share.findings.nonFinite.append(
-                    NonFiniteSample(
-                        position: position, id: example.id, tensor: tensor, rank: communicator.rank,
-                        host: communicator.hostName))
-            }
-            slab.add(numbers, at: position)
-        }
-        let values = [losses.total] + lossNames.map { losses[$0] ?? 0 } + [anchor.kept == nil ? 0 : 1]
-        share.records.append(SampleRecord(position: position, values: values))
-        share.own.samples += 1
-        share.own.instances += instances
-        share.own.anchorsReused += anchor.kept == nil ? 0 : 1
     }
 
     /// Counts images found unreadable outside training as skipped; false, on all ranks, if there are too many.

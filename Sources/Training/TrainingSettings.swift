@@ -8,6 +8,7 @@ public struct TrainingSettings: RecipeSection {
     public var epochs = 1
     public var steps = 0
     public var seed = 1337
+    public var startFrom = ""
     public var logEvery = 1
     public var evaluateEvery = 0
     public var nonFinite = NonFiniteRule.stop
@@ -33,6 +34,10 @@ public struct TrainingSettings: RecipeSection {
             "steps", \.steps, 0...1_000_000_000, effect: .experiment,
             "Steps of each stage; 0 uses the number of epochs"),
         .integer("seed", \.seed, 0...Int.max, "Seed of all randomness in the run"),
+        .text(
+            "startFrom", \.startFrom, effect: .machine,
+            "File of the values that training begins with: an adapter of the same method, or HQ-SAM's weights for hq-sam; "
+                + "empty begins anew"),
         .integer("logEvery", \.logEvery, 1...1_000_000, effect: .machine, "Steps per log line"),
         .integer(
             "evaluateEvery", \.evaluateEvery, 0...1_000_000_000, effect: .machine,

@@ -21,6 +21,9 @@ struct GoldenMoDA {
         var ewc_weight: Double
         var tokens: Int
         var pool_domains: Int
+        var pool_size: Int
+        var prompt_len: Int
+        var top_k: Int
     }
 
     let table: TensorTable

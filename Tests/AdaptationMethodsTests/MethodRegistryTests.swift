@@ -19,7 +19,7 @@ import Testing
             let method = try MethodRegistry.known.make(name)
             #expect(type(of: method).name == name)
             #expect(method.lossNames.isEmpty == !method.trains)
-            let isJittered = ["hq-sam", "decoder-tuning", "lora"].contains(name)
+            let isJittered = !["direct", "self-training", "supervised", "tent", "wesam"].contains(name)
             #expect(
                 method.needs
                     == ExampleNeeds(
@@ -38,6 +38,8 @@ import Testing
         let points = ["pointCount", "crossEntropyWeight", "diceWeight"]
         let own: [String: [String]] = [
             "hq-sam": points, "decoder-tuning": points, "lora": points,
+            "l2p": points + ["keyWeight"], "dual-prompt": points + ["keyWeight"],
+            "coda-prompt": points + ["orthogonalityWeight"],
             "direct": [], "tent": [], "supervised": losses, "self-training": losses + masking,
             "wesam": losses + ["anchorWeight", "contrastWeight", "temperature", "contrast", "patchSide"] + masking,
         ]

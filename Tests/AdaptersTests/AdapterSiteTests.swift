@@ -65,7 +65,7 @@ private struct BlockVectors: AdapterSet, BlockInputAdapter {
 }
 
 /// Two additional tokens for every prompt.
-private struct PromptTokens: AdapterSet, TokenAdapter {
+private struct PromptTokens: AdapterSet, PromptTokenAdapter {
     let kind = "prompt-tokens"
     let parameters: [Parameter]
 
@@ -73,11 +73,13 @@ private struct PromptTokens: AdapterSet, TokenAdapter {
         parameters = [places.parameter("prompt.tokens", TestValues.uniform([2, width], "prompt tokens"))]
     }
 
-    var promptTokens: (any TokenAdapter)? { self }
+    var promptTokens: (any PromptTokenAdapter)? { self }
 
-    func tokens(in context: PassContext) -> Tensor { context.value(of: parameters[0]) }
+    func tokens(for features: ImageFeatures, in context: PassContext) -> Tensor { context.value(of: parameters[0]) }
 
-    func backward(_ dTokens: Tensor, gradients: inout GradientBuffer, in context: PassContext) {
+    func backward(
+        _ dTokens: Tensor, features: ImageFeatures, gradients: inout GradientBuffer, in context: PassContext
+    ) {
         if let slot = context.slot(of: parameters[0]) { gradients.add(dTokens, at: slot) }
     }
 }

@@ -161,6 +161,66 @@ import WeightFiles
         #expect(parts.suffix(2).allSatisfy { ($0 ?? 0) > 0 }, "\(parts)")
     }
 
+    /// Prompts are chosen by the whole batch or its stage, so the result does not depend on how it is dealt; the file keeps
+    /// sizes and stages.
+    @Test(arguments: [("l2p", "similarity"), ("dual-prompt", "similarity"), ("coda-prompt", "orthogonality")])
+    func promptsThatImagesChoose(_ method: String, _ part: String) throws {
+        let pool = [
+            "method.name=\(method)", "promptPool.count=6", "promptPool.length=2", "promptPool.perImage=3",
+            "promptPool.stages=3", "promptPool.general=2", "promptPool.expert=2",
+        ]
+        let one = try run(settings("prompts", "naive", pool))
+        for stop in [3, 4] {
+            #expect(try run(settings("two-\(stop)", "naive", pool), ranks: 2, stopAfter: stop).exitCode == .resumable)
+            #expect(try run(settings("two-\(stop)", "naive", pool), ranks: 3).adapterDigest == one.adapterDigest)
+            #expect(try scores("two-\(stop)").measures == scores("prompts").measures, "stopped after step \(stop)")
+        }
+        let path = place.path + "/runs/prompts/adapters/step-000006.safetensors"
+        let file = try AdapterFile(opening: path)
+        #expect(file.options.promptPool.perImage == 3 && file.options.promptPool.stages == 3)
+        #expect(file.options.begunStages == (method == "l2p" ? 1 : 2))
+        let recipe = try ResolvedRecipe(settings: settings("prompts", "naive", pool))
+        let again = try EvaluationRun(
+            recipe: recipe, communicator: SingleProcessCommunicator(), workspace: Workspace(threads: 1)
+        ).run(adapter: path, pool: nil, output: nil, pictures: 0)
+        #expect(again.map(\.outcome.scores) == one.after.map(\.scores))
+        let parts = try events("step", of: "prompts").map { $0["loss_\(part)"] as? Double }
+        #expect(parts.count == 6 && parts.allSatisfy { $0 != nil }, "\(parts)")
+        guard method != "l2p" else { return }
+        let few = #expect(throws: RunError.self) {
+            _ = try run(settings("few", "naive", pool + ["promptPool.stages=1"]))
+        }
+        #expect(few?.description.contains("2 stages, but promptPool.stages=1") == true, "\(few as Any)")
+    }
+
+    /// Training begins with the values of a file: an adapter's, or HQ-SAM's decoder without its scope and beside others.
+    @Test func startingFromAFile() throws {
+        _ = try run(settings("first", "naive"))
+        let first = place.path + "/runs/first/adapters/step-000003.safetensors"
+        func begun(_ name: String, from file: String, _ strategy: String = "separate") throws -> [[Float]] {
+            _ = try run(
+                settings(name, strategy, ["training.startFrom=\(file)", "optimizer.learningRate=0"]))
+            return try tensors(name, step: 6)
+        }
+        #expect(try begun("second", from: first) == tensors("first", step: 3))
+        let table = try SafetensorsFile.read(first)
+        let decoder = place.path + "/decoder.safetensors"
+        let short = try table.names.sorted().map { TensorToWrite(String($0.dropFirst(13)), try table.tensor($0)) }
+        let more = [TensorToWrite("transformer.weight", Tensor(zeros: [2]))]
+        try SafetensorsFile.write(short + more, to: decoder)
+        #expect(try begun("third", from: decoder) == tensors("first", step: 3))
+        let log = try String(contentsOfFile: place.path + "/runs/third/log.jsonl", encoding: .utf8)
+        #expect(log.contains("1 other tensors of it are not read"))
+        try SafetensorsFile.write(Array(short.dropFirst()), to: decoder)
+        let missing = #expect(throws: WeightFileError.self) { _ = try begun("fourth", from: decoder) }
+        #expect(missing?.description.contains("no tensor mask_decoder.") == true, "\(missing as Any)")
+        let gone = #expect(throws: RunError.self) { _ = try begun("fifth", from: first + "x") }
+        #expect(gone?.description.contains("does not exist") == true, "\(gone as Any)")
+        let other = place.path + "/runs/first/adapters/step-000006.safetensors"
+        let changed = #expect(throws: CheckpointError.self) { _ = try begun("second", from: other) }
+        #expect(changed?.description.contains("start values was") == true, "\(changed as Any)")
+    }
+
     @Test func distillationNeedsSampledPoints() throws {
         let error = #expect(throws: RunError.self) {
             _ = try run(settings("wesam", "lwf").filter { !$0.hasPrefix("method.") } + ["evaluation.view=fit"])

@@ -42,35 +42,52 @@ struct PointSampledTraining {
 
     /// The losses of one image; their gradient is added to the context's.
     func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {
-        let (count, canvas) = (example.prompts.count, context.model.encoder.imageSize)
-        guard let target = example.softMasks, target.shape == [count, canvas, canvas] else {
-            throw AdaptationMethodError(
-                .example, "training at points needs the masks of all \(count) objects; use a data set with masks")
-        }
+        let target = try Self.target(of: example, in: context)
+        let count = example.prompts.count
         let branch = try BranchPass(example, in: context)
-        let loss = PointSampledLoss(pointCount: settings.pointCount)
         var random = example.random
-        let logits = branch.round.logits
-        let points = loss.points(logits, loss.draws(masks: count, from: &random), in: context.workspace)
-        var dLogits = Tensor(zeros: logits.shape)
-        let values = loss(
-            logits, target: target, at: points,
-            weights: (crossEntropy: settings.crossEntropyWeight, dice: settings.diceWeight), addingTo: &dLogits,
-            in: context.workspace)
-        var parts = [
-            StepLosses.Part("bce", values.crossEntropy, weight: settings.crossEntropyWeight),
-            StepLosses.Part("dice", values.dice, weight: settings.diceWeight),
-        ]
+        var (parts, dLogits) = losses(branch.round.logits, target, from: &random, in: context.workspace)
         if let distillation = context.distillation {
+            let loss = PointSampledLoss(pointCount: settings.pointCount)
+            let logits = branch.round.logits
             let former = try branch.logits(example, with: distillation.former, in: context)
-            let others = loss.points(logits, loss.draws(masks: count, from: &random), in: context.workspace)
+            let points = loss.points(logits, loss.draws(masks: count, from: &random), in: context.workspace)
             let kept = distillation.losses(
-                logits, former: former, at: others, loss, addingTo: &dLogits, in: context.workspace)
+                logits, former: former, at: points, loss, addingTo: &dLogits, in: context.workspace)
             parts += zip(Distillation.lossNames, [kept.crossEntropy, kept.dice]).map {
                 StepLosses.Part($0, $1, weight: distillation.weight)
             }
         }
         branch.backward(dLogits, [Float](repeating: 0, count: count), &context.gradients)
         return StepLosses(parts: parts, instances: count)
+    }
+
+    /// The masks that an example's masks are compared with. Throws `AdaptationMethodError` without them. // [n, S, S]
+    static func target(of example: AdaptationExample, in context: StepContext) throws(AdaptationMethodError) -> Tensor {
+        let (count, canvas) = (example.prompts.count, context.model.encoder.imageSize)
+        guard let target = example.softMasks, target.shape == [count, canvas, canvas] else {
+            throw AdaptationMethodError(
+                .example, "training at points needs the masks of all \(count) objects; use a data set with masks")
+        }
+        return target
+    }
+
+    /// The losses at sampled points, and their weighted gradient. // [n, 4 h, 4 w]
+    func losses(
+        _ logits: Tensor, _ target: Tensor, from random: inout SeededGenerator, in workspace: Workspace
+    ) -> (parts: [StepLosses.Part], dLogits: Tensor) {
+        let loss = PointSampledLoss(pointCount: settings.pointCount)
+        let points = loss.points(logits, loss.draws(masks: logits.shape[0], from: &random), in: workspace)
+        var dLogits = Tensor(zeros: logits.shape)
+        let values = loss(
+            logits, target: target, at: points,
+            weights: (crossEntropy: settings.crossEntropyWeight, dice: settings.diceWeight), addingTo: &dLogits,
+            in: workspace)
+        return (
+            [
+                StepLosses.Part("bce", values.crossEntropy, weight: settings.crossEntropyWeight),
+                StepLosses.Part("dice", values.dice, weight: settings.diceWeight),
+            ], dLogits
+        )
     }
 }

@@ -9,7 +9,7 @@ public struct ActiveAdapters: Sendable {
     /// The sets that provide extra tokens for the encoder.
     public let encoderTokens: [any TokenAdapter]
     /// The sets that provide extra sparse prompt tokens.
-    public let promptTokens: [any TokenAdapter]
+    public let promptTokens: [any PromptTokenAdapter]
     /// The sets that provide further output tokens for the mask decoder.
     public let outputTokens: [any OutputTokenAdapter]
     /// Whether a set that acts inside the encoder has trained parameters.

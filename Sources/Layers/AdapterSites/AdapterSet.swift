@@ -18,8 +18,8 @@ public protocol AdapterSet: Sendable {
     var blockInputs: (any BlockInputAdapter)? { get }
     /// The part that provides extra tokens for the encoder, if any.
     var encoderTokens: (any TokenAdapter)? { get }
-    /// The part that provides extra sparse prompt tokens for every prompt, if any.
-    var promptTokens: (any TokenAdapter)? { get }
+    /// The part that provides extra sparse prompt tokens for the prompts of an image, if any.
+    var promptTokens: (any PromptTokenAdapter)? { get }
     /// The part that provides further output tokens for the mask decoder, if any.
     var outputTokens: (any OutputTokenAdapter)? { get }
 }
@@ -28,7 +28,7 @@ extension AdapterSet {
     public var projections: (any ProjectionAdapter)? { nil }
     public var blockInputs: (any BlockInputAdapter)? { nil }
     public var encoderTokens: (any TokenAdapter)? { nil }
-    public var promptTokens: (any TokenAdapter)? { nil }
+    public var promptTokens: (any PromptTokenAdapter)? { nil }
     public var outputTokens: (any OutputTokenAdapter)? { nil }
 }
 
@@ -75,13 +75,25 @@ public protocol BlockInputAdapter: Sendable {
         in context: PassContext)
 }
 
-/// Provides tokens that are the same for every image or prompt.
+/// Provides the encoder with tokens that are the same for every image.
 public protocol TokenAdapter: Sendable {
     /// The tokens. // [k, D]
     func tokens(in context: PassContext) -> Tensor
 
     /// Adds the gradients of its parameters, given that of the tokens. // [k, D]
     func backward(_ dTokens: Tensor, gradients: inout GradientBuffer, in context: PassContext)
+}
+
+/// Provides sparse prompt tokens that all prompts of an image share.
+public protocol PromptTokenAdapter: Sendable {
+    /// The tokens. // [k, C]
+    ///
+    /// - Parameter features: The image's features, constant: no gradient propagates into them.
+    func tokens(for features: ImageFeatures, in context: PassContext) -> Tensor
+
+    /// Adds the gradients of its parameters, given that of the tokens. // [k, C]
+    func backward(
+        _ dTokens: Tensor, features: ImageFeatures, gradients: inout GradientBuffer, in context: PassContext)
 }
 
 /// Provides the mask decoder with output tokens beside its own, each with a head that turns it and the upscaled pixels

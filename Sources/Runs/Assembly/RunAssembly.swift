@@ -6,11 +6,12 @@ package import Datasets
 package import Evaluation
 import Foundation
 package import Kernels
+import Layers
 package import ModelLoading
 import Recipes
 import SegmentAnything
 import Telemetry
-import Tensors
+package import Tensors
 package import Training
 import WeightFiles
 
@@ -54,6 +55,31 @@ package struct RunAssembly {
                 remedy: "choose another strategy, or one of the methods that learn at sampled points, such as hq-sam")
         }
         return try Trainables(method.trainables, in: description, recipe.adapterOptions)
+    }
+
+    /// The values that training begins with, if the recipe names a file; equal on all ranks. Collective.
+    ///
+    /// Throws `WeightFileError` for a file that does not fit, and `RunError`.
+    func startValues(_ layout: ParameterLayout, _ loaded: LoadedModel) throws -> StartValues? {
+        let path = recipe.training.startFrom
+        guard !path.isEmpty else { return nil }
+        guard FileManager.default.fileExists(atPath: path) else {
+            throw RunError(
+                .missingInput, "training.startFrom=\(path) does not exist on rank \(communicator.rank)",
+                remedy: "give the adapter.safetensors of a run, or a weight file")
+        }
+        let start = try StartValues(reading: path, for: layout, baseDigest: loaded.baseDigest)
+        try RankAgreement.check([(name: "training.startFrom", value: start.digest)], communicator: communicator)
+        return start
+    }
+
+    /// Stops a run with more stages than its adapters have a share for. Throws `RunError`.
+    func checkStages(_ data: TrainingData, _ trainables: Trainables) throws(RunError) {
+        let (count, most) = (stages(data).count, recipe.promptPool.stages)
+        guard count > most, trainables.adapters.contains(where: { $0 is any StagedAdapter }) else { return }
+        throw RunError(
+            .configuration, "\(count) stages, but promptPool.stages=\(most)",
+            remedy: "set promptPool.stages to at least the number of domains")
     }
 
     /// The stages of the run.
@@ -125,7 +151,7 @@ package struct RunAssembly {
 
     /// The trainer of this rank, at the first step or at a checkpoint's state.
     package func makeTrainer(
-        _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil,
+        _ loaded: LoadedModel, _ data: TrainingData, anchors: AnchorStore? = nil, startingFrom start: Tensor? = nil,
         resuming state: CheckpointState? = nil
     ) throws -> Trainer {
         let method = recipe.adaptationMethod
@@ -148,8 +174,10 @@ package struct RunAssembly {
             nodeOfRank: recipe.sampler.locality == .node
                 ? communicator.nodeOfRank : [Int](repeating: 0, count: communicator.worldSize))
         (source.leftOut, source.anchors) = (data.unreadable.map(\.image), anchors)
+        var adapted = loaded.adapted(by: try trainables(loaded))
+        if let start { adapted.trained?.values = start }
         return try Trainer(
-            loaded.adapted(by: try trainables(loaded)), method: method, settings: settings, data: source,
+            adapted, method: method, settings: settings, data: source,
             communicator: communicator, resuming: state, workspace: workspace)
     }
 
