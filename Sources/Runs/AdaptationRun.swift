@@ -84,10 +84,12 @@ public struct AdaptationRun {
     public func run(_ start: Start = Start()) throws -> Outcome {
         let begin = ContinuousClock.now
         try assembly.checkRecipes()
+        let continued = try ContinuedPool(recipe.recipe)
         let kernels = try KernelAgreement(
             mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
         try MemoryCheck.checkWeights(recipe.recipe.model, communicator)
         let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
+        try continued?.check(loaded)
         let trainables = try assembly.trainables(loaded)
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
         var claim: Claim?
@@ -104,7 +106,8 @@ public struct AdaptationRun {
         var checkpoints = RunCheckpoints(
             recipe.recipe, folder: folder,
             identity: .init(
-                assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record),
+                assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record,
+                continuing: continued),
             communicator: communicator)
         let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges, isUnbegun: isUnbegun)
         let log = try openLog(start, resumed, in: folder)
@@ -128,9 +131,7 @@ public struct AdaptationRun {
             isStopRequested: isStopRequested)
         let evaluation = RunEvaluation(context: context, evaluators: assembly.makeEvaluators(loaded, data))
         let done = resumed?.state.step ?? 0
-        let pool =
-            try recipe.recipe.continual.strategy.keepsPool
-            ? RunPool(context, steps: done, stageEnds: trainer.schedule.stageEnds) : nil
+        let pool = try makePool(context, continued, trainer.schedule, done: done)
         var loop = TrainingLoop(
             context: context, trainer: trainer, anchors: anchors.store, evaluation: evaluation,
             checkpoints: checkpoints,
@@ -138,6 +139,14 @@ public struct AdaptationRun {
                 evaluation.records(resumed?.state.scores ?? []), stageEnds: trainer.schedule.stageEnds),
             pool: pool, done: (done, resumed?.state.images ?? 0))
         return try train(&loop, resumed, since: begin)
+    }
+
+    /// The pool of the run, if its strategy keeps one. Collective.
+    private func makePool(
+        _ context: RunContext, _ continued: ContinuedPool?, _ schedule: SamplingSchedule, done: Int
+    ) throws -> RunPool? {
+        guard recipe.recipe.continual.strategy.keepsPool else { return nil }
+        return try RunPool(context, continuing: continued, steps: done, stageEnds: schedule.stageEnds)
     }
 
     /// From the first checkpoint to the summary.

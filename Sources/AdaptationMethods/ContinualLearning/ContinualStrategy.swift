@@ -66,6 +66,7 @@ public struct ContinualSettings: RecipeSection {
     public var memory = 10
     public var query = RouterQueryChoice.auto
     public var rejectBeyond: Double = RejectionRule.standardDeviations
+    public var pool = ""
 
     /// One run without a strategy.
     public init() {}
@@ -85,7 +86,16 @@ public struct ContinualSettings: RecipeSection {
         .number(
             "rejectBeyond", \.rejectBeyond, 0...100,
             "Deviations beyond the memory images at which an image goes to the model without an adapter; 0: never"),
+        .text(
+            "pool", \.pool, effect: .experiment,
+            "Folder of a finished pool to which a run with moda adds its domains; the folder stays as it is; empty: none"
+        ),
     ]
+
+    public var faults: [SettingFault] {
+        guard !pool.isEmpty, !strategy.keepsPool else { return [] }
+        return [SettingFault(key: "strategy", rule: "must be moda with continual.pool, to which it adds its domains")]
+    }
 }
 
 /// The query of a router, or that of the model's kind of encoder.
