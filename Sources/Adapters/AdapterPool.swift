@@ -194,6 +194,24 @@ public struct AdapterPool: Sendable, Equatable {
         return (0..<queries.shape[0]).map { queries.rows($0..<$0 + 1).elements }
     }
 
+    /// The queries of the memory images of some domains, of one width. // T x n x [D]
+    ///
+    /// - Parameter width: D; nil for that of the first query.
+    ///
+    /// Throws `WeightFileError`, also for queries of another width.
+    public func memory(of entries: [Entry], width: Int? = nil) throws(WeightFileError) -> [[[Float]]] {
+        var all: [[[Float]]] = []
+        for entry in entries {
+            all.append(try memory(of: entry))
+            let expected = width ?? all.lazy.joined().first?.count
+            guard let other = all[all.count - 1].first(where: { $0.count != expected }) else { continue }
+            throw WeightFileError(
+                .pool, path: path(of: entry.memory), found: "queries of \(other.count) numbers, not \(expected ?? 0)",
+                remedy: "put the file of this pool back, or remove its domain with kedge pool remove")
+        }
+        return all
+    }
+
     /// SHA-256 over base weights, view, query and adaptations with their memory: what a router is trained on, not the
     /// router itself.
     public var digest: String {

@@ -86,8 +86,7 @@ extension AdapterPool {
             if let damage = damage(of: file) { throw damage }
         }
         let training = try PoolRouterTraining(of: self)
-        let memory = try kept.map { entry throws(WeightFileError) in try self.memory(of: entry) }
-        let (router, withoutRejection) = try training.router(over: memory, of: kept.map(\.domain))
+        let (router, withoutRejection) = try training.router(over: try memory(of: kept), of: kept.map(\.domain))
         let description = try routerDescription(first, kept)
         try remove(domains) { path throws(WeightFileError) in
             try DomainRouterFile.write(router, description, to: path)

@@ -37,7 +37,7 @@ struct ContinuedPool {
         try checkAdapters(recipe)
         try checkFolder(recipe)
         let model = ModelDescription(try LoadedModel.configuration(recipe.model.kind))
-        try checkMemory(width: try own.query.width(in: model))
+        _ = try files.memory(of: files.entries, width: try own.query.width(in: model))
     }
 
     private func refusal(_ problem: String, _ remedy: String) -> RunError {
@@ -81,16 +81,6 @@ struct ContinuedPool {
         let own = RunFolder(folder: recipe.run.folder, name: recipe.run.name).path
         do { try InputProtection.check(outputFolder: files.path, outside: own) } catch {
             throw refusal("lies in the folder of this run, \(own)", "choose another run.name")
-        }
-    }
-
-    private func checkMemory(width: Int) throws(WeightFileError) {
-        for entry in files.entries {
-            let queries = try files.memory(of: entry)
-            guard let other = queries.first(where: { $0.count != width }) else { continue }
-            throw WeightFileError(
-                .pool, path: files.path(of: entry.memory), found: "queries of \(other.count) numbers, not \(width)",
-                remedy: "put the file of this pool back, or remove its domain with kedge pool remove")
         }
     }
 

@@ -46,7 +46,7 @@ struct RunPool {
                 query: recipe.continual.query.query ?? .standard(for: loaded.model.configuration),
                 seed: recipe.training.generatorSeed, rejectBeyond: recipe.continual.rejectBeyond)
         inherited = continued?.files.entries ?? []
-        _ = try training.query.width(in: ModelDescription(loaded.model.configuration))
+        let width = try training.query.width(in: ModelDescription(loaded.model.configuration))
         let path = context.folder.path + "/pool"
         files = AdapterPool(
             path, model: recipe.model.kind.rawValue, baseDigest: loaded.baseDigest,
@@ -76,10 +76,8 @@ struct RunPool {
                     + recipe.evaluation.view.rawValue + (inherited.isEmpty ? "" : ", and the files of continual.pool"),
                 remedy: "put the pool of this run back, or replace the run with --overwrite")
         }
-        for entry in files.entries {
-            members.append(try loaded.adapted(opening: files.path(of: entry.file)))
-            memory.append(try files.memory(of: entry))
-        }
+        members = try files.entries.map { try loaded.adapted(opening: files.path(of: $0.file)) }
+        memory = try files.memory(of: files.entries, width: width)
     }
 
     /// Stages that have joined.

@@ -175,6 +175,19 @@ import WeightFiles
         #expect(error?.description.contains("kedge pool train-router") == true, "\(error as Any)")
     }
 
+    @Test func queriesHaveOneWidth() throws {
+        let pool = try pool(["a", "b"])
+        #expect(try pool.memory(of: pool.entries) == [[[1, 2, 5], [4, 5, 6]], [[1, 2, 6], [4, 5, 6]]])
+        #expect(try pool.memory(of: pool.entries, width: 3).count == 2)
+        let error = #expect(throws: WeightFileError.self) { _ = try pool.memory(of: pool.entries, width: 4) }
+        #expect(error?.description.contains("queries of 3 numbers, not 4") == true, "\(error as Any)")
+        var mixed = pool
+        let odd = AdapterPool.Domain("odd", steps: 1, images: 1, memory: [[1, 2]], memoryImages: ["z"])
+        try mixed.append(odd, adapted(3), AdapterOptions(rank: 2), description(1))
+        let own = #expect(throws: WeightFileError.self) { _ = try mixed.memory(of: mixed.entries) }
+        #expect(own?.path.contains("003-odd.memory") == true, "\(own as Any)")
+    }
+
     @Test func aCopyHasTheSameBytes() throws {
         let pool = try pool(["a", "b"])
         let copy = try pool.copied(to: place.path + "/copies/copy")

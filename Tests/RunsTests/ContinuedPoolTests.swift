@@ -80,6 +80,12 @@ import WeightFiles
         #expect(try digests(pool("ranks")) == digests(new))
         let log = try String(contentsOfFile: place.path + "/runs/second/log.jsonl", encoding: .utf8)
         #expect(log.contains("with the domains cells, fibres"))
+        // The tokens of the query are the pool's, whatever the seed of the run; the limit of rejection is the run's.
+        let seeded = continued("seeded", ["training.seed=9", "continual.rejectBeyond=0"])
+        #expect(try InProcessRun.outcome(seeded).exitCode == .done)
+        let routing = try pool("seeded").routing
+        #expect((routing.query, routing.seed, routing.rejectBeyond) == (old.routing.query, old.routing.seed, 0))
+        #expect(try bytes(pool("seeded").path)["003-others.safetensors"] != bytes(new.path)["003-others.safetensors"])
     }
 
     /// Ended at every step, and with half a copy of the given pool.
