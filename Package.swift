@@ -191,8 +191,9 @@ let package = Package(
         tests(
             "Runs",
             [
-                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Imaging", "Datasets",
-                "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives", "CheckpointStore", "Telemetry",
+                "Machine", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing", "Imaging",
+                "Datasets", "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives", "CheckpointStore",
+                "Telemetry",
                 "ModelLoading", "Evaluation", "Training", "WeightFiles", "DatasetTestSupport",
             ]),
         tests("Diagnosis", ["Machine", "Kernels", "Planning", "Collectives", "Telemetry"]),

@@ -56,23 +56,39 @@ public struct AdapterPool: Sendable, Equatable {
         }
     }
 
+    /// How the router is trained: the same numbers give the same router again.
+    public struct Routing: Codable, Sendable, Equatable {
+        /// What it reads of an image, as in `continual.query`, but never `auto`.
+        public let query: String
+        /// Seed of its tokens, of its head and of the order of memory images.
+        public let seed: UInt64
+        /// Deviations beyond the memory images at which it rejects an image, as in `continual.rejectBeyond`; 0 for never.
+        public let rejectBeyond: Double
+
+        /// Joins the settings.
+        public init(query: String, seed: UInt64, rejectBeyond: Double) {
+            (self.query, self.seed, self.rejectBeyond) = (query, seed, rejectBeyond)
+        }
+    }
+
     /// What the manifest states.
-    private struct Manifest: Codable, Equatable {
+    struct Manifest: Codable, Equatable {
         var version = AdapterPool.version
         var model: String
         var baseDigest: String
         var view: String
+        var routing: Routing
         var entries: [Entry] = []
         var router: File?
     }
 
     /// The name of the manifest in the folder.
     public static let manifestName = "pool.json"
-    private static let version = 1
+    private static let version = 2
 
     /// The folder.
-    public let path: String
-    private var manifest: Manifest
+    public internal(set) var path: String
+    var manifest: Manifest
 
     /// The kind of base model, as in recipes.
     public var model: String { manifest.model }
@@ -80,6 +96,8 @@ public struct AdapterPool: Sendable, Equatable {
     public var baseDigest: String { manifest.baseDigest }
     /// How images are brought to the model's square for the router, as in `evaluation.view`.
     public var view: String { manifest.view }
+    /// How the router is trained.
+    public var routing: Routing { manifest.routing }
     /// The adaptations, in the order of training.
     public var entries: [Entry] { manifest.entries }
     /// The file of the router, if there is one.
@@ -88,14 +106,22 @@ public struct AdapterPool: Sendable, Equatable {
     public func path(of file: File) -> String { path + "/" + file.name }
 
     /// Begins a pool of adaptations of one base model; nothing is written yet.
-    public init(_ path: String, model: String, baseDigest: String, view: String) {
-        (self.path, manifest) = (path, Manifest(model: model, baseDigest: baseDigest, view: view))
+    public init(_ path: String, model: String, baseDigest: String, view: String, routing: Routing) {
+        (self.path, manifest) = (path, Manifest(model: model, baseDigest: baseDigest, view: view, routing: routing))
     }
 
     /// Opens a pool and checks that every file is the one its manifest names.
     ///
     /// Throws `WeightFileError` for a folder that is no pool, a damaged manifest, and a missing or changed file.
     public init(opening path: String) throws(WeightFileError) {
+        try self.init(forRepair: path)
+        for file in files { try check(file) }
+    }
+
+    /// Opens a pool by its manifest alone: its files may be missing or damaged.
+    ///
+    /// Throws `WeightFileError` for a folder that is no pool, and for a damaged manifest.
+    public init(forRepair path: String) throws(WeightFileError) {
         self.path = path
         let file = path + "/" + Self.manifestName
         guard let data = FileManager.default.contents(atPath: file) else {
@@ -111,8 +137,10 @@ public struct AdapterPool: Sendable, Equatable {
                 remedy: "take the pool from a backup, or train it again")
         }
         self.manifest = manifest
-        for file in Self.files(of: manifest) { try check(file) }
     }
+
+    /// All files but the manifest: two for each domain in their order, then the router.
+    public var files: [File] { Self.files(of: manifest) }
 
     private static func files(of manifest: Manifest) -> [File] {
         manifest.entries.flatMap { [$0.file, $0.memory] } + [manifest.router].compactMap(\.self)
@@ -126,52 +154,32 @@ public struct AdapterPool: Sendable, Equatable {
             && Set(files).count == files.count && Set(domains).count == domains.count
     }
 
-    private func check(_ file: File) throws(WeightFileError) {
+    /// The damage of a file, if there is any: it is missing, or not the one that the manifest names.
+    public func damage(of file: File) -> WeightFileError? {
+        do throws(WeightFileError) { try check(file) } catch { return error }
+        return nil
+    }
+
+    func check(_ file: File) throws(WeightFileError) {
         let path = path(of: file)
+        let remedy =
+            file == router
+            ? "put it back, or train the router again with kedge pool train-router"
+            : "put it back, or remove its domain with kedge pool remove"
         guard FileManager.default.fileExists(atPath: path) else {
             throw WeightFileError(
-                .pool, path: path, found: "no such file, though \(Self.manifestName) names it",
-                remedy: "put it back, or remove its domain with kedge pool remove")
+                .pool, path: path, found: "no such file, though \(Self.manifestName) names it", remedy: remedy)
         }
         let digest = try FileDigest.sha256(of: path)
         guard digest == file.sha256 else {
             throw WeightFileError(
                 .pool, path: path,
                 found: "SHA-256 \(digest.prefix(12)), not \(file.sha256.prefix(12)) as in \(Self.manifestName)",
-                remedy: "put the file of this pool back, or remove its domain with kedge pool remove")
+                remedy: remedy)
         }
     }
 
-    // MARK: Changes
-
-    /// Adds an adaptation as the last domain. Throws `WeightFileError` if it cannot be written.
-    ///
-    /// - Parameter permission: Asked right before each file appears.
-    public mutating func append(
-        _ domain: Domain, _ adapted: AdaptedModel, _ options: AdapterOptions, _ description: AdapterFile.Description,
-        ifAllowed permission: () throws(WeightFileError) -> Void = {}
-    ) throws(WeightFileError) {
-        precondition(!entries.contains { $0.domain == domain.name }, "two domains \(domain.name)")
-        let numbers = entries.compactMap { $0.file.name.split(separator: "-").first.flatMap { Int($0) } }
-        let number = String((numbers.max() ?? 0) + 1)
-        let name = String(repeating: "0", count: max(0, 3 - number.count)) + "\(number)-\(domain.name)"
-        let digest = try AdapterFile.write(
-            adapted, options, description, to: "\(path)/\(name).safetensors", ifAllowed: permission)
-        let width = domain.memory.first?.count ?? 0
-        let queries = Tensor(domain.memory.flatMap(\.self), [domain.memory.count, width])
-        let memory = try SafetensorsFile.write(
-            [TensorToWrite(Self.queriesName, queries)], metadata: ["format": "pt"],
-            to: "\(path)/\(name).memory.safetensors", ifAllowed: permission
-        ).digest
-        manifest.entries.append(
-            Entry(
-                domain: domain.name, file: File(name: "\(name).safetensors", sha256: digest), steps: domain.steps,
-                images: domain.images, memory: File(name: "\(name).memory.safetensors", sha256: memory),
-                memoryImages: domain.memoryImages))
-        try write(ifAllowed: permission)
-    }
-
-    private static let queriesName = "queries"
+    static let queriesName = "queries"
 
     /// The queries of a domain's memory images. Throws `WeightFileError`. // n x [D]
     public func memory(of entry: Entry) throws(WeightFileError) -> [[Float]] {
@@ -186,49 +194,31 @@ public struct AdapterPool: Sendable, Equatable {
         return (0..<queries.shape[0]).map { queries.rows($0..<$0 + 1).elements }
     }
 
-    /// Forgets the entries after the first ones; their files are overwritten when such domains are added again.
-    public mutating func keepFirst(_ count: Int) {
-        manifest.entries = Array(manifest.entries.prefix(count))
-    }
-
-    /// Removes the adaptation to a domain; the others keep their bytes. A router that knows it is removed too.
+    /// The queries of the memory images of some domains, of one width. // T x n x [D]
     ///
-    /// Throws `WeightFileError` if there is none of that name, or if the manifest cannot be written.
-    public mutating func remove(_ domain: String) throws(WeightFileError) {
-        guard let place = entries.firstIndex(where: { $0.domain == domain }) else {
-            let known = entries.map(\.domain).joined(separator: ", ")
+    /// - Parameter width: D; nil for that of the first query.
+    ///
+    /// Throws `WeightFileError`, also for queries of another width.
+    public func memory(of entries: [Entry], width: Int? = nil) throws(WeightFileError) -> [[[Float]]] {
+        var all: [[[Float]]] = []
+        for entry in entries {
+            all.append(try memory(of: entry))
+            let expected = width ?? all.lazy.joined().first?.count
+            guard let other = all[all.count - 1].first(where: { $0.count != expected }) else { continue }
             throw WeightFileError(
-                .pool, path: path, found: "no domain \(domain)",
-                remedy: known.isEmpty ? "the pool is empty" : "choose one of: \(known)")
+                .pool, path: path(of: entry.memory), found: "queries of \(other.count) numbers, not \(expected ?? 0)",
+                remedy: "put the file of this pool back, or remove its domain with kedge pool remove")
         }
-        let entry = manifest.entries.remove(at: place)
-        let gone = [entry.file, entry.memory] + [manifest.router].compactMap(\.self)
-        manifest.router = nil
-        try write()
-        for file in gone { try? FileManager.default.removeItem(atPath: path(of: file)) }
+        return all
     }
 
-    /// Names a router that was written into the folder.
-    ///
-    /// - Parameter write: Writes the file at a path and returns its SHA-256.
-    public mutating func setRouter(
-        ifAllowed permission: () throws(WeightFileError) -> Void = {},
-        _ write: (_ path: String) throws(WeightFileError) -> String
-    ) throws(WeightFileError) {
-        let old = manifest.router
-        let number =
-            old.flatMap { $0.name.split(whereSeparator: { "-.".contains($0) }).lazy.compactMap { Int($0) }.first } ?? 0
-        let name = "router-\(number + 1).safetensors"
-        let digest = try write(path + "/" + name)
-        manifest.router = File(name: name, sha256: digest)
-        try self.write(ifAllowed: permission)
-        if let old { try? FileManager.default.removeItem(atPath: path(of: old)) }
-    }
-
-    private func write(ifAllowed permission: () throws(WeightFileError) -> Void = {}) throws(WeightFileError) {
-        let encoder = JSONEncoder()
-        encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
-        guard let data = try? encoder.encode(manifest) else { preconditionFailure("a manifest is plain data") }
-        try AtomicFile.write(Array(data) + [10], to: path + "/" + Self.manifestName, ifAllowed: permission)
+    /// SHA-256 over base weights, view, query and adaptations with their memory: what a router is trained on, not the
+    /// router itself.
+    public var digest: String {
+        let digest = SHA256Digest()
+        var lines = [model, baseDigest, view, routing.query, String(routing.seed)]
+        for entry in entries { lines += [entry.domain, entry.file.sha256, entry.memory.sha256] }
+        digest.update(Array(lines.map { $0 + "\n" }.joined().utf8))
+        return digest.hexadecimal()
     }
 }

@@ -59,7 +59,7 @@ package enum InputProtection {
             if Identity(steps) == inner {
                 throw DatasetError(
                     .invalidOption, at: outputFolder,
-                    "is inside the input folder, where a second run would corrupt it again",
+                    "is inside the input folder, where a second run would take it for input",
                     remedy: "choose a folder outside \(input)")
             }
             if steps == "/" { return }

@@ -1,6 +1,7 @@
 import Datasets
 import Foundation
 public import Imaging
+public import Routing
 public import SegmentAnything
 public import Telemetry
 
@@ -38,16 +39,47 @@ public struct AutomaticMaskRecord: Encodable {
         let point_coords: [[Double]]
     }
 
+    /// Where a pool's router sent the image.
+    public struct Route: Encodable, Equatable, Sendable {
+        /// The domain of the highest score.
+        let domain: String
+        /// Its score.
+        let score: Double
+        /// True if the image is unlike all domains, so that no adapter served it.
+        let rejected: Bool
+        /// Its distance from the nearest domain; nil without a rule of rejection.
+        let distance: Double?
+        /// The distance above which images are rejected; nil without a rule.
+        let limit: Float?
+        /// The same for people.
+        public let line: String
+
+        /// Describes a router's decision.
+        public init(_ decision: RoutingDecision, by router: DomainRouter) {
+            (domain, score, rejected) = (router.domains[decision.best], decision.score, decision.domain == nil)
+            (distance, limit) = (decision.strangeness, router.rejection?.threshold)
+            line = router.line(of: decision)
+        }
+
+        private enum CodingKeys: CodingKey { case domain, score, rejected, distance, limit }
+    }
+
     let image: ImageEntry
     let images: [ImageEntry]
     let categories: [Category]
     let annotations: [Annotation]
+    let routing: Route?
 
     /// Describes the masks of an image; annotation k is mask k - 1. As in SAM, boxes are x, y, width and height of the
     /// rectangle from the first to the last column and row, so they are one pixel smaller than the mask.
     ///
+    /// - Parameter route: Where a router sent the image; nil without a pool.
+    ///
     /// Throws `ShapeFault` for an image with more pixels than an encoding supports.
-    public init(_ masks: [AutomaticMask], fileName: String, width: Int, height: Int) throws {
+    public init(
+        _ masks: [AutomaticMask], fileName: String, width: Int, height: Int, route: Route? = nil
+    ) throws {
+        routing = route
         image = ImageEntry(id: 1, image_id: 1, width: width, height: height, file_name: fileName)
         images = [image]
         categories = [Category(id: 1, name: "object")]

@@ -18,18 +18,21 @@ public struct AutomaticSegmenter {
     private let generator: AutomaticMaskGenerator
     private let adapted: AdaptedModel
     private let preprocessing: Preprocessing
+    private let view: EvaluationView
     private let workspace: Workspace
 
     /// Creates a segmenter from a model, with or without adaptation.
     ///
+    /// - Parameter view: How the image and its crops are brought to the model's square.
+    ///
     /// Throws `SegmentAnythingError` for invalid settings.
     public init(
         _ loaded: LoadedModel, adapted: AdaptedModel? = nil, settings: AutomaticMaskConfiguration = .init(),
-        workspace: Workspace
+        seen view: EvaluationView = .fit, workspace: Workspace
     ) throws(SegmentAnythingError) {
         self.adapted = adapted ?? loaded.base
         generator = try AutomaticMaskGenerator(self.adapted.model, configuration: settings)
-        (preprocessing, self.workspace) = (loaded.preprocessing, workspace)
+        (preprocessing, self.view, self.workspace) = (loaded.preprocessing, view, workspace)
     }
 
     /// The masks of an image, in the order of `AutomaticMaskGenerator`; independent of the number of threads.
@@ -41,8 +44,8 @@ public struct AutomaticSegmenter {
         return try generator.masks(width: picture.width, height: picture.height, in: context) { crop in
             let part = picture.cropped(x: crop.x0, y: crop.y0, width: crop.width, height: crop.height)
             return .init(
-                input: preprocessing.apply(to: part),
-                frame: preprocessing.frame(width: part.width, height: part.height).maskFrame)
+                input: view.input(of: part, preprocessing),
+                frame: view.frame(width: part.width, height: part.height, preprocessing).maskFrame)
         }
     }
 

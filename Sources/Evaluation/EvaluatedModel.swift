@@ -1,8 +1,10 @@
 public import Adapters
-import Kernels
+public import Datasets
+public import Imaging
+public import Kernels
 import Layers
 public import Routing
-import SegmentAnything
+public import SegmentAnything
 import Tensors
 
 // Of an image with the stem s, for a pool with adapters phi_i and a router:
@@ -37,15 +39,33 @@ public struct AdaptedPool: Sendable {
         let stem = encoder.stem(input, in: plain)
         let features = encoder.encode(stem, request, in: plain)
         let decision = router.route(try router.feature(of: stem, features, in: base.model, workspace))
-        guard let domain = decision.domain else {
-            return EncodedImage(model: base.model, features: features, context: plain, decision: decision)
-        }
-        let member = members[domain]
-        let context = member.context(in: workspace)
+        let chosen = model(for: decision)
+        let context = chosen.context(in: workspace)
         return EncodedImage(
-            model: member.model,
-            features: member.adapters.actsInEncoder ? encoder.encode(stem, in: context) : features, context: context,
+            model: chosen.model,
+            features: chosen.adapters.actsInEncoder ? encoder.encode(stem, in: context) : features, context: context,
             decision: decision)
+    }
+
+    /// The model that serves an image.
+    public func model(for decision: RoutingDecision) -> AdaptedModel {
+        decision.domain.map { members[$0] } ?? base
+    }
+
+    /// Where an image goes.
+    ///
+    /// - Parameter view: How images are brought to the model's square, as the pool states it.
+    ///
+    /// Throws `SegmentAnythingError` for tokens that an encoder refuses.
+    public func route(
+        _ image: Image, seen view: EvaluationView, by preprocessing: Preprocessing, in workspace: Workspace
+    ) throws(SegmentAnythingError) -> RoutingDecision {
+        let plain = base.context(in: workspace)
+        let encoder = base.model.encoder
+        let stem = encoder.stem(view.input(of: image, preprocessing), in: plain)
+        let asked = router.request(in: base.model.configuration)
+        return router.route(
+            try router.feature(of: stem, encoder.encode(stem, asked, in: plain), in: base.model, workspace))
     }
 }
 

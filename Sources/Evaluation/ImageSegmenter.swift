@@ -3,6 +3,7 @@ public import Datasets
 public import Imaging
 public import Kernels
 public import ModelLoading
+public import Routing
 import SegmentAnything
 import Tensors
 
@@ -32,47 +33,72 @@ public struct ImageSegmenter {
     }
 
     private let loaded: LoadedModel
-    private let adapted: AdaptedModel
+    private let subject: EvaluatedModel
+    private let view: EvaluationView
     private let workspace: Workspace
 
     /// Creates a segmenter from a model, with or without adaptation.
     public init(_ loaded: LoadedModel, adapted: AdaptedModel? = nil, workspace: Workspace) {
-        (self.loaded, self.adapted, self.workspace) = (loaded, adapted ?? loaded.base, workspace)
+        self.init(loaded, .one(adapted ?? loaded.base), seen: .fit, workspace: workspace)
     }
 
-    /// One mask per object, in order; with `multimask`, the best of SAM's three candidates by predicted IoU.
+    /// Creates a segmenter from a model or a pool over loaded base weights.
+    ///
+    /// - Parameter view: How images are brought to the model's square; a pool states its own.
+    public init(_ loaded: LoadedModel, _ subject: EvaluatedModel, seen view: EvaluationView, workspace: Workspace) {
+        (self.loaded, self.subject, self.view, self.workspace) = (loaded, subject, view, workspace)
+    }
+
+    /// One mask per object, in order, and where a router sent the image; with `multimask`, the best of SAM's three
+    /// candidates by predicted IoU.
     ///
     /// Throws `SegmentAnythingError` for prompts the model does not support.
-    public func segment(_ image: Image, _ objects: [ObjectPrompt], multimask: Bool) throws -> [Mask] {
-        try candidates(image, objects, multimask: multimask) { _, masks in
+    public func segment(
+        _ image: Image, _ objects: [ObjectPrompt], multimask: Bool
+    ) throws -> (masks: [Mask], decision: RoutingDecision?) {
+        let (masks, decision) = try candidates(image, objects, multimask: multimask) { _, masks in
             masks.indices.max { masks[$0].predictedIoU < masks[$1].predictedIoU }.map { masks[$0] }
         }
+        return (masks, decision)
     }
 
     /// What a choice makes of the candidates of each object, in order, leaving out nil: SAM's three masks with
-    /// `multimask`, else its one.
+    /// `multimask`, else its one; and where a router sent the image.
     ///
     /// Throws `SegmentAnythingError` for prompts the model does not support, and the errors of the choice.
     func candidates<Chosen>(
         _ image: Image, _ objects: [ObjectPrompt], multimask: Bool,
         _ choose: (_ object: Int, _ masks: [Mask]) throws -> Chosen?
-    ) throws -> [Chosen] {
-        let frame = loaded.preprocessing.frame(width: image.width, height: image.height)
-        let context = adapted.context(in: workspace)
-        let features = adapted.model.encoder.encode(loaded.preprocessing.apply(to: image), in: context)
-        return try objects.enumerated().compactMap { index, object in
-            let decoded = try adapted.model.predict(
-                features, try batch(object, frame), masks: multimask ? .multiple : .single, in: context)
+    ) throws -> (chosen: [Chosen], decision: RoutingDecision?) {
+        let frame = view.frame(width: image.width, height: image.height, loaded.preprocessing)
+        let encoded = try subject.encode(view.input(of: image, loaded.preprocessing), in: workspace)
+        let chosen = try objects.enumerated().compactMap { index, object in
+            let decoded = try encoded.model.predict(
+                encoded.features, try batch(object, frame), masks: multimask ? .multiple : .single,
+                in: encoded.context)
             let (logits, scores) = (decoded.logits, decoded.iou.elements)
             let side = logits.shape[2]
             let planes = logits.reshaped([scores.count, side, side])
-            let masks = scores.indices.map { candidate -> Mask in
-                let original = MaskPostprocessing.resize(
-                    planes.rows(candidate..<candidate + 1).reshaped([1, 1, side, side]), to: frame.maskFrame,
-                    in: workspace)
-                return Mask(pixels: original.elements.map { $0 > 0 }, predictedIoU: scores[candidate])
+            let masks = scores.indices.map { candidate in
+                Mask(
+                    pixels: pixels(planes.rows(candidate..<candidate + 1).reshaped([side, side]), frame),
+                    predictedIoU: scores[candidate])
             }
             return try choose(index, masks)
+        }
+        return (chosen, encoded.decision)
+    }
+
+    /// The mask that logits give at the image's own size, as evaluation computes it in the same view.
+    /// // [4 h, 4 w] -> [H, W]
+    private func pixels(_ logits: Tensor, _ frame: ModelFrame) -> [Bool] {
+        let (width, height) = (frame.originalWidth, frame.originalHeight)
+        switch view {
+        case .squash: return OriginalMaskScore.prediction(logits, width: width, height: height, in: workspace)
+        case .fit:
+            let original = MaskPostprocessing.resize(
+                logits.reshaped([1, 1, logits.shape[0], logits.shape[1]]), to: frame.maskFrame, in: workspace)
+            return original.elements.map { $0 > MaskPostprocessing.threshold }
         }
     }
 

@@ -64,7 +64,7 @@ public struct PseudoSegmenter {
             }
             let mask = try RunLengthEncoding(rows: best.mask.pixels, width: width, height: height)
             return AutomaticSegmenter.Label(box: own.box ?? tight, mask: mask)
-        }
+        }.chosen
         return Labels(kept: kept, leftOut: weak.count - kept.count)
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 public import Kernels
 public import Layers
 public import SegmentAnything
@@ -8,11 +9,16 @@ public struct RoutingDecision: Sendable, Equatable {
     public let domain: Int?
     /// The domain of the highest score, whether or not the image was rejected.
     public let best: Int
-    /// The probability of that domain by the head's softmax.
-    public let score: Double
+    /// The domain of the second highest score; nil for a router of a single domain.
+    public let runnerUp: Int?
+    /// The probability of each domain by the head's softmax. // [T]
+    public let scores: [Double]
     /// How far the query is from what the router knows; the rule of rejection compares it with its threshold. Nil
     /// without a rule.
     public let strangeness: Double?
+
+    /// The probability of the domain of the highest score.
+    public var score: Double { scores[best] }
 }
 
 /// A trained router: it sends an image to the adapter of the domain it recognises, or to the model without an adapter.
@@ -109,11 +115,27 @@ public struct DomainRouter: Sendable {
     public func route(_ feature: [Float]) -> RoutingDecision {
         let logits = head.logits(standardisation?(feature) ?? feature)
         let best = RouterHead.best(logits)
+        let others = logits.indices.filter { $0 != best }
         let strangeness = rejection.map { $0.strangeness(of: feature) }
         let isRejected = rejection.map { rule in strangeness.map(rule.rejects) ?? false } ?? false
         return RoutingDecision(
-            domain: isRejected ? nil : best, best: best, score: RouterHead.softmax(logits)[best],
-            strangeness: strangeness)
+            domain: isRejected ? nil : best, best: best,
+            runnerUp: others.min { logits[$0] != logits[$1] ? logits[$0] > logits[$1] : $0 < $1 },
+            scores: RouterHead.softmax(logits), strangeness: strangeness)
+    }
+
+    /// A decision in words, as in `steel, score 0.9871; tiles 0.0102; distance 310.2 of at most 820.1`.
+    public func line(of decision: RoutingDecision) -> String {
+        func scored(_ domain: Int, _ word: String) -> String {
+            domains[domain] + word + String(format: " %.4f", decision.scores[domain])
+        }
+        var parts = [scored(decision.best, decision.domain == nil ? "" : ", score")]
+        if decision.domain == nil { parts.insert("no adapter (plain SAM)", at: 0) }
+        if let runnerUp = decision.runnerUp { parts.append(scored(runnerUp, "")) }
+        if let strangeness = decision.strangeness, let rejection {
+            parts.append(String(format: "distance %.1f of at most %.1f", strangeness, Double(rejection.threshold)))
+        }
+        return parts.joined(separator: "; ")
     }
 }
 

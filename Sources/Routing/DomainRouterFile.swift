@@ -45,6 +45,9 @@ public struct DomainRouterFile: Sendable {
     public let domains: [String]
     private let table: TensorTable
 
+    /// The distance above which an image is rejected; nil for a router that rejects none.
+    public var rejectionThreshold: Float? { (try? table.tensor(RejectionRule.thresholdName))?.elements.first }
+
     /// Names of optional tensors.
     private enum Name {
         static let mean = "standardisation.mean"

@@ -86,13 +86,15 @@ extension RejectionRule {
     /// The prefix of the rule's tensors in files.
     static let prefix = "rejection."
 
+    /// The name of the threshold.
+    static let thresholdName = prefix + "threshold"
+
     private enum Name {
         static let mean = prefix + "standardisation.mean"
         static let deviation = prefix + "standardisation.deviation"
         static let domains = prefix + "domain_means"
         static let directions = prefix + "directions"
         static let variance = prefix + "variance"
-        static let threshold = prefix + "threshold"
     }
 
     /// The rule as tensors, for a file.
@@ -102,7 +104,7 @@ extension RejectionRule {
         return [
             (Name.mean, Tensor(scale.mean, [width])), (Name.deviation, Tensor(scale.deviation, [width])),
             (Name.domains, table(distance.means)), (Name.directions, table(distance.directions)),
-            (Name.variance, Tensor([distance.variance], [1])), (Name.threshold, Tensor([threshold], [1])),
+            (Name.variance, Tensor([distance.variance], [1])), (Self.thresholdName, Tensor([threshold], [1])),
         ]
     }
 
@@ -110,7 +112,7 @@ extension RejectionRule {
     static func shapes(domains: Int, images: Int, width: Int) -> [(name: String, shape: Shape)] {
         [
             (Name.mean, [width]), (Name.deviation, [width]), (Name.domains, [domains, width]),
-            (Name.directions, [images, width]), (Name.variance, [1]), (Name.threshold, [1]),
+            (Name.directions, [images, width]), (Name.variance, [1]), (Self.thresholdName, [1]),
         ]
     }
 
@@ -128,6 +130,6 @@ extension RejectionRule {
         guard variance > 0, deviation.allSatisfy({ $0 >= 0 }) else { return nil }
         scale = FeatureStandardisation(mean: tensor(Name.mean).elements, deviation: deviation)
         distance = DomainDistance(means: rows(Name.domains), directions: rows(Name.directions), variance: variance)
-        threshold = tensor(Name.threshold)[0]
+        threshold = tensor(Self.thresholdName)[0]
     }
 }

@@ -84,10 +84,12 @@ public struct AdaptationRun {
     public func run(_ start: Start = Start()) throws -> Outcome {
         let begin = ContinuousClock.now
         try assembly.checkRecipes()
+        let continued = try ContinuedPool(recipe.recipe)
         let kernels = try KernelAgreement(
             mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
         try MemoryCheck.checkWeights(recipe.recipe.model, communicator)
         let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
+        try continued?.check(loaded)
         let trainables = try assembly.trainables(loaded)
         let startValues = try assembly.startValues(trainables.layout, loaded)
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
@@ -107,7 +109,7 @@ public struct AdaptationRun {
             recipe.recipe, folder: folder,
             identity: .init(
                 assembly, loaded, data, parameterCount: trainables.layout.count, kernels: kernels.record,
-                startDigest: startValues?.digest),
+                startDigest: startValues?.digest, continuing: continued),
             communicator: communicator)
         let resumed = try checkpoints.resume(start.choice, allowing: start.allowedChanges, isUnbegun: isUnbegun)
         let log = try openLog(start, resumed, in: folder)
@@ -117,9 +119,7 @@ public struct AdaptationRun {
                     recipe.entries, loaded, Versions.all(revision: revision), firstStep: resumed?.state.step ?? 0)))
         announce(data, kernels, resumed, to: log)
         log.fact(assembly.promptFact)
-        if let startValues {
-            log.message(.info, startValues.line(recipe.recipe.training.startFrom))
-        }
+        if let startValues { log.message(.info, startValues.line(recipe.recipe.training.startFrom)) }
         for line in assembly.scheduleWarnings(data) + data.scoreWarnings where communicator.isRoot { log.warning(line) }
         loaded.placement.map { log.fact($0) }
         log.fact(memory.fact)
@@ -133,25 +133,31 @@ public struct AdaptationRun {
         let context = RunContext(
             assembly: assembly, loaded: loaded, data: data, stages: assembly.stages(data), folder: folder, log: log,
             isStopRequested: isStopRequested)
-        var loop = try loop(context, trainer, anchors.store, checkpoints, resumed)
+        var loop = try loop(context, trainer, anchors.store, checkpoints, resumed, continued)
         return try train(&loop, resumed, since: begin)
     }
 
     /// The loop from the first step, or from a checkpoint.
     private func loop(
         _ context: RunContext, _ trainer: Trainer, _ anchors: AnchorStore?, _ checkpoints: RunCheckpoints,
-        _ resumed: CheckpointStore.Resumed?
+        _ resumed: CheckpointStore.Resumed?, _ continued: ContinuedPool?
     ) throws -> TrainingLoop {
         let (state, stageEnds) = (resumed?.state, trainer.schedule.stageEnds)
         let evaluation = RunEvaluation(
             context: context, evaluators: context.assembly.makeEvaluators(context.loaded, context.data))
-        let pool =
-            try recipe.recipe.continual.strategy.keepsPool
-            ? RunPool(context, steps: state?.step ?? 0, stageEnds: stageEnds) : nil
+        let pool = try makePool(context, continued, trainer.schedule, done: state?.step ?? 0)
         return TrainingLoop(
             context: context, trainer: trainer, anchors: anchors, evaluation: evaluation, checkpoints: checkpoints,
             scores: .init(evaluation.records(state?.scores ?? []), stageEnds: stageEnds), pool: pool,
             done: (state?.step ?? 0, state?.images ?? 0))
+    }
+
+    /// The pool of the run, if its strategy keeps one. Collective.
+    private func makePool(
+        _ context: RunContext, _ continued: ContinuedPool?, _ schedule: SamplingSchedule, done: Int
+    ) throws -> RunPool? {
+        guard recipe.recipe.continual.strategy.keepsPool else { return nil }
+        return try RunPool(context, continuing: continued, steps: done, stageEnds: schedule.stageEnds)
     }
 
     /// From the first checkpoint to the summary.

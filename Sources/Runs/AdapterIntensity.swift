@@ -1,7 +1,9 @@
 package import Adapters
 package import Datasets
+import Evaluation
 package import Imaging
 import Recipes
+package import WeightFiles
 
 /// Reads images as those that an adapter was trained on.
 package struct AdapterIntensity {
@@ -13,6 +15,11 @@ package struct AdapterIntensity {
     package init(_ file: AdapterFile, path: String) {
         self.path = path
         record = file.description.intensity.flatMap { IntensityRecord(text: $0) }
+    }
+
+    /// Reads the record of a pool. Throws `WeightFileError` for an adapter file that cannot be opened.
+    package init(_ pool: AdapterPool) throws(WeightFileError) {
+        (path, record) = (pool.path, try pool.intensityRecord())
     }
 
     /// The recipe with the adapter's reading where it sets none of its own, and what a user should know of it.

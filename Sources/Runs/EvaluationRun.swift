@@ -11,6 +11,7 @@ public import Recipes
 import Routing
 import Telemetry
 import Training
+import WeightFiles
 
 /// Scores a model on the evaluation images of a recipe, without training. All ranks call it.
 public struct EvaluationRun {
@@ -65,8 +66,10 @@ public struct EvaluationRun {
         adapter path: String?, pool poolPath: String? = nil, output: String?, pictures: Int
     ) throws -> [Score] {
         let files = try poolPath.map { try AdapterPool(opening: $0) }
-        try files.map { try check($0, at: poolPath ?? "") }
-        let reading = try path.map { AdapterIntensity(try AdapterFile(opening: $0), path: $0) }
+        try files?.check(model: recipe.recipe.model.kind, view: recipe.recipe.evaluation.view)
+        let reading =
+            try path.map { AdapterIntensity(try AdapterFile(opening: $0), path: $0) }
+            ?? files.map { (files) throws(WeightFileError) in try AdapterIntensity(files) }
         let (settings, notices) = reading?.apply(to: recipe) ?? (recipe.recipe, [])
         let assembly = RunAssembly(recipe: settings, communicator: communicator, workspace: workspace)
         try assembly.checkRecipes()
@@ -118,16 +121,6 @@ public struct EvaluationRun {
             try draw(pictures, source, loaded, adapted, without: missing, into: output)
         }
         return scores
-    }
-
-    /// A pool's router knows images brought to the model's square in one way.
-    private func check(_ pool: AdapterPool, at path: String) throws(RunError) {
-        let own = recipe.recipe.evaluation.view.rawValue
-        guard pool.view == own else {
-            throw RunError(
-                .configuration, "the router of \(path) knows images of evaluation.view=\(pool.view), not \(own)",
-                remedy: "set evaluation.view=\(pool.view)")
-        }
     }
 
     private static func table(_ prefix: String, _ kind: PromptKind) -> String {

@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Adapters
 import CheckpointStore
 import Datasets
 import Imaging
@@ -12,7 +13,7 @@ extension CheckpointStore.Identity {
     /// The identity of a run.
     init(
         _ assembly: RunAssembly, _ loaded: LoadedModel, _ data: TrainingData, parameterCount: Int,
-        kernels: [CheckpointManifest.Kernels], startDigest: String? = nil
+        kernels: [CheckpointManifest.Kernels], startDigest: String? = nil, continuing pool: ContinuedPool? = nil
     ) {
         let (recipe, schedule) = (assembly.recipe, assembly.schedule(data))
         let shaping = recipe.shapingEntries.map { CheckpointManifest.Setting(key: $0.key, value: $0.value) }
@@ -42,6 +43,7 @@ extension CheckpointStore.Identity {
         if let startDigest {
             order.append(CheckpointManifest.Setting(key: "start values", value: startDigest))
         }
+        if let pool { order.append(CheckpointManifest.Setting(key: "pool", value: pool.files.digest)) }
         self.init(
             settings: shaping + [.init(key: "weights", value: loaded.baseDigest)] + images + ranges + order,
             parameterCount: parameterCount, kernels: kernels,

@@ -25,51 +25,63 @@ struct RunPool {
     private var members: [AdaptedModel] = []
     /// The queries of each domain's memory images, in the order of their names. // n x [D] each
     private var memory: [[[Float]]] = []
-    private let query: RouterQuery
-    /// The tokens of a query that needs some: the same at all stages, so that queries stay comparable.
-    private let tokens: RouterTokens?
+    /// Query, seed and limit of the router: those of a continued pool, so that its queries stay comparable.
+    private let training: PoolRouterTraining
+    /// The domains of the pool that the run continues; none without one.
+    private let inherited: [AdapterPool.Entry]
 
-    /// The pool of a run after some steps, read from the run's folder.
+    /// The pool of a run after some steps, read from the run's folder; where it continues another, a copy of that one to
+    /// begin with.
     ///
     /// Entries of later stages, which a killed run wrote before its checkpoint, are left out and will be written again. A
-    /// stage that ends with the last of the steps may still have to join.
+    /// stage that ends with the last of the steps may still have to join. Collective.
     /// Throws `RoutingError` for a query that the model cannot compute, `WeightFileError` for a pool that is damaged or not
     /// this run's.
-    init(_ context: RunContext, steps: Int, stageEnds: [Int]) throws {
+    init(_ context: RunContext, continuing continued: ContinuedPool?, steps: Int, stageEnds: [Int]) throws {
         self.context = context
         let (recipe, loaded) = (context.assembly.recipe, context.loaded)
-        query = recipe.continual.query.query ?? .standard(for: loaded.model.configuration)
-        let width = try query.width(in: ModelDescription(loaded.model.configuration))
-        tokens = query == .tokens ? RouterTokens(width: width, seed: recipe.training.generatorSeed) : nil
+        training =
+            continued?.training
+            ?? PoolRouterTraining(
+                query: recipe.continual.query.query ?? .standard(for: loaded.model.configuration),
+                seed: recipe.training.generatorSeed, rejectBeyond: recipe.continual.rejectBeyond)
+        inherited = continued?.files.entries ?? []
+        let width = try training.query.width(in: ModelDescription(loaded.model.configuration))
         let path = context.folder.path + "/pool"
         files = AdapterPool(
             path, model: recipe.model.kind.rawValue, baseDigest: loaded.baseDigest,
-            view: recipe.evaluation.view.rawValue)
+            view: recipe.evaluation.view.rawValue, routing: training.record)
         let ended = stageEnds.count { $0 <= steps }
         let certain = stageEnds.contains(steps) ? ended - 1 : ended
-        guard certain > 0 || FileManager.default.fileExists(atPath: path + "/" + AdapterPool.manifestName) else {
-            return
+        let isWritten = FileManager.default.fileExists(atPath: path + "/" + AdapterPool.manifestName)
+        if let continued {
+            let isRoot = context.assembly.communicator.isRoot
+            if isRoot { context.log.message(.info, continued.line) }
+            if isRoot, certain == 0, !isWritten {
+                _ = try continued.files.copied(to: path, ifAllowed: context.folder.permit)
+            }
+            try context.assembly.communicator.barrier()
         }
+        guard certain > 0 || isWritten || continued != nil else { return }
         files = try AdapterPool(opening: path)
-        files.keepFirst(ended)
-        let domains = context.stages.prefix(max(certain, files.entries.count)).map(\.name)
+        files.keepFirst(inherited.count + ended)
+        let stages = context.stages.prefix(max(certain, files.entries.count - inherited.count)).map(\.name)
+        let domains = inherited.map(\.domain) + stages
         guard files.baseDigest == loaded.baseDigest, files.view == recipe.evaluation.view.rawValue,
-            files.entries.map(\.domain) == domains
+            Array(files.entries.prefix(inherited.count)) == inherited, files.entries.map(\.domain) == domains
         else {
             throw WeightFileError(
                 .pool, path: path,
                 found: "not the domains \(domains.joined(separator: ", ")) over these weights, with evaluation.view="
-                    + recipe.evaluation.view.rawValue,
+                    + recipe.evaluation.view.rawValue + (inherited.isEmpty ? "" : ", and the files of continual.pool"),
                 remedy: "put the pool of this run back, or replace the run with --overwrite")
         }
-        for entry in files.entries {
-            members.append(try loaded.adapted(opening: files.path(of: entry.file)))
-            memory.append(try files.memory(of: entry))
-        }
+        members = try files.entries.map { try loaded.adapted(opening: files.path(of: $0.file)) }
+        memory = try files.memory(of: files.entries, width: width)
     }
 
     /// Stages that have joined.
-    var count: Int { members.count }
+    var stages: Int { members.count - inherited.count }
 
     /// Adds the model of a stage that has ended, and what the router must know of its images. Collective.
     ///
@@ -98,41 +110,15 @@ struct RunPool {
     ///
     /// Throws `RoutingError` for memory images from which nothing can be told, and `WeightFileError`.
     mutating func evaluated() throws -> AdaptedPool {
-        let recipe = context.assembly.recipe
-        let labels = memory.enumerated().flatMap { domain, features in features.map { _ in domain } }
-        let images = RouterMemory(features: memory.flatMap(\.self), labels: labels)
-        let router = try trained(on: images, rejectingBeyond: recipe.continual.rejectBeyond)
+        let domains = inherited.map(\.domain) + context.stages.prefix(stages).map(\.name)
+        let (router, withoutRejection) = try training.router(over: memory, of: domains)
         if context.assembly.communicator.isRoot {
-            let loaded = context.loaded
-            let description = DomainRouterFile.Description(
-                model: recipe.model.kind.rawValue, imageSize: loaded.model.encoder.imageSize,
-                baseDigest: loaded.baseDigest, preprocessing: loaded.preprocessing.kind.rawValue,
-                intensity: context.data.intensityRecord.text)
-            let permit = context.folder.permit
-            try files.setRouter(ifAllowed: permit) { path throws(WeightFileError) in
-                try DomainRouterFile.write(router, description, to: path, ifAllowed: permit)
+            if let withoutRejection {
+                context.log.warning("no image is sent to the model without adapter: \(withoutRejection)")
             }
+            try files.write(router, trainedBy: training, ifAllowed: context.folder.permit)
         }
         return AdaptedPool(base: context.loaded.base, members: members, router: router)
-    }
-
-    /// A router over the domains so far; without a rule of rejection where the memory images are too few for one.
-    private func trained(on images: RouterMemory, rejectingBeyond deviations: Double) throws -> DomainRouter {
-        let domains = context.stages.prefix(members.count).map(\.name)
-        var training = RouterTraining.standard(for: query, seed: context.assembly.recipe.training.generatorSeed)
-        training.batch = min(training.batch, images.features.count)
-        do throws(RoutingError) {
-            return try DomainRouter(
-                query, tokens: tokens, trainedOn: images, domains: domains, training,
-                rejectingBeyond: deviations > 0 ? deviations : nil)
-        } catch {
-            guard error.kind == .memory, deviations > 0 else { throw error }
-            if context.assembly.communicator.isRoot {
-                context.log.warning("no image is sent to the model without adapter: \(error)")
-            }
-            return try DomainRouter(
-                query, tokens: tokens, trainedOn: images, domains: domains, training, rejectingBeyond: nil)
-        }
     }
 
     /// The queries of a stage's memory images and their names. Collective: ranks share the images.
@@ -145,12 +131,13 @@ struct RunPool {
             data.training.memory(of: $0, size: recipe.continual.memory, seed: recipe.training.generatorSeed)
         }
         let communicator = assembly.communicator
-        let width = try query.width(in: ModelDescription(context.loaded.model.configuration))
+        let width = try training.query.width(in: ModelDescription(context.loaded.model.configuration))
         let own = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: places.count)
         communicator.activity.work(at: "reading memory images")
         let mine = try own.flatMap { place -> [Float] in
-            do { return try feature(of: data.training.image(places[place])) } catch let error as DatasetError
+            do { return try feature(of: data.training.image(places[place]), width: width) } catch let error
+                as DatasetError
                 where error.concernsOneImage
             { return [Float](repeating: .nan, count: width) }
         }
@@ -167,16 +154,17 @@ struct RunPool {
         return (readable.map { rows[$0] }, readable.map { data.training.id(places[$0]) })
     }
 
-    /// The query of an image as evaluation would see it.
-    private func feature(of image: Image) throws -> [Float] {
+    /// The query of an image as evaluation would see it. // [D]
+    private func feature(of image: Image, width: Int) throws -> [Float] {
         let (loaded, workspace) = (context.loaded, context.assembly.workspace)
-        let isSquashed = context.assembly.recipe.evaluation.view == .squash
-        let view = isSquashed ? MaskedView.squash(image, side: loaded.preprocessing.side) : image
         let plain = PassContext(workspace)
-        let stem = loaded.model.encoder.stem(loaded.preprocessing.apply(to: view), in: plain)
-        if let tokens { return try tokens.feature(of: stem, in: loaded.model.encoder, workspace) }
-        guard let pooled = PooledFeatureQuery(query, in: loaded.model.configuration) else {
-            preconditionFailure("a query \(query.rawValue) without tokens")
+        let input = context.assembly.recipe.evaluation.view.input(of: image, loaded.preprocessing)
+        let stem = loaded.model.encoder.stem(input, in: plain)
+        if let tokens = training.tokens(width: width) {
+            return try tokens.feature(of: stem, in: loaded.model.encoder, workspace)
+        }
+        guard let pooled = PooledFeatureQuery(training.query, in: loaded.model.configuration) else {
+            preconditionFailure("a query \(training.query.rawValue) without tokens")
         }
         return pooled.feature(of: loaded.model.encoder.encode(stem, pooled.request(), in: plain))
     }

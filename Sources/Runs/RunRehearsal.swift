@@ -23,12 +23,13 @@ public struct RunRehearsal: Sendable {
         var recipe = recipe
         if let limit { recipe.limitImages(to: limit) }
         let assembly = RunAssembly(recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1))
+        let continued = try ContinuedPool(recipe)
         let source = recipe.prompts.source
         let data = try TrainingData(
             recipe, communicator: communicator,
             labelling: source.isMadeByModel ? { dataset, _, _ in AssumedMasks(base: dataset, source: source) } : nil)
         let settled = assembly.settled(data)
-        lines = [data.fact.line, settled.promptFact.line]
+        lines = [data.fact.line, settled.promptFact.line] + (continued.map { [$0.line] } ?? [])
         warnings = [settled.promptWarning].compactMap(\.self) + settled.scheduleWarnings(data) + data.scoreWarnings
     }
 }

@@ -196,7 +196,7 @@ extension TrainingLoop {
         guard endsStage else {
             return (.one(trainer.adapted), Stage(own.name, domains: own.domains, evaluated: own.domains))
         }
-        if pool.count == stage {
+        if pool.stages == stage {
             try pool.add(
                 trainer.adapted, stage: own, step: done.steps, steps: trainer.schedule.legs[stage].steps)
         }
@@ -209,7 +209,7 @@ extension TrainingLoop {
         guard context.stages.count > 1, let stage = trainer.schedule.stageEnds.dropLast().firstIndex(of: done.steps)
         else { return nil }
         let isScored = evaluation.isEmpty || scores.stageEnds.contains { $0.step == done.steps }
-        return isScored && pool.map { $0.count > stage } ?? true ? nil : stage
+        return isScored && pool.map { $0.stages > stage } ?? true ? nil : stage
     }
 
     /// Writes and logs the scores of all stages so far, if a run has several; on rank 0.

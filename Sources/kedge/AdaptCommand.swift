@@ -51,6 +51,13 @@ struct AdaptCommand: ParsableCommand {
     @OptionGroup var options: RecipeOptions
 
     @Option(
+        name: .customLong("continue"),
+        help: ArgumentHelp(
+            "Short for --set continual.pool: a finished pool to a copy of which the run adds its domains.",
+            valueName: "folder"))
+    var pool: String?
+
+    @Option(
         help: ArgumentHelp(
             "auto resumes from the newest complete checkpoint in the run's folder, none refuses a folder with a run, "
                 + "a path resumes from exactly that checkpoint.", valueName: "auto|none|PATH"))
@@ -82,7 +89,7 @@ struct AdaptCommand: ParsableCommand {
         StopSignals.watch()
         Startup.onAllRanks { communicator in
             faults.arm(rank: communicator.rank)
-            let resolved = try options.resolve()
+            let resolved = try options.resolve(adding: pool.map { ["continual.pool=\($0)"] } ?? [])
             if dryRun {
                 if communicator.isRoot { print(resolved.fileText, terminator: "") }
                 try rehearse(resolved.recipe, communicator)

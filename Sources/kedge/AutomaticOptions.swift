@@ -78,8 +78,8 @@ struct AutomaticOptions: ParsableArguments {
 }
 
 extension SegmentCommand {
-    /// Throws when prompts are combined with `--automatic`, or its settings are used without it.
-    func refuseContradictions() throws {
+    /// Throws when prompts are combined with `--automatic`, or its settings or several images are used without it.
+    func refuseContradictions(_ inputs: ImageArguments) throws {
         let prompts = [
             ("--box", !box.isEmpty), ("--point", !point.isEmpty), ("--mask", mask != nil), ("--multimask", multimask),
         ].filter(\.1).map(\.0)
@@ -93,22 +93,11 @@ extension SegmentCommand {
                 .configuration, "\(setting) has no effect without --automatic",
                 remedy: "add --automatic or omit \(setting)")
         }
+        if !automatic.automatic, inputs.areMany {
+            throw RunError(
+                .configuration, "prompts belong to one image, and \(inputs.paths.count) are given",
+                remedy: "give one image, or add --automatic")
+        }
         try automatic.configuration.validate()
-    }
-
-    /// Writes the masks found without prompts.
-    func write(_ picture: Image, _ masks: [AutomaticMask]) throws {
-        try makeOutputFolder()
-        let labels = try AutomaticMaskRecord.labels(masks, width: picture.width, height: picture.height)
-        try labels.writePNG(to: output + "/labels.png")
-        var overlay = picture
-        overlay.overlay(labels)
-        try overlay.writePNG(to: output + "/overlay.png")
-        let record = try AutomaticMaskRecord(
-            masks, fileName: URL(fileURLWithPath: image).lastPathComponent, width: picture.width,
-            height: picture.height)
-        try record.write(to: output + "/masks.json")
-        let count = masks.count == 1 ? "1 mask" : "\(masks.count) masks"
-        print("\(output)/masks.json: \(count); labels.png, overlay.png")
     }
 }

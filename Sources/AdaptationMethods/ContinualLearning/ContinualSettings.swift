@@ -9,6 +9,7 @@ public struct ContinualSettings: RecipeSection {
     public var rejectBeyond: Double = RejectionRule.standardDeviations
     public var distillationWeight = 3.0
     public var elasticWeight = 10.0
+    public var pool = ""
 
     /// One run without a strategy.
     public init() {}
@@ -34,7 +35,16 @@ public struct ContinualSettings: RecipeSection {
         .number(
             "elasticWeight", \.elasticWeight, 0...1_000_000,
             "Weight of the squared distance from the parameters of the stage before, with strategy=ewc"),
+        .text(
+            "pool", \.pool, effect: .experiment,
+            "Folder of a finished pool to which a run with moda adds its domains; the folder stays as it is; empty: none"
+        ),
     ]
+
+    public var faults: [SettingFault] {
+        guard !pool.isEmpty, !strategy.keepsPool else { return [] }
+        return [SettingFault(key: "strategy", rule: "must be moda with continual.pool, to which it adds its domains")]
+    }
 
     /// What holds a stage near the one before, with its weight; nil if nothing does.
     public var protection: (kind: StageProtection, weight: Double)? {

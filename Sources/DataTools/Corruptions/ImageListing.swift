@@ -2,11 +2,11 @@ import Datasets
 import Foundation
 
 /// The image files of a folder and its subfolders.
-enum ImageListing {
+package enum ImageListing {
     private static let extensions: Set<String> = ["png", "jpg", "jpeg"]
 
     /// Whether a file can be read, by its name.
-    private static func isRead(_ name: String) -> Bool {
+    package static func isRead(_ name: String) -> Bool {
         extensions.contains((name as NSString).pathExtension.lowercased())
     }
 
@@ -14,7 +14,8 @@ enum ImageListing {
     ///
     /// - Parameter isImage: Chooses other files by their names.
     /// - Throws: `DatasetError` if the folder cannot be listed.
-    static func imageFiles(in folder: String, where isImage: (String) -> Bool = Self.isRead) throws -> [String] {
+    package static func imageFiles(in folder: String, where isImage: (String) -> Bool = Self.isRead) throws -> [String]
+    {
         let names: [String]
         do {
             names = try FileManager.default.contentsOfDirectory(atPath: folder)

@@ -32,6 +32,13 @@ public struct ModelFrame: Equatable, Sendable {
         top = isCentred ? (side - resizedHeight) / 2 : 0
     }
 
+    /// The placement of an image that fills the square, without padding; its aspect ratio is not kept.
+    public init(squashing size: (width: Int, height: Int), side: Int) {
+        precondition(side > 0 && size.width > 0 && size.height > 0, "an empty image or frame")
+        (self.side, resizedWidth, resizedHeight) = (side, side, side)
+        (originalWidth, originalHeight, left, top) = (size.width, size.height, 0, 0)
+    }
+
     /// The columns of the frame the image covers.
     public var columns: Range<Int> { left..<left + resizedWidth }
     /// The rows of the frame the image covers.

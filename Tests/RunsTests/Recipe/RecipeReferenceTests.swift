@@ -126,7 +126,10 @@ import Training
             "continual.strategy": "naive", "continual.query": "statistics", "evaluation.view": "squash",
         ]
         // What a key's other value needs beside it.
-        let conditions = ["continual.strategy": ["training.domains=sequential"]]
+        let conditions = [
+            "continual.strategy": ["training.domains=sequential"],
+            "continual.pool": ["training.domains=sequential", "continual.strategy=moda"],
+        ]
         // Another method has other keys.
         for (key, value) in Recipe().entries where key.key != "method.name" {
             let text: String
