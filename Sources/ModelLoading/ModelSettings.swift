@@ -8,6 +8,7 @@ public struct ModelSettings: RecipeSection {
     public var weights = ""
     public var imageSize = 0
     public var preprocessing = PreprocessingChoice.automatic
+    public var allGlobalEncoder = false
 
     /// Defaults to MobileSAM.
     public init() {}
@@ -24,6 +25,10 @@ public struct ModelSettings: RecipeSection {
         .choice(
             "preprocessing", \.preprocessing,
             "Pixel normalisation and padding: sam, wesam, medsam, or auto for the model's own"),
+        .flag(
+            "allGlobalEncoder", \.allGlobalEncoder,
+            "Attend over the whole image in every block of SAM's encoder, as CoSAM's released code does by mistake; only to "
+                + "compare with its published numbers"),
     ]
 
     public var faults: [SettingFault] {

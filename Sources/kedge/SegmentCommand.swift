@@ -105,6 +105,9 @@ struct SegmentCommand: ParsableCommand {
                 automatic.automatic ? [] : try prompts(width: picture.width, height: picture.height)
             var base = resolved.recipe.model
             base.weights = weights
+            if let adapter {
+                base.allGlobalEncoder = LoadedModel.isAllGlobal(try AdapterFile(opening: adapter).description)
+            }
             let workspace = try Workspace.start(threads: cores)
             let watchdog = try Watchdog(alone: communicator, limit: stallLimit, pool: workspace.pool) {
                 _exit(ExitCode.hang.rawValue)
