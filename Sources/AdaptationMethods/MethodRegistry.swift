@@ -11,6 +11,7 @@ public struct MethodRegistry: Sendable {
         Direct.self,
         HQSAM.self,
         LowRankTuning.self,
+        SAMAdapterTuning.self,
         SelfTraining.self,
         Supervised.self,
         Tent.self,

@@ -110,7 +110,8 @@ public struct ImageEncoderViT: ImageEncoder {
             image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
             patchSize: configuration.patchSize, into: &x, in: context.workspace)
         return EncoderStem(
-            image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]))
+            image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]),
+            positions: positions)
     }
 
     /// The features without residuals. // [h * w, D] -> [h * w, C]

@@ -19,7 +19,7 @@ import Testing
             let method = try MethodRegistry.known.make(name)
             #expect(type(of: method).name == name)
             #expect(method.lossNames.isEmpty == !method.trains)
-            let isJittered = ["hq-sam", "decoder-tuning", "lora"].contains(name)
+            let isJittered = ["hq-sam", "decoder-tuning", "lora", "sam-adapter"].contains(name)
             #expect(
                 method.needs
                     == ExampleNeeds(
@@ -37,7 +37,7 @@ import Testing
         let masking = ["maskRatio", "maskBlock"]
         let points = ["pointCount", "crossEntropyWeight", "diceWeight"]
         let own: [String: [String]] = [
-            "hq-sam": points, "decoder-tuning": points, "lora": points,
+            "hq-sam": points, "decoder-tuning": points, "lora": points, "sam-adapter": points,
             "direct": [], "tent": [], "supervised": losses, "self-training": losses + masking,
             "wesam": losses + ["anchorWeight", "contrastWeight", "temperature", "contrast", "patchSide"] + masking,
         ]

@@ -124,6 +124,7 @@ import Training
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
             "continual.strategy": "naive", "continual.query": "statistics", "evaluation.view": "squash",
+            "model.allGlobalEncoder": "true", "samAdapter.identityStart": "false",
         ]
         // What a key's other value needs beside it.
         let conditions = ["continual.strategy": ["training.domains=sequential"]]
