@@ -16,7 +16,7 @@ extension AdaptedPool {
         guard files.baseDigest == loaded.baseDigest else {
             throw fault(
                 "a pool over base weights \(files.baseDigest.prefix(12)) of \(files.model), not \(loaded.baseDigest.prefix(12))",
-                "set model.kind and model.weights to those the pool was trained on")
+                "set model.kind, model.weights and model.allGlobalEncoder to those the pool was trained on")
         }
         guard let file = files.router else {
             throw fault("no router", "let the run with continual.strategy=moda reach the end of a stage")

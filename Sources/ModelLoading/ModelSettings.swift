@@ -32,9 +32,18 @@ public struct ModelSettings: RecipeSection {
     ]
 
     public var faults: [SettingFault] {
-        imageSize % 16 == 0
-            ? []
-            : [SettingFault(key: "imageSize", rule: "must be 0 or a multiple of 16, the side of an image patch")]
+        var faults: [SettingFault] = []
+        if imageSize % 16 != 0 {
+            faults.append(
+                SettingFault(key: "imageSize", rule: "must be 0 or a multiple of 16, the side of an image patch"))
+        }
+        if allGlobalEncoder, kind.configuration.allGlobal == nil {
+            faults.append(
+                SettingFault(
+                    key: "allGlobalEncoder",
+                    rule: "must be false with model.kind=\(kind.name), whose encoder is not SAM's own"))
+        }
+        return faults
     }
 
     /// The requested preprocessing, or else the model's own.

@@ -117,7 +117,7 @@ import WeightFiles
         let tinyViT = #expect(throws: AdapterError.self) {
             _ = try Trainables(Self.plan, in: ModelDescription(.mobileSAM))
         }
-        #expect(tinyViT?.description.contains("choose vit_b, vit_l or vit_h") == true)
+        #expect(tinyViT?.description.contains("choose the model vit_b, vit_l or vit_h") == true)
         let adapted = try adapted()
         let merged = #expect(throws: AdapterError.self) {
             _ = try MergedWeights(adapted, into: NamedValues(), in: adapted.context(in: Workspace(threads: 1)))

@@ -7,6 +7,7 @@ import Machine
 import ModelLoading
 import Recipes
 import Runs
+import SegmentAnything
 import Telemetry
 import Tensors
 import Testing
@@ -82,9 +83,19 @@ import TestSupport
     }
 
     @Test func modelsWithoutAPlainEncoder() throws {
-        let error = #expect(throws: RunError.self) {
-            _ = try load(["data.root=.", "model.kind=mobilesam", "model.allGlobalEncoder=true"])
+        for (setting, fault) in [
+            ("model.allGlobalEncoder=true", "must be false with model.kind=mobilesam"),
+            ("method.name=sam-adapter", "choose the model vit_b, vit_l or vit_h in model.kind"),
+        ] {
+            let error = #expect(throws: RecipeError.self) {
+                _ = try ResolvedRecipe(settings: ["data.root=.", "model.kind=mobilesam", setting])
+            }
+            #expect(error.map { "\($0)".contains(fault) } == true, "\(setting)")
         }
-        #expect(error?.description.contains("choose vit_b, vit_l or vit_h") == true)
+        var settings = ModelSettings()
+        settings.allGlobalEncoder = true
+        #expect(throws: RunError.self) { _ = try LoadedModel.configuration(settings) }
+        settings.kind = .vitB
+        #expect(try LoadedModel.configuration(settings) == SegmentAnythingConfiguration.vitB.allGlobal)
     }
 }

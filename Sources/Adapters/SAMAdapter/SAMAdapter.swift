@@ -48,6 +48,16 @@ public struct SAMAdapter: AdapterSet, BlockInputAdapter {
     private let filter: HighPassFilter
     private let patchSize: Int
 
+    /// What it needs of a model, and which models have that.
+    private static let requirement =
+        "needs SAM's plain vision transformer as image encoder; choose the model vit_b, vit_l or vit_h"
+
+    /// Why a model cannot have it; nil if it can.
+    public static func fault(in configuration: SegmentAnythingConfiguration) -> String? {
+        if case .viT = configuration.encoder { return nil }
+        return requirement
+    }
+
     /// Fresh parameters: linear weights normal with deviation 0.02, the convolution's with sqrt(2 / (P P r)), biases 0,
     /// or all zeros in the shared layer; a function of the seed alone.
     ///
@@ -60,9 +70,7 @@ public struct SAMAdapter: AdapterSet, BlockInputAdapter {
         _ places: inout ParameterPlaces
     ) throws(AdapterError) {
         guard case .viT(let sizes) = model.configuration.encoder else {
-            throw AdapterError(
-                "adapter \(Self.kind) needs SAM's plain vision transformer, and the image encoder of this model is a "
-                    + "TinyViT; choose vit_b, vit_l or vit_h")
+            throw AdapterError("adapter \(Self.kind) \(Self.requirement)")
         }
         let (width, inner, patch) = (sizes.width, max(1, sizes.width / reduction), sizes.patchSize)
         var parameters: [Parameter] = []

@@ -105,6 +105,10 @@ extension Recipe: RecipeRoot {
                         "must be sequential with continual.strategy=\(continual.strategy.name), which goes through domains one by one"
                 ))
         }
+        let adapters = adaptationMethod.trainables.adapters.map(\.kind)
+        if adapters.contains(SAMAdapter.kind), let fault = SAMAdapter.fault(in: model.kind.configuration) {
+            faults.append(SettingFault(key: "method.name", rule: "\(fault) in model.kind"))
+        }
         let shares = data.sources.filter { $0.settings.share > 0 }
         if continual.strategy.replaysMemory, let first = shares.first {
             faults.append(

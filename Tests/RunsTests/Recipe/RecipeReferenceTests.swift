@@ -127,7 +127,9 @@ import Training
             "model.allGlobalEncoder": "true", "samAdapter.identityStart": "false",
         ]
         // What a key's other value needs beside it.
-        let conditions = ["continual.strategy": ["training.domains=sequential"]]
+        let conditions = [
+            "continual.strategy": ["training.domains=sequential"], "model.allGlobalEncoder": ["model.kind=tiny"],
+        ]
         // Another method has other keys.
         for (key, value) in Recipe().entries where key.key != "method.name" {
             let text: String
