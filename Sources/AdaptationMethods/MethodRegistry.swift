@@ -14,6 +14,7 @@ public struct MethodRegistry: Sendable {
         HQSAM.self,
         L2P.self,
         LowRankTuning.self,
+        SAMAdapterTuning.self,
         SelfTraining.self,
         Supervised.self,
         Tent.self,

@@ -25,9 +25,13 @@ public struct AdapterOptions: Sendable, Equatable {
     public var promptPool = PromptPoolSettings()
     /// Stages that have begun, for adapters that grow with them.
     public var begunStages = 1
+    /// The settings of SAM-Adapter's adapter.
+    public var samAdapter: SAMAdapterSettings
 
     /// Creates settings.
-    public init(rank: Int = 4, seed: UInt64 = 0) { (self.rank, self.seed) = (rank, seed) }
+    public init(rank: Int = 4, seed: UInt64 = 0, samAdapter: SAMAdapterSettings = .init()) {
+        (self.rank, self.seed, self.samAdapter) = (rank, seed, samAdapter)
+    }
 }
 
 extension AdapterOptions {
@@ -49,8 +53,10 @@ extension AdapterOptions {
 public struct AdapterRegistry: Sendable {
     /// Creates a fresh adapter, which leaves the model's own masks as they are, with its parameters at the given places.
     ///
-    /// An adapter of output tokens changes them slightly, since its tokens take part in the decoder's attention.
-    public typealias Make = @Sendable (ModelDescription, AdapterOptions, inout ParameterPlaces) -> any AdapterSet
+    /// An adapter of output tokens changes them slightly, since its tokens take part in the decoder's attention. Throws
+    /// `AdapterError` for a model in which the kind has no place.
+    public typealias Make =
+        @Sendable (ModelDescription, AdapterOptions, inout ParameterPlaces) throws(AdapterError) -> any AdapterSet
 
     private let kinds: [(name: String, make: Make)]
 
@@ -73,6 +79,12 @@ public struct AdapterRegistry: Sendable {
             }
         ),
         (HQDecoder.kind, { HQDecoder($0, seed: $1.seed, &$2) }),
+        (
+            SAMAdapter.kind,
+            { model, options, places throws(AdapterError) in
+                try SAMAdapter(model, options.samAdapter, seed: options.seed, &places)
+            }
+        ),
     ])
 
     /// Creates a registry of kinds.
@@ -81,13 +93,14 @@ public struct AdapterRegistry: Sendable {
     /// The known names, in order.
     public var names: [String] { kinds.map(\.name) }
 
-    /// Creates a fresh adapter. Throws `AdapterError`, which lists the known kinds.
+    /// Creates a fresh adapter. Throws `AdapterError` for an unknown kind, listing the known ones, and for a model that
+    /// lacks what the kind needs.
     public func make(
         _ kind: String, for model: ModelDescription, _ options: AdapterOptions, _ places: inout ParameterPlaces
     ) throws(AdapterError) -> any AdapterSet {
         guard let entry = kinds.first(where: { $0.name == kind }) else {
             throw AdapterError("there is no adapter \(kind); choose one of: \(names.joined(separator: ", "))")
         }
-        return entry.make(model, options, &places)
+        return try entry.make(model, options, &places)
     }
 }

@@ -141,7 +141,7 @@ struct FactCollector {
         facts.sharedFree = SystemFacts.free("/dev/shm")
         let hosts = communicator.hostNames
         guard let recipe, hosts.firstIndex(of: communicator.hostName) == communicator.rank,
-            let configuration = try? LoadedModel.configuration(recipe.model.kind, imageSize: recipe.model.imageSize)
+            let configuration = try? LoadedModel.configuration(recipe.model)
         else { return facts }
         let check = MemoryCheck(
             recipe: recipe, configuration: configuration, threads: threads,

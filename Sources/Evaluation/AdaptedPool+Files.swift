@@ -38,7 +38,9 @@ extension AdapterPool {
             throw WeightFileError(
                 .pool, path: path,
                 found: "a pool over base weights \(baseDigest.prefix(12)) of \(model), not \(digest.prefix(12))",
-                remedy: "set the weights to those the pool was trained on (model.weights, --weights)")
+                remedy:
+                    "set the weights to those the pool was trained on (model.weights, --weights) and model.allGlobalEncoder to its own"
+            )
         }
     }
 

@@ -97,6 +97,24 @@ public enum AttentionBias: Sendable {
         return padded
     }
 
+    /// A table of relative positions for another grid: linear along its rows, aligned at their outer edges (`get_rel_pos`
+    /// in segment_anything's image_encoder.py). // [R, headDimension] -> [rows, headDimension]
+    public static func resizedTable(_ table: Tensor, rows: Int) -> Tensor {
+        let (stored, columns) = (table.shape[0], table.shape[1])
+        var result = Tensor(uninitialized: [rows, columns])
+        let (source, destination) = (table.pointer, result.mutablePointer)
+        for row in 0..<rows {
+            let position = max((Float(row) + 0.5) * (Float(stored) / Float(rows)) - 0.5, 0)
+            let low = min(Int(position), stored - 1)
+            let (share, high) = (position - Float(low), min(low + 1, stored - 1))
+            for c in 0..<columns {
+                destination[row * columns + c] =
+                    (1 - share) * source[low * columns + c] + share * source[high * columns + c]
+            }
+        }
+        return result
+    }
+
     /// A table of relative positions as stored in SAM's weight files, in reversed row order. // [2 side - 1, headDimension]
     public static func reversedTable(_ table: Tensor) -> Tensor {
         let (rows, columns) = (table.shape[0], table.shape[1])

@@ -32,6 +32,15 @@ public enum ElementwiseKernel {
         }
     }
 
+    /// z = y - x.
+    public static func subtract(_ x: Tensor, from y: Tensor, into z: inout Tensor, in workspace: Workspace) {
+        precondition(x.count == y.count && x.count == z.count)
+        let (subtrahend, minuend, destination) = (x.pointer, y.pointer, z.mutablePointer)
+        forEachBlock(x.count, workspace) { start, count in
+            for i in start..<start + count { destination[i] = minuend[i] - subtrahend[i] }
+        }
+    }
+
     /// dX = dY where y > 0, else 0 (y = max(x, 0)), written over dY.
     public static func backwardReLU(_ dY: inout Tensor, output y: Tensor, in workspace: Workspace) {
         precondition(dY.count == y.count)

@@ -16,7 +16,8 @@ public struct LoadedModel: Sendable {
     public let kind: BaseModel
     /// How images are preprocessed for it.
     public let preprocessing: Preprocessing
-    /// SHA-256 over names, shapes and values of the weights; independent of container and dialect.
+    /// SHA-256 over names, shapes and values of the weights; independent of container and dialect. With an encoder that is
+    /// global everywhere it says so, for nothing made for one encoder fits the other.
     public let baseDigest: String
     /// The placement of the weights, for the log; nil for a model of this process alone.
     public let placement: WeightsFact?
@@ -28,7 +29,7 @@ public struct LoadedModel: Sendable {
     ///
     /// Throws `WeightFileError`, `RunError` and `CollectivesError`.
     public init(_ settings: ModelSettings, _ node: NodeSettings, communicator: any Communicator) throws {
-        let configuration = try Self.configuration(settings.kind, imageSize: settings.imageSize)
+        let configuration = try Self.configuration(settings)
         let base = try FrozenBase(configuration, node, communicator: communicator) {
             if let seeded = try Self.withoutFile(settings.kind, settings.weights) {
                 return FrozenBase.Source(parameters: seeded.parameters, digest: seeded.digest) {}
@@ -45,7 +46,7 @@ public struct LoadedModel: Sendable {
 
     /// Loads a model for this process alone. Throws `WeightFileError` and `RunError`.
     public init(_ settings: ModelSettings) throws {
-        let configuration = try Self.configuration(settings.kind, imageSize: settings.imageSize)
+        let configuration = try Self.configuration(settings)
         let (parameters, digest) = try Self.read(settings.kind, configuration, settings.weights)
         self.init(
             SegmentAnythingModel(configuration, parameters), settings, digest: digest, placement: nil,
@@ -102,7 +103,8 @@ public struct LoadedModel: Sendable {
         _ model: SegmentAnythingModel, _ settings: ModelSettings, digest: String, placement: WeightsFact?,
         weights: @escaping @Sendable () -> any ParameterSource
     ) {
-        (self.model, kind, baseDigest, self.placement) = (model, settings.kind, digest, placement)
+        (self.model, kind, self.placement) = (model, settings.kind, placement)
+        baseDigest = (settings.allGlobalEncoder ? Self.allGlobalPrefix : "") + digest
         self.weights = weights
         preprocessing = Preprocessing(kind: settings.resolvedPreprocessing, side: model.encoder.imageSize)
     }
@@ -113,25 +115,42 @@ public struct LoadedModel: Sendable {
     public static func randomWeights(
         _ kind: BaseModel, seed: UInt64
     ) throws -> (SegmentAnythingConfiguration, any ParameterSource) {
-        (try configuration(kind, imageSize: 0), SeededParameters(seed: seed))
+        (try configuration(kind), SeededParameters(seed: seed))
     }
 
     /// The frozen weights under their official names.
     public var parameters: any ParameterSource { weights() }
 
-    /// The sizes of a kind, at another input size if the architecture supports it. Throws `RunError`.
-    public static func configuration(
-        _ kind: BaseModel, imageSize: Int = 0
-    ) throws(RunError) -> SegmentAnythingConfiguration {
-        let own = kind.configuration.imageSize
-        guard imageSize == 0 || imageSize == own else {
+    /// The sizes of a kind.
+    public static func configuration(_ kind: BaseModel) throws(RunError) -> SegmentAnythingConfiguration {
+        var settings = ModelSettings()
+        settings.kind = kind
+        return try configuration(settings)
+    }
+
+    /// The sizes that settings ask for. Throws `RunError` for an input size or an encoder the architecture does not have.
+    public static func configuration(_ settings: ModelSettings) throws(RunError) -> SegmentAnythingConfiguration {
+        let (kind, own) = (settings.kind, settings.kind.configuration.imageSize)
+        guard settings.imageSize == 0 || settings.imageSize == own else {
             throw RunError(
                 .configuration,
-                "model.imageSize=\(imageSize): the position tables of \(kind.name) are for \(own) pixels",
+                "model.imageSize=\(settings.imageSize): the position tables of \(kind.name) are for \(own) pixels",
                 remedy: "leave model.imageSize at 0")
         }
-        return kind.configuration
+        guard settings.allGlobalEncoder else { return kind.configuration }
+        guard let configuration = kind.configuration.allGlobal else {
+            throw RunError(
+                .configuration, "model.allGlobalEncoder=true: the encoder of \(kind.name) is not SAM's own",
+                remedy: "choose vit_b, vit_l or vit_h in model.kind, or leave model.allGlobalEncoder at false")
+        }
+        return configuration
     }
+
+    /// What precedes the digest of the weights under an encoder that is global everywhere.
+    private static let allGlobalPrefix = "all-global:"
+
+    /// Whether adapters with this digest of their base weights were made for such an encoder.
+    public static func isAllGlobal(baseDigest: String) -> Bool { baseDigest.hasPrefix(allGlobalPrefix) }
 
     /// The weight file named by a recipe, or the location used by `scripts/fetch-weights`; nil if none is needed.
     package static func weightPath(_ model: ModelSettings) -> String? {
@@ -181,7 +200,7 @@ public struct LoadedModel: Sendable {
     public var base: AdaptedModel { AdaptedModel(model) }
 
     /// The model adapted by a file. Throws `WeightFileError`, or `RunError` if the file was trained with another
-    /// preprocessing.
+    /// preprocessing or encoder.
     public func adapted(opening path: String) throws -> AdaptedModel {
         let file = try AdapterFile(opening: path)
         guard file.description.preprocessing == preprocessing.kind.rawValue else {
@@ -189,6 +208,12 @@ public struct LoadedModel: Sendable {
                 .configuration,
                 "\(path) was trained with preprocessing \(file.description.preprocessing), not \(preprocessing.kind.rawValue)",
                 remedy: "set model.preprocessing=\(file.description.preprocessing)")
+        }
+        let isAllGlobal = Self.isAllGlobal(baseDigest: file.description.baseDigest)
+        guard isAllGlobal == Self.isAllGlobal(baseDigest: baseDigest) else {
+            throw RunError(
+                .configuration, "\(path) was trained with model.allGlobalEncoder=\(isAllGlobal)",
+                remedy: "set model.allGlobalEncoder=\(isAllGlobal)")
         }
         let trainables = try file.trainables(in: ModelDescription(model.configuration))
         var adapted = adapted(by: trainables)

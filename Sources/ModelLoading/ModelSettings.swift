@@ -8,6 +8,7 @@ public struct ModelSettings: RecipeSection {
     public var weights = ""
     public var imageSize = 0
     public var preprocessing = PreprocessingChoice.automatic
+    public var allGlobalEncoder = false
 
     /// Defaults to MobileSAM.
     public init() {}
@@ -24,12 +25,25 @@ public struct ModelSettings: RecipeSection {
         .choice(
             "preprocessing", \.preprocessing,
             "Pixel normalisation and padding: sam, wesam, medsam, or auto for the model's own"),
+        .flag(
+            "allGlobalEncoder", \.allGlobalEncoder,
+            "Attend over the whole image in every block of SAM's encoder, as CoSAM's released code does by mistake; only to "
+                + "compare with its published numbers"),
     ]
 
     public var faults: [SettingFault] {
-        imageSize % 16 == 0
-            ? []
-            : [SettingFault(key: "imageSize", rule: "must be 0 or a multiple of 16, the side of an image patch")]
+        var faults: [SettingFault] = []
+        if imageSize % 16 != 0 {
+            faults.append(
+                SettingFault(key: "imageSize", rule: "must be 0 or a multiple of 16, the side of an image patch"))
+        }
+        if allGlobalEncoder, kind.configuration.allGlobal == nil {
+            faults.append(
+                SettingFault(
+                    key: "allGlobalEncoder",
+                    rule: "must be false with model.kind=\(kind.name), whose encoder is not SAM's own"))
+        }
+        return faults
     }
 
     /// The requested preprocessing, or else the model's own.

@@ -22,6 +22,9 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
     public var globalBlocks: [Int]
     /// Channels of the embedding.
     public var embeddingWidth = 256
+    /// Whether the windowed blocks attend over the whole grid too, with their tables of relative positions resized, as
+    /// in CoSAM's released code; no published SAM was trained that way.
+    public var isAllGlobal = false
 
     /// Creates a configuration.
     public init(width: Int, depth: Int, heads: Int, globalBlocks: [Int]) {
@@ -54,7 +57,7 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
         let tokens = gridSide * gridSide
         let side = (gridSide + window - 1) / window * window
         return (0..<depth).reduce(0) { sum, block in
-            let isGlobal = globalBlocks.contains(block)
+            let isGlobal = isAllGlobal || globalBlocks.contains(block)
             return sum + 2 * (isGlobal ? tokens * tokens : side * side * window * window) * width
         }
     }
@@ -107,7 +110,8 @@ public struct ImageEncoderViT: ImageEncoder {
             image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
             patchSize: configuration.patchSize, into: &x, in: context.workspace)
         return EncoderStem(
-            image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]))
+            image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]),
+            positions: positions)
     }
 
     /// The features without residuals. // [h * w, D] -> [h * w, C]
@@ -138,16 +142,24 @@ public struct ImageEncoderViT: ImageEncoder {
         stack.encodeTokensForTraining(tokens, stem, in: context)
     }
 
-    private static func reversed(_ source: ScopedParameterSource, _ name: String, _ shape: Shape) -> Tensor {
-        source.derived(name + "_reversed", shape) { AttentionBias.reversedTable(source.tensor(name, shape)) }
+    /// A stored table of 2 `stored` - 1 relative positions, for a grid or window of `side` tokens.
+    private static func reversed(
+        _ source: ScopedParameterSource, _ name: String, stored: Int, side: Int, _ width: Int
+    ) -> Tensor {
+        source.derived(name + "_reversed", [2 * side - 1, width]) {
+            let table = source.tensor(name, [2 * stored - 1, width])
+            return AttentionBias.reversedTable(
+                stored == side ? table : AttentionBias.resizedTable(table, rows: 2 * side - 1))
+        }
     }
 
     private static func block(
         _ index: Int, _ encoder: FrozenSource, _ configuration: ImageEncoderViTConfiguration
     ) -> EncoderBlock {
         let (width, grid) = (configuration.width, configuration.gridSide)
-        let isGlobal = configuration.globalBlocks.contains(index)
-        let side = isGlobal ? grid : configuration.window
+        let stored = configuration.globalBlocks.contains(index) ? grid : configuration.window
+        let isGlobal = configuration.isAllGlobal || stored == grid
+        let side = isGlobal ? grid : stored
         let headDimension = width / configuration.heads
         let source = encoder.scoped("blocks.\(index)")
         let attention = WindowedAttention(
@@ -158,8 +170,9 @@ public struct ImageEncoderViT: ImageEncoder {
                 heads: configuration.heads, headDimension: headDimension, height: grid, width: grid,
                 window: isGlobal ? 0 : configuration.window),
             bias: .decomposed(
-                height: reversed(source, "attn.rel_pos_h", [2 * side - 1, headDimension]),
-                width: reversed(source, "attn.rel_pos_w", [2 * side - 1, headDimension]), side: (side, side)),
+                height: reversed(source, "attn.rel_pos_h", stored: stored, side: side, headDimension),
+                width: reversed(source, "attn.rel_pos_w", stored: stored, side: side, headDimension),
+                side: (side, side)),
             padding: .afterNorm,
             site: ProjectionSite(
                 index: index, name: "image_encoder.blocks.\(index).attn.qkv", inputWidth: width, outputWidth: width))

@@ -37,11 +37,19 @@ public struct SegmentAnythingConfiguration: Sendable, Equatable {
         }
     }
 
+    /// The same model with a plain vision transformer that attends over the whole grid in every block (the released code
+    /// of CoSAM); nil for any other encoder.
+    public var allGlobal: SegmentAnythingConfiguration? {
+        guard case .viT(var sizes) = encoder else { return nil }
+        sizes.isAllGlobal = true
+        return SegmentAnythingConfiguration(encoder: .viT(sizes), decoder: decoder)
+    }
+
     /// The early tokens on the embedding's grid that HQ-SAM's decoder reads: the output of the first global block; in
     /// TinyViT what enters the third stage (sam-hq's `tiny_vit_sam.py`).
     public var earlyTap: TapSite {
         switch encoder {
-        case .viT(let sizes): .output(of: sizes.globalBlocks.first ?? 0)
+        case .viT(let sizes): .output(of: sizes.isAllGlobal ? 0 : sizes.globalBlocks.first ?? 0)
         case .tinyViT(let sizes): .input(of: sizes.depths[1])
         }
     }

@@ -108,7 +108,8 @@ struct SpeedCommand: ParsableCommand {
             let workspace = try Workspace.start(threads: threads > 0 ? threads : CoreAffinity.usableThreads())
             let (configuration, source) = try loadWeights()
             let settings =
-                ["data.root=.", "method.name=\(method)"] + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
+                ["data.root=.", "model.kind=\(model.name)", "method.name=\(method)"]
+                + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
             var request = StepRequest(configuration, try ResolvedRecipe(settings: settings).recipe.method.method)
             guard request.method.trains || subject != .step else {
                 throw ValidationError("--method \(method) does not train, so it has no step to measure")

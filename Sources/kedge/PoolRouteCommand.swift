@@ -101,7 +101,7 @@ struct OpenedPool {
         loaded = try LoadedModel(
             alone: try Self.model(of: files), weights: weights,
             preprocessing: preprocessing == "auto" ? try Self.preprocessing(of: files) : preprocessing,
-            threads: threads, communicator)
+            adaptedDigest: files.baseDigest, threads: threads, communicator)
         pool = try AdaptedPool(files, over: loaded)
     }
 

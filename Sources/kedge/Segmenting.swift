@@ -87,7 +87,9 @@ struct Segmenting {
             return
         }
         loaded = try LoadedModel(
-            alone: kind, weights: command.weights, preprocessing: command.preprocessing, threads: threads, communicator)
+            alone: kind, weights: command.weights, preprocessing: command.preprocessing,
+            adaptedDigest: try command.adapter.map { try AdapterFile(opening: $0).description.baseDigest },
+            threads: threads, communicator)
         let adapted = try command.adapter.map { [loaded] in try loaded.adapted(opening: $0) }
         (subject, view) = (.one(adapted ?? loaded.base), .fit)
     }
@@ -125,13 +127,17 @@ extension LoadedModel {
     /// Loads a model on a rank that computes alone, if there is memory for it and a pass.
     ///
     /// Throws `WeightFileError` and `RunError`.
+    ///
+    /// - Parameter adaptedDigest: The digest of the base weights in an adapter or pool, whose form of encoder is taken.
     init(
-        alone kind: BaseModel, weights: String, preprocessing: String, threads: Int, _ communicator: any Communicator
+        alone kind: BaseModel, weights: String, preprocessing: String, adaptedDigest: String? = nil, threads: Int,
+        _ communicator: any Communicator
     ) throws {
         let resolved = try ResolvedRecipe(
             settings: ["model.kind=\(kind.name)", "model.preprocessing=\(preprocessing)", "data.root=."])
         var base = resolved.recipe.model
         base.weights = weights
+        base.allGlobalEncoder = adaptedDigest.map(LoadedModel.isAllGlobal) ?? false
         try MemoryCheck.checkWeights(base, communicator)
         try self.init(base)
         let check = MemoryCheck(

@@ -32,7 +32,8 @@ struct GoldenMoDA {
     let model: SegmentAnythingModel
     let workspace = Workspace(threads: 2)
 
-    init() throws {
+    /// - Parameter allGlobal: Whether all blocks of the encoder attend over the whole grid.
+    init(allGlobal: Bool = false) throws {
         BLASEnvironment.useSingleThread()
         table = try Golden.open("moda", in: .module)
         configuration = try Golden.configuration(of: table, as: Configuration.self)
@@ -40,6 +41,7 @@ struct GoldenMoDA {
         var encoder = ImageEncoderViTConfiguration(
             width: sizes.dim, depth: sizes.depth, heads: sizes.heads, globalBlocks: sizes.glob)
         (encoder.imageSize, encoder.window, encoder.embeddingWidth) = (sizes.img, sizes.window, sizes.ed)
+        encoder.isAllGlobal = allGlobal
         let hidden = table["weights.mask_decoder.iou_prediction_head.layers.0.weight"]?.shape.first ?? sizes.ed
         let whole = SegmentAnythingConfiguration(
             encoder: .viT(encoder),

@@ -37,7 +37,7 @@ import Testing
         let masking = ["maskRatio", "maskBlock"]
         let points = ["pointCount", "crossEntropyWeight", "diceWeight"]
         let own: [String: [String]] = [
-            "hq-sam": points, "decoder-tuning": points, "lora": points,
+            "hq-sam": points, "decoder-tuning": points, "lora": points, "sam-adapter": points,
             "l2p": points + ["keyWeight"], "dual-prompt": points + ["keyWeight"],
             "coda-prompt": points + ["orthogonalityWeight"],
             "direct": [], "tent": [], "supervised": losses, "self-training": losses + masking,

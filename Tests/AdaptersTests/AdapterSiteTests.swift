@@ -15,6 +15,12 @@ private let toys = AdapterRegistry([
     ("encoder-tokens", { EncoderTokens(width: $0.blockSites[0].width, &$2) }),
     ("lora", { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) }),
     ("hq", { HQDecoder($0, seed: $1.seed, &$2) }),
+    (
+        "sam-adapter",
+        { model, options, places throws(AdapterError) in
+            try SAMAdapter(model, seed: options.seed, reduction: 8, &places)
+        }
+    ),
 ])
 
 /// Adds a vector of its own, times a shared one, to every block's input.
@@ -219,7 +225,8 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
     /// The decoder's ReLUs have kinks, which affect a small gradient more than a large one, hence two tolerances; a
     /// wrong sign, a missing or a doubled term is far beyond either.
     ///
-    /// - Parameter reach: Factor on the steps; a head of one token needs short ones, for each of its ReLUs is met once.
+    /// - Parameter reach: Factor on the steps; a head of one token needs short ones, for each of its ReLUs is met once,
+    ///   and so does a convolution over whole patches, whose few numbers move every token.
     private func check(_ adapted: AdaptedModel, reach: Double = 1) throws {
         let gradient = try objective(adapted).gradient
         let values = try #require(adapted.trained).values.elements
@@ -242,15 +249,17 @@ private struct OutputToken: AdapterSet, OutputTokenAdapter {
         for entry in adapted.layout.entries { try compare(entry.range, tolerance: 0.06, entry.name) }
     }
 
-    @Test(arguments: ["lora", "block-vectors", "prompt-tokens", "output-token", "hq"])
+    @Test(arguments: ["lora", "block-vectors", "prompt-tokens", "output-token", "hq", "sam-adapter"])
     func gradientsMeetDifferences(_ kind: String) throws {
-        try check(try adapted(kind), reach: kind == "hq" ? 0.1 : 1)
+        try check(try adapted(kind), reach: ["hq", "sam-adapter"].contains(kind) ? 0.1 : 1)
     }
 
     /// With pairs in the encoder, the early tokens' gradient reaches them through the decoder's branch.
     @Test func decoderBranchesReachTheEncoder() throws { try check(try adapted("hq", "lora"), reach: 0.1) }
 
-    @Test func allAtOnce() throws { try check(try adapted("lora", "block-vectors", "prompt-tokens", "output-token")) }
+    @Test func allAtOnce() throws {
+        try check(try adapted("lora", "block-vectors", "prompt-tokens", "output-token", "sam-adapter"))
+    }
 
     /// The same sets act without training if the context has no trained values.
     @Test func setsChosenForAnImage() throws {

@@ -51,6 +51,29 @@ public struct DecoderTuning: AdaptationMethod {
     }
 }
 
+/// SAM-Adapter's prompts of a plain vision transformer and all of SAM's mask decoder (Chen et al., ICCV Workshops 2023).
+public struct SAMAdapterTuning: AdaptationMethod {
+    /// `sam-adapter`.
+    public static let name = "sam-adapter"
+    private let training: PointSampledTraining
+    /// bce, dice.
+    public let lossNames = PointSampledTraining.lossNames
+    /// A jittered view and its masks.
+    public let needs = PointSampledTraining.needs
+    /// The adapter and the mask decoder.
+    public let trainables = TrainablePlan(
+        adapters: [.init(SAMAdapter.kind)],
+        parameters: [.init("mask_decoder.", group: ParameterGroup("mask_decoder"))])
+
+    /// Creates the method.
+    public init(_ settings: PointSampledSettings = .init()) { training = PointSampledTraining(settings: settings) }
+
+    /// The losses of one image; their gradient is added to the context's.
+    public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {
+        try training.step(example, in: &context)
+    }
+}
+
 /// Low-rank pairs in the image encoder, trained like the other one-step methods; not in CoSAM's tables.
 public struct LowRankTuning: AdaptationMethod {
     /// `lora`.

@@ -7,9 +7,21 @@ public struct EncoderStem: Sendable {
     public let image: Tensor
     /// The input tokens of the first block. // [T, D]
     public let tokens: Tensor
+    /// The model's table of positions, which the tokens contain; nil in an encoder without one. // [T, D]
+    public let positions: Tensor?
 
     /// Creates a stem from an image and its tokens.
-    public init(image: Tensor, tokens: Tensor) { (self.image, self.tokens) = (image, tokens) }
+    public init(image: Tensor, tokens: Tensor, positions: Tensor? = nil) {
+        (self.image, self.tokens, self.positions) = (image, tokens, positions)
+    }
+
+    /// The embedded patches, up to the rounding of the sum with their positions. // [T, D]
+    public func tokensWithoutPositions(in workspace: Workspace) -> Tensor {
+        guard let positions else { return tokens }
+        var patches = Tensor(uninitialized: tokens.shape)
+        ElementwiseKernel.subtract(positions, from: tokens, into: &patches, in: workspace)
+        return patches
+    }
 }
 
 /// The result of an image encoder, for the decoder and the adapters.

@@ -124,11 +124,13 @@ import Training
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
             "continual.strategy": "naive", "continual.query": "statistics", "evaluation.view": "squash",
+            "model.allGlobalEncoder": "true", "samAdapter.identityStart": "false",
         ]
         // What a key's other value needs beside it.
         let conditions = [
             "continual.strategy": ["training.domains=sequential"],
             "continual.pool": ["training.domains=sequential", "continual.strategy=moda"],
+            "model.allGlobalEncoder": ["model.kind=tiny"],
         ]
         // Another method has other keys.
         for (key, value) in Recipe().entries where key.key != "method.name" {

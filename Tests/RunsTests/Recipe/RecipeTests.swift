@@ -76,7 +76,7 @@ import Training
             ("evaluation.before=yes", "true | false"), ("data.split=5:2", "k:1"), ("data.split=0:1", "k:1"),
             ("data.binarise=255", "0 to 254"), ("run.name=../up", "letters, digits"), ("run.name=.hidden", "letters"),
             ("model.imageSize=1000", "multiple of 16"), ("data.root=none", "text"),
-            ("method.name=two words", "direct | hq-sam"), ("prompts.kind=mask", "box | point | coarse"),
+            ("method.name=two words", "dual-prompt | hq-sam"), ("prompts.kind=mask", "box | point | coarse"),
         ])
     func valuesOutsideTheRuleAreRefused(setting: String, rule: String) throws {
         let found = faults("", settings: Self.valid + [setting])
