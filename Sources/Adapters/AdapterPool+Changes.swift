@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Tensors
 public import WeightFiles
 
@@ -84,14 +85,22 @@ extension AdapterPool {
         manifest.router = try routerFile(write)
         manifest.routing = routing
         try self.write(ifAllowed: permission)
-        if let old { try? FileManager.default.removeItem(atPath: path(of: old)) }
+        if let old, old.name != manifest.router?.name { try? FileManager.default.removeItem(atPath: path(of: old)) }
     }
 
-    /// Writes a router beside the one that the manifest names.
+    /// Writes a router beside the one that the manifest names, or in the place of the same one.
+    ///
+    /// Its name is that of its contents: a pool has the same files however often a router was trained on the way.
     private func routerFile(_ write: WriteRouter) throws(WeightFileError) -> File {
-        let old = manifest.router?.name.split(whereSeparator: { "-.".contains($0) }).lazy.compactMap { Int($0) }.first
-        let name = "router-\((old ?? 0) + 1).safetensors"
-        return File(name: name, sha256: try write(path + "/" + name))
+        let unnamed = path + "/router-new.safetensors"
+        let digest = try write(unnamed)
+        let file = File(name: "router-\(digest.prefix(12)).safetensors", sha256: digest)
+        guard rename(unnamed, path(of: file)) == 0 else {
+            throw WeightFileError(
+                .writable, path: path(of: file), found: String(cString: strerror(errno)),
+                remedy: "check the folder and its permissions, and repeat the command")
+        }
+        return file
     }
 
     /// A copy of the pool in another folder, byte for byte; its manifest comes last.

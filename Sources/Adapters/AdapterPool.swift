@@ -6,7 +6,7 @@ public import WeightFiles
 //   pool.json                     the manifest: base weights, domains in the order of training, SHA-256 of every file
 //   001-NAME.safetensors ...      one adaptation per domain, each an ordinary adapter file
 //   001-NAME.memory.safetensors   what a router must know of the domain's images
-//   router-1.safetensors          what chooses among them, if they are more than one
+//   router-3f2a...safetensors     what chooses among them, if they are more than one; named by its SHA-256
 // A file is written before the manifest that names it, and removed after; so the folder is whole at any moment.
 
 /// Adaptations of one base model to several domains, in a folder with a manifest.

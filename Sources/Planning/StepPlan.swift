@@ -24,6 +24,8 @@ public struct StepPlan: Codable, Sendable, Equatable {
         public var isBaseShared = true
         /// Compute threads per rank.
         public var threads = 1
+        /// Vectors of the parameters' length that a continual strategy keeps beside the present ones.
+        public var keptVectors = 0
 
         /// Creates a request with the defaults of a recipe.
         public init(_ configuration: SegmentAnythingConfiguration, _ method: any AdaptationMethod) {
@@ -69,10 +71,12 @@ public struct StepPlan: Codable, Sendable, Equatable {
         let side = step.configuration.imageSize
         // Two views in single precision; a prepared sample also holds its masks, one bit per pixel and instance.
         let views = side * side * (2 * 3 * 4)
-        let masks = step.instances * side * side / 8
-        // Masks a step learns from are stored as bytes, jittered ones in single precision.
+        // A jittered sample has them in single precision.
         let needs = step.method.needs
-        let truth = needs.masks ? step.instances * side * side * (needs.view == .jittered ? 4 : 1) : 0
+        let isJittered = needs.view == .jittered
+        let masks = step.instances * side * side * (isJittered ? 4 * request.prefetchDepth : 1) / (isJittered ? 1 : 8)
+        // Masks a step learns from are stored as bytes, jittered ones in single precision.
+        let truth = needs.masks ? step.instances * side * side * (isJittered ? 4 : 1) : 0
         let parameterBytes = rehearsal.parameterCount * MemoryLayout<Float>.stride
         let k = max(1, request.imagesPerRank)
         recompute = step.recompute
@@ -89,6 +93,7 @@ public struct StepPlan: Codable, Sendable, Equatable {
             Part(
                 name: "gradients and optimiser",
                 bytes: (Int.bitWidth - k.leadingZeroBitCount + k.nonzeroBitCount + 2) * parameterBytes),
+            Part(name: "kept between stages", bytes: request.keptVectors * parameterBytes),
             Part(name: Self.programName, bytes: Self.programBytes),
             Part(name: "scratch of the threads", bytes: request.threads * Self.scratchBytes),
         ]

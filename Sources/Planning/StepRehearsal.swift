@@ -19,6 +19,8 @@ public struct StepRequest: Sendable {
     public var recompute = RecomputeLevel.none
     /// Instances per image.
     public var instances = 40
+    /// Whether masks are also compared with those of former parameters.
+    public var distils = false
     /// Points per instance, or nil for boxes.
     public var points: Int?
 
@@ -107,6 +109,7 @@ public struct StepRehearsal: Sendable, Equatable {
             var context = StepContext(
                 adapted, decoderChunk: request.decoderChunk, recompute: request.recompute,
                 anchors: AnchorFeatures(kept: kept), counter: counter, in: workspace)
+            if request.distils { context.distillation = adapted.trained.map { Distillation(from: $0, weight: 1) } }
             _ = try request.method.step(example, in: &context)
         } else {
             try Self.evaluate(example, adapted, chunk: request.decoderChunk, in: workspace)

@@ -22,6 +22,8 @@ package struct MemoryCheck {
     let threads: Int
     /// The largest number of instances in an image.
     let mostInstances: Int
+    /// Domains of the run.
+    var domains = 1
     /// The method whose step is planned; one that does not train stands for an evaluation.
     let method: any AdaptationMethod
     /// Measures a node's free memory.
@@ -121,6 +123,10 @@ package struct MemoryCheck {
         request.isBaseShared = recipe.node.baseMemory == .window
         request.imagesPerRank = (recipe.training.globalBatch + worldSize - 1) / worldSize
         request.prefetchDepth = recipe.execution.prefetchDepth
+        if method.trains {
+            request.keptVectors = recipe.continual.strategy.keptVectors(domains: domains)
+            request.step.distils = recipe.continual.strategy.protection == .distillation && method.distils
+        }
         if recipe.prompts.usesPoints {
             request.step.points = recipe.prompts.positivePoints + recipe.prompts.negativePoints
         }
@@ -139,9 +145,11 @@ package struct MemoryCheck {
 extension RunAssembly {
     /// The memory check of this run on its nodes.
     func memoryCheck(_ loaded: LoadedModel, _ data: TrainingData, evaluating: Bool = false) throws -> MemoryCheck {
-        MemoryCheck(
+        var check = MemoryCheck(
             recipe: recipe, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances, method: evaluating ? try MemoryCheck.evaluation() : nil)
+        check.domains = data.training.domains.count
+        return check
     }
 }
 

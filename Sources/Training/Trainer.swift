@@ -179,8 +179,13 @@ public final class Trainer {
 
     /// The learning rate of a step, counted from the run's beginning or from its stage's.
     private func rate(at place: SamplingSchedule.Place, step: Int) -> Double {
-        let isOwn = settings.stageStart != .everything && place.stage > 0
-        return settings.optimizer.schedule.rate(at: isOwn ? step - schedule.stageEnds[place.stage - 1] : step)
+        let rates = settings.optimizer.schedule
+        guard settings.stageStart != .everything, place.stage > 0 else {
+            return rates.rate(at: step, epoch: place.epoch)
+        }
+        return rates.rate(
+            at: step - schedule.stageEnds[place.stage - 1],
+            epoch: place.epoch - schedule.firstEpoch(ofStage: place.stage))
     }
 
     /// Stops reading ahead.

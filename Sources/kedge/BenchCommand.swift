@@ -1,5 +1,5 @@
 import Datasets
-import AdaptationMethods
+public import AdaptationMethods
 import Adapters
 public import ArgumentParser
 import Benchmarking
@@ -19,6 +19,7 @@ import PlainText
 extension BenchmarkSubject: ExpressibleByArgument {}
 extension RecomputeLevel: ExpressibleByArgument {}
 extension BaseModel: ExpressibleByArgument {}
+extension ContinualStrategy: ExpressibleByArgument {}
 extension LossForm: ExpressibleByArgument {}
 extension NodeSharedMemory.Kind: ExpressibleByArgument {}
 

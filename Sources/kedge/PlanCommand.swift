@@ -44,6 +44,15 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "Rank of the LoRA matrices.")
     var loraRank = 4
 
+    @Option(
+        help: ArgumentHelp(
+            "What a run over domains in stages keeps: \(ContinualStrategy.known.map(\.name).joined(separator: ", ")).",
+            valueName: "strategy"))
+    var strategy = ContinualStrategy.none
+
+    @Option(help: "Domains of such a run, and of a pool that it continues.")
+    var domains = 1
+
     @Option(help: "Samples each rank prepares in advance.")
     var prefetchDepth = 4
 
@@ -62,7 +71,8 @@ struct PlanCommand: ParsableCommand {
     func validate() throws {
         for (name, value) in [
             ("--instances", instances), ("--points", points ?? 1), ("--decoder-chunk", decoderChunk),
-            ("--lora-rank", loraRank), ("--ranks-per-node", ranksPerNode), ("--prefetch-depth", prefetchDepth),
+            ("--lora-rank", loraRank), ("--domains", domains), ("--ranks-per-node", ranksPerNode),
+            ("--prefetch-depth", prefetchDepth),
         ] where value < 1 {
             throw ValidationError("\(name) must be 1 or more")
         }
@@ -110,6 +120,8 @@ struct PlanCommand: ParsableCommand {
         (request.step.adapters.rank, request.prefetchDepth) = (loraRank, prefetchDepth)
         request.step.decoderChunk = decoderChunk
         request.isBaseShared = baseMemory == .window
+        request.keptVectors = strategy.keptVectors(domains: domains)
+        request.step.distils = strategy.protection == .distillation && request.step.method.distils
         let memory = NodeMemory.now()
         // A process that exceeds a control group's limit is killed without a word.
         let needed = request.threads * Self.measurementBytes

@@ -228,6 +228,23 @@ import WeightFiles
         #expect(error?.description.contains("compares masks at sampled points") == true, "\(error as Any)")
     }
 
+    /// Each stage counts its own epochs for the decay of the rate.
+    @Test func ratesDecayByEpochsOfAStage() throws {
+        let epochs = ["training.steps=0", "training.epochs=2", "training.globalBatch=1", "optimizer.decayEpochs=[1]"]
+        func rates(_ name: String, _ strategy: String) throws -> [Double] {
+            _ = try run(settings(name, strategy, epochs))
+            return try events("step", of: name).map { try #require($0["learning_rate"] as? Double) }
+        }
+        let (full, less) = (1e-2, 1e-3)
+        func near(_ rates: [Double], _ expected: [Double]) -> Bool {
+            rates.count == expected.count && zip(rates, expected).allSatisfy { abs($0 / $1 - 1) < 1e-9 }
+        }
+        let own = try rates("decay-naive", "naive")
+        #expect(near(own, [full, full, full, less, less, less, full, full, less, less]), "\(own)")
+        let one = try rates("decay-none", "none")
+        #expect(near(one, [full, full, full] + [Double](repeating: less, count: 7)), "\(one)")
+    }
+
     /// A source that is only scored is no domain to learn, and its scores stand apart.
     @Test func naturalImagesAreScoredAfterEveryStage() throws {
         let natural = ["data.sources.natural.root=\(place.path)/others", "data.sources.natural.split=evaluate"]

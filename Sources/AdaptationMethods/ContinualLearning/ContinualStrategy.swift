@@ -50,6 +50,15 @@ public struct ContinualStrategy: Sendable, Equatable {
             "each domain begins anew, and a router chooses among the adapters of all for each image"),
     ]
 
+    /// Vectors of the parameters' length that a run keeps beside the present ones: initial values, what holds a stage, and
+    /// the adapters of a pool.
+    ///
+    /// - Parameter domains: Domains of the run and of a pool that it continues.
+    public func keptVectors(domains: Int) -> Int {
+        (stageStart == .nothing ? 1 : 0) + (protection == .none ? 0 : protection == .distillation ? 1 : 2)
+            + (keepsPool ? domains : 0)
+    }
+
     private init(
         _ name: String, _ stageStart: StageStart, servesEarlierDomains: Bool = true, replaysMemory: Bool = false,
         keepsPool: Bool = false, protection: StageProtection = .none, _ meaning: String

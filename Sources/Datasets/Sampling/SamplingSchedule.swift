@@ -69,12 +69,15 @@ public struct SamplingSchedule: Sendable, Equatable {
         return nil
     }
 
+    /// The epoch of the run with which a stage begins.
+    public func firstEpoch(ofStage stage: Int) -> Int { legs[..<stage].reduce(0) { $0 + $1.epochs } }
+
     /// One more epoch over a stage's images, whose views no other epoch has: its number, and the full batches it begins with.
     public func review(ofStage stage: Int) -> (epoch: Int, steps: Int) {
         let sampler = legs[stage].sampler
         let isLastFull = sampler.batchSize(step: sampler.stepsPerEpoch - 1) == globalBatch
         let steps = sampler.stepsPerEpoch - (isLastFull || sampler.stepsPerEpoch == 1 ? 0 : 1)
-        return (legs.reduce(0) { $0 + $1.epochs } + stage, steps)
+        return (firstEpoch(ofStage: legs.count) + stage, steps)
     }
 
     /// What a rank visits in a review.

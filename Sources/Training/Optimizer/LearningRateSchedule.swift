@@ -9,7 +9,9 @@ public struct LearningRateSchedule: Sendable, Equatable {
     public var warmUpSteps: Int
     /// Steps at which the rate decays, ascending.
     public var decaySteps: [Int]
-    /// The factor applied at each decay step.
+    /// Epochs at which the rate decays, ascending; the first is 0.
+    public var decayEpochs: [Int] = []
+    /// The factor applied at each decay step and epoch.
     public var decayFactor: Double
 
     /// Creates a schedule.
@@ -17,9 +19,10 @@ public struct LearningRateSchedule: Sendable, Equatable {
         (self.base, self.warmUpSteps, self.decaySteps, self.decayFactor) = (base, warmUpSteps, decaySteps, decayFactor)
     }
 
-    /// The rate of step t of the run, counted from 0; skipped steps count too.
-    public func rate(at step: Int) -> Double {
+    /// The rate of step t, counted from 0, in an epoch; skipped steps count too.
+    public func rate(at step: Int, epoch: Int = 0) -> Double {
         if step < warmUpSteps { return base * Double(step) / Double(warmUpSteps) }
-        return decaySteps.filter { step >= $0 }.reduce(base) { rate, _ in rate * decayFactor }
+        let decays = decaySteps.filter { step >= $0 }.count + decayEpochs.filter { epoch >= $0 }.count
+        return (0..<decays).reduce(base) { rate, _ in rate * decayFactor }
     }
 }

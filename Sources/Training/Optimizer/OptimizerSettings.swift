@@ -12,6 +12,7 @@ public struct OptimizerSettings: RecipeSection {
     public var learningRate = AutomaticNumber<Double>.auto
     public var warmUpSteps = AutomaticNumber<Int>.auto
     public var decaySteps = [60_000, 86_666]
+    public var decayEpochs: [Int] = []
     public var decayFactor = 0.1
     public var adam = Adam.Configuration(
         beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 1e-4, isWeightDecayCoupled: true)
@@ -36,7 +37,10 @@ public struct OptimizerSettings: RecipeSection {
         .integers(
             "decaySteps", \.decaySteps, 1...1_000_000_000,
             "Steps at which the learning rate is multiplied by the decay factor, ascending"),
-        .number("decayFactor", \.decayFactor, 0...1, "Factor on the learning rate at each decay step"),
+        .integers(
+            "decayEpochs", \.decayEpochs, 1...1_000_000,
+            "Epochs at which the rate is multiplied too, ascending; with a continual strategy, those of each stage"),
+        .number("decayFactor", \.decayFactor, 0...1, "Factor on the learning rate at each decay step and epoch"),
         .flag(
             "coupledWeightDecay", \.adam.isWeightDecayCoupled,
             "true adds the penalty to the gradient (Adam with L2), false to the update (AdamW)"),
@@ -63,7 +67,9 @@ public struct OptimizerSettings: RecipeSection {
         guard let rate = learningRate.value, let warmUp = warmUpSteps.value else {
             preconditionFailure("the schedule of a run whose length is not known")
         }
-        return LearningRateSchedule(
+        var schedule = LearningRateSchedule(
             base: rate, warmUpSteps: warmUp, decaySteps: decaySteps, decayFactor: decayFactor)
+        schedule.decayEpochs = decayEpochs
+        return schedule
     }
 }

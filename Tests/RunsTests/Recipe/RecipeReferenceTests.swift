@@ -21,7 +21,8 @@ import Training
                 // Measured by a run, not set by a recipe.
                 if child.label == "measuredRanges" { return sum }
                 return switch child.value {
-                case is [NamedSection<SourceSettings>]: sum
+                // An empty array of anything is also one of these.
+                case is [NamedSection<SourceSettings>] where child.label == "sources": sum
                 case let section as any RecipeSection: sum + count(section)
                 case let value where value is LearningRateSchedule || value is Adam.Configuration: sum + count(value)
                 default: sum + 1
@@ -113,6 +114,7 @@ import Training
             "training.domains": "sequential", "prompts.kind": "coarse",
             "prompts.teacherKind": "box", "prompts.source": "annotations", "prompts.coarse": "mask",
             "method.lossForm": "released", "method.contrast": "background", "optimizer.decaySteps": "5,6",
+            "optimizer.decayEpochs": "5,6",
             "optimizer.learningRate": "0.5", "optimizer.warmUpSteps": "3",
             "training.nonFinite": "skip",
             "execution.recompute": "blocks",
