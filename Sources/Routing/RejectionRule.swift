@@ -10,8 +10,8 @@ package import Tensors
 /// Calibrated on the memory images alone. Distances of images left out are roughly log-normal, and their two moments
 /// vary less from one choice of memory images to another than a quantile of some tens of values does.
 public struct RejectionRule: Sendable, Equatable {
-    /// How many deviations k the threshold lies above the mean: 97.5 % of a normal distribution are below.
-    public static let standardDeviations: Double = 1.96
+    /// How many deviations k the threshold lies above the mean: 96 % of a normal distribution are below.
+    public static let standardDeviations: Double = 1.75
 
     /// The squared distance above which an image is rejected.
     public let threshold: Float

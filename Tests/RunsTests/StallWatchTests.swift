@@ -214,19 +214,32 @@ import Training
         #expect(ranks.pass(1, working: [0, 1], step: 3600).isEmpty)
     }
 
-    @Test func aWokenRankWritesNothingForTwoSeconds() {
+    @Test func aWokenRankWritesNothingForFourSeconds() {
         // Limits this short make a heartbeat due at every observation.
         let short = StallWatch.Limits(warnAfter: 3, load: 9, firstStep: 9, step: 9, save: 9)
         var ranks = Self.ranks(2, limits: short)
         ranks.stopped = [0]
         let told = ranks.activities[1].transfer(.barrier, sequence: 9) {
             _ = ranks.pass(1, step: 3600)
-            var told = ranks.pass(1)
+            var told = ranks.pass(3)
             #expect(ranks.board.heartbeats.withLock { $0.isEmpty })
             told += ranks.pass(10)
             return told
         }
         #expect(told.contains { if case .hang = $0.notice { true } else { false } }, "a rank that lives on reports")
+    }
+
+    /// What a rank still does on waking is no sign of life that would outlast it.
+    @Test func aWokenRankThatGoesOnWritesNothingEither() {
+        let short = StallWatch.Limits(warnAfter: 2, load: 9, firstStep: 9, step: 9, save: 9)
+        var ranks = Self.ranks(2, limits: short)
+        ranks.activities[0].transfer(.allGather, sequence: 9) {
+            _ = ranks.pass(1, step: 3600)
+            _ = ranks.pass(3)
+            #expect(ranks.board.heartbeats.withLock { $0.isEmpty })
+            _ = ranks.pass(4)
+            #expect(ranks.board.heartbeats.withLock { !$0.isEmpty }, "a rank that lives on gives signs of life")
+        }
     }
 
     /// On a machine with more work than processors, observations may be seconds apart for as long as it lasts.

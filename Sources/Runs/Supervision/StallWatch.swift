@@ -96,8 +96,8 @@ public struct StallWatch: Sendable {
     private var isAfterGap = false
     /// Seconds without an observation that show that the process was stopped.
     private static let longestGap = 2.0
-    /// Seconds for which a woken rank keeps still; a launcher wakes a rank one second before it kills it.
-    private static let stillnessAfterGap = 2.0
+    /// Seconds for which a woken rank keeps still; a launcher wakes a rank a second before it kills it, more under load.
+    private static let stillnessAfterGap = 4.0
     /// Seconds that another rank, having removed all heartbeats, gets to end the run.
     private static let stillnessAfterClearing = 10.0
 
@@ -134,6 +134,8 @@ public struct StallWatch: Sendable {
             isPosted = false
             return []
         }
+        // Before anything else: a rank that is woken to be ended may first meet the others' last messages.
+        keepStill(after: gap)
         pace.pass(elapsed, phase: now.phase)
         if now.transfers != activity.transfers {
             activity = now
@@ -147,7 +149,6 @@ public struct StallWatch: Sendable {
         guard quiet >= attention / 2 else { return [] }
         sinceBeat += elapsed
         if let since = sinceWarning { sinceWarning = since + elapsed }
-        keepStill(after: gap)
         guard stillness == 0, sinceBeat >= beatInterval else { return [] }
         sinceBeat = 0
         if hosts.count > 1 { meet(board) }
