@@ -100,7 +100,8 @@ public struct AdaptationRun {
             notice(warning)
         }
         try assembly.checkStages(data, trainables)
-        let memory = try assembly.memoryCheck(loaded, data).run(communicator)
+        let memory = try assembly.memoryCheck(loaded, data, inherited: continued?.domains.count ?? 0)
+            .run(communicator)
         if claim == nil { claim = try self.claim(start) }
         let folder = self.folder.held(by: claim?.lock)
         let isUnbegun = communicator.isRoot && folder.isUnbegun

@@ -22,7 +22,7 @@ package struct MemoryCheck {
     let threads: Int
     /// The largest number of instances in an image.
     let mostInstances: Int
-    /// Domains of the run.
+    /// Domains of the run and of a pool that it continues.
     var domains = 1
     /// The method whose step is planned; one that does not train stands for an evaluation.
     let method: any AdaptationMethod
@@ -144,11 +144,15 @@ package struct MemoryCheck {
 
 extension RunAssembly {
     /// The memory check of this run on its nodes.
-    func memoryCheck(_ loaded: LoadedModel, _ data: TrainingData, evaluating: Bool = false) throws -> MemoryCheck {
+    ///
+    /// - Parameter inherited: Domains of a pool that the run continues.
+    func memoryCheck(
+        _ loaded: LoadedModel, _ data: TrainingData, inherited: Int = 0, evaluating: Bool = false
+    ) throws -> MemoryCheck {
         var check = MemoryCheck(
             recipe: recipe, configuration: loaded.model.configuration, threads: workspace.pool.threads,
             mostInstances: data.mostInstances, method: evaluating ? try MemoryCheck.evaluation() : nil)
-        check.domains = data.training.domains.count
+        check.domains = data.training.domains.count + inherited
         return check
     }
 }

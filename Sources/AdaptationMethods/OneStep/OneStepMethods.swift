@@ -60,6 +60,8 @@ public struct SAMAdapterTuning: AdaptationMethod {
     public let lossNames = PointSampledTraining.lossNames
     /// A jittered view and its masks.
     public let needs = PointSampledTraining.needs
+    /// True.
+    public let distils = true
     /// The adapter and the mask decoder.
     public let trainables = TrainablePlan(
         adapters: [.init(SAMAdapter.kind)],

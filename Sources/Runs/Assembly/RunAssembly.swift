@@ -48,11 +48,12 @@ package struct RunAssembly {
         let method = recipe.adaptationMethod
         try method.check(for: description)
         if recipe.continual.strategy.protection == .distillation, !method.distils {
+            let able = MethodRegistry.known.names.filter { (try? MethodRegistry.known.make($0).distils) ?? false }
             throw RunError(
                 .configuration,
-                "continual.strategy=\(recipe.continual.strategy.name) compares masks at sampled points, which "
-                    + "method.name=\(recipe.method.name) does not compute",
-                remedy: "choose another strategy, or one of the methods that learn at sampled points, such as hq-sam")
+                "continual.strategy=\(recipe.continual.strategy.name) compares masks at sampled points with those of the "
+                    + "stage before, which method.name=\(recipe.method.name) cannot",
+                remedy: "choose another strategy, or one of the methods \(able.joined(separator: ", "))")
         }
         return try Trainables(method.trainables, in: description, recipe.adapterOptions)
     }
