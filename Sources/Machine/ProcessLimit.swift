@@ -1,4 +1,3 @@
-import CMachine
 import Foundation
 import Glibc
 
@@ -54,10 +53,6 @@ public struct ProcessLimit: Codable, Equatable, Sendable, CustomStringConvertibl
             limit(.data, RLIMIT_DATA, used: bytes("VmData:", in: status ?? "")),
         ].compactMap(\.self).min { $0.free < $1.free }
     }
-
-    /// Keeps the allocator from reserving address space for each thread, if that is limited. Call it before any thread
-    /// starts.
-    public static func saveAddressSpace() { if tightest() != nil { kedge_use_one_arena() } }
 
     /// A figure of `/proc/self/status` in bytes; 0 if it is missing.
     package static func bytes(_ key: String, in status: String) -> Int {

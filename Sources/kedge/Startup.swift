@@ -31,7 +31,8 @@ enum Startup {
                     + "(Haswell, Zen or newer)")
             exit(ExitCode.resources.rawValue)
         }
-        ProcessLimit.saveAddressSpace()
+        // Buffers that a thread has freed serve every thread: the peak of memory does not depend on which one took a job.
+        Allocator.shareOneArena()
         MemoryExhaustion.onExhaustion { shortage in
             Failure.report("\(shortage)")
             _exit(ExitCode.resources.rawValue)
