@@ -110,8 +110,9 @@ let package = Package(
         module(
             "Benchmarking",
             [
-                "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Datasets",
-                "DataTools", "AdaptationMethods", "Planning", "Collectives", "Telemetry", "ModelLoading", "Runs",
+                "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything", "Adapters", "Routing",
+                "Datasets", "DataTools", "AdaptationMethods", "Planning", "Collectives", "Telemetry", "ModelLoading",
+                "Runs",
             ]),
         // Compiled again after each commit, and so a module that only the program imports.
         .plugin(name: "RevisionPlugin", capability: .buildTool()),

@@ -64,10 +64,13 @@ public struct AdapterPool: Sendable, Equatable {
         public let seed: UInt64
         /// Deviations beyond the memory images at which it rejects an image, as in `continual.rejectBeyond`; 0 for never.
         public let rejectBeyond: Double
+        /// True if its tokens were trained over images; nil if they stayed as drawn.
+        public let trainsTokens: Bool?
 
         /// Joins the settings.
-        public init(query: String, seed: UInt64, rejectBeyond: Double) {
+        public init(query: String, seed: UInt64, rejectBeyond: Double, trainsTokens: Bool? = nil) {
             (self.query, self.seed, self.rejectBeyond) = (query, seed, rejectBeyond)
+            self.trainsTokens = trainsTokens
         }
     }
 

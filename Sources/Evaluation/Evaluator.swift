@@ -67,6 +67,8 @@ public struct Evaluator {
         public let outcomes: [Outcome]
         /// The images that cannot be read.
         public let unreadable: [UnreadableSample]
+        /// The images with instances that were not scored, because no pixel of them is left in the model frame, and how many.
+        public let vanished: [(id: String, instances: Int)]
         /// Where a router sent the images with an instance, in order; empty without a router.
         public let routes: [Int?]
     }
@@ -123,6 +125,26 @@ public struct Evaluator {
             return Outcome(prompt: kinds[kind], images: images)
         }
         let routes = ids.indices.compactMap { gathered.values[$0].flatMap(ImageScoring.route) }
-        return Result(outcomes: outcomes, unreadable: unreadable, routes: routes)
+        let vanished = ids.indices.compactMap { index -> (id: String, instances: Int)? in
+            guard let count = gathered.values[index].map(ImageScoring.vanished), count > 0 else { return nil }
+            return (ids[index], count)
+        }
+        return Result(outcomes: outcomes, unreadable: unreadable, vanished: vanished, routes: routes)
+    }
+}
+
+extension Evaluator.Result {
+    /// Names listed before the rest is only counted.
+    private static let listed = 5
+
+    /// What was not scored, in words, as in `2 labelled objects of 1 image leave no pixel in the model's square and are not
+    /// scored: a`; nil if nothing was left out.
+    public var vanishedLine: String? {
+        guard !vanished.isEmpty else { return nil }
+        let objects = vanished.reduce(0) { $0 + $1.instances }
+        let more = vanished.count - Self.listed
+        return "\(objects) labelled object\(objects == 1 ? "" : "s") of \(vanished.count) image"
+            + "\(vanished.count == 1 ? "" : "s") leave no pixel in the model's square and are not scored: "
+            + vanished.prefix(Self.listed).map(\.id).joined(separator: ", ") + (more > 0 ? " and \(more) more" : "")
     }
 }

@@ -46,7 +46,14 @@ struct ImageScoring {
     }
 
     /// The values of an image that cannot be read or has no instance, with no route.
-    func noValues() -> [Double] { [Double](repeating: 0, count: Self.width * kinds.count) + [-1] }
+    ///
+    /// - Parameter vanished: Its instances without a pixel in the model frame.
+    func noValues(vanished: Int = 0) -> [Double] {
+        [Double](repeating: 0, count: Self.width * kinds.count) + [Double(vanished), -1]
+    }
+
+    /// Instances of an image without a pixel in the model frame, which an image's last value but one counts.
+    static func vanished(_ values: [Double]) -> Int { Int(values[values.count - 2]) }
 
     /// The route that an image's last value encodes: a domain of the router, nil for the model without an adapter; nil
     /// where there is no router.
@@ -57,7 +64,7 @@ struct ImageScoring {
 
     /// The values of one image, one kind of prompt after the other, and its route. The image is encoded once.
     func values(_ example: EvaluationExample, in workspace: Workspace) throws -> [Double] {
-        guard example.count > 0 else { return noValues() }
+        guard example.count > 0 else { return noValues(vanished: example.vanished) }
         let encoded = try subject.encode(example.input, in: workspace)
         let route = encoded.decision.map { Double(($0.domain ?? -1) + 1) } ?? -1
         return try example.prompts.flatMap { prompts -> [Double] in
@@ -69,7 +76,7 @@ struct ImageScoring {
                 try add(logits, chunk, prompts.kind, example, to: &sums, in: workspace)
             }
             return sums.values
-        } + [route]
+        } + [Double(example.vanished), route]
     }
 
     /// Adds the scores of some instances of a squashed image, at its own size. // logits [chunk, 4 h, 4 w]

@@ -14,9 +14,13 @@ public struct PoolRouterTraining: Sendable, Equatable {
     /// Deviations beyond the memory images at which it rejects an image; 0 for never.
     public let rejectBeyond: Double
 
+    /// Whether its tokens are trained over images; else they stay as they were drawn.
+    public let trainsTokens: Bool
+
     /// Joins the settings.
-    public init(query: RouterQuery, seed: UInt64, rejectBeyond: Double) {
+    public init(query: RouterQuery, seed: UInt64, rejectBeyond: Double, trainsTokens: Bool = false) {
         (self.query, self.seed, self.rejectBeyond) = (query, seed, rejectBeyond)
+        self.trainsTokens = trainsTokens
     }
 
     /// The settings that a pool states. Throws `WeightFileError` for a query of another version.
@@ -26,44 +30,57 @@ public struct PoolRouterTraining: Sendable, Equatable {
                 .pool, path: pool.path, found: "a router of the query \(pool.routing.query)",
                 remedy: "use the version of Kedge that wrote the pool")
         }
-        self.init(query: query, seed: pool.routing.seed, rejectBeyond: pool.routing.rejectBeyond)
+        self.init(
+            query: query, seed: pool.routing.seed, rejectBeyond: pool.routing.rejectBeyond,
+            trainsTokens: pool.routing.trainsTokens ?? false)
     }
 
     /// The settings as a pool states them.
     public var record: AdapterPool.Routing {
-        .init(query: query.rawValue, seed: seed, rejectBeyond: rejectBeyond)
+        .init(query: query.rawValue, seed: seed, rejectBeyond: rejectBeyond, trainsTokens: trainsTokens ? true : nil)
     }
 
-    /// The tokens of a query that needs some, which are the same at all stages; nil for any other.
+    /// The tokens of a query that needs some, as drawn: the same at all stages; nil for any other.
     ///
     /// - Parameter width: Numbers D of the query.
     public func tokens(width: Int) -> RouterTokens? {
         query == .tokens ? RouterTokens(width: width, seed: seed) : nil
     }
 
+    /// The settings of the training over some memory images: those of the query, with batches no larger than all images.
+    public func settings(images: Int) -> RouterTraining {
+        var settings = RouterTraining.standard(for: query, seed: seed)
+        settings.batch = max(1, min(settings.batch, images))
+        return settings
+    }
+
     /// A router over domains, and why it rejects no image although it should: too few memory images. Every rank trains
     /// the same one.
     ///
-    /// - Parameter memory: The queries of each domain's memory images. // T x n x [D]
+    /// - Parameters:
+    ///   - memory: The queries of each domain's memory images. // T x n x [D]
+    ///   - trained: Tokens that give these queries, and their head, if they were trained together.
     ///
     /// Throws `RoutingError` for memory images from which nothing can be told.
     public func router(
-        over memory: [[[Float]]], of domains: [String]
+        over memory: [[[Float]]], of domains: [String], trained: (tokens: RouterTokens, head: RouterHead)? = nil
     ) throws(RoutingError) -> (router: DomainRouter, withoutRejection: RoutingError?) {
         let images = RouterMemory(
             features: memory.flatMap(\.self),
             labels: memory.enumerated().flatMap { domain, features in features.map { _ in domain } })
-        let tokens = tokens(width: images.features.first?.count ?? 1)
-        var training = RouterTraining.standard(for: query, seed: seed)
-        training.batch = max(1, min(training.batch, images.features.count))
-        func trained(rejectingBeyond deviations: Double?) throws(RoutingError) -> DomainRouter {
-            try DomainRouter(
-                query, tokens: tokens, trainedOn: images, domains: domains, training, rejectingBeyond: deviations)
+        func router(rejectingBeyond deviations: Double?) throws(RoutingError) -> DomainRouter {
+            if let trained {
+                return try DomainRouter(
+                    trained.tokens, trained.head, calibratedOn: images, domains: domains, rejectingBeyond: deviations)
+            }
+            return try DomainRouter(
+                query, tokens: tokens(width: images.features.first?.count ?? 1), trainedOn: images, domains: domains,
+                settings(images: images.features.count), rejectingBeyond: deviations)
         }
-        guard rejectBeyond > 0 else { return (try trained(rejectingBeyond: nil), nil) }
-        do throws(RoutingError) { return (try trained(rejectingBeyond: rejectBeyond), nil) } catch {
+        guard rejectBeyond > 0 else { return (try router(rejectingBeyond: nil), nil) }
+        do throws(RoutingError) { return (try router(rejectingBeyond: rejectBeyond), nil) } catch {
             guard error.kind == .memory else { throw error }
-            return (try trained(rejectingBeyond: nil), error)
+            return (try router(rejectingBeyond: nil), error)
         }
     }
 }
@@ -73,7 +90,8 @@ extension AdapterPool {
     /// domain it trains the router alone. All or nothing, also when it is killed.
     ///
     /// Returns why the new router rejects no image although it should, if that is so. Throws `WeightFileError` for a name
-    /// that no domain has, if no domain is left, and for another file that is not whole, and `RoutingError`.
+    /// that no domain has, if no domain is left, for another file that is not whole and for a router with trained tokens, and
+    /// `RoutingError`.
     @discardableResult
     public mutating func removeAndTrainRouter(without domains: [String]) throws -> RoutingError? {
         let kept = try entries(without: domains)
@@ -86,12 +104,22 @@ extension AdapterPool {
             if let damage = damage(of: file) { throw damage }
         }
         let training = try PoolRouterTraining(of: self)
+        guard !training.trainsTokens else { throw trainedTokensRefusal }
         let (router, withoutRejection) = try training.router(over: try memory(of: kept), of: kept.map(\.domain))
         let description = try routerDescription(first, kept)
         try remove(domains) { path throws(WeightFileError) in
             try DomainRouterFile.write(router, description, to: path)
         }
         return withoutRejection
+    }
+
+    /// Why a router is not trained again from what the pool keeps.
+    public var trainedTokensRefusal: WeightFileError {
+        WeightFileError(
+            .pool, path: path,
+            found:
+                "a router whose tokens were trained over images, which a pool does not keep, so it cannot be trained again",
+            remedy: "run kedge adapt over all domains that are wanted, or with continual.trainTokens=false")
     }
 
     /// Writes a router of all domains into the pool, in place of an earlier one. Throws `WeightFileError`.

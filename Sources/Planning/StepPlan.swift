@@ -69,14 +69,14 @@ public struct StepPlan: Codable, Sendable, Equatable {
         let step = request.step
         let rehearsal = try StepRehearsal(step)
         let side = step.configuration.imageSize
-        // Two views in single precision; a prepared sample also holds its masks, one bit per pixel and instance.
+        // Two views in single precision.
         let views = side * side * (2 * 3 * 4)
-        // A jittered sample has them in single precision.
-        let needs = step.method.needs
+        // Masks are one bit per pixel and instance in prepared samples, of which those of one are counted, and bytes in a
+        // step; jittered ones are in single precision in both.
+        let (needs, pixels) = (step.method.needs, step.instances * side * side)
         let isJittered = needs.view == .jittered
-        let masks = step.instances * side * side * (isJittered ? 4 * request.prefetchDepth : 1) / (isJittered ? 1 : 8)
-        // Masks a step learns from are stored as bytes, jittered ones in single precision.
-        let truth = needs.masks ? step.instances * side * side * (isJittered ? 4 : 1) : 0
+        let masks = isJittered ? request.prefetchDepth * 4 * pixels : pixels / 8
+        let truth = needs.masks ? (isJittered ? 4 : 1) * pixels : 0
         let parameterBytes = rehearsal.parameterCount * MemoryLayout<Float>.stride
         let k = max(1, request.imagesPerRank)
         recompute = step.recompute

@@ -240,6 +240,9 @@ private struct RecipeAssembly<Root: RecipeRoot> {
             var inner = text[...]
             if inner.hasPrefix("["), inner.hasSuffix("]") { inner = inner.dropFirst().dropLast() }
             return .list(inner.isEmpty ? [] : inner.split(separator: ",", omittingEmptySubsequences: false).map(trim))
+        case .text:
+            // KEY= empties a text, as KEY: "" does in a file.
+            return .scalar(text, isQuoted: text.isEmpty)
         default:
             return .scalar(text, isQuoted: false)
         }

@@ -83,6 +83,26 @@ public struct DomainRouter: Sendable {
             query, tokens: tokens, standardisation: scale, head: head, rejection: rejection, domains: domains)
     }
 
+    /// Joins tokens and a head that were trained together, and calibrates the rule of rejection.
+    ///
+    /// - Parameters:
+    ///   - memory: The queries of the memory images under these tokens.
+    ///   - deviations: As above.
+    ///
+    /// Throws `RoutingError` of kind `memory` and `notFinite`.
+    public init(
+        _ tokens: RouterTokens, _ head: RouterHead, calibratedOn memory: RouterMemory, domains: [String],
+        rejectingBeyond deviations: Double?
+    ) throws(RoutingError) {
+        try RouterTraining.check(memory.features)
+        var rejection: RejectionRule?
+        if let deviations {
+            rejection = try RejectionRule(calibratedOn: memory, domains: domains.count, deviations: deviations)
+        }
+        self.init(
+            .tokens, tokens: tokens, standardisation: nil, head: head, rejection: rejection, domains: domains)
+    }
+
     /// The number D of a query's values.
     public var width: Int { head.width }
 

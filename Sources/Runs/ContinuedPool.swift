@@ -26,6 +26,7 @@ struct ContinuedPool {
         guard !recipe.continual.pool.isEmpty else { return nil }
         files = try AdapterPool(opening: recipe.continual.pool)
         let own = try PoolRouterTraining(of: files)
+        guard !own.trainsTokens else { throw files.trainedTokensRefusal }
         training = PoolRouterTraining(query: own.query, seed: own.seed, rejectBeyond: recipe.continual.rejectBeyond)
         try files.check(model: recipe.model.kind, view: recipe.evaluation.view)
         if let query = recipe.continual.query.query, query != own.query {
@@ -69,9 +70,9 @@ struct ContinuedPool {
             let kinds = own.adapters.map(\.kind)
             guard file.kinds == kinds, try shapes(file.trainables(in: model)) == shapes(own) else {
                 throw refusal(
-                    "holds \(file.title) for \(entry.domain), which is not what method.name=\(recipe.method.name) and "
-                        + "lora.rank=\(recipe.lora.rank) train",
-                    "set both to those the pool was trained with")
+                    "holds \(file.title) for \(entry.domain), which is not what method.name=\(recipe.method.name) "
+                        + "trains with this recipe's settings of adapters (lora.rank, promptPool)",
+                    "set method and adapters as the pool was trained")
             }
         }
     }

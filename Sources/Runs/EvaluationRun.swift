@@ -88,12 +88,8 @@ public struct EvaluationRun {
                 remedy: "set data.split to k:1, data.evaluationRoot, or evaluation.prompts")
         }
         if let output, communicator.isRoot {
-            try InputProtection.check(
-                outputs: outputs(sources, pictures: pictures).map { output + "/" + $0 },
-                files: [path, LoadedModel.weightPath(settings.model)].compactMap { $0 },
-                folders: settings.data.all.flatMap {
-                    [$0.settings.options.root] + ($0.settings.evaluationRoot.map { [$0] } ?? [])
-                })
+            try protect(
+                outputs(sources, pictures: pictures).map { output + "/" + $0 }, adapter: path, settings)
         }
         _ = try assembly.memoryCheck(loaded, data, evaluating: true).run(communicator)
         let adapted = try path.map { try loaded.adapted(opening: $0) }
@@ -105,6 +101,7 @@ public struct EvaluationRun {
             communicator.phase = "evaluation"
             try FaultInjector.check(.evaluation)
             let result = try source.evaluator.evaluate(subject, communicator: communicator, in: workspace)
+            if let line = result.vanishedLine, communicator.isRoot { notice("warning: \(source.source): \(line)") }
             let name = settings.data.sources.isEmpty ? nil : source.source
             let routes = pool.map { RoutingFact(result.routes, $0.router.domains, source, step: 0).destinations }
             scores += result.outcomes.map { Score(source: name, outcome: $0, routes: routes) }
@@ -121,6 +118,15 @@ public struct EvaluationRun {
             try draw(pictures, source, loaded, adapted, without: missing, into: output)
         }
         return scores
+    }
+
+    /// Throws if an output is one of the inputs.
+    private func protect(_ outputs: [String], adapter path: String?, _ settings: Recipe) throws {
+        try InputProtection.check(
+            outputs: outputs, files: [path, LoadedModel.weightPath(settings.model)].compactMap { $0 },
+            folders: settings.data.all.flatMap {
+                [$0.settings.options.root] + ($0.settings.evaluationRoot.map { [$0] } ?? [])
+            })
     }
 
     private static func table(_ prefix: String, _ kind: PromptKind) -> String {

@@ -57,6 +57,12 @@ struct RunEvaluation {
 
     let context: RunContext
     let evaluators: [SourceEvaluator]
+    private let told = ToldSources()
+
+    /// The sources of which the log already says what is not scored.
+    private final class ToldSources { var sources: Set<String> = [] }
+
+    init(context: RunContext, evaluators: [SourceEvaluator]) { (self.context, self.evaluators) = (context, evaluators) }
 
     /// True if there is nothing to evaluate.
     var isEmpty: Bool { evaluators.isEmpty }
@@ -87,6 +93,9 @@ struct RunEvaluation {
         let isRoot = context.assembly.communicator.isRoot
         for image in unreadable where isRoot && !leftOut.contains(image.image) {
             context.log.warning("\(doing)image \(image.id) skipped: \(image.line)")
+        }
+        if isRoot, let line = result.vanishedLine, told.sources.insert(source.source).inserted {
+            context.log.warning("evaluation of \(source.source): \(line)")
         }
         if case .pool(let pool) = model {
             context.log.fact(

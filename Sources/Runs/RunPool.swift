@@ -20,13 +20,15 @@ import WeightFiles
 ///
 /// Every rank holds the whole; rank 0 writes.
 struct RunPool {
-    private let context: RunContext
+    let context: RunContext
     private var files: AdapterPool
     private var members: [AdaptedModel] = []
     /// The queries of each domain's memory images, in the order of their names. // n x [D] each
     private var memory: [[[Float]]] = []
+    /// The memory images of each domain of this run, by their places in the data. // n each
+    private(set) var places: [[Int]] = []
     /// Query, seed and limit of the router: those of a continued pool, so that its queries stay comparable.
-    private let training: PoolRouterTraining
+    let training: PoolRouterTraining
     /// The domains of the pool that the run continues; none without one.
     private let inherited: [AdapterPool.Entry]
 
@@ -44,7 +46,8 @@ struct RunPool {
             continued?.training
             ?? PoolRouterTraining(
                 query: recipe.continual.query.query ?? .standard(for: loaded.model.configuration),
-                seed: recipe.training.generatorSeed, rejectBeyond: recipe.continual.rejectBeyond)
+                seed: recipe.training.generatorSeed, rejectBeyond: recipe.continual.rejectBeyond,
+                trainsTokens: recipe.continual.trainTokens)
         inherited = continued?.files.entries ?? []
         let width = try training.query.width(in: ModelDescription(loaded.model.configuration))
         let path = context.folder.path + "/pool"
@@ -78,6 +81,9 @@ struct RunPool {
         }
         members = try files.entries.map { try loaded.adapted(opening: files.path(of: $0.file)) }
         memory = try files.memory(of: files.entries, width: width)
+        places = zip(context.stages, files.entries.dropFirst(inherited.count)).map { stage, entry in
+            places(of: stage).filter { entry.memoryImages.contains(context.data.training.id($0)) }
+        }
     }
 
     /// Stages that have joined.
@@ -93,13 +99,14 @@ struct RunPool {
         let queries = try queries(of: stage)
         members.append(adapted)
         memory.append(queries.features)
+        places.append(queries.places)
         guard assembly.communicator.isRoot else { return }
         try FileManager.default.createDirectory(atPath: files.path, withIntermediateDirectories: true)
         try files.append(
             .init(
                 stage.name, steps: steps,
                 images: data.training.pools(of: stage.domains).reduce(0) { $0 + $1.images.count },
-                memory: queries.features, memoryImages: queries.names),
+                memory: queries.features, memoryImages: queries.places.map(data.training.id)),
             adapted, assembly.recipe.adapterOptions,
             loaded.description(
                 recipeDigest: assembly.recipe.digest, step: step, intensity: data.intensityRecord.text),
@@ -111,7 +118,9 @@ struct RunPool {
     /// Throws `RoutingError` for memory images from which nothing can be told, and `WeightFileError`.
     mutating func evaluated() throws -> AdaptedPool {
         let domains = inherited.map(\.domain) + context.stages.prefix(stages).map(\.name)
-        let (router, withoutRejection) = try training.router(over: memory, of: domains)
+        let trained = try trainedTokens()
+        let (router, withoutRejection) = try training.router(
+            over: trained?.memory ?? memory, of: domains, trained: trained.map { ($0.tokens, $0.head) })
         if context.assembly.communicator.isRoot {
             if let withoutRejection {
                 context.log.warning("no image is sent to the model without adapter: \(withoutRejection)")
@@ -121,51 +130,63 @@ struct RunPool {
         return AdaptedPool(base: context.loaded.base, members: members, router: router)
     }
 
-    /// The queries of a stage's memory images and their names. Collective: ranks share the images.
+    /// The places of a stage's memory images in the data.
+    private func places(of stage: Stage) -> [Int] {
+        let recipe = context.assembly.recipe
+        return stage.domains.flatMap {
+            context.data.training.memory(of: $0, size: recipe.continual.memory, seed: recipe.training.generatorSeed)
+        }
+    }
+
+    /// The queries of a stage's memory images and their places. Collective: ranks share the images.
     ///
     /// An image that cannot be read is left out on all ranks.
-    private func queries(of stage: Stage) throws -> (features: [[Float]], names: [String]) {
-        let (assembly, data) = (context.assembly, context.data)
-        let recipe = assembly.recipe
-        let places = stage.domains.flatMap {
-            data.training.memory(of: $0, size: recipe.continual.memory, seed: recipe.training.generatorSeed)
-        }
-        let communicator = assembly.communicator
+    private func queries(of stage: Stage) throws -> (features: [[Float]], places: [Int]) {
+        let (data, places) = (context.data, places(of: stage))
         let width = try training.query.width(in: ModelDescription(context.loaded.model.configuration))
+        let rows = try features(of: places, tokens: training.tokens(width: width), width: width)
+        let readable = rows.indices.filter { !rows[$0].contains { $0.isNaN } }
+        let missing = rows.indices.filter { !readable.contains($0) }.map { data.training.id(places[$0]) }
+        if !missing.isEmpty, context.assembly.communicator.isRoot {
+            context.log.warning(
+                "the router learns \(stage.name) without \(missing.count) of its \(places.count) memory images, which "
+                    + "cannot be read: \(missing.joined(separator: ", "))")
+        }
+        return (readable.map { rows[$0] }, readable.map { places[$0] })
+    }
+
+    /// The queries of images by their places; not a number for one that cannot be read. Collective. // n x [D]
+    func features(of places: [Int], tokens: RouterTokens?, width: Int) throws -> [[Float]] {
+        let communicator = context.assembly.communicator
         let own = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: places.count)
         communicator.activity.work(at: "reading memory images")
         let mine = try own.flatMap { place -> [Float] in
-            do { return try feature(of: data.training.image(places[place]), width: width) } catch let error
-                as DatasetError
+            do { return try feature(of: stem(of: places[place]), tokens: tokens) } catch let error as DatasetError
                 where error.concernsOneImage
             { return [Float](repeating: .nan, count: width) }
         }
         communicator.activity.work(at: "computing")
         let all = try communicator.allGather(floats: mine).flatMap(\.self)
-        let rows = places.indices.map { Array(all[$0 * width..<($0 + 1) * width]) }
-        let readable = rows.indices.filter { !rows[$0].contains { $0.isNaN } }
-        let missing = rows.indices.filter { !readable.contains($0) }.map { data.training.id(places[$0]) }
-        if !missing.isEmpty, communicator.isRoot {
-            context.log.warning(
-                "the router learns \(stage.name) without \(missing.count) of its \(places.count) memory images, which "
-                    + "cannot be read: \(missing.joined(separator: ", "))")
-        }
-        return (readable.map { rows[$0] }, readable.map { data.training.id(places[$0]) })
+        return places.indices.map { Array(all[$0 * width..<($0 + 1) * width]) }
     }
 
-    /// The query of an image as evaluation would see it. // [D]
-    private func feature(of image: Image, width: Int) throws -> [Float] {
+    /// The stem of an image as evaluation would see it.
+    func stem(of place: Int) throws -> EncoderStem {
+        let loaded = context.loaded
+        let input = context.assembly.recipe.evaluation.view.input(
+            of: try context.data.training.image(place), loaded.preprocessing)
+        return loaded.model.encoder.stem(input, in: PassContext(context.assembly.workspace))
+    }
+
+    /// The query of an image. // [D]
+    private func feature(of stem: EncoderStem, tokens: RouterTokens?) throws -> [Float] {
         let (loaded, workspace) = (context.loaded, context.assembly.workspace)
-        let plain = PassContext(workspace)
-        let input = context.assembly.recipe.evaluation.view.input(of: image, loaded.preprocessing)
-        let stem = loaded.model.encoder.stem(input, in: plain)
-        if let tokens = training.tokens(width: width) {
-            return try tokens.feature(of: stem, in: loaded.model.encoder, workspace)
-        }
+        if let tokens { return try tokens.feature(of: stem, in: loaded.model.encoder, workspace) }
         guard let pooled = PooledFeatureQuery(training.query, in: loaded.model.configuration) else {
             preconditionFailure("a query \(training.query.rawValue) without tokens")
         }
+        let plain = PassContext(workspace)
         return pooled.feature(of: loaded.model.encoder.encode(stem, pooled.request(), in: plain))
     }
 }

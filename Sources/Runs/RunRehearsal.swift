@@ -23,6 +23,7 @@ public struct RunRehearsal: Sendable {
         var recipe = recipe
         if let limit { recipe.limitImages(to: limit) }
         let assembly = RunAssembly(recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1))
+        try assembly.checkStartFile()
         let continued = try ContinuedPool(recipe)
         let source = recipe.prompts.source
         let data = try TrainingData(

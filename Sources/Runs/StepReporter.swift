@@ -13,8 +13,12 @@ struct StepReporter {
     private var lossSums: [Double]
     private var samples = 0
     private var images: Int
+    /// Images at the last line.
+    private var imagesBefore: Int
     private var pace: RankPace
     private var badImages = 0
+    /// Names of images that gave nothing to learn in the interval.
+    private var empty: [String] = []
     /// Created with the first line, when ranks exchange their locations.
     private var watch: StragglerWatch?
     private var bytesSent = 0
@@ -25,7 +29,7 @@ struct StepReporter {
 
     init(totalSteps: Int, firstStep: Int, images: Int, lossNames: [String], threads: Int, log: RunLog) {
         (self.totalSteps, self.lossNames, self.log) = (totalSteps, lossNames, log)
-        self.images = images
+        (self.images, imagesBefore) = (images, images)
         pace = RankPace(compute: 0, wait: 0, samples: 0, instances: 0, anchorsReused: 0, threads: threads)
         meter = ProgressMeter(totalSteps: totalSteps, firstStep: firstStep, clock: .system())
         lossSums = [Double](repeating: 0, count: 1 + lossNames.count)
@@ -42,6 +46,7 @@ struct StepReporter {
         pace.instances += step.own.instances
         pace.anchorsReused += step.own.anchorsReused
         badImages = step.badImages
+        empty += step.empty
         anchors.reused += step.anchorsReused
         anchors.samples += step.contributingSamples
         anchors.seconds += step.seconds.compute + step.seconds.wait + step.seconds.peers + step.seconds.communication
@@ -85,9 +90,17 @@ struct StepReporter {
         (record.badImages, record.stage) = (badImages, stage)
         log.record(.step(record))
         if let warning = verdict.warning, communicator.isRoot { log.warning(warning) }
+        if communicator.isRoot, let line = emptyLine(of: images - imagesBefore) { log.warning(line) }
         lossSums = lossSums.map { _ in 0 }
-        (samples, bytesSent) = (0, 0)
+        (samples, bytesSent, imagesBefore, empty) = (0, 0, images, [])
         pace = RankPace(compute: 0, wait: 0, samples: 0, instances: 0, anchorsReused: 0, threads: pace.threads)
+    }
+
+    /// Says which of an interval's images gave nothing to learn; nil if all did.
+    private func emptyLine(of images: Int) -> String? {
+        guard !empty.isEmpty else { return nil }
+        let named = empty.prefix(5).joined(separator: ", ") + (empty.count > 5 ? " and \(empty.count - 5) more" : "")
+        return "\(empty.count) of \(images) views hold no labelled object and teach nothing: \(named)"
     }
 
     /// Compares the ranks' paces; collective the first time.

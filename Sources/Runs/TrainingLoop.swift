@@ -102,6 +102,7 @@ struct TrainingLoop {
         for image in outcome.unreadable where !leftOut.contains(image.image) {
             context.log.warning("step \(outcome.step): image \(image.id) skipped: \(image.line)")
         }
+        if let warning = outcome.warning { context.log.warning(warning) }
         for sample in outcome.nonFinite {
             context.log.warning("step \(outcome.step): batch skipped: \(sample.line)")
         }

@@ -50,22 +50,36 @@ public struct NonFiniteSample: Codable, Equatable, Sendable {
 struct SampleFindings {
     var unreadable: [UnreadableSample] = []
     var nonFinite: [NonFiniteSample] = []
+    /// Images of which no labelled object is left in the view, by their position in the batch.
+    var empty: [EmptySample] = []
+    /// What concerns the whole step; equal on all ranks.
+    var warning: String?
+
+    /// An image without a prompt.
+    struct EmptySample: Codable {
+        var position: Int
+        var id: String
+    }
 
     /// Both, one after the other.
     static func + (first: SampleFindings, second: SampleFindings) -> SampleFindings {
         SampleFindings(
             unreadable: first.unreadable
                 + second.unreadable.filter { new in !first.unreadable.contains { $0.image == new.image } },
-            nonFinite: first.nonFinite + second.nonFinite)
+            nonFinite: first.nonFinite + second.nonFinite, empty: first.empty + second.empty,
+            warning: first.warning ?? second.warning)
     }
 
     /// All ranks' findings, in the order of the data and of the batch. Collective.
     func gathered(_ communicator: any Communicator) throws -> SampleFindings {
-        let nonFinite = try communicator.allGather(bytes: Array(try JSONEncoder().encode(nonFinite))).flatMap {
-            try JSONDecoder().decode([NonFiniteSample].self, from: Data($0))
+        func all<Finding: Codable>(_ own: [Finding]) throws -> [Finding] {
+            try communicator.allGather(bytes: Array(try JSONEncoder().encode(own))).flatMap {
+                try JSONDecoder().decode([Finding].self, from: Data($0))
+            }
         }
         return SampleFindings(
             unreadable: try UnreadableSample.gather(unreadable, communicator),
-            nonFinite: nonFinite.sorted { $0.position < $1.position })
+            nonFinite: try all(nonFinite).sorted { $0.position < $1.position },
+            empty: try all(empty).sorted { $0.position < $1.position })
     }
 }

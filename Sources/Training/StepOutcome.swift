@@ -24,6 +24,10 @@ public struct StepOutcome: Sendable {
     public var nonFinite: [NonFiniteSample]
     /// Unreadable images of all ranks, in the order of their numbers.
     public var unreadable: [UnreadableSample]
+    /// Images of all ranks that gave nothing to learn, because no labelled object was left in their view, in batch order.
+    public var empty: [String]
+    /// What the log must say of the step; nil if nothing.
+    public var warning: String?
     /// Images of the run skipped so far; on ranks other than 0, as of the run's start.
     public var badImages: Int
     /// This rank's work: samples, their instances, and those whose anchor embedding was in the node's store.

@@ -120,6 +120,7 @@ extension Trainer {
         let (position, instances) = (example.request.position, example.prompts.count)
         guard instances > 0 else {
             addEmpty(at: position, to: &share)
+            share.findings.empty.append(.init(position: position, id: example.id))
             return
         }
         let anchor = prepared.anchorFeatures(anchors)

@@ -57,7 +57,7 @@ extension Trainer {
             source.waitUntilStopped()
         }
         var information = FisherInformation(count: sum.ownSlice.count)
-        var findings = SampleFindings()
+        var (findings, used) = (SampleFindings(), 0)
         for step in 0..<steps {
             let size = schedule.legs[stage].sampler.batchSize(step: step)
             let local = try computeShare(size, epoch: epoch, step: step, from: source, &stopwatch)
@@ -68,12 +68,18 @@ extension Trainer {
             let gradient = sum.sum(of: batch)
             let count = batch.gradientPositions.reduce(0) { $0 + $1.count }
             guard batch.isFinite, count > 0 else { continue }
+            used += 1
             information.add(batchGradient: gradient.map { $0 / Float(count) })
         }
         var all = Tensor(uninitialized: [adapted.layout.count])
         let target = UnsafeMutableBufferPointer(start: all.mutablePointer, count: all.count)
         try information.values.withUnsafeBufferPointer { try sum.gather(slice: $0, into: target) }
         stopwatch.lap(\.communication)
+        if used == 0 {
+            findings.warning =
+                "continual.strategy=ewc holds nothing of stage \(stage + 1): none of the \(steps) full batches of "
+                + "its images could be used"
+        }
         return (all, findings)
     }
 

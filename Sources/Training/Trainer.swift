@@ -153,9 +153,9 @@ public final class Trainer {
         let batch = try sum.exchange(
             local.records, slab, isFinite: local.findings.nonFinite.isEmpty,
             wantsStop: isStopRequested, hasWritten: saving().isShardWritten)
-        let hasFindings = !batch.isFinite || !batch.unreadablePositions.isEmpty
-        let findings = found + (try hasFindings ? local.findings.gathered(communicator) : SampleFindings())
         let contributing = batch.gradientPositions.reduce(0) { $0 + $1.count }
+        let hasFindings = !batch.isFinite || contributing < batch.batchSize
+        let findings = found + (try hasFindings ? local.findings.gathered(communicator) : SampleFindings())
         let message = try decide(
             TrainingController.StepReport(
                 step: step, contributingSamples: contributing, nonFiniteRanks: batch.nonFiniteRanks,
@@ -171,7 +171,8 @@ public final class Trainer {
             step: step, epoch: place.epoch, stage: place.stage, endsEpoch: place.endsEpoch, images: place.batchSize,
             lossSums: Array(sums.prefix(1 + lossNames.count)), anchorsReused: Int(sums[1 + lossNames.count]),
             contributingSamples: contributing, learningRate: rate,
-            nonFinite: findings.nonFinite, unreadable: findings.unreadable, badImages: controller.badSamples.count,
+            nonFinite: findings.nonFinite, unreadable: findings.unreadable, empty: findings.empty.map(\.id),
+            warning: findings.warning, badImages: controller.badSamples.count,
             own: local.own, areShardsWritten: batch.writtenRanks.count == communicator.worldSize, message: message,
             seconds: (stopwatch.compute, stopwatch.wait, stopwatch.peers, stopwatch.communication),
             bytesSent: communicator.bytesSent - sentBefore)

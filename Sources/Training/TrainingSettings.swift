@@ -5,6 +5,7 @@ public import Recipes
 public struct TrainingSettings: RecipeSection {
     public var globalBatch = 4
     public var domains = DomainOrder.joint
+    public var order = ""
     public var epochs = 1
     public var steps = 0
     public var seed = 1337
@@ -29,6 +30,9 @@ public struct TrainingSettings: RecipeSection {
         .choice(
             "domains", \.domains, "Domains of several sources: all in one stage, or one stage per domain in their order"
         ),
+        .text(
+            "order", \.order,
+            "Names of all domains in the order of their stages, separated by commas; empty: the order of their sources"),
         .integer("epochs", \.epochs, 1...1_000_000, effect: .experiment, "Passes over the images of each stage"),
         .integer(
             "steps", \.steps, 0...1_000_000_000, effect: .experiment,
@@ -48,6 +52,13 @@ public struct TrainingSettings: RecipeSection {
             "maximumSkips", \.maximumSkips, 0...1_000_000, effect: .experiment,
             "Consecutive steps that may be skipped before the run stops"),
     ]
+
+    /// The names in `order`.
+    public var orderedDomains: [String] {
+        order.split(separator: ",", omittingEmptySubsequences: false).map { name in
+            String(name.drop(while: \.isWhitespace).reversed().drop(while: \.isWhitespace).reversed())
+        }
+    }
 
     /// The seed in the form of the generators.
     public var generatorSeed: UInt64 { UInt64(bitPattern: Int64(seed)) }

@@ -27,16 +27,17 @@ extension NodeSharedMemory.Kind: ExpressibleByArgument {}
 struct BenchCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
-        abstract: "Measures the speed of kernels, encoder, decoder or a step, or how speed scales with ranks.",
+        abstract:
+            "Measures the speed of kernels, encoder, decoder, a step or a router, or how speed scales with ranks.",
         discussion: """
-            `kedge bench kernels|encoder|decoder|step` measures on this machine; `kedge help bench speed` lists the \
+            `kedge bench kernels|encoder|decoder|step|router` measures on this machine; `kedge help bench speed` lists the \
             options. `kedge bench scaling` runs adaptations on several rank counts.
             """,
         subcommands: [SpeedCommand.self, ScalingCommand.self, ExchangeCommand.self],
         defaultSubcommand: SpeedCommand.self)
 }
 
-/// `kedge bench kernels|encoder|decoder|step`.
+/// `kedge bench kernels|encoder|decoder|step|router`.
 struct SpeedCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "speed",
@@ -44,7 +45,7 @@ struct SpeedCommand: ParsableCommand {
         discussion: """
             Every round measures cblas_sgemm on the same threads first, so the shares of the ceiling hold on a noisy \
             machine. Encoder shares count matrix products and convolutions, two operations per multiply-add; step \
-            shares count only those of the encoder passes.
+            shares count only those of the encoder passes. Ratios compare a piece with another of the same round.
             """)
 
     @Argument(help: "What to measure.")
@@ -142,7 +143,10 @@ struct SpeedCommand: ParsableCommand {
                 adapted: adapted,
                 example: try given?.example
                     ?? ModelBenchmark.example(adapted.model, instances: instances, needs: request.method.needs),
-                request: request, workspace: workspace)
+                request: request,
+                allGlobal: subject == .router
+                    ? configuration.allGlobal.map { SegmentAnythingModel($0, source) } : nil,
+                workspace: workspace)
             let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: rounds, warmsUp: !cold).run(
                 try benchmark.pieces(subject))
             let report = Benchmark.Report(

@@ -36,7 +36,9 @@ import WeightFiles
         let benchmark = ModelBenchmark(
             adapted: adapted,
             example: try ModelBenchmark.example(adapted.model, instances: 3, needs: ExampleNeeds()),
-            request: StepRequest(.tiny, WeSAM()), workspace: workspace)
+            request: StepRequest(.tiny, WeSAM()),
+            allGlobal: SegmentAnythingConfiguration.tiny.allGlobal.map { SegmentAnythingModel($0, ConstantSource()) },
+            workspace: workspace)
         let (ceiling, figures) = try Benchmark(workspace: workspace, rounds: 2).run(try benchmark.pieces(subject))
         #expect(ceiling > 1e8 && !figures.isEmpty)
         for figure in figures {
@@ -47,6 +49,10 @@ import WeightFiles
             subject: subject.rawValue, model: "tiny", threads: 2, openBLASCore: "x", ceilingGigaflops: ceiling * 1e-9,
             rounds: 2, peakBytes: 1 << 20, figures: figures)
         #expect(figures.allSatisfy { report.text.contains($0.name) })
+        // A routed segmentation contains what its router does alone, and the tokens' pass is one over all blocks.
+        let compared = figures.filter { $0.reference != nil }
+        #expect(compared.count == (subject == .router ? 3 : 0) && compared.allSatisfy { ($0.ratio ?? 0) > 0 })
+        for figure in compared { #expect(report.text.contains("\(figure.name): "), "\(figure)") }
     }
 
     /// A case written by another program is run on its inputs, and the results hold the step's losses and gradients.

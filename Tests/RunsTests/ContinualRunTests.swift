@@ -100,6 +100,28 @@ import WeightFiles
         #expect(text.contains("hq-sam, naive, seed") && text.contains("| IoU after |"))
     }
 
+    /// Stages follow the order that a recipe names; a name too much, too few or twice is refused.
+    @Test func theNamedOrder() throws {
+        #expect(try run(settings("ordered", "naive") + ["training.order=fibres, cells"]).exitCode == .done)
+        #expect(try scores("ordered").measures[0].matrix.domains == ["fibres", "cells"])
+        #expect(try tensors("ordered", step: 3) != tensors("ordered", step: 6))
+        for (order, rule) in [
+            ("fibres,steel", "unknown domain \"steel\"; known are cells, fibres"), ("fibres,cells,fibres", "twice"),
+            ("cells", "lacks the domain fibres"), ("cells,,fibres", "unknown domain \"\""),
+        ] {
+            let error = #expect(throws: RecipeError.self) {
+                _ = try ResolvedRecipe(settings: settings("refused", "naive") + ["training.order=\(order)"])
+            }
+            #expect(error?.description.contains(rule) == true, "\(error as Any)")
+        }
+        let joint = #expect(throws: RecipeError.self) {
+            _ = try ResolvedRecipe(
+                settings: settings("refused", "none")
+                    + ["training.domains=joint", "training.order=cells,fibres"])
+        }
+        #expect(joint?.description.contains("needs training.domains=sequential") == true, "\(joint as Any)")
+    }
+
     /// Ended at every step, between the stages too, and continued on other numbers of ranks.
     @Test(arguments: ["naive", "replay", "lwf", "ewc", "separate", "moda"]) func aRunEndedAnywhereHasTheSameBits(
         _ strategy: String
@@ -222,8 +244,9 @@ import WeightFiles
     }
 
     @Test func distillationNeedsSampledPoints() throws {
-        let error = #expect(throws: RunError.self) {
-            _ = try run(settings("wesam", "lwf").filter { !$0.hasPrefix("method.") } + ["evaluation.view=fit"])
+        let error = #expect(throws: RecipeError.self) {
+            _ = try ResolvedRecipe(
+                settings: settings("wesam", "lwf").filter { !$0.hasPrefix("method.") } + ["evaluation.view=fit"])
         }
         #expect(error?.description.contains("compares masks at sampled points") == true, "\(error as Any)")
     }

@@ -127,7 +127,7 @@ import WeightFiles
         #expect(refusal(["evaluation.view=fit"]).contains("set evaluation.view=squash"))
         let query = try AdapterPool(opening: given).routing.query == "embedding" ? "statistics" : "embedding"
         #expect(refusal(["continual.query=\(query)"]).contains("set continual.query="))
-        #expect(refusal(["method.name=lora"]).contains("set both to those the pool was trained with"))
+        #expect(refusal(["method.name=lora"]).contains("set method and adapters as the pool was trained"))
         #expect(refusal(["continual.strategy=naive"]).contains("must be moda with continual.pool"))
         #expect(refusal([], sources: ["cells"]).contains("already has a domain cells"))
         #expect(refusal(["data.sources.others.domain=fibres"]).contains("already has a domain fibres"))

@@ -6,6 +6,7 @@ public struct ContinualSettings: RecipeSection {
     public var strategy = ContinualStrategy.none
     public var memory = 10
     public var query = RouterQueryChoice.auto
+    public var trainTokens = false
     public var rejectBeyond: Double = RejectionRule.standardDeviations
     public var distillationWeight = 3.0
     public var elasticWeight = 10.0
@@ -26,6 +27,10 @@ public struct ContinualSettings: RecipeSection {
             "query", \.query, rule: .choice(RouterQueryChoice.allCases.map(\.rawValue)),
             "What a router of moda reads of an image: auto: tokens for a plain ViT, else statistics of early and last features"
         ),
+        .flag(
+            "trainTokens", \.trainTokens,
+            "Train the tokens of a router with query=tokens through the frozen encoder at the end of each stage, as the paper "
+                + "of MoDA reads; its released code leaves them as drawn"),
         .number(
             "rejectBeyond", \.rejectBeyond, 0...100,
             "Deviations beyond the memory images at which an image goes to the model without an adapter; 0: never"),
@@ -42,8 +47,18 @@ public struct ContinualSettings: RecipeSection {
     ]
 
     public var faults: [SettingFault] {
-        guard !pool.isEmpty, !strategy.keepsPool else { return [] }
-        return [SettingFault(key: "strategy", rule: "must be moda with continual.pool, to which it adds its domains")]
+        var faults: [SettingFault] = []
+        if !pool.isEmpty, !strategy.keepsPool {
+            faults.append(
+                SettingFault(key: "strategy", rule: "must be moda with continual.pool, to which it adds its domains"))
+        }
+        if trainTokens, query.query != .tokens || !strategy.keepsPool || !pool.isEmpty {
+            faults.append(
+                SettingFault(
+                    key: "trainTokens",
+                    rule: "needs strategy=moda, query=tokens and no continual.pool, whose images are not at hand"))
+        }
+        return faults
     }
 
     /// What holds a stage near the one before, with its weight; nil if nothing does.

@@ -12,12 +12,17 @@ public struct Benchmark {
         public var name: String
         /// Floating-point operations per run, two per multiply-add; 0 if a rate is meaningless.
         public var operations: Double
+        /// The name of an earlier piece with which its time is compared, round by round; nil for none.
+        public var reference: String?
         /// The work.
         public var body: () throws -> Void
 
         /// Creates a piece.
-        public init(_ name: String, operations: Double = 0, _ body: @escaping () throws -> Void) {
-            (self.name, self.operations, self.body) = (name, operations, body)
+        public init(
+            _ name: String, operations: Double = 0, relativeTo reference: String? = nil,
+            _ body: @escaping () throws -> Void
+        ) {
+            (self.name, self.operations, self.reference, self.body) = (name, operations, reference, body)
         }
     }
 
@@ -35,6 +40,10 @@ public struct Benchmark {
         public var gigaflops: Double?
         /// Median of rate over the ceiling of the same round, or nil.
         public var share: Double?
+        /// Median of the time over that of `reference` in the same round, or nil.
+        public var ratio: Double?
+        /// The piece with which it is compared, or nil.
+        public var reference: String?
     }
 
     /// All figures of a benchmark.
@@ -81,7 +90,7 @@ public struct Benchmark {
         (self.workspace, self.rounds, self.warmsUp) = (workspace, rounds, warmsUp)
     }
 
-    /// Runs all pieces. Rethrows what a piece throws.
+    /// Runs all pieces. A piece's reference is the name of another piece. Rethrows what a piece throws.
     public func run(_ pieces: [Piece]) throws -> (ceiling: Double, figures: [Figure]) {
         if warmsUp { for piece in pieces { try piece.body() } }
         var ceilings: [Double] = []
@@ -96,10 +105,12 @@ public struct Benchmark {
         }
         let figures = zip(pieces, seconds).map { piece, times in
             let hasRate = piece.operations > 0
+            let compared = pieces.firstIndex { $0.name == piece.reference }.map { seconds[$0] }
             return Figure(
                 name: piece.name, seconds: Self.median(times), fastest: times.min() ?? 0, slowest: times.max() ?? 0,
                 gigaflops: hasRate ? piece.operations / Self.median(times) * 1e-9 : nil,
-                share: hasRate ? Self.median(zip(times, ceilings).map { piece.operations / $0 / $1 }) : nil)
+                share: hasRate ? Self.median(zip(times, ceilings).map { piece.operations / $0 / $1 }) : nil,
+                ratio: compared.map { Self.median(zip(times, $0).map { $0 / $1 }) }, reference: piece.reference)
         }
         return (Self.median(ceilings), figures)
     }
@@ -127,6 +138,10 @@ extension Benchmark.Report {
                     width, figure.name, Self.number(figure.seconds * 1e3, 2), Self.number(figure.fastest * 1e3, 2),
                     Self.number(figure.slowest * 1e3, 2), figure.gigaflops.map { Self.number($0, 1) } ?? "",
                     figure.share.map { Self.number($0 * 100, 0) + " %" } ?? ""))
+        }
+        for figure in figures {
+            guard let ratio = figure.ratio, let reference = figure.reference else { continue }
+            lines.append("\(figure.name): \(Self.number(ratio, 4)) of \(reference)")
         }
         lines.append("peak memory of the process: \(peakBytes >> 20) MiB")
         return lines.joined(separator: "\n")

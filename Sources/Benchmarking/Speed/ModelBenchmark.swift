@@ -16,6 +16,8 @@ public enum BenchmarkSubject: String, CaseIterable, Sendable {
     case decoder
     /// One step of a method on one image; if the method has an anchor, with its features computed and stored.
     case step
+    /// What a router of domains adds to a segmentation.
+    case router
 }
 
 /// The pieces of work of one model, on seeded input.
@@ -24,13 +26,18 @@ public struct ModelBenchmark {
     private let example: AdaptationExample
     private let request: StepRequest
     private let workspace: Workspace
+    private let allGlobal: SegmentAnythingModel?
 
     /// - Parameters:
     ///   - adapted: The model with the method's trainable parameters.
     ///   - example: The image and prompts to work on.
     ///   - request: The method and the settings of its passes.
-    public init(adapted: AdaptedModel, example: AdaptationExample, request: StepRequest, workspace: Workspace) {
-        (self.adapted, self.example) = (adapted, example)
+    ///   - allGlobal: For the subject `router`: the model with global attention in every block, if it has that form.
+    public init(
+        adapted: AdaptedModel, example: AdaptationExample, request: StepRequest,
+        allGlobal: SegmentAnythingModel? = nil, workspace: Workspace
+    ) {
+        (self.adapted, self.example, self.allGlobal) = (adapted, example, allGlobal)
         (self.request, self.workspace) = (request, workspace)
     }
 
@@ -77,6 +84,10 @@ public struct ModelBenchmark {
         case .encoder: return encoderPieces()
         case .decoder: return try decoderPieces()
         case .step: return try stepPieces()
+        case .router:
+            return try RouterBenchmark(
+                model, allGlobal: allGlobal, example: example, decoderChunk: request.decoderChunk, in: workspace
+            ).pieces()
         }
     }
 

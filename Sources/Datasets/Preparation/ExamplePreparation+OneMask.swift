@@ -61,6 +61,7 @@ extension ExamplePreparation {
             sampleIndex: index, id: sample.id, image: sample.image, input: preprocessing.apply(to: image),
             frame: ModelFrame(side: side, originalWidth: side, originalHeight: side, isCentred: false),
             prompts: [Prompts(boxes: present.compactMap { boxes[$0] })], count: present.count, masks: nil,
-            originalMasks: masks.selecting(present), boxes: nil, points: nil, heldOutPoints: nil, isSquashed: true)
+            originalMasks: masks.selecting(present), boxes: nil, points: nil, heldOutPoints: nil, isSquashed: true,
+            vanished: masks.count - present.count)
     }
 }

@@ -122,7 +122,7 @@ public struct ExamplePreparation: Sendable {
             originalMasks: sample.instances?.selecting(instances),
             boxes: boxes.map { all in instances.map { all[$0] } },
             points: sample.points.map { all in instances.map { all[$0] } }, heldOutPoints: divided?.scored,
-            isSquashed: false)
+            isSquashed: false, vanished: sample.instanceCount - instances.count)
     }
 
     /// The instances that still have a pixel in the model frame; all of them if there are no masks.

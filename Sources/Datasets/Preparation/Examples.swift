@@ -58,4 +58,6 @@ public struct EvaluationExample: Sendable {
     public let heldOutPoints: [[LabelledPoint]]?
     /// Whether the image was squashed to the model's square, so that logits cover it without padding.
     public let isSquashed: Bool
+    /// Labelled instances that are not prompted, because no pixel of them is left in the model frame.
+    public let vanished: Int
 }

@@ -47,15 +47,16 @@ package struct RunAssembly {
         let description = ModelDescription(loaded.model.configuration)
         let method = recipe.adaptationMethod
         try method.check(for: description)
-        if recipe.continual.strategy.protection == .distillation, !method.distils {
-            let able = MethodRegistry.known.names.filter { (try? MethodRegistry.known.make($0).distils) ?? false }
-            throw RunError(
-                .configuration,
-                "continual.strategy=\(recipe.continual.strategy.name) compares masks at sampled points with those of the "
-                    + "stage before, which method.name=\(recipe.method.name) cannot",
-                remedy: "choose another strategy, or one of the methods \(able.joined(separator: ", "))")
-        }
         return try Trainables(method.trainables, in: description, recipe.adapterOptions)
+    }
+
+    /// Throws `RunError` of kind `missingInput` if the file of the values that training begins with does not exist.
+    func checkStartFile() throws(RunError) {
+        let path = recipe.training.startFrom
+        guard !path.isEmpty, !FileManager.default.fileExists(atPath: path) else { return }
+        throw RunError(
+            .missingInput, "training.startFrom=\(path) does not exist on rank \(communicator.rank)",
+            remedy: "give the adapter.safetensors of a run, or a weight file")
     }
 
     /// The values that training begins with, if the recipe names a file; equal on all ranks. Collective.
@@ -64,11 +65,7 @@ package struct RunAssembly {
     func startValues(_ layout: ParameterLayout, _ loaded: LoadedModel) throws -> StartValues? {
         let path = recipe.training.startFrom
         guard !path.isEmpty else { return nil }
-        guard FileManager.default.fileExists(atPath: path) else {
-            throw RunError(
-                .missingInput, "training.startFrom=\(path) does not exist on rank \(communicator.rank)",
-                remedy: "give the adapter.safetensors of a run, or a weight file")
-        }
+        try checkStartFile()
         let start = try StartValues(reading: path, for: layout, baseDigest: loaded.baseDigest)
         try RankAgreement.check([(name: "training.startFrom", value: start.digest)], communicator: communicator)
         return start
@@ -85,11 +82,12 @@ package struct RunAssembly {
 
     /// The stages of the run.
     func stages(_ data: TrainingData) -> [Stage] {
-        let stages = recipe.adaptationMethod.stages(over: data.training.domains, order: recipe.training.domains)
+        let domains = recipe.training.order.isEmpty ? data.training.domains : recipe.training.orderedDomains
+        let stages = recipe.adaptationMethod.stages(over: domains, order: recipe.training.domains)
         let strategy = recipe.continual.strategy
         guard strategy != .none else { return stages }
         // Domains to come are not scored; those that are never trained on always are.
-        let trained = data.training.domains
+        let trained = domains
         let natural = DataMixture.inOrder(data.evaluation.map(\.domain)).filter { !trained.contains($0) }
         return stages.indices.map { place in
             let learned = (strategy.servesEarlierDomains ? stages[...place] : stages[place...place]).flatMap(\.domains)

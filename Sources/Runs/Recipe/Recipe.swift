@@ -108,6 +108,15 @@ extension Recipe: RecipeRoot {
                         "must be sequential with continual.strategy=\(continual.strategy.name), which goes through domains one by one"
                 ))
         }
+        if continual.strategy.protection == .distillation, !adaptationMethod.distils {
+            let able = MethodRegistry.known.names.filter { (try? MethodRegistry.known.make($0).distils) ?? false }
+            faults.append(
+                SettingFault(
+                    key: "continual.strategy",
+                    rule:
+                        "\(continual.strategy.name) compares masks at sampled points with those of the stage before; it needs "
+                        + "method.name=\(able.joined(separator: ", "))"))
+        }
         let adapters = adaptationMethod.trainables.adapters.map(\.kind)
         if adapters.contains(SAMAdapter.kind), let fault = SAMAdapter.fault(in: model.kind.configuration) {
             faults.append(SettingFault(key: "method.name", rule: "\(fault) in model.kind"))
@@ -128,11 +137,27 @@ extension Recipe: RecipeRoot {
                 ))
             return faults
         }
-        return faults + shareFaults
+        return faults + orderFaults + shareFaults
     }
 }
 
 extension Recipe {
+    /// An order of domains that is not one of all that are trained on.
+    private var orderFaults: [SettingFault] {
+        guard !training.order.isEmpty else { return [] }
+        func fault(_ rule: String) -> [SettingFault] { [SettingFault(key: "training.order", rule: rule)] }
+        guard training.domains == .sequential else { return fault("needs training.domains=sequential") }
+        let known = DataMixture.inOrder(
+            data.all.filter { $0.settings.split != .evaluate }.map { $0.settings.domain ?? $0.name })
+        let named = training.orderedDomains
+        if let unknown = named.first(where: { !known.contains($0) }) {
+            return fault("names an unknown domain \"\(unknown)\"; known are \(known.joined(separator: ", "))")
+        }
+        if DataMixture.inOrder(named).count < named.count { return fault("names a domain twice") }
+        guard let missing = known.first(where: { !named.contains($0) }) else { return [] }
+        return fault("lacks the domain \(missing)")
+    }
+
     /// Shares so small that a batch has no image of their source, which would not be trained on.
     private var shareFaults: [SettingFault] {
         func domain(_ source: NamedSection<SourceSettings>) -> String {

@@ -125,13 +125,19 @@ import Training
             "data.annotations": "a", "data.labelRules": "released", "data.crowds": "take", "data.samples": "whole",
             "sampler.locality": "none", "anchorStore.mode": "off",
             "anchorStore.keep": "true", "node.baseMemory": "private", "execution.mixedKernels": "allow",
-            "continual.strategy": "naive", "continual.query": "statistics", "evaluation.view": "squash",
+            "continual.trainTokens": "true", "training.order": "data", "continual.strategy": "naive",
+            "continual.query": "statistics",
+            "evaluation.view": "squash",
             "model.allGlobalEncoder": "true", "samAdapter.identityStart": "false",
         ]
         // What a key's other value needs beside it.
         let conditions = [
             "continual.strategy": ["training.domains=sequential"],
             "continual.pool": ["training.domains=sequential", "continual.strategy=moda"],
+            "training.order": ["training.domains=sequential"],
+            "continual.trainTokens": [
+                "training.domains=sequential", "continual.strategy=moda", "continual.query=tokens",
+            ],
             "model.allGlobalEncoder": ["model.kind=tiny"],
         ]
         // Another method has other keys.
@@ -149,6 +155,14 @@ import Training
             let differing = zip(before, after).filter { $0.value != $1.value }.map(\.0.key.key)
             #expect(differing == [key.key])
         }
+    }
+
+    /// A text that a file sets is emptied on the command line.
+    @Test func aTextIsEmptied() throws {
+        let yaml = "data:\n  root: d\ntraining:\n  startFrom: a\n"
+        #expect(try ResolvedRecipe(yaml: yaml, settings: []).recipe.training.startFrom == "a")
+        #expect(try ResolvedRecipe(yaml: yaml, settings: ["training.startFrom="]).recipe.training.startFrom == "")
+        #expect(throws: RecipeError.self) { _ = try ResolvedRecipe(yaml: yaml, settings: ["training.seed="]) }
     }
 
     @Test func nearestKeyIsFoundByPathAndByName() {
