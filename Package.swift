@@ -61,6 +61,7 @@ let package = Package(
         module("SegmentAnything", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "Recipes"]),
         module("Adapters", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Recipes"]),
         module("Routing", ["Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        module("Interaction", []),
         module("Imaging", ["PlainText", "CImageCodecs"]),
         module(
             "Datasets",
@@ -150,6 +151,7 @@ let package = Package(
             resources: [.copy("Fixtures")]),
         tests("Adapters", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
         tests("Routing", ["Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything"]),
+        tests("Interaction", ["Tensors", "WeightFiles"], resources: [.copy("Fixtures")]),
         tests("Imaging", [], resources: [.copy("Fixtures")]),
         .target(
             name: "DatasetTestSupport", dependencies: ["TestSupport", "Imaging", "Datasets"],
