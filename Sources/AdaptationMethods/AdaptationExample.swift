@@ -60,7 +60,7 @@ extension AdaptationExample {
                 "the cached anchor embedding has shape \(kept.shape), the model's is \(embedding); recompute it")
         }
         let canvas = model.encoder.imageSize
-        if let weights, weights.values.count != prompts.count * canvas * canvas {
+        if let weights, !weights.fit(instances: prompts.count, canvas: canvas) {
             throw AdaptationMethodError(
                 .example,
                 "pixel weights of shape \(weights.values.shape) for \(prompts.count) masks of \(canvas)x\(canvas) pixels; "

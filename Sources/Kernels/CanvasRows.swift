@@ -8,20 +8,28 @@ struct CanvasRows {
     let map: BilinearMap
     private let logits: Tensor
     private let canvas: Int
-    private let target: MaskTarget
+    private let area: MaskCanvas
     private let targetMap: BilinearMap?
+    private let weightMap: BilinearMap?
     private let fourfold: FourfoldMap?
 
-    init(_ logits: Tensor, _ target: MaskTarget, _ canvas: Int, _ weights: PixelWeights?) {
+    /// A logit outside the area, whose probability, and so every term, is 0.
+    private static let outside: Float = -1000
+
+    init(_ logits: Tensor, _ area: MaskCanvas) {
+        let (canvas, weights) = (area.side, area.weights)
         precondition(canvas % Vector.scalarCount == 0, "a canvas is a multiple of 16 pixels wide")
         precondition(
-            weights.map { $0.values.count == logits.shape[0] * canvas * canvas } ?? true,
+            weights.map { $0.fit(instances: logits.shape[0], canvas: canvas) } ?? true,
             "weights \(weights.map { "\($0.values.shape)" } ?? "") for \(logits.shape) on a canvas of \(canvas)")
         let (height, width) = (logits.shape[1], logits.shape[2])
         map = BilinearMap(sourceHeight: height, sourceWidth: width, height: canvas, width: canvas)
-        (self.logits, self.canvas, self.target) = (logits, canvas, target)
-        switch target {
-        case .logits(let other):
+        (self.logits, self.canvas, self.area) = (logits, canvas, area)
+        weightMap = weights?.refined.map {
+            BilinearMap(sourceHeight: $0.shape[1], sourceWidth: $0.shape[2], height: canvas, width: canvas)
+        }
+        switch area.target {
+        case .logits(let other), .probabilities(let other):
             precondition(other.shape[0] == logits.shape[0], "targets \(other.shape) for \(logits.shape)")
             targetMap = BilinearMap(
                 sourceHeight: other.shape[1], sourceWidth: other.shape[2], height: canvas, width: canvas)
@@ -42,7 +50,11 @@ struct CanvasRows {
 
     /// Passes the bytes of a byte target for the duration of a kernel call.
     func withTarget(_ body: (UnsafePointer<UInt8>?) -> Void) {
-        if case .bytes(let bytes) = target { bytes.withUnsafeBufferPointer { body($0.baseAddress) } } else { body(nil) }
+        if case .bytes(let bytes) = area.target {
+            bytes.withUnsafeBufferPointer { body($0.baseAddress) }
+        } else {
+            body(nil)
+        }
     }
 
     /// Fills z~ and m of one canvas row.
@@ -51,16 +63,17 @@ struct CanvasRows {
         _ instance: Int, _ row: Int, _ bytes: UnsafePointer<UInt8>?, _ z: UnsafeMutablePointer<Float>,
         _ m: UnsafeMutablePointer<Float>, scratch: UnsafeMutablePointer<Float>
     ) {
-        switch target {
-        case .logits(let other):
+        switch area.target {
+        case .logits(let other), .probabilities(let other):
             let plane = other.pointer + instance * other.shape[1] * other.shape[2]
             if let fourfold {
                 fourfold.interpolateRow(plane, row: row, into: m, scratch: scratch)
             } else {
                 targetMap?.interpolateRow(plane, row: row, into: m)
             }
+            let cut: Float = if case .probabilities = area.target { 0.5 } else { 0 }
             for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
-                let isSet = Vector(loading: m + i) .> 0
+                let isSet = Vector(loading: m + i) .> cut
                 Vector(repeating: 0).replacing(with: 1, where: isSet).store(m + i)
             }
         case .values(let values):
@@ -80,23 +93,73 @@ struct CanvasRows {
         } else {
             map.interpolateRow(plane, row: row, into: z)
         }
+        if let area = area.area, area.width < canvas { clip(z, m, from: area.width) }
     }
 
-    /// The weights of one canvas row, in the pixel order of `load`.
-    ///
-    /// - Returns: c and M in the worker's scratch, slots 3 and 4; valid until the next row.
+    /// Takes the columns from one on out of a row.
     @inline(__always)
-    func load(
-        _ weights: PixelWeights, _ instance: Int, _ row: Int, in workspace: Workspace, worker: Int
-    ) -> RowWeights {
-        let c = workspace.scratch(worker: worker, slot: 3, floats: canvas)
-        load(weights.values.pointer + (instance * canvas + row) * canvas, into: c)
-        guard let threshold = weights.overlapThreshold else { return RowWeights(focal: c, dice: c) }
-        let m = workspace.scratch(worker: worker, slot: 4, floats: canvas)
-        for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
-            Vector(repeating: 0).replacing(with: 1, where: Vector(loading: c + i) .> threshold).store(m + i)
+    private func clip(_ z: UnsafeMutablePointer<Float>, _ m: UnsafeMutablePointer<Float>, from column: Int) {
+        let phases = fourfold == nil ? 1 : 4
+        for phase in 0..<phases {
+            let (first, count) = (max(0, (column - phase + phases - 1) / phases), canvas / phases)
+            guard first < count else { continue }
+            (z + phase * count + first).update(repeating: Self.outside, count: count - first)
+            (m + phase * count + first).update(repeating: 0, count: count - first)
         }
-        return RowWeights(focal: c, dice: m)
+    }
+
+    /// The weights of one canvas row, in the pixel order of `load`; nil if all pixels count alike.
+    ///
+    /// - Parameter m: The targets of the row.
+    /// - Returns: alpha c and M in the worker's scratch, slots 3 to 5; valid until the next row.
+    @inline(__always)
+    func weights(
+        _ instance: Int, _ row: Int, _ m: UnsafePointer<Float>, in workspace: Workspace, worker: Int
+    ) -> RowWeights? {
+        guard area.weights != nil || area.balance != nil else { return nil }
+        let c = workspace.scratch(worker: worker, slot: 3, floats: canvas)
+        let dice = workspace.scratch(worker: worker, slot: 4, floats: canvas)
+        if let weights = area.weights {
+            loadCertainty(weights, instance, row, into: c, in: workspace, worker: worker)
+        } else {
+            c.update(repeating: 1, count: canvas)
+        }
+        if let threshold = area.weights?.overlapThreshold {
+            for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
+                Vector(repeating: 0).replacing(with: 1, where: Vector(loading: c + i) .> threshold).store(dice + i)
+            }
+        } else {
+            dice.update(from: c, count: canvas)
+        }
+        if let balance = area.balance {
+            let (inside, outside) = (Vector(repeating: balance.inside), Vector(repeating: balance.outside))
+            for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
+                let alpha = outside.replacing(with: inside, where: Vector(loading: m + i) .> 0.5)
+                (Vector(loading: c + i) * alpha).store(c + i)
+            }
+        }
+        return RowWeights(focal: c, dice: dice)
+    }
+
+    /// c of one canvas row: as stored, or from the probabilities of a mask and of its refined form.
+    @inline(__always)
+    private func loadCertainty(
+        _ weights: PixelWeights, _ instance: Int, _ row: Int, into c: UnsafeMutablePointer<Float>,
+        in workspace: Workspace, worker: Int
+    ) {
+        guard let refined = weights.refined, let weightMap else {
+            return load(weights.values.pointer + (instance * canvas + row) * canvas, into: c)
+        }
+        // Enlarged from left to right whatever the size: this is done once a row, and the order is changed at the end.
+        let line = workspace.scratch(worker: worker, slot: 5, floats: 2 * canvas)
+        let area = weightMap.sourceHeight * weightMap.sourceWidth
+        weightMap.interpolateRow(weights.values.pointer + instance * area, row: row, into: line)
+        weightMap.interpolateRow(refined.pointer + instance * area, row: row, into: line + canvas)
+        for i in stride(from: 0, to: canvas, by: Vector.scalarCount) {
+            let difference = Vector(loading: line + i) - Vector(loading: line + canvas + i)
+            (Vector(repeating: 1) - difference.maximum(-difference)).store(line + i)
+        }
+        load(line, into: c)
     }
 
     /// Copies one row of a canvas into the pixel order of `load`.

@@ -11,6 +11,8 @@ public import Tensors
 // With pixel weights c in [0, 1] and M = [c > theta], or M = c without theta:
 //   focal sum = sum c (1 - q)^2 b,   dice sums = sum M p m, sum M p, sum M m,   counts as above
 //   d/dz~ = +-a c (2 q (1-q)^2 log q - (1-q)^3)  +  c_m M p (1 - p)
+// A balance alpha_m multiplies c in the focal terms. Outside the area of a canvas z~ is so small and m = 0 that all of these are
+// exactly 0.
 //
 // log q is -softplus(-u), u = z~ or -z~: exact where sigma rounds to 0 or 1 in single precision.
 // The full canvas is never stored: one row of it is interpolated at a time, for the losses and again for the gradient.
@@ -26,6 +28,8 @@ public enum MaskTarget: Sendable {
     case values(Tensor)
     /// Bytes that are 0 or 1, on the canvas. // [n, S, S]
     case bytes([UInt8])
+    /// Pseudo labels: the canvas of probabilities, thresholded at 1/2. // [n, h, w]
+    case probabilities(Tensor)
 }
 
 /// Focal and dice sums, counts and gradients of mask losses on the full canvas.
@@ -83,9 +87,24 @@ public enum MaskLossKernel {
         _ logits: Tensor, target: MaskTarget, canvas: Int, threshold: Float, weights: PixelWeights? = nil,
         includingFocal: Bool = true, in workspace: Workspace
     ) -> [Sums] {
-        let count = logits.shape[0]
-        let rows = CanvasRows(logits, target, canvas, weights)
-        let bands = (canvas + bandRows - 1) / bandRows
+        sums(
+            logits, on: MaskCanvas(target, side: canvas, weights: weights), threshold: threshold,
+            includingFocal: includingFocal, in: workspace)
+    }
+
+    /// The sums of every instance on the area of a canvas.
+    ///
+    /// - Parameters:
+    ///   - logits: z. // [n, h, w]
+    ///   - area: Targets, weights and the part of the canvas that counts.
+    ///   - threshold: t, as above.
+    ///   - includingFocal: False leaves the focal sum at 0.
+    public static func sums(
+        _ logits: Tensor, on area: MaskCanvas, threshold: Float, includingFocal: Bool = true, in workspace: Workspace
+    ) -> [Sums] {
+        let (count, canvas) = (logits.shape[0], area.side)
+        let rows = CanvasRows(logits, area)
+        let bands = (area.rows + bandRows - 1) / bandRows
         // Each Double takes two floats of scratch: six numbers per task.
         let partial = UnsafeMutableRawPointer(workspace.jointScratch(floats: count * bands * 12)).bindMemory(
             to: Sums.self, capacity: count * bands)
@@ -96,10 +115,9 @@ public enum MaskLossKernel {
                 let m = workspace.scratch(worker: worker, slot: 1, floats: canvas)
                 let scratch = workspace.scratch(worker: worker, slot: 2, floats: rows.scratchFloats)
                 var total = Sums()
-                for row in band * bandRows..<min((band + 1) * bandRows, canvas) {
+                for row in band * bandRows..<min((band + 1) * bandRows, area.rows) {
                     rows.load(instance, row, bytes, z, m, scratch: scratch)
-                    if let weights {
-                        let counts = rows.load(weights, instance, row, in: workspace, worker: worker)
+                    if let counts = rows.weights(instance, row, m, in: workspace, worker: worker) {
                         total.add(
                             includingFocal
                                 ? rowSums(z, m, counts, canvas, threshold, focal: true)
@@ -147,9 +165,25 @@ public enum MaskLossKernel {
         _ logits: Tensor, target: MaskTarget, canvas: Int, slopes: Slopes, weights: PixelWeights? = nil,
         into dLogits: inout Tensor, in workspace: Workspace
     ) {
+        addGradient(
+            logits, on: MaskCanvas(target, side: canvas, weights: weights),
+            slopes: Array(repeating: slopes, count: logits.shape[0]), into: &dLogits, in: workspace)
+    }
+
+    /// Adds the gradient of a loss on the area of a canvas to dZ.
+    ///
+    /// - Parameters:
+    ///   - logits: z. // [n, h, w]
+    ///   - area: As passed for the sums.
+    ///   - slopes: The factors of each instance. // [n]
+    ///   - dLogits: dz, added to. // [n, h, w]
+    public static func addGradient(
+        _ logits: Tensor, on area: MaskCanvas, slopes: [Slopes], into dLogits: inout Tensor, in workspace: Workspace
+    ) {
         let (count, height, width) = (logits.shape[0], logits.shape[1], logits.shape[2])
-        precondition(dLogits.count == logits.count)
-        let rows = CanvasRows(logits, target, canvas, weights)
+        precondition(
+            dLogits.count == logits.count && slopes.count == count, "\(slopes.count) factors for \(count) masks")
+        let (rows, canvas) = (CanvasRows(logits, area), area.side)
         let bands = (height + bandRows - 1) / bandRows
         let gradient = dLogits.mutablePointer
         rows.withTarget { bytes in
@@ -160,10 +194,11 @@ public enum MaskLossKernel {
                 let scratch = workspace.scratch(worker: worker, slot: 2, floats: rows.scratchFloats)
                 let owned = band * bandRows..<min((band + 1) * bandRows, height)
                 let plane = gradient + instance * height * width
-                for row in BilinearResizeKernel.rowsTouching(owned, rows.map) {
+                let slopes = slopes[instance]
+                let touching = BilinearResizeKernel.rowsTouching(owned, rows.map)
+                for row in touching.clamped(to: 0..<area.rows) {
                     rows.load(instance, row, bytes, z, m, scratch: scratch)
-                    if let weights {
-                        let counts = rows.load(weights, instance, row, in: workspace, worker: worker)
+                    if let counts = rows.weights(instance, row, m, in: workspace, worker: worker) {
                         if slopes.focal == 0 {
                             rowGradient(z, m, counts, canvas, slopes, focal: false)
                         } else {
