@@ -69,7 +69,7 @@ let package = Package(
         module("DataTools", ["PlainText", "WeightFiles", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
-            ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing", "Recipes"]),
+            ["Interaction", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing", "Recipes"]),
         module(
             "Planning",
             ["Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "AdaptationMethods"]),
@@ -163,7 +163,7 @@ let package = Package(
         tests(
             "AdaptationMethods",
             [
-                "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters",
+                "Interaction", "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters",
                 "Routing", "Recipes",
             ],
             resources: [.copy("Fixtures")]),

@@ -20,6 +20,8 @@ public struct PromptBatch: Sendable {
     public let labels: [PointLabel]
     /// Mask logits at a quarter of the input's scale. // [n, S / 4, S / 4]
     public let masks: Tensor?
+    /// What the objects are, for a model with SUM's task table: 0 for anything, else the id of a kind of task.
+    public var task = 0
     /// n.
     public let count: Int
 
@@ -85,9 +87,11 @@ extension PromptBatch {
     /// The prompts of a range of objects; never throws for a range within `count`.
     public func objects(_ range: Range<Int>) throws(SegmentAnythingError) -> PromptBatch {
         let perObject = count == 0 ? 0 : labels.count / count
-        return try PromptBatch(
+        var part = try PromptBatch(
             boxes: boxes?.rows(range), points: points?.rows(range),
             labels: Array(labels[range.lowerBound * perObject..<range.upperBound * perObject]),
             masks: masks?.rows(range))
+        part.task = task
+        return part
     }
 }

@@ -1,6 +1,7 @@
 import Foundation
 import Kernels
 public import Layers
+import Machine
 public import Tensors
 
 // Fourier code of a point (x, y) of the unit square, with the fixed matrix G [2, C / 2] of the weight file (Tancik et al.
@@ -90,12 +91,37 @@ public struct PromptEncoder: Sendable {
             throw SegmentAnythingError(
                 .size, "mask prompts of side \(masks.shape[1]) for a model that takes \(side); resize them")
         }
-        let dense = prompts.masks.map {
-            PromptEmbeddings.Dense.perPrompt(
-                maskDownscaling($0, side: configuration.embeddingSide, in: context))
+        var dense = PromptEmbeddings.Dense.shared(context.value(of: noMask))
+        if let masks = prompts.masks {
+            dense = .perPrompt(maskDownscaling(masks, side: configuration.embeddingSide, in: context))
         }
-        return PromptEmbeddings(
-            sparse: sparse(prompts, in: context), dense: dense ?? .shared(context.value(of: noMask)))
+        for adapter in context.adapters.densePrompts {
+            guard let vector = adapter.vector(of: prompts.task, in: context) else { continue }
+            dense = Self.adding(vector, to: dense, in: context.workspace)
+        }
+        return PromptEmbeddings(sparse: sparse(prompts, in: context), dense: dense)
+    }
+
+    /// A dense embedding plus a vector at every position. // [C]
+    private static func adding(
+        _ vector: Tensor, to dense: PromptEmbeddings.Dense, in workspace: Workspace
+    ) -> PromptEmbeddings.Dense {
+        switch dense {
+        case .shared(let shared):
+            var sum = Tensor(uninitialized: shared.shape)
+            ElementwiseKernel.add(shared.reshaped([shared.count]), vector, into: &sum, in: workspace)
+            return .shared(sum)
+        case .perPrompt(var images):
+            let width = vector.count
+            let (rows, added) = (images.mutablePointer, vector.pointer)
+            workspace.pool.parallelFor(images.shape[0]) { prompt, _ in
+                let positions = images.count / images.shape[0] / width
+                for row in prompt * positions..<(prompt + 1) * positions {
+                    for i in 0..<width { rows[row * width + i] += added[i] }
+                }
+            }
+            return .perPrompt(images)
+        }
     }
 
     /// A sparse token: its coordinates, if any, and the kind of its vector.
@@ -146,7 +172,9 @@ public struct PromptEncoder: Sendable {
     }
 
     /// Whether any of its parameters trains in a pass.
-    public func trains(in context: PassContext) -> Bool { context.trains(any: parameters) }
+    public func trains(in context: PassContext) -> Bool {
+        context.trains(any: parameters) || context.adapters.trainsInPrompts
+    }
 
     /// Adds the gradients of the trained parameters, given those of a batch's embeddings.
     public func backward(
@@ -163,6 +191,7 @@ public struct PromptEncoder: Sendable {
         for (parameter, sum) in zip(kinds + [notAPoint], sums) {
             if let slot = context.slot(of: parameter) { gradients.add(sum, at: slot) }
         }
+        backwardTask(dEmbeddings.dense, prompts.task, gradients: &gradients, in: context)
         switch dEmbeddings.dense {
         case .shared(let dVector):
             if let slot = context.slot(of: noMask) { gradients.add(dVector, at: slot) }
@@ -170,6 +199,25 @@ public struct PromptEncoder: Sendable {
             guard let masks = prompts.masks else { return }
             maskDownscaling.backward(
                 dDense, masks: masks, side: configuration.embeddingSide, gradients: &gradients, in: context)
+        }
+    }
+
+    /// Adds the gradients of the vectors that a task adds to dense embeddings.
+    private func backwardTask(
+        _ dDense: PromptEmbeddings.Dense, _ task: Int, gradients: inout GradientBuffer, in context: PassContext
+    ) {
+        guard task != 0, !context.adapters.densePrompts.isEmpty else { return }
+        var dVector: Tensor
+        switch dDense {
+        case .shared(let sum): dVector = sum
+        case .perPrompt(let dImages):
+            dVector = Tensor(zeros: [configuration.width])
+            LinearKernel.backwardBias(
+                dImages.reshaped([dImages.count / configuration.width, configuration.width]), into: &dVector,
+                in: context.workspace)
+        }
+        for adapter in context.adapters.densePrompts {
+            adapter.backward(dVector, ofTask: task, gradients: &gradients, in: context)
         }
     }
 

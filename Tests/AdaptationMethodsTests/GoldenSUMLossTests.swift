@@ -95,7 +95,8 @@ import WeightFiles
             }
             var dZ = Tensor(zeros: z.shape)
             let (_, dIoU) = loss.addGradient(
-                z, predictedIoU: predicted, on: try canvas(loss, isPseudo: kind == "pseudo"), into: &dZ,
+                z, predictedIoU: predicted, on: try canvas(loss, isPseudo: kind == "pseudo"), share: 1 / count,
+                into: &dZ,
                 in: workspace)
             if part == "iou" {
                 #expect(stored.shape == [predicted.count, 1])
@@ -120,7 +121,7 @@ import WeightFiles
         expectRelative(total, try table.number("loss.pseudo_theta0.5.total"), "total")
         (loss.focalWeight, loss.diceWeight, loss.iouWeight) = (0, Double(values.count), 0)
         var dZ = Tensor(zeros: z.shape)
-        _ = loss.addGradient(z, predictedIoU: predicted, on: canvas, into: &dZ, in: workspace)
+        _ = loss.addGradient(z, predictedIoU: predicted, on: canvas, share: 0.25, into: &dZ, in: workspace)
         try expectGradient(dZ, "loss.pseudo_theta0.5.grad.dice")
     }
 
@@ -144,8 +145,8 @@ import WeightFiles
         whole.weights = PixelWeights(values: map.certainty, overlapThreshold: loss.overlapThreshold)
         let predicted: [Float] = [0.3, 0.8]
         var (dFused, dWhole) = (Tensor(zeros: z.shape), Tensor(zeros: z.shape))
-        let first = loss.addGradient(z, predictedIoU: predicted, on: fused, into: &dFused, in: workspace)
-        let second = loss.addGradient(z, predictedIoU: predicted, on: whole, into: &dWhole, in: workspace)
+        let first = loss.addGradient(z, predictedIoU: predicted, on: fused, share: 0.5, into: &dFused, in: workspace)
+        let second = loss.addGradient(z, predictedIoU: predicted, on: whole, share: 0.5, into: &dWhole, in: workspace)
         for (a, b) in zip(first.values, second.values) {
             #expect(abs(a.focal - b.focal) <= 1e-6 * b.focal && abs(a.dice - b.dice) <= 1e-5)
             #expect(abs(a.trueIoU - b.trueIoU) <= 1e-3)

@@ -69,18 +69,18 @@ public struct UncertaintyWeightedLoss: Sendable, Equatable {
         focalWeight * value.focal + diceWeight * value.dice + iouWeight * value.iou
     }
 
-    /// Adds the gradient of the mean over masks to that of the logits.
+    /// Adds the gradient of the masks' losses to that of the logits.
     ///
     /// - Parameters:
     ///   - logits: z. // [n, h, w]
+    ///   - share: The factor of every mask's loss: 1 over the number of masks for their mean.
     ///   - dLogits: Added to. // [n, h, w]
     /// - Returns: The losses of every mask, and the gradient of the predicted IoUs. // [n]
     public func addGradient(
-        _ logits: Tensor, predictedIoU: [Float], on canvas: MaskCanvas, into dLogits: inout Tensor,
+        _ logits: Tensor, predictedIoU: [Float], on canvas: MaskCanvas, share: Double, into dLogits: inout Tensor,
         in workspace: Workspace
     ) -> (values: [Value], dIoU: [Float]) {
         let sums = sums(logits, on: canvas, in: workspace)
-        let share = 1 / Double(max(sums.count, 1))
         let dice = DiceLoss(smoothing: Self.smoothing)
         let slopes = sums.map { sums -> MaskLossKernel.Slopes in
             let own = dice.slopes(sums)

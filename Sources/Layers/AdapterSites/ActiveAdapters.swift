@@ -10,10 +10,14 @@ public struct ActiveAdapters: Sendable {
     public let encoderTokens: [any TokenAdapter]
     /// The sets that provide extra sparse prompt tokens.
     public let promptTokens: [any PromptTokenAdapter]
+    /// The sets that add to the dense embeddings of prompts.
+    public let densePrompts: [any DensePromptAdapter]
     /// The sets that provide further output tokens for the mask decoder.
     public let outputTokens: [any OutputTokenAdapter]
     /// Whether a set that acts inside the encoder has trained parameters.
     public let trainsInEncoder: Bool
+    /// Whether a set that adds to dense embeddings of prompts has trained parameters.
+    public let trainsInPrompts: Bool
 
     /// Whether a set acts inside the encoder, so that its features are not those of the base model.
     public var actsInEncoder: Bool { !projections.isEmpty || !blockInputs.isEmpty }
@@ -28,7 +32,11 @@ public struct ActiveAdapters: Sendable {
         blockInputs = sets.compactMap(\.blockInputs)
         encoderTokens = sets.compactMap(\.encoderTokens)
         promptTokens = sets.compactMap(\.promptTokens)
+        densePrompts = sets.compactMap(\.densePrompts)
         outputTokens = sets.compactMap(\.outputTokens)
+        trainsInPrompts = sets.contains { set in
+            set.densePrompts != nil && set.parameters.contains { $0.slot != nil }
+        }
         trainsInEncoder = sets.contains { set in
             (set.projections != nil || set.blockInputs != nil) && set.parameters.contains { $0.slot != nil }
         }

@@ -20,6 +20,8 @@ public protocol AdapterSet: Sendable {
     var encoderTokens: (any TokenAdapter)? { get }
     /// The part that provides extra sparse prompt tokens for the prompts of an image, if any.
     var promptTokens: (any PromptTokenAdapter)? { get }
+    /// The part that adds to the dense embeddings of prompts, if any.
+    var densePrompts: (any DensePromptAdapter)? { get }
     /// The part that provides further output tokens for the mask decoder, if any.
     var outputTokens: (any OutputTokenAdapter)? { get }
 }
@@ -29,7 +31,17 @@ extension AdapterSet {
     public var blockInputs: (any BlockInputAdapter)? { nil }
     public var encoderTokens: (any TokenAdapter)? { nil }
     public var promptTokens: (any PromptTokenAdapter)? { nil }
+    public var densePrompts: (any DensePromptAdapter)? { nil }
     public var outputTokens: (any OutputTokenAdapter)? { nil }
+}
+
+/// Adds a vector to the dense embeddings of prompts at all positions, by their task.
+public protocol DensePromptAdapter: Sendable {
+    /// The vector of a task; nil where nothing is added. // [C]
+    func vector(of task: Int, in context: PassContext) -> Tensor?
+
+    /// Adds the gradient of a task's vector. // [C]
+    func backward(_ dVector: Tensor, ofTask task: Int, gradients: inout GradientBuffer, in context: PassContext)
 }
 
 /// Changes the outputs of projections.
