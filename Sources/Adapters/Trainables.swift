@@ -32,10 +32,12 @@ public struct TrainablePlan: Sendable, Equatable {
     public let adapters: [Adapter]
     /// The selected parameters of the model.
     public let parameters: [Selection]
+    /// How the rate falls from the encoder's last layer to its first; nil for one rate.
+    public let layerDecay: LayerDecay?
 
     /// Creates a plan.
-    public init(adapters: [Adapter], parameters: [Selection] = []) {
-        (self.adapters, self.parameters) = (adapters, parameters)
+    public init(adapters: [Adapter], parameters: [Selection] = [], layerDecay: LayerDecay? = nil) {
+        (self.adapters, self.parameters, self.layerDecay) = (adapters, parameters, layerDecay)
     }
 
     /// Low-rank pairs on every attention of the encoder: WeSAM's plan.
@@ -84,7 +86,9 @@ public struct Trainables: Sendable {
             }
             layout.append(declarations, group: selection.group)
         }
-        (self.layout, self.adapters) = (layout, adapters)
+        let decay = plan.layerDecay
+        self.layout = decay.map { decay in layout.regrouped { decay.group(of: $0, in: model) } } ?? layout
+        self.adapters = adapters
     }
 
     /// The initial values of training: those of the model's weights, and each adapter's own. // [P]

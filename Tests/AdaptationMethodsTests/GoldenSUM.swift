@@ -50,9 +50,14 @@ struct GoldenSUM {
     /// The image's part of the canvas.
     var area: MaskCanvas.Area { .init(height: configuration.input_size[0], width: configuration.input_size[1]) }
 
-    /// The frozen weights under a prefix.
-    func weights(_ prefix: String = "weights") throws -> ParameterStore {
-        ParameterStore(try Golden.weights(of: table, SegmentAnythingModel.parameterShapes(model)))
+    /// The frozen weights, some of them replaced by those below another prefix.
+    func weights(replacedBelow prefix: String? = nil) throws -> ParameterStore {
+        var weights = try Golden.weights(of: table, SegmentAnythingModel.parameterShapes(model))
+        for name in weights.keys.sorted() {
+            guard let prefix, table["\(prefix).\(name)"] != nil else { continue }
+            weights[name] = try table.tensor("\(prefix).\(name)")
+        }
+        return ParameterStore(weights)
     }
 
     /// The model with some trainables at the file's values, the adapters' under their own prefixes.
@@ -79,6 +84,13 @@ struct GoldenSUM {
             }
         }
         return "weights." + name
+    }
+
+    /// The name of a parameter among gradients and updated values.
+    func short(_ name: String) -> String {
+        let stored = stored(name)
+        return stored.hasPrefix("lora.init.")
+            ? "lora." + stored.dropFirst("lora.init.".count) : String(stored.dropFirst("weights.".count))
     }
 
     /// An image, normalised. // [S, S, 3]

@@ -12,89 +12,14 @@ import WeightFiles
 
 /// Seven rounds of prompts and the gradients of everything that trains, of the official SUM code.
 @Suite struct GoldenSUMRoundTests {
-    private let golden: GoldenSUM
-    private let adapted: AdaptedModel
-    private var training = InteractiveTraining()
+    private let rounds: GoldenSUMRounds
+    private var golden: GoldenSUM { rounds.golden }
+    private var training: InteractiveTraining { rounds.training }
 
-    init() throws {
-        golden = try GoldenSUM()
-        adapted = try golden.adapted(
-            TrainablePlan(
-                adapters: [.init(LoRA.kind), .init(TaskTable.kind)],
-                parameters: [
-                    .init("prompt_encoder.", group: ParameterGroup("prompts")),
-                    .init("mask_decoder.", group: ParameterGroup("decoder")),
-                ]))
-        training.rounds = golden.configuration.rounds
-        training.loss.overlapThreshold = golden.configuration.theta
-    }
-
-    /// Rows and columns of the image's part, padded to the square. // [n, 1, height, width] -> [n, side, side]
-    private func padded(_ values: [Float]) -> Tensor {
-        let (area, side) = (golden.area, golden.sizes.img)
-        var planes: [Float] = []
-        for plane in 0..<values.count / area.pixels {
-            for row in 0..<area.height {
-                let start = plane * area.pixels + row * area.width
-                planes += values[start..<start + area.width]
-                planes += [Float](repeating: 1, count: side - area.width)
-            }
-            planes += [Float](repeating: 1, count: (side - area.height) * side)
-        }
-        return Tensor(planes, [planes.count / side / side, side, side])
-    }
-
-    private func objects(_ kind: String) throws -> InteractiveTraining.Objects {
-        let table = golden.table
-        let target = padded(try table.bytes("train.\(kind).in.target").map { $0 == 0 ? 0 : 1 })
-        var canvas = training.loss.canvas(.values(target), side: golden.sizes.img, area: golden.area)
-        var start: PromptBatch
-        if kind == "human" {
-            start = try PromptBatch(boxes: table.tensor("train.human.in.box"))
-            start.task = 1
-        } else {
-            canvas.weights = PixelWeights(
-                values: padded(try table.tensor("train.pseudo.in.u").elements.map { 1 - $0 }),
-                overlapThreshold: golden.configuration.theta)
-            let first = try clicks(kind, 1)
-            start = try PromptBatch(
-                points: Tensor(first.flatMap { [Float($0.x), Float($0.y)] }, [first.count, 1, 2]),
-                labels: first.map { $0.isForeground ? .foreground : .background })
-        }
-        return .init(start: start, canvas: canvas, total: start.count)
-    }
-
-    /// The clicks that the file adds in a round, from 1.
-    private func clicks(_ kind: String, _ round: Int) throws -> [Click] {
-        let places = try golden.table.tensor("train.\(kind).round\(round).point").elements
-        let labels = try golden.table.integers("train.\(kind).round\(round).label")
-        return labels.indices.map {
-            Click(x: Int(places[2 * $0]), y: Int(places[2 * $0 + 1]), isForeground: labels[$0] == 1)
-        }
-    }
-
-    /// The rounds on the encoder's features, each fed with the file's carried logits, or with its own.
-    private func train(_ kind: String, isFreeRunning: Bool) throws -> (
-        rounds: [InteractiveTraining.Round], embedding: Tensor, gradients: GradientBuffer
-    ) {
-        var context = StepContext(adapted, in: golden.workspace)
-        let pass = adapted.model.encoder.encodeForTraining(
-            try golden.image(kind == "human" ? 0 : 1), in: context.pass)
-        let (dFeatures, rounds) = try training.train(
-            try objects(kind), on: pass.features,
-            next: { round, carried in
-                let stored = try golden.table.tensor("train.\(kind).round\(round).out.carry")
-                return (
-                    isFreeRunning ? carried : stored.reshaped(carried.shape),
-                    round + 1 < training.rounds ? try clicks(kind, round + 1) : nil
-                )
-            }, in: &context)
-        pass.backward(dFeatures, &context.gradients)
-        return (rounds, dFeatures.embedding, context.gradients)
-    }
+    init() throws { rounds = try GoldenSUMRounds() }
 
     @Test(arguments: ["human", "pseudo"]) func lossesOfEveryRound(_ kind: String) throws {
-        let rounds = try train(kind, isFreeRunning: false).rounds
+        let rounds = try rounds.train(kind).rounds
         var total = 0.0
         for (index, round) in rounds.enumerated() {
             let name = "train.\(kind).round\(index + 1)"
@@ -125,7 +50,7 @@ import WeightFiles
     }
 
     @Test(arguments: ["human", "pseudo"]) func roundsThatRunFreely(_ kind: String) throws {
-        for (index, round) in try train(kind, isFreeRunning: true).rounds.enumerated() {
+        for (index, round) in try rounds.train(kind, carrying: nil).rounds.enumerated() {
             let name = "train.\(kind).round\(index + 1).out.logits"
             expectClose(
                 round.logits.elements, try golden.table.tensor(name).elements, relativeToMaximum: 1e-4, name)
@@ -133,7 +58,7 @@ import WeightFiles
     }
 
     @Test(arguments: ["human", "pseudo"]) func gradientsOfAllThatTrains(_ kind: String) throws {
-        let (_, dEmbedding, gradients) = try train(kind, isFreeRunning: false)
+        let (_, dEmbedding, gradients) = try rounds.train(kind)
         let prefix = "train.\(kind).grad."
         let embedding = try golden.table.tensor(prefix + "embedding")
         let positions = dEmbedding.shape[0]
@@ -142,11 +67,8 @@ import WeightFiles
         var (compared, largest) = (0, Float(0))
         let all = gradients.values.elements
         largest = all.map(abs).max() ?? 0
-        for entry in adapted.layout.entries {
-            let stored = golden.stored(entry.name)
-            let name =
-                stored.hasPrefix("lora.init.")
-                ? "lora." + stored.dropFirst("lora.init.".count) : String(stored.dropFirst("weights.".count))
+        for entry in rounds.adapted.layout.entries {
+            let name = golden.short(entry.name)
             let values = Array(all[entry.offset..<entry.offset + entry.shape.count])
             guard golden.table[prefix + name] != nil else {
                 #expect(values.allSatisfy { $0 == 0 }, "\(name) has a gradient, but not in the file")

@@ -77,6 +77,13 @@ public struct ParameterLayout: Sendable, Equatable {
         }
     }
 
+    /// The same places with other groups.
+    public func regrouped(_ group: (Entry) -> ParameterGroup) -> ParameterLayout {
+        var layout = self
+        layout.entries = entries.map { Entry(name: $0.name, slot: $0.slot, group: group($0)) }
+        return layout
+    }
+
     /// The place of a parameter, or nil when it does not train.
     public func slot(of name: String) -> ParameterSlot? { slots[name] }
 
