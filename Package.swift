@@ -85,8 +85,8 @@ let package = Package(
         module(
             "Evaluation",
             [
-                "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing", "Imaging", "Datasets",
-                "Recipes", "Collectives", "Telemetry", "ModelLoading",
+                "PlainText", "Interaction", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing",
+                "Imaging", "Datasets", "Recipes", "Collectives", "Telemetry", "ModelLoading",
             ]),
         module(
             "Training",
@@ -182,8 +182,8 @@ let package = Package(
         tests(
             "Evaluation",
             [
-                "Machine", "Tensors", "Kernels", "WeightFiles", "SegmentAnything", "Imaging", "Datasets",
-                "ModelLoading",
+                "Interaction", "Machine", "Tensors", "Kernels", "Layers", "WeightFiles", "SegmentAnything", "Adapters",
+                "Imaging", "Datasets", "ModelLoading",
             ],
             resources: [.copy("Fixtures")]),
         tests(

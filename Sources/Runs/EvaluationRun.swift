@@ -65,6 +65,39 @@ public struct EvaluationRun {
     public func run(
         adapter path: String?, pool poolPath: String? = nil, output: String?, pictures: Int
     ) throws -> [Score] {
+        let prepared = try prepare(adapter: path, pool: poolPath) { sources in
+            output.map { folder in outputs(sources, pictures: pictures).map { folder + "/" + $0 } } ?? []
+        }
+        var scores: [Score] = []
+        var unreadable: [UnreadableSample] = []
+        for source in prepared.sources {
+            communicator.phase = "evaluation"
+            try FaultInjector.check(.evaluation)
+            let result = try source.evaluator.evaluate(prepared.subject, communicator: communicator, in: workspace)
+            if let line = result.vanishedLine, communicator.isRoot { notice("warning: \(source.source): \(line)") }
+            let name = prepared.name(of: source)
+            let routes = prepared.pool.map {
+                RoutingFact(result.routes, $0.router.domains, source, step: 0).destinations
+            }
+            scores += result.outcomes.map { Score(source: name, outcome: $0, routes: routes) }
+            unreadable += result.unreadable
+        }
+        try prepared.check(unreadable)
+        guard let output, communicator.isRoot else { return scores }
+        try write(scores, into: output)
+        let missing = Set(unreadable.map(\.image))
+        for source in prepared.sources {
+            try draw(pictures, source, prepared.loaded, prepared.adapted, without: missing, into: output)
+        }
+        return scores
+    }
+
+    /// Opens weights, images and what is scored; checks what can be known before.
+    ///
+    /// - Parameter outputs: The files that will be written, which must be none of the inputs.
+    func prepare(
+        adapter path: String?, pool poolPath: String?, outputs: ([SourceEvaluator]) -> [String]
+    ) throws -> Prepared {
         let files = try poolPath.map { try AdapterPool(opening: $0) }
         try files?.check(model: recipe.recipe.model.kind, view: recipe.recipe.evaluation.view)
         let reading =
@@ -87,37 +120,14 @@ public struct EvaluationRun {
                 .configuration, "there are no images to score",
                 remedy: "set data.split to k:1, data.evaluationRoot, or evaluation.prompts")
         }
-        if let output, communicator.isRoot {
-            try protect(
-                outputs(sources, pictures: pictures).map { output + "/" + $0 }, adapter: path, settings)
-        }
+        if communicator.isRoot { try protect(outputs(sources), adapter: path, settings) }
         _ = try assembly.memoryCheck(loaded, data, evaluating: true).run(communicator)
         let adapted = try path.map { try loaded.adapted(opening: $0) }
         let pool = try files.map { try AdaptedPool($0, over: loaded) }
         let subject = pool.map(EvaluatedModel.pool) ?? .one(adapted ?? loaded.base)
-        var scores: [Score] = []
-        var unreadable: [UnreadableSample] = []
-        for source in sources {
-            communicator.phase = "evaluation"
-            try FaultInjector.check(.evaluation)
-            let result = try source.evaluator.evaluate(subject, communicator: communicator, in: workspace)
-            if let line = result.vanishedLine, communicator.isRoot { notice("warning: \(source.source): \(line)") }
-            let name = settings.data.sources.isEmpty ? nil : source.source
-            let routes = pool.map { RoutingFact(result.routes, $0.router.domains, source, step: 0).destinations }
-            scores += result.outcomes.map { Score(source: name, outcome: $0, routes: routes) }
-            unreadable += result.unreadable
-        }
-        let leftOut = data.unreadable.map(\.image)
-        guard Set(leftOut + unreadable.map(\.image)).count <= settings.data.badSampleLimit else {
-            throw assembly.tooManyBad(unreadable, leftOut, data, while: "")
-        }
-        guard let output, communicator.isRoot else { return scores }
-        try write(scores, into: output)
-        let missing = Set(unreadable.map(\.image))
-        for source in sources {
-            try draw(pictures, source, loaded, adapted, without: missing, into: output)
-        }
-        return scores
+        return Prepared(
+            assembly: assembly, loaded: loaded, data: data, sources: sources, adapted: adapted, pool: pool,
+            subject: subject)
     }
 
     /// Throws if an output is one of the inputs.
@@ -137,7 +147,7 @@ public struct EvaluationRun {
         "\(prefix)\(index + 1)-\(kind.rawValue).png"
     }
 
-    private func prefix(_ source: SourceEvaluator) -> String {
+    func prefix(_ source: SourceEvaluator) -> String {
         recipe.recipe.data.sources.isEmpty ? "" : source.source + "-"
     }
 
@@ -167,7 +177,7 @@ public struct EvaluationRun {
         }
     }
 
-    private func makeFolder(_ output: String) throws(RunError) {
+    func makeFolder(_ output: String) throws(RunError) {
         do {
             try FileManager.default.createDirectory(atPath: output, withIntermediateDirectories: true)
         } catch {
@@ -193,6 +203,30 @@ public struct EvaluationRun {
                 try pictures.picture(example, prompts).writePNG(
                     to: output + "/" + Self.picture(prefix, index, prompts.kind))
             }
+        }
+    }
+}
+
+/// What an evaluation has opened before it scores.
+struct Prepared {
+    let assembly: RunAssembly
+    let loaded: LoadedModel
+    let data: TrainingData
+    let sources: [SourceEvaluator]
+    let adapted: AdaptedModel?
+    let pool: AdaptedPool?
+    let subject: EvaluatedModel
+
+    /// The name of a source; nil where the recipe names none.
+    func name(of source: SourceEvaluator) -> String? {
+        assembly.recipe.data.sources.isEmpty ? nil : source.source
+    }
+
+    /// Throws `RunError` of kind `badData` if more images cannot be read than the recipe allows.
+    func check(_ unreadable: [UnreadableSample]) throws {
+        let leftOut = data.unreadable.map(\.image)
+        guard Set(leftOut + unreadable.map(\.image)).count <= assembly.recipe.data.badSampleLimit else {
+            throw assembly.tooManyBad(unreadable, leftOut, data, while: "")
         }
     }
 }

@@ -128,7 +128,7 @@ public struct RunFolder: Sendable {
     }
 
     /// Writes a file that appears whole. Throws `RunError`.
-    private static func publish(
+    static func publish(
         _ text: String, to file: String, ifAllowed permission: AtomicFile.Permission
     ) throws(RunError) {
         do throws(WeightFileError) {

@@ -95,3 +95,36 @@ extension PromptBatch {
         return part
     }
 }
+
+extension PromptBatch {
+    /// Whether each object has one prompt alone, a box or a point, for which the decoder gives several masks.
+    public var isAmbiguous: Bool { masks == nil && (boxes == nil ? labels.count == count : labels.isEmpty) }
+
+    /// The prompts of the next round with the same objects: another point for each, and carried logits as masks; no task.
+    ///
+    /// - Parameters:
+    ///   - points: Position and label, one for each object; nil for no further point.
+    ///   - masks: // [n, S / 4, S / 4]
+    ///
+    /// Throws `SegmentAnythingError` for masks of another number or shape.
+    public func following(
+        _ points: [(x: Float, y: Float, label: PointLabel)]?, masks: Tensor
+    ) throws(SegmentAnythingError) -> PromptBatch {
+        guard let points else {
+            return try PromptBatch(boxes: boxes, points: self.points, labels: labels, masks: masks)
+        }
+        precondition(points.count == count, "\(points.count) points for \(count) objects")
+        let earlier = labels.count / count
+        var (places, kinds) = ([Float](), [PointLabel]())
+        for (object, point) in points.enumerated() {
+            for place in object * earlier..<(object + 1) * earlier {
+                if let known = self.points { places += [known[2 * place], known[2 * place + 1]] }
+                kinds.append(labels[place])
+            }
+            places += [point.x, point.y]
+            kinds.append(point.label)
+        }
+        return try PromptBatch(
+            boxes: boxes, points: Tensor(places, [count, earlier + 1, 2]), labels: kinds, masks: masks)
+    }
+}

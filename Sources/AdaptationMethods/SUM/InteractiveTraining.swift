@@ -73,7 +73,9 @@ public struct InteractiveTraining: Sendable, Equatable {
         for round in 0..<rounds {
             if let last = done.last {
                 let (carried, clicks) = try next(round, Self.rows(of: last.logits, last.carried))
-                prompts = try prompts.following(clicks, masks: carried)
+                prompts = try prompts.following(
+                    clicks.map { $0.map { (Float($0.x), Float($0.y), $0.isForeground ? .foreground : .background) } },
+                    masks: carried)
             }
             let (result, dRound) = try train(
                 prompts, objects, on: features, isAmbiguous: round == 0 && prompts.isAmbiguous, in: &context)
@@ -161,30 +163,5 @@ public struct InteractiveTraining: Sendable, Equatable {
             (target + (object * m + mask) * area).update(from: source + object * area, count: area)
         }
         return maps
-    }
-}
-
-extension PromptBatch {
-    /// Whether each object has one prompt alone, a box or a point.
-    var isAmbiguous: Bool { masks == nil && (boxes == nil ? labels.count == count : labels.isEmpty) }
-
-    /// The prompts of the next round: the same with further clicks, and carried logits as masks; no task any more.
-    ///
-    /// Throws `SegmentAnythingError` for masks of another size.
-    func following(_ clicks: [Click]?, masks: Tensor) throws(SegmentAnythingError) -> PromptBatch {
-        guard let clicks else { return try PromptBatch(boxes: boxes, points: points, labels: labels, masks: masks) }
-        precondition(clicks.count == count, "\(clicks.count) clicks for \(count) objects")
-        let earlier = labels.count / count
-        var (places, kinds) = ([Float](), [PointLabel]())
-        for (object, click) in clicks.enumerated() {
-            for point in object * earlier..<(object + 1) * earlier {
-                if let points { places += [points[2 * point], points[2 * point + 1]] }
-                kinds.append(labels[point])
-            }
-            places += [Float(click.x), Float(click.y)]
-            kinds.append(click.isForeground ? .foreground : .background)
-        }
-        return try PromptBatch(
-            boxes: boxes, points: Tensor(places, [count, earlier + 1, 2]), labels: kinds, masks: masks)
     }
 }
