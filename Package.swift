@@ -85,7 +85,7 @@ let package = Package(
         module(
             "Evaluation",
             [
-                "PlainText", "Interaction", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing",
+                "Interaction", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing",
                 "Imaging", "Datasets", "Recipes", "Collectives", "Telemetry", "ModelLoading",
             ]),
         module(
