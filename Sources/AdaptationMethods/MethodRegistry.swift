@@ -12,6 +12,7 @@ public struct MethodRegistry: Sendable {
         Direct.self,
         DualPrompt.self,
         HQSAM.self,
+        InteractiveFineTuning.self,
         L2P.self,
         LowRankTuning.self,
         SAMAdapterTuning.self,

@@ -19,6 +19,17 @@ public struct PixelMask: Sendable, Equatable {
     /// The pixels in which two masks of one size differ: the error region of a prediction.
     public func differing(from other: PixelMask) -> PixelMask { joined(other) { $0 != $1 } }
 
+    /// The first and the last column and row with one of its pixels: x0, y0, x1, y1; crossed for an empty mask. // [4]
+    public var tightBox: [Int] {
+        var (left, top, right, bottom) = (width - 1, height - 1, 0, 0)
+        for y in 0..<height {
+            for x in 0..<width where pixels[y * width + x] {
+                (left, right, top, bottom) = (min(left, x), max(right, x), min(top, y), max(bottom, y))
+            }
+        }
+        return [left, top, right, bottom]
+    }
+
     private func joined(_ other: PixelMask, _ rule: (Bool, Bool) -> Bool) -> PixelMask {
         precondition(
             width == other.width && height == other.height,

@@ -32,9 +32,11 @@ extension MaskLossKernel {
             if let weights {
                 let share = Vector(loading: weights.dice + i)
                 let probability = share * pixel.probability
-                overlap.addProduct(probability, mask)
+                // Probability and target are weighted each; a share of 0 or 1 is its own square.
+                let weighted = share * mask
+                overlap.addProduct(probability, weighted)
                 prediction += probability
-                target.addProduct(share, mask)
+                target += weighted
             } else {
                 overlap.addProduct(pixel.probability, mask)
                 prediction += pixel.probability
@@ -59,7 +61,15 @@ extension MaskLossKernel {
             let mask = Vector(loading: m + i)
             let inside = mask .> 0.5
             let pixel = Pixel(Vector(loading: z + i), mask)
-            let dice = Vector(repeating: slopes.outside).replacing(with: slopes.inside, where: inside)
+            var insideSlope = Vector(repeating: slopes.inside)
+            if let weights {
+                // M c_out + M^2 (c_in - c_out) in the target, over M; the very slope where M is 1.
+                let share = Vector(loading: weights.dice + i)
+                let soft = share.times(
+                    Vector(repeating: slopes.inside - slopes.outside), plus: Vector(repeating: slopes.outside))
+                insideSlope = soft.replacing(with: insideSlope, where: share .== 1)
+            }
+            let dice = Vector(repeating: slopes.outside).replacing(with: insideSlope, where: inside)
             var gradient = dice * (pixel.truth * pixel.complement)
             if let weights { gradient *= Vector(loading: weights.dice + i) }
             if hasFocal {

@@ -9,8 +9,8 @@ public import Tensors
 //   d/dz~ = +-a (2 q (1-q)^2 log q - (1-q)^3)  +  c_m p (1 - p),   + for m = 1
 //   dz += bilinear'(d/dz~)
 // With pixel weights c in [0, 1] and M = [c > theta], or M = c without theta:
-//   focal sum = sum c (1 - q)^2 b,   dice sums = sum M p m, sum M p, sum M m,   counts as above
-//   d/dz~ = +-a c (2 q (1-q)^2 log q - (1-q)^3)  +  c_m M p (1 - p)
+//   focal sum = sum c (1 - q)^2 b,   dice sums = sum M p M m, sum M p, sum M m,   counts as above
+//   d/dz~ = +-a c (2 q (1-q)^2 log q - (1-q)^3)  +  (c_out + M m (c_in - c_out)) M p (1 - p)
 // A balance alpha_m multiplies c in the focal terms. Outside the area of a canvas z~ is so small and m = 0 that all of these are
 // exactly 0.
 //
@@ -41,7 +41,7 @@ public enum MaskLossKernel {
     public struct Sums: Sendable, Equatable {
         /// sum c (1 - q)^2 b, with c = 1 where there are no weights.
         public var focal = 0.0
-        /// sum M p m, with M = 1 where there are no weights.
+        /// sum M p M m, with M = 1 where there are no weights.
         public var overlap = 0.0
         /// sum M p.
         public var prediction = 0.0

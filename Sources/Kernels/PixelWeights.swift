@@ -3,8 +3,8 @@ public import Tensors
 /// The weight of each pixel of the canvas in a mask loss: c = 1 - u for a map u of uncertainty (SUM: Liu et al.,
 /// "Uncertainty-aware Fine-tuning of Segmentation Foundation Models", NeurIPS 2024, eqs. 1 and 2).
 ///
-/// The focal term of a pixel is weighted with c. Its dice terms are weighted with M: 1 where c > theta and 0 elsewhere,
-/// or c itself if theta is nil. The losses' normalisers and the counts of intersection and union are unweighted.
+/// The focal term of a pixel is weighted with c. In the dice loss its probability and its target are weighted with M each: 1
+/// where c > theta and 0 elsewhere, or c itself if theta is nil (the soft form in SUM's code). The losses' normalisers and the counts of intersection and union are unweighted.
 public struct PixelWeights: Sendable {
     /// c, from 0 to 1, or sigma(s) of pseudo-masks if there are refined ones. // [n, S, S] or [n, h, w]
     public let values: Tensor

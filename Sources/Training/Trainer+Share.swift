@@ -5,6 +5,7 @@ import Datasets
 import Evaluation
 import FaultInjection
 import Foundation
+import Kernels
 import Layers
 import SegmentAnything
 import Tensors
@@ -83,6 +84,9 @@ extension Trainer {
             teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, instances) },
             masks: example.masks?.bitmaps, random: example.random)
         input.softMasks = example.softMasks
+        if example.frame.left == 0, example.frame.top == 0 {
+            input.area = .init(height: example.frame.resizedHeight, width: example.frame.resizedWidth)
+        }
         return input
     }
 

@@ -1,3 +1,4 @@
+public import AdaptationMethods
 public import ArgumentParser
 import Collectives
 public import Evaluation
@@ -12,13 +13,7 @@ import Training
 
 extension InteractiveStart: ExpressibleByArgument {}
 
-/// The kinds of task of SUM's task table by name.
-enum TaskName: String, CaseIterable, ExpressibleByArgument {
-    case none, salient, entity, part
-
-    /// The id in the table.
-    var id: Int { Self.allCases.firstIndex(of: self) ?? 0 }
-}
+extension TaskKind: ExpressibleByArgument {}
 
 /// `kedge evaluate`.
 struct EvaluateCommand: ParsableCommand {
@@ -59,7 +54,7 @@ struct EvaluateCommand: ParsableCommand {
     var start = InteractiveStart.point
 
     @Option(help: "With --rounds: the kind of task of the first round, for adapters trained with tasks.")
-    var task = TaskName.none
+    var task = TaskKind.none
 
     @OptionGroup var faults: FaultOptions
 

@@ -125,6 +125,21 @@ import WeightFiles
         try expectGradient(dZ, "loss.pseudo_theta0.5.grad.dice")
     }
 
+    /// Label and probability times certainty, without a threshold.
+    @Test func softDice() throws {
+        var loss = UncertaintyWeightedLoss()
+        (loss.overlapThreshold, loss.focalWeight, loss.iouWeight) = (nil, 0, 0)
+        let (z, predicted) = try logits()
+        var dZ = Tensor(zeros: z.shape)
+        let (values, _) = loss.addGradient(
+            z, predictedIoU: predicted, on: try canvas(loss, isPseudo: true), share: 1, into: &dZ, in: workspace)
+        let expected = try numbers("loss.soft_dice")
+        for (value, exact) in zip(values.map(\.dice), expected) {
+            #expect(abs(value - exact) <= 1e-5 * exact, "\(value), \(exact)")
+        }
+        try expectGradient(dZ, "loss.grad.soft_dice")
+    }
+
     /// Maps that are enlarged row by row give what the whole map gives, whatever the size and the pixel order.
     @Test(arguments: [32, 48, 64]) func mapsAreEnlargedOnTheWay(_ low: Int) throws {
         let (count, area) = (2, MaskCanvas.Area(height: 97, width: 121))

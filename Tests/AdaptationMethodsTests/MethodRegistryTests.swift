@@ -19,11 +19,11 @@ import Testing
             let method = try MethodRegistry.known.make(name)
             #expect(type(of: method).name == name)
             #expect(method.lossNames.isEmpty == !method.trains)
-            let isJittered = !["direct", "self-training", "supervised", "tent", "wesam"].contains(name)
+            let isJittered = !["direct", "interactive", "self-training", "supervised", "tent", "wesam"].contains(name)
             #expect(
                 method.needs
                     == ExampleNeeds(
-                        anchor: name == "wesam", masks: name == "supervised" || isJittered,
+                        anchor: name == "wesam", masks: ["interactive", "supervised"].contains(name) || isJittered,
                         view: isJittered ? .jittered : .weakAndStrong))
             // Those that train prompts have no former masks of the same prompts to compare with.
             #expect(method.distils == (isJittered && !["l2p", "dual-prompt", "coda-prompt"].contains(name)))
@@ -42,6 +42,7 @@ import Testing
             "hq-sam": points, "decoder-tuning": points, "lora": points, "sam-adapter": points,
             "l2p": points + ["keyWeight"], "dual-prompt": points + ["keyWeight"],
             "coda-prompt": points + ["orthogonalityWeight"],
+            "interactive": ["trains", "rounds", "task", "layerDecay", "focalWeight", "diceWeight", "iouWeight"],
             "direct": [], "tent": [], "supervised": losses, "self-training": losses + masking,
             "wesam": losses + ["anchorWeight", "contrastWeight", "temperature", "contrast", "patchSide"] + masking,
         ]

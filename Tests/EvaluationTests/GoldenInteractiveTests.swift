@@ -57,6 +57,28 @@ import WeightFiles
                 stored, rows: sizes.ed, columns: stored.shape[2] * stored.shape[3]))
     }
 
+    @Test func scoresOfGivenMasks() throws {
+        let shape = try table.shape("metric.in.pred", fitting: [nil, nil, nil])
+        let area = shape[1] * shape[2]
+        let predictions = try table.bytes("metric.in.pred").map { $0 != 0 }
+        let targets = try table.bytes("metric.in.target").map { $0 != 0 }
+        let (iou, boundary) = (
+            try table.tensor("metric.out.iou").elements, try table.tensor("metric.out.biou").elements
+        )
+        for mask in 0..<shape[0] {
+            let own = mask * area..<(mask + 1) * area
+            let score = OriginalMaskScore(
+                prediction: Array(predictions[own]), truth: Array(targets[own]), width: shape[2], height: shape[1])
+            // The official code divides 0 by 0 for two empty masks.
+            guard !score.isEmpty else {
+                #expect(iou[mask].isNaN || iou[mask] == 0 || iou[mask] == 1)
+                continue
+            }
+            #expect(abs(score.iou - Double(iou[mask])) <= 1e-6, "IoU of mask \(mask)")
+            #expect(abs(score.boundaryIoU - Double(boundary[mask])) <= 1e-6, "boundary IoU of mask \(mask)")
+        }
+    }
+
     @Test(arguments: InteractiveStart.allCases) func sixRounds(_ start: InteractiveStart) throws {
         let (height, width) = (area[0], area[1])
         let targets = try table.bytes("train.human.in.target").map { $0 != 0 }

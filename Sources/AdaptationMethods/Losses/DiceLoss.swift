@@ -2,8 +2,8 @@ public import Kernels
 
 // With A = sum p m, D = sum p + sum m + s over all pixels of all instances of an image:
 //   L = 1 - (2 A + s) / D,   dL/dp = (2 A + s) / D^2 - 2 m / D
-// so the gradient takes two values: one inside the target, one outside. With pixel weights the sums are sum M p m, sum M p
-// and sum M m (see PixelWeights), L is the same function of them, and a pixel's dL/dp is M times those values.
+// so the gradient takes two values: one inside the target, one outside. With pixel weights M (see PixelWeights) p and m are
+// M p and M m in all sums, L is the same function of them, and a pixel's dL/dp is M (outside + M m (inside - outside)).
 
 /// Dice loss against binary masks, all instances of an image flattened into one vector (Milletari et al. 2016; WeSAM
 /// `losses.py`).

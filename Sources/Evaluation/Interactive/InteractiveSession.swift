@@ -107,7 +107,7 @@ public struct InteractiveSession {
         if let earlier, let masks { return try earlier.following(point, masks: masks) }
         var prompts =
             start == .box
-            ? try PromptBatch(boxes: Tensor(inFrame(box ?? tightBox), [1, 4]))
+            ? try PromptBatch(boxes: Tensor(inFrame(box ?? truth.tightBox.map { Float($0) }), [1, 4]))
             : try PromptBatch(
                 points: Tensor(point.map { [$0[0].x, $0[0].y] } ?? [0, 0], [1, 1, 2]),
                 labels: [point?[0].label ?? .padding])
@@ -122,16 +122,6 @@ public struct InteractiveSession {
         ]
         let offset = [Double(frame.left), Double(frame.top)]
         return places.enumerated().map { Float(Double($1) * scale[$0 % 2] + offset[$0 % 2]) }
-    }
-
-    /// The first and the last column and row with a pixel of the object. // [4]
-    private var tightBox: [Float] {
-        var (left, top, right, bottom) = (truth.width - 1, truth.height - 1, 0, 0)
-        for index in truth.pixels.indices where truth.pixels[index] {
-            let (y, x) = index.quotientAndRemainder(dividingBy: truth.width)
-            (left, right, top, bottom) = (min(left, x), max(right, x), min(top, y), max(bottom, y))
-        }
-        return [left, top, right, bottom].map { Float($0) }
     }
 
     /// Decodes a round's prompts and scores its masks.

@@ -33,7 +33,7 @@ public enum MaskLossReference {
             let b = min(m == 1 ? log1p(exp(-z)) : log1p(exp(z)), 100)
             let missed = m == 1 ? 1 / (1 + exp(z)) : p
             sums.focal += c * missed * missed * b
-            sums.overlap += share * p * m
+            sums.overlap += share * p * share * m
             sums.prediction += share * p
             sums.target += share * m
             if z >= threshold && m == 1 { sums.intersection += 1 }

@@ -1,0 +1,166 @@
+public import Adapters
+import Interaction
+import Kernels
+import Layers
+import Machine
+public import Recipes
+import SegmentAnything
+import Tensors
+
+/// What the interactive method trains.
+public enum InteractiveParts: String, CaseIterable, Sendable {
+    /// Mask decoder, prompt encoder and task table; embeddings are those of the frozen encoder and are kept.
+    case decoder
+    /// The same and low-rank pairs in the encoder.
+    case light
+}
+
+/// The kind of task of a source's masks, SUM's ids.
+public enum TaskKind: String, CaseIterable, Sendable {
+    /// Anything: id 0, which has no vector.
+    case none
+    /// Salient objects: id 1.
+    case salient
+    /// Entities: id 2.
+    case entity
+    /// Parts: id 3.
+    case part
+
+    /// The id.
+    public var id: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+}
+
+/// The settings of interactive fine-tuning.
+public struct InteractiveSettings: RecipeSection {
+    public var trains = InteractiveParts.light
+    public var rounds = 7
+    public var task = TaskKind.none
+    public var layerDecay = LayerDecay.published.factor
+    public var focalWeight = 20.0
+    public var diceWeight = 1.0
+    public var iouWeight = 1.0
+
+    /// SUM's constants.
+    public init() {}
+
+    public static let fields: [RecipeField<InteractiveSettings>] = [
+        .choice(
+            "trains", \.trains,
+            "decoder: mask decoder, prompt encoder and task table over kept embeddings; light: low-rank pairs in the encoder too"
+        ),
+        .integer("rounds", \.rounds, 2...100, "Rounds of prompts per image; the last adds no click"),
+        .choice("task", \.task, "The kind of task of the masks, whose vector the first round has"),
+        .number(
+            "layerDecay", \.layerDecay, 0.01...1,
+            "Factor of the learning rate from one layer of the encoder to the one below"),
+        .number("focalWeight", \.focalWeight, MaskLossSettings.weightRange, "Weight of the focal loss"),
+        .number("diceWeight", \.diceWeight, MaskLossSettings.weightRange, "Weight of the dice loss"),
+        .number("iouWeight", \.iouWeight, MaskLossSettings.weightRange, "Weight of the error of the predicted IoU"),
+    ]
+
+    public var faults: [SettingFault] {
+        focalWeight > 0 || diceWeight > 0
+            ? [] : [SettingFault(key: "focalWeight", rule: "focal and dice weight are 0; no mask would be learnt")]
+    }
+
+    /// The rounds with these settings.
+    var training: InteractiveTraining {
+        var training = InteractiveTraining()
+        training.rounds = rounds
+        (training.loss.focalWeight, training.loss.diceWeight) = (focalWeight, diceWeight)
+        training.loss.iouWeight = iouWeight
+        return training
+    }
+}
+
+// SUM's fine-tuning (Liu et al. 2024) with masks that are trusted everywhere, which is SAM's own: an image starts with boxes or
+// with points, each with probability 1/2; boxes are jittered by SAM's rule, first points are drawn from the masks, later ones from
+// the errors. All random numbers of an image are drawn before the first round, so they do not depend on the chunks.
+
+/// Fine-tuning over rounds of clicks with true masks; SUM without pseudo-masks.
+public struct InteractiveFineTuning: AdaptationMethod {
+    /// `interactive`.
+    public static let name = "interactive"
+    /// The settings.
+    public let settings: InteractiveSettings
+    /// focal, dice, iou.
+    public let lossNames = MaskLossSettings.lossNames
+
+    /// Creates the method.
+    public init(_ settings: InteractiveSettings = .init()) { self.settings = settings }
+
+    /// Masks, and the frozen model's features where the encoder does not train.
+    public var needs: ExampleNeeds { ExampleNeeds(anchor: settings.trains == .decoder, masks: true) }
+
+    /// The task table, prompt encoder and mask decoder; with `light` the pairs too.
+    public var trainables: TrainablePlan {
+        TrainablePlan(
+            adapters: (settings.trains == .light ? TrainablePlan.lowRankPairs.adapters : []) + [.init(TaskTable.kind)],
+            parameters: [
+                .init("prompt_encoder.", group: ParameterGroup("prompt_encoder")),
+                .init("mask_decoder.", group: ParameterGroup("mask_decoder")),
+            ], layerDecay: LayerDecay(factor: settings.layerDecay))
+    }
+
+    /// The losses of one image; their gradient is added to the context's.
+    public func step(_ example: AdaptationExample, in context: inout StepContext) throws -> StepLosses {
+        let (count, side) = (example.prompts.count, context.model.encoder.imageSize)
+        guard let masks = example.masks, masks.count == count * side * side else {
+            throw AdaptationMethodError(
+                .example, "interactive training needs the masks of all \(count) objects; use a data set with masks")
+        }
+        try example.check(for: context)
+        let pass: EncoderPass? =
+            settings.trains == .light ? context.model.encoder.encodeForTraining(example.weak, in: context.pass) : nil
+        let features = pass?.features ?? kept(example, in: context)
+        let area = example.area ?? MaskCanvas.Area(height: side, width: side)
+        let draws = InteractiveDraws(objects: count, rounds: settings.rounds, from: example.random)
+        var dFeatures: FeatureGradients?
+        var values: [UncertaintyWeightedLoss.Value] = []
+        for first in stride(from: 0, to: count, by: context.decoderChunk) {
+            let chunk = first..<min(first + context.decoderChunk, count)
+            let objects = InteractiveTargets(
+                masks: masks, side: side, area: area, chunk: chunk, isRehearsed: context.workspace.pool.isRehearsal)
+            let (dChunk, rounds) = try train(objects, of: count, draws, on: features, in: &context)
+            values += rounds.flatMap(\.values)
+            if dFeatures == nil { dFeatures = dChunk } else { dFeatures?.add(dChunk, in: context.workspace) }
+        }
+        if let pass, let dFeatures { pass.backward(dFeatures, &context.gradients) }
+        return StepLosses(parts: parts(values), instances: count)
+    }
+
+    /// The frozen encoder's features, cached or computed.
+    private func kept(_ example: AdaptationExample, in context: StepContext) -> ImageFeatures {
+        context.anchors.features { context.model.encoder.encode(example.weak, in: context.frozen) }
+    }
+
+    private func train(
+        _ objects: InteractiveTargets, of total: Int, _ draws: InteractiveDraws, on features: ImageFeatures,
+        in context: inout StepContext
+    ) throws -> (features: FeatureGradients, rounds: [InteractiveTraining.Round]) {
+        let training = settings.training
+        var start = try objects.start(draws)
+        start.task = settings.task.id
+        let canvas = training.loss.canvas(.bytes(objects.bytes), side: objects.side, area: objects.area)
+        let workspace = context.workspace
+        return try training.train(
+            .init(start: start, canvas: canvas, total: total), on: features,
+            next: { round, carried in
+                // The last round repeats the prompts of the one before.
+                guard round + 1 < settings.rounds else { return (carried, nil) }
+                return (carried, objects.clicks(after: carried, round: round, draws, in: workspace))
+            }, in: &context)
+    }
+
+    /// Means over all masks and rounds.
+    private func parts(_ values: [UncertaintyWeightedLoss.Value]) -> [StepLosses.Part] {
+        func mean(_ value: (UncertaintyWeightedLoss.Value) -> Double) -> Double {
+            values.reduce(0) { $0 + value($1) } / Double(max(values.count, 1))
+        }
+        return [
+            StepLosses.Part("focal", mean(\.focal), weight: settings.focalWeight),
+            StepLosses.Part("dice", mean(\.dice), weight: settings.diceWeight),
+            StepLosses.Part("iou", mean(\.iou), weight: settings.iouWeight),
+        ]
+    }
+}
