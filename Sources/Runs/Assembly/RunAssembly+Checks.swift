@@ -1,4 +1,5 @@
 import AdaptationMethods
+import Adapters
 import Collectives
 import Datasets
 import Evaluation
@@ -58,6 +59,8 @@ extension RunAssembly {
     /// The sum of a run's learning rates below which it hardly changes the model: the first hundred steps of the
     /// published schedule, which change nothing, have 0.002.
     private static let leastSumOfRates = 0.01
+    /// The largest rate at which CoSAM's code trains SAM's own decoder.
+    private static let largestRateOfOwnWeights = 1e-3
 
     /// Warnings about a schedule that does not reach its rate, or cannot move the adapter. // settled
     func scheduleWarnings(_ data: TrainingData) -> [String] {
@@ -69,6 +72,15 @@ extension RunAssembly {
                 "optimizer.warmUpSteps=\(rates.warmUpSteps) is not below the run's \(total) steps: the full learning "
                     + "rate is never reached; set it to auto or train longer"
             ]
+        }
+        // Weights that SAM was trained to need far less change than adapters that begin at zero.
+        guard recipe.adaptationMethod.trainables.parameters.isEmpty else {
+            return rates.base <= Self.largestRateOfOwnWeights
+                ? []
+                : [
+                    "a learning rate of \(rates.base) is one for fresh adapters, and \(recipe.method.name) trains SAM's own "
+                        + "weights; set optimizer.learningRate to 1e-4, at most \(Self.largestRateOfOwnWeights)"
+                ]
         }
         var sum = 0.0
         for step in 0..<total where sum < Self.leastSumOfRates { sum += rates.rate(at: step) }
