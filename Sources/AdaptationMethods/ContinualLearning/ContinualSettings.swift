@@ -56,7 +56,7 @@ public struct ContinualSettings: RecipeSection {
             faults.append(
                 SettingFault(
                     key: "trainTokens",
-                    rule: "needs strategy=moda, query=tokens and no continual.pool, whose images are not at hand"))
+                    rule: "needs strategy=moda, query=tokens and no continual.pool: pools do not contain images"))
         }
         return faults
     }
