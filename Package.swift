@@ -65,7 +65,10 @@ let package = Package(
         module("Imaging", ["PlainText", "CImageCodecs"]),
         module(
             "Datasets",
-            ["PlainText", "CFileSystem", "JSONReading", "Machine", "Tensors", "Kernels", "Imaging", "Recipes"]),
+            [
+                "PlainText", "CFileSystem", "JSONReading", "Machine", "Tensors", "Kernels", "Interaction", "Imaging",
+                "Recipes",
+            ]),
         module("DataTools", ["PlainText", "WeightFiles", "Tensors", "Imaging", "Datasets"]),
         module(
             "AdaptationMethods",
@@ -86,21 +89,23 @@ let package = Package(
             "Evaluation",
             [
                 "Interaction", "Tensors", "Kernels", "Layers", "SegmentAnything", "Adapters", "Routing",
-                "Imaging", "Datasets", "Recipes", "Collectives", "Telemetry", "ModelLoading",
+                "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Collectives", "Telemetry", "ModelLoading",
             ]),
         module(
             "Training",
             [
                 "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
-                "Adapters", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Collectives", "CheckpointStore",
+                "Adapters", "Interaction", "Imaging", "Datasets", "Recipes", "AdaptationMethods", "Collectives",
+                "CheckpointStore",
                 "Telemetry", "Evaluation",
             ]),
         module(
             "Runs",
             [
                 "PlainText", "FaultInjection", "Machine", "Tensors", "Kernels", "WeightFiles", "Layers",
-                "SegmentAnything", "Adapters", "Routing", "Imaging", "Datasets", "Recipes", "AdaptationMethods",
-                "Planning", "Collectives", "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training",
+                "SegmentAnything", "Adapters", "Routing", "Interaction", "Imaging", "Datasets", "Recipes",
+                "AdaptationMethods", "Planning", "Collectives", "CheckpointStore", "Telemetry", "ModelLoading",
+                "Evaluation", "Training",
             ]),
         module(
             "Diagnosis",
@@ -123,7 +128,7 @@ let package = Package(
             dependencies: [
                 "Revision",
                 "PlainText", "FaultInjection", "Machine", "Kernels", "WeightFiles", "Layers", "SegmentAnything",
-                "Adapters", "Routing",
+                "Adapters", "Routing", "Interaction",
                 "Imaging", "Datasets", "DataTools", "Recipes", "AdaptationMethods", "Planning", "Collectives",
                 "CheckpointStore", "Telemetry", "ModelLoading", "Evaluation", "Training", "Runs", "Diagnosis",
                 "Benchmarking", argumentParser,

@@ -21,6 +21,10 @@ public struct AdaptationExample: Sendable {
     public var softMasks: Tensor?
     /// The weight of each pixel in the losses against `masks`; nil weights all equally. // [n, S, S]
     public let weights: PixelWeights?
+    /// How far `masks` can be trusted, if they are pseudo-masks for which that is known.
+    public var pseudoMasks: PseudoMasks?
+    /// The kind of task of the masks: SUM's id, 0 for anything.
+    public var task = 0
     /// The image's part of the square, from its top left; nil if it fills it or lies elsewhere. Methods that draw points read it.
     public var area: MaskCanvas.Area?
     /// The method's source of random numbers, keyed by seed, epoch and image.

@@ -24,6 +24,10 @@ public protocol AdaptationMethod: Sendable {
     /// The parts of an example it needs beside the weak view and the prompts.
     var needs: ExampleNeeds { get }
 
+    /// Which masks an evaluation scores.
+    var answers: EvaluatedAnswers { get }
+    /// What is made before training of sources without masks; nil if it learns from all sources alike.
+    var pseudoMasks: PseudoMaskPlan? { get }
     /// Whether its steps heed `StepContext.distillation`.
     var distils: Bool { get }
     /// Whether the images of a batch vote before their losses are computed.
@@ -51,6 +55,8 @@ public protocol AdaptationMethod: Sendable {
 extension AdaptationMethod {
     public var trainables: TrainablePlan { .lowRankPairs }
     public var needs: ExampleNeeds { ExampleNeeds() }
+    public var answers: EvaluatedAnswers { .promptedMasks }
+    public var pseudoMasks: PseudoMaskPlan? { nil }
     public var distils: Bool { false }
     public var votes: Bool { false }
     public func vote(_ example: AdaptationExample, in context: StepContext) throws -> Vote { Vote(numbers: []) }
@@ -74,12 +80,24 @@ public struct Vote: Sendable {
     public init(numbers: [Int], features: ImageFeatures? = nil) { (self.numbers, self.features) = (numbers, features) }
 }
 
+/// Which masks an evaluation scores.
+public enum EvaluatedAnswers: Sendable, Equatable {
+    /// Those of the prompts.
+    case promptedMasks
+    /// Those that a refinement module makes of the unadapted model's answers to points; before training, these.
+    case refinedMasks(RefinementPairMaker)
+}
+
 /// The parts of an example a method needs beside the weak view and the prompts.
 public struct ExampleNeeds: Sendable, Equatable {
     /// The frozen model's features of the weak view, which a node may cache from epoch to epoch.
     public var anchor = false
     /// True masks of the prompted objects.
     public var masks = false
+    /// Whether it reads the kind of task of masks.
+    public var task = false
+    /// Whether it reads how far masks can be trusted, of images for which that is known.
+    public var maps = false
     /// How an image is augmented.
     public var view = ExampleView.weakAndStrong
 

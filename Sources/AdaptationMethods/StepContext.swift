@@ -23,6 +23,8 @@ public struct StepContext {
     public var features: ImageFeatures?
     /// False repeats the decoder's pass for backward even if it could have been kept, which changes no bit.
     package var keepsDecoderPass = true
+    /// Notes the prompts of every round of clicks, for comparisons with another program; nil notes nothing.
+    public var promptLog: PromptLog?
     /// The gradient of the trained values.
     public var gradients: GradientBuffer
 
@@ -50,6 +52,15 @@ public struct StepContext {
     func pass(with trained: TrainableParameters) -> PassContext {
         PassContext(workspace, trained: trained, adapters: pass.adapters, counter: pass.counter)
     }
+}
+
+/// The prompts that a method of clicks drew, round by round.
+public struct PromptLog: Sendable {
+    /// Those of the objects of one call of the decoder, in the order of the calls.
+    public internal(set) var rounds: [PromptBatch] = []
+
+    /// Creates an empty log.
+    public init() {}
 }
 
 /// The frozen model's features of one view, which a node may cache from epoch to epoch.

@@ -1,4 +1,5 @@
 public import Imaging
+public import Interaction
 
 /// A rectangle in pixels on continuous axes: pixel (x, y) covers [x, x + 1) x [y, y + 1), right and bottom are exclusive.
 public struct Box: Equatable, Sendable {
@@ -105,6 +106,10 @@ public struct Sample: Sendable {
     package var values: [UInt16]?
     /// The orientation that the image file states and that is not applied.
     public var orientation: Orientation?
+    /// How far the masks can be trusted, if they are pseudo-masks for which that is known.
+    public var maps: PseudoMaps?
+    /// The kind of task of the masks.
+    public var task = TaskKind.none
 
     /// Creates a sample; omit the labels the data set does not have.
     public init(

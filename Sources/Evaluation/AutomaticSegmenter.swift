@@ -13,6 +13,8 @@ public struct AutomaticSegmenter {
         public let box: Box
         /// Its mask.
         public let mask: RunLengthEncoding
+        /// What it was decoded from; nil where that is not known.
+        public var origin: MaskOrigin?
     }
 
     private let generator: AutomaticMaskGenerator
@@ -55,7 +57,9 @@ public struct AutomaticSegmenter {
     public func labels(of image: Image) throws -> [Label] {
         try masks(of: image).compactMap { found in
             let mask = try found.mask.encoding()
-            return mask.box.map { Label(box: $0, mask: mask) }
+            return mask.box.map { box in
+                Label(box: box, mask: mask, origin: MaskOrigin(point: found.point, candidate: found.candidate))
+            }
         }
     }
 }

@@ -1,3 +1,4 @@
+public import AdaptationMethods
 public import Collectives
 public import Datasets
 public import Kernels
@@ -47,6 +48,8 @@ public struct Evaluator {
     public let decoderChunk: Int
     /// True if the boundary IoU is measured too.
     public let measuresBoundaries: Bool
+    /// Which masks are scored.
+    public var answers = EvaluatedAnswers.promptedMasks
     /// Images prepared in advance, and the number of threads that do so.
     public let prefetch: (depth: Int, threads: Int)
 
@@ -79,6 +82,52 @@ public struct Evaluator {
     public func evaluate(
         _ subject: EvaluatedModel, communicator: any Communicator, in workspace: Workspace
     ) throws -> Result {
+        let gathered = try valuesOfImages(
+            unscored: ImageScoring.noValues(kinds: kinds.count), communicator: communicator,
+            scoring(subject, in: workspace))
+        let outcomes = kinds.indices.map { kind in
+            let images = ids.indices.compactMap { index -> ImageScore? in
+                guard let values = gathered.values[index] else { return nil }
+                let own = Array(values[(ImageScoring.width * kind)..<(ImageScoring.width * (kind + 1))])
+                return ImageScoring.score(own, id: ids[index])
+            }
+            return Outcome(prompt: kinds[kind], images: images)
+        }
+        let routes = ids.indices.compactMap { gathered.values[$0].flatMap(ImageScoring.route) }
+        let vanished = ids.indices.compactMap { index -> (id: String, instances: Int)? in
+            guard let count = gathered.values[index].map(ImageScoring.vanished), count > 0 else { return nil }
+            return (ids[index], count)
+        }
+        return Result(outcomes: outcomes, unreadable: gathered.unreadable, vanished: vanished, routes: routes)
+    }
+}
+
+extension Evaluator {
+    /// What scores an image.
+    private func scoring(
+        _ subject: EvaluatedModel, in workspace: Workspace
+    ) -> (EvaluationExample) throws -> [Double] {
+        if case .refinedMasks(let pairs) = answers {
+            let scoring = RefinementScoring(
+                subject: subject, pairs: pairs, kinds: kinds, decoderChunk: decoderChunk, seed: preparation.seed)
+            return { try scoring.values($0, in: workspace) }
+        }
+        let scoring = ImageScoring(
+            subject: subject, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
+            measuresBoundaries: measuresBoundaries)
+        return { try scoring.values($0, in: workspace) }
+    }
+
+    /// The values of every image, in order and equal on all ranks, and the images that cannot be read. Collective.
+    ///
+    /// - Parameters:
+    ///   - unscored: The values of an image that cannot be read.
+    ///   - score: The values of an image, as many.
+    ///
+    /// Throws `CollectivesError`, `DatasetError` for a fault that does not concern a single image, and what `score` throws.
+    func valuesOfImages(
+        unscored: [Double], communicator: any Communicator, _ score: (EvaluationExample) throws -> [Double]
+    ) throws -> (values: [[Double]?], unreadable: [UnreadableSample]) {
         communicator.phase = "evaluation"
         let share = ShardedSampler.share(
             rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
@@ -91,17 +140,13 @@ public struct Evaluator {
                 return .failure(error)
             }
         }
-        let scoring = ImageScoring(
-            subject: subject, kinds: kinds, threshold: Float(threshold), decoderChunk: decoderChunk,
-            measuresBoundaries: measuresBoundaries)
-        var records: [SampleRecord] = []
-        var found: [UnreadableSample] = []
+        var (records, found): ([SampleRecord], [UnreadableSample]) = ([], [])
         for index in share {
             guard let read = try prefetcher.next() else { break }
-            var values = scoring.noValues()
-            var isUnreadable = false
+            communicator.activity.work(at: "evaluating")
+            var (values, isUnreadable) = (unscored, false)
             switch read {
-            case .success(let example): values = try scoring.values(example, in: workspace)
+            case .success(let example): values = try score(example)
             case .failure(let error):
                 isUnreadable = true
                 found.append(
@@ -116,20 +161,7 @@ public struct Evaluator {
         ).gatherRecords(records)
         let unreadable =
             gathered.unreadablePositions.isEmpty ? [] : try UnreadableSample.gather(found, communicator)
-        let outcomes = kinds.indices.map { kind in
-            let images = ids.indices.compactMap { index -> ImageScore? in
-                guard let values = gathered.values[index] else { return nil }
-                let own = Array(values[(ImageScoring.width * kind)..<(ImageScoring.width * (kind + 1))])
-                return ImageScoring.score(own, id: ids[index])
-            }
-            return Outcome(prompt: kinds[kind], images: images)
-        }
-        let routes = ids.indices.compactMap { gathered.values[$0].flatMap(ImageScoring.route) }
-        let vanished = ids.indices.compactMap { index -> (id: String, instances: Int)? in
-            guard let count = gathered.values[index].map(ImageScoring.vanished), count > 0 else { return nil }
-            return (ids[index], count)
-        }
-        return Result(outcomes: outcomes, unreadable: unreadable, vanished: vanished, routes: routes)
+        return (ids.indices.map { gathered.values[$0] }, unreadable)
     }
 }
 

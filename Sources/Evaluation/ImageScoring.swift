@@ -30,8 +30,8 @@ struct ImageScoring {
     }
 
     /// Counts and sums of an image.
-    private struct Sums {
-        var values: [Double]
+    struct Sums {
+        private(set) var values: [Double]
 
         init(instances: Int) {
             values = [Double](repeating: 0, count: ImageScoring.width)
@@ -48,8 +48,8 @@ struct ImageScoring {
     /// The values of an image that cannot be read or has no instance, with no route.
     ///
     /// - Parameter vanished: Its instances without a pixel in the model frame.
-    func noValues(vanished: Int = 0) -> [Double] {
-        [Double](repeating: 0, count: Self.width * kinds.count) + [Double(vanished), -1]
+    static func noValues(kinds: Int, vanished: Int = 0) -> [Double] {
+        [Double](repeating: 0, count: width * kinds) + [Double(vanished), -1]
     }
 
     /// Instances of an image without a pixel in the model frame, which an image's last value but one counts.
@@ -64,7 +64,7 @@ struct ImageScoring {
 
     /// The values of one image, one kind of prompt after the other, and its route. The image is encoded once.
     func values(_ example: EvaluationExample, in workspace: Workspace) throws -> [Double] {
-        guard example.count > 0 else { return noValues(vanished: example.vanished) }
+        guard example.count > 0 else { return Self.noValues(kinds: kinds.count, vanished: example.vanished) }
         let encoded = try subject.encode(example.input, in: workspace)
         let route = encoded.decision.map { Double(($0.domain ?? -1) + 1) } ?? -1
         return try example.prompts.flatMap { prompts -> [Double] in

@@ -52,11 +52,13 @@ public struct ImageSegmenter {
     /// One mask per object, in order, and where a router sent the image; with `multimask`, the best of SAM's three
     /// candidates by predicted IoU.
     ///
+    /// - Parameter task: The kind of task, as in `PromptBatch`.
+    ///
     /// Throws `SegmentAnythingError` for prompts the model does not support.
     public func segment(
-        _ image: Image, _ objects: [ObjectPrompt], multimask: Bool
+        _ image: Image, _ objects: [ObjectPrompt], multimask: Bool, task: Int = 0
     ) throws -> (masks: [Mask], decision: RoutingDecision?) {
-        let (masks, decision) = try candidates(image, objects, multimask: multimask) { _, masks in
+        let (masks, decision) = try candidates(image, objects, multimask: multimask, task: task) { _, masks in
             masks.indices.max { masks[$0].predictedIoU < masks[$1].predictedIoU }.map { masks[$0] }
         }
         return (masks, decision)
@@ -67,14 +69,16 @@ public struct ImageSegmenter {
     ///
     /// Throws `SegmentAnythingError` for prompts the model does not support, and the errors of the choice.
     func candidates<Chosen>(
-        _ image: Image, _ objects: [ObjectPrompt], multimask: Bool,
+        _ image: Image, _ objects: [ObjectPrompt], multimask: Bool, task: Int = 0,
         _ choose: (_ object: Int, _ masks: [Mask]) throws -> Chosen?
     ) throws -> (chosen: [Chosen], decision: RoutingDecision?) {
         let frame = view.frame(width: image.width, height: image.height, loaded.preprocessing)
         let encoded = try subject.encode(view.input(of: image, loaded.preprocessing), in: workspace)
         let chosen = try objects.enumerated().compactMap { index, object in
+            var prompts = try batch(object, frame)
+            prompts.task = task
             let decoded = try encoded.model.predict(
-                encoded.features, try batch(object, frame), masks: multimask ? .multiple : .single,
+                encoded.features, prompts, masks: multimask ? .multiple : .single,
                 in: encoded.context)
             let (logits, scores) = (decoded.logits, decoded.iou.elements)
             let side = logits.shape[2]

@@ -47,12 +47,12 @@ public struct PseudoSegmenter {
             instance, masks -> AutomaticSegmenter.Label? in
             let own = weak[instance]
             let others = firsts.enumerated().compactMap { $0.offset == instance ? nil : $0.element }
-            let measured = masks.map { mask -> (mask: ImageSegmenter.Mask, contradictions: Int) in
+            let measured = masks.enumerated().map { candidate, mask -> Measured in
                 let prediction = WeakLabelMetrics(prediction: mask.pixels, width: width, height: height)
                 let outside =
                     own.box == nil
                     ? others.map { LabelledPoint(x: $0.x, y: $0.y, isForeground: false) } : []
-                return (mask, prediction.hits(own.points + outside).count { $0 == 0 })
+                return (candidate, mask, prediction.hits(own.points + outside).count { $0 == 0 })
             }
             guard let best = measured.min(by: Self.isBetter) else { return nil }
             let prediction = WeakLabelMetrics(prediction: best.mask.pixels, width: width, height: height)
@@ -63,15 +63,16 @@ public struct PseudoSegmenter {
                 guard best.contradictions == 0 else { return nil }
             }
             let mask = try RunLengthEncoding(rows: best.mask.pixels, width: width, height: height)
-            return AutomaticSegmenter.Label(box: own.box ?? tight, mask: mask)
+            let origin = MaskOrigin(box: own.box, points: own.points, candidate: hasBoxes ? nil : best.candidate)
+            return AutomaticSegmenter.Label(box: own.box ?? tight, mask: mask, origin: origin)
         }.chosen
         return Labels(kept: kept, leftOut: weak.count - kept.count)
     }
 
-    private static func isBetter(
-        _ one: (mask: ImageSegmenter.Mask, contradictions: Int),
-        _ other: (mask: ImageSegmenter.Mask, contradictions: Int)
-    ) -> Bool {
+    /// One of the masks of an instance, and how many annotated points it contradicts.
+    private typealias Measured = (candidate: Int, mask: ImageSegmenter.Mask, contradictions: Int)
+
+    private static func isBetter(_ one: Measured, _ other: Measured) -> Bool {
         one.contradictions != other.contradictions
             ? one.contradictions < other.contradictions : one.mask.predictedIoU > other.mask.predictedIoU
     }

@@ -48,6 +48,17 @@ extension Image {
         overlay(values: labels.labels, colours: colours, opacity: opacity, contour: contour)
     }
 
+    /// Blends a colour over every pixel, as far as its value says: 0 leaves it, 1 replaces it. // [height, width]
+    public mutating func tint(_ values: [Float], colour: Colour) {
+        precondition(values.count == width * height, "\(values.count) values over an image \(width)x\(height)")
+        becomeRGB()
+        for (index, value) in values.enumerated() where value > 0 {
+            let below = Colour(pixels[3 * index], pixels[3 * index + 1], pixels[3 * index + 2])
+            let top = colour.over(below, opacity: Double(min(value, 1)))
+            (pixels[3 * index], pixels[3 * index + 1], pixels[3 * index + 2]) = (top.red, top.green, top.blue)
+        }
+    }
+
     /// Overlays a mask, `[height, width]` of true inside.
     public mutating func overlay(mask: [Bool], colour: Colour, opacity: Double = 0.45, contour: Bool = true) {
         precondition(mask.count == width * height, "\(mask.count) mask values over an image \(width)x\(height)")

@@ -152,6 +152,11 @@ public struct StepRehearsal: Sendable, Equatable {
             weak: Tensor(uninitialized: [side, side, 3]), strong: Tensor(uninitialized: [side, side, 3]),
             prompts: prompts,
             masks: needs.masks && !isJittered ? [UInt8](repeating: 0, count: count * side * side) : nil)
+        if needs.maps {
+            let low = 4 * request.configuration.embeddingSide
+            func maps() -> Tensor { Tensor(uninitialized: [count, low, low]) }
+            example.pseudoMasks = PseudoMasks(probability: maps(), refined: maps())
+        }
         if needs.masks, isJittered { example.softMasks = Tensor(uninitialized: [count, side, side]) }
         return example
     }

@@ -55,6 +55,21 @@ public struct Resolved<Root: RecipeRoot>: Sendable {
             environment: environment, settings: settings)
     }
 
+    /// A recipe that a program made from a resolved one; keys that both have keep their source.
+    ///
+    /// - Throws: ``RecipeError`` that lists all faults.
+    public init(_ recipe: Root, madeFrom other: Resolved<Root>) throws(RecipeError) {
+        var sources: [String: RecipeSource] = [:]
+        for entry in recipe.entries { sources[entry.key.key] = other.sources[entry.key.key] ?? .defaults }
+        let faults = recipe.validate().map { fault in
+            RecipeFault(
+                key: fault.key, value: fault.value, rule: fault.rule,
+                place: (sources[fault.key] ?? .defaults).description)
+        }
+        guard faults.isEmpty else { throw RecipeError(faults) }
+        (self.recipe, self.sources) = (recipe, sources)
+    }
+
     private init(
         _ defaults: Root, document: RecipeDocument?, environment: [String: String], settings: [String]
     ) throws(RecipeError) {

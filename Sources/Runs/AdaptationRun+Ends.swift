@@ -36,21 +36,27 @@ extension AdaptationRun {
     /// The images of the run, with automatic labels where the recipe requests them; nil if the run was asked to stop
     /// meanwhile.
     ///
-    /// - Parameter claim: Set if labels were generated: they are stored in the run's folder, which no other run may
-    ///   write to meanwhile.
-    func openData(_ loaded: LoadedModel, _ start: Start, _ claim: inout Claim?) throws -> TrainingData? {
-        guard recipe.recipe.prompts.source.isMadeByModel else {
+    /// - Parameters:
+    ///   - claim: Set if labels were generated: they are stored in the run's folder, which no other run may write to
+    ///     meanwhile.
+    ///   - refiner: The file of the refinement module, if maps are made with one.
+    func openData(
+        _ loaded: LoadedModel, _ start: Start, _ claim: inout Claim?, refiner: String?
+    ) throws -> TrainingData? {
+        guard recipe.recipe.makesLabels else {
             return try TrainingData(recipe.recipe, communicator: communicator)
         }
-        claim = try self.claim(start)
+        if claim == nil { claim = try self.claim(start) }
+        let rounds = ImageRounds(
+            communicator: communicator, folder: folder.held(by: claim?.lock), isStopRequested: isStopRequested,
+            notice: notice)
         let labelling = AutomaticLabelling(
-            recipe: recipe.recipe, folder: folder.held(by: claim?.lock), loaded: loaded, communicator: communicator,
-            workspace: workspace,
-            isStopRequested: isStopRequested, notice: notice)
+            recipe: recipe.recipe, loaded: loaded, rounds: rounds, workspace: workspace,
+            place: folder.products(of: recipe.recipe), refiner: refiner)
         do {
             return try TrainingData(
                 recipe.recipe, communicator: communicator, labelling: { try labelling.label($0, $1, $2) })
-        } catch is AutomaticLabelling.StopRequested {
+        } catch is ImageRounds.StopRequested {
             return nil
         }
     }

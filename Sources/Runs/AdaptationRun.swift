@@ -87,14 +87,18 @@ public struct AdaptationRun {
         let continued = try ContinuedPool(recipe.recipe)
         let kernels = try KernelAgreement(
             mixing: recipe.recipe.execution.mixedKernels, communicator: communicator)
+        var claim: Claim?
+        guard let first = try runFirstStage(start, &claim) else { return Outcome(exitCode: .resumable) }
         try MemoryCheck.checkWeights(recipe.recipe.model, communicator)
         let loaded = try LoadedModel(recipe.recipe.model, recipe.recipe.node, communicator: communicator)
         try continued?.check(loaded)
+        if let refiner = first.refiner { _ = try loaded.refiner(opening: refiner) }
         let trainables = try assembly.trainables(loaded)
         let startValues = try assembly.startValues(trainables.layout, loaded)
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
-        var claim: Claim?
-        guard let data = try openData(loaded, start, &claim) else { return Outcome(exitCode: .resumable) }
+        guard let data = try openData(loaded, start, &claim, refiner: first.refiner) else {
+            return Outcome(exitCode: .resumable)
+        }
         let assembly = self.assembly.settled(data)
         if communicator.isRoot, self.assembly.promptWarning == nil, let warning = assembly.promptWarning {
             notice(warning)
@@ -136,6 +140,23 @@ public struct AdaptationRun {
             isStopRequested: isStopRequested)
         var loop = try loop(context, trainer, anchors.store, checkpoints, resumed, continued)
         return try train(&loop, resumed, since: begin)
+    }
+
+    /// What a run has trained before its model is loaded.
+    private struct FirstStage {
+        /// The file of the refinement module; nil for a run without one.
+        let refiner: String?
+    }
+
+    /// Trains what the run needs first; nil if it was asked to stop meanwhile. Collective.
+    private func runFirstStage(_ start: Start, _ claim: inout Claim?) throws -> FirstStage? {
+        guard let stage = RefinerStage(recipe, place: folder.products(of: recipe.recipe), notice: notice) else {
+            return FirstStage(refiner: nil)
+        }
+        claim = try self.claim(start)
+        // What the run would refuse is refused before the first stage.
+        _ = try RunRehearsal(recipe.recipe, communicator: communicator)
+        return try stage.run(start, as: self).map { FirstStage(refiner: $0) }
     }
 
     /// The loop from the first step, or from a checkpoint.

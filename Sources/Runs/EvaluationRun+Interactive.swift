@@ -3,6 +3,7 @@ import Collectives
 public import Evaluation
 import FaultInjection
 import Foundation
+public import Interaction
 import Kernels
 import Layers
 import ModelLoading
@@ -57,11 +58,7 @@ extension EvaluationRun {
         let prepared = try prepare(adapter: path, pool: poolPath) { sources in
             output.map { folder in sources.map { "\(folder)/\(table($0, rules))" } } ?? []
         }
-        if rules.task > 0, !hasTasks(prepared) {
-            throw RunError(
-                .configuration, "the model has no table of tasks, so --task changes nothing",
-                remedy: "leave out --task, or give an adapter that was trained with tasks")
-        }
+        try TaskKind.allCases[rules.task].checkTable(of: prepared.subject)
         var scores: [InteractiveScore] = []
         var unreadable: [UnreadableSample] = []
         for source in prepared.sources {
@@ -84,9 +81,20 @@ extension EvaluationRun {
         "rounds-\(prefix(source))\(rules.start.rawValue).csv"
     }
 
-    private func hasTasks(_ prepared: Prepared) -> Bool {
-        let models = (prepared.pool?.members ?? []) + (prepared.adapted.map { [$0] } ?? [])
-        return models.contains { !$0.adapters.densePrompts.isEmpty }
+}
+
+extension TaskKind {
+    /// Throws `RunError` of kind `configuration` for a kind of task without a vector in any model.
+    public func checkTable(of subject: EvaluatedModel) throws {
+        let models =
+            switch subject {
+            case .one(let model): [model]
+            case .pool(let pool): pool.members
+            }
+        guard self != .none, !models.contains(where: { !$0.adapters.densePrompts.isEmpty }) else { return }
+        throw RunError(
+            .configuration, "the model has no table of tasks, so --task changes nothing",
+            remedy: "leave out --task, or give an adapter that was trained with tasks")
     }
 }
 

@@ -45,7 +45,7 @@ extension RunFolder {
     ///
     /// Throws `CheckpointError`.
     package func refuseLinks() throws(CheckpointError) {
-        let folders = ["adapters", "checkpoints", "automatic", "watch", "pool"]
+        let folders = ["adapters", "checkpoints", "automatic", "maps", "refiner", "watch", "pool"]
         let appended = ["log.jsonl", "evaluation.csv"]
         for name in names(in: path) {
             let isTable = name.hasPrefix("images-") && name.hasSuffix(".csv")
@@ -68,12 +68,12 @@ extension RunFolder {
                 }
             }
         }
-        for name in names(in: automatic)
-        where
-            (try? FileManager.default.destinationOfSymbolicLink(
-                atPath: automatic + "/" + name)) != nil
-        {
-            throw .link(automatic + "/" + name, "a symbolic link")
+        // What is made of images stands in these or, of named sources, one below.
+        for folder in ["automatic", "maps"].map({ path + "/" + $0 }) {
+            for name in names(in: folder)
+            where (try? FileManager.default.destinationOfSymbolicLink(atPath: folder + "/" + name)) != nil {
+                throw .link(folder + "/" + name, "a symbolic link")
+            }
         }
     }
 }

@@ -1,3 +1,4 @@
+import AdaptationMethods
 import CheckpointStore
 import Datasets
 import Evaluation
@@ -17,7 +18,9 @@ import WeightFiles
 /// | `adapters/step-STEP.safetensors` | the LoRA matrices at each evaluation |
 /// | `adapter.safetensors` | the LoRA matrices at the end |
 /// | `checkpoints/` | the checkpoints to resume from |
-/// | `automatic/` | one file per image: the labels found by the anchor, with `prompts.source: automatic` |
+/// | `automatic/` | one file per image: the labels made by the unadapted model |
+/// | `maps/` | two files per image: how far these can be trusted, with `method.name: sum` |
+/// | `refiner/` | the run that trained the refinement module, with `method.name: sum` |
 /// | `LOCK` | the process that writes to the folder |
 /// | `summary.txt` | the scores before and after |
 ///
@@ -38,8 +41,11 @@ public struct RunFolder: Sendable {
     /// The checkpoints to resume from.
     public var checkpoints: String { path + "/checkpoints" }
 
-    /// The labels found by the anchor, one file per image.
-    public var automatic: String { path + "/automatic" }
+    /// Where labels, maps and refinement module of a run are: in its folder, or in the store that its recipe names.
+    func products(of recipe: Recipe) -> String {
+        let store = recipe.adaptationMethod.pseudoMasks?.store ?? ""
+        return store.isEmpty ? path : store
+    }
 
     /// The matrices after a step.
     public func adapter(step: Int) -> String { path + "/adapters/step-\(Self.padded(step)).safetensors" }

@@ -67,7 +67,9 @@ extension Recipe {
         var plain = Recipe()
         plain.model.kind = model.kind
         let chosen = method.variants.first { $0.name == method.chosen }
-        let ofMethod = zip(chosen?.rows ?? [], chosen?.defaults ?? []).map { ("method.\($0.name)", $1.description) }
+        let ofMethod = zip(chosen?.rows ?? [], chosen?.defaults ?? []).filter { $0.0.effect == .result }.map {
+            ("method.\($0.name)", $1.description)
+        }
         let defaults = plain.shapingEntries.filter { !$0.key.hasPrefix("method.") } + ofMethod
         let ofImages = intensities.flatMap(intensityPredecessors)
         let others = defaults.filter { row in !ofImages.contains { $0.key == row.0 } }

@@ -25,10 +25,11 @@ public struct RunRehearsal: Sendable {
         let assembly = RunAssembly(recipe: recipe, communicator: communicator, workspace: Workspace(threads: 1))
         try assembly.checkStartFile()
         let continued = try ContinuedPool(recipe)
-        let source = recipe.prompts.source
         let data = try TrainingData(
             recipe, communicator: communicator,
-            labelling: source.isMadeByModel ? { dataset, _, _ in AssumedMasks(base: dataset, source: source) } : nil)
+            labelling: { [recipe] dataset, _, source in
+                recipe.madeLabels(of: source.settings).map { AssumedMasks(base: dataset, made: $0) } ?? dataset
+            })
         let settled = assembly.settled(data)
         lines = [data.fact.line, settled.promptFact.line] + (continued.map { [$0.line] } ?? [])
         warnings = [settled.promptWarning].compactMap(\.self) + settled.scheduleWarnings(data) + data.scoreWarnings
@@ -61,7 +62,7 @@ extension Recipe {
 /// A data set as it will be once the model has made masks for it.
 private struct AssumedMasks: SegmentationDataset {
     let base: any SegmentationDataset
-    let source: PromptSource
+    let made: MadeLabels
 
     var count: Int { base.count }
     func id(_ index: Int) -> String { base.id(index) }
@@ -71,7 +72,7 @@ private struct AssumedMasks: SegmentationDataset {
     func survey(_ index: Int) throws -> ImageSurvey {
         // Masks that are found need no labels, only an image that can be read.
         var survey = try base.survey(index)
-        survey.instances = source == .automatic ? max(survey.instances, 1) : survey.instances
+        survey.instances = made == .found ? max(survey.instances, 1) : survey.instances
         survey.kinds = [.masks, .boxes]
         return survey
     }

@@ -5,6 +5,7 @@ import Datasets
 import Evaluation
 import FaultInjection
 import Foundation
+import Interaction
 import Kernels
 import Layers
 import SegmentAnything
@@ -84,6 +85,13 @@ extension Trainer {
             teacherPrompts: try example.teacherPrompts.map { try PromptBatch($0, instances) },
             masks: example.masks?.bitmaps, random: example.random)
         input.softMasks = example.softMasks
+        input.task = example.task.id
+        input.pseudoMasks = example.maps.map { maps in
+            func tensor(_ bytes: [UInt8]) -> Tensor {
+                Tensor(bytes.map { Float($0) / 255 }, [maps.count, maps.side, maps.side])
+            }
+            return PseudoMasks(probability: tensor(maps.probability), refined: tensor(maps.refined))
+        }
         if example.frame.left == 0, example.frame.top == 0 {
             input.area = .init(height: example.frame.resizedHeight, width: example.frame.resizedWidth)
         }

@@ -104,15 +104,21 @@ struct SpeedCommand: ParsableCommand {
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
     }
 
+    /// The method to measure, with its own settings but for those asked for.
+    private func chosenMethod() throws -> any AdaptationMethod {
+        guard let lossForm else { return try MethodRegistry.known.make(method) }
+        let settings = [
+            "data.root=.", "model.kind=\(model.name)", "method.name=\(method)", "method.lossForm=\(lossForm.rawValue)",
+        ]
+        return try ResolvedRecipe(settings: settings).recipe.method.method
+    }
+
     func run() throws {
         Startup.onAllRanks { communicator in
             guard communicator.isRoot else { return .done }
             let workspace = try Workspace.start(threads: threads > 0 ? threads : CoreAffinity.usableThreads())
             let (configuration, source) = try loadWeights()
-            let settings =
-                ["data.root=.", "model.kind=\(model.name)", "method.name=\(method)"]
-                + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
-            var request = StepRequest(configuration, try ResolvedRecipe(settings: settings).recipe.method.method)
+            var request = StepRequest(configuration, try chosenMethod())
             guard request.method.trains || subject != .step else {
                 throw ValidationError("--method \(method) does not train, so it has no step to measure")
             }

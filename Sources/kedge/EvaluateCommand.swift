@@ -1,9 +1,9 @@
-public import AdaptationMethods
 public import ArgumentParser
 import Collectives
 public import Evaluation
 import FaultInjection
 import Foundation
+public import Interaction
 import Kernels
 import Machine
 import Recipes

@@ -20,7 +20,7 @@ struct Kedge: ParsableCommand {
         subcommands: [
             AdaptCommand.self, EvaluateCommand.self, SegmentCommand.self, InspectCommand.self, SynthesizeCommand.self,
             DataCommand.self, CompareCommand.self, ModelsCommand.self, PlanCommand.self, BenchCommand.self,
-            DoctorCommand.self, CheckpointCommand.self, PoolCommand.self,
+            DoctorCommand.self, CheckpointCommand.self, PoolCommand.self, UncertaintyCommand.self,
         ])
 
     static func main() {

@@ -6,6 +6,7 @@ import Evaluation
 import FaultInjection
 import Foundation
 public import Imaging
+import Interaction
 import Kernels
 import ModelLoading
 import Recipes
@@ -87,6 +88,9 @@ struct SegmentCommand: ParsableCommand {
 
     @Flag(help: "Choose the best of three candidate masks by predicted IoU: better for a single point.")
     var multimask = false
+
+    @Option(help: "The kind of task, for adapters trained with tasks: none, salient, entity, part.")
+    var task = TaskKind.none
 
     @OptionGroup(title: "Automatic masks")
     var automatic: AutomaticOptions

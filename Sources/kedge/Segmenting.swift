@@ -3,6 +3,7 @@ import Collectives
 import Datasets
 import Evaluation
 import Imaging
+import Interaction
 import Kernels
 import ModelLoading
 import Recipes
@@ -84,6 +85,7 @@ struct Segmenting {
             let opened = try OpenedPool(
                 files, weights: command.weights, preprocessing: command.preprocessing, threads: threads, communicator)
             (loaded, subject, view) = (opened.loaded, .pool(opened.pool), opened.view)
+            try command.task.checkTable(of: subject)
             return
         }
         loaded = try LoadedModel(
@@ -92,6 +94,7 @@ struct Segmenting {
             threads: threads, communicator)
         let adapted = try command.adapter.map { [loaded] in try loaded.adapted(opening: $0) }
         (subject, view) = (.one(adapted ?? loaded.base), .fit)
+        try command.task.checkTable(of: subject)
     }
 
     /// One mask per object.
@@ -99,7 +102,8 @@ struct Segmenting {
         of image: Image, _ objects: [ImageSegmenter.ObjectPrompt]
     ) throws -> Result<ImageSegmenter.Mask> {
         let segmenter = ImageSegmenter(loaded, subject, seen: view, workspace: workspace)
-        let (masks, decision) = try segmenter.segment(image, objects, multimask: command.multimask)
+        let (masks, decision) = try segmenter.segment(
+            image, objects, multimask: command.multimask, task: command.task.id)
         return Result(masks: masks, route: decision.flatMap(route))
     }
 
@@ -112,8 +116,10 @@ struct Segmenting {
             let made = try pool.route(image, seen: view, by: loaded.preprocessing, in: workspace)
             (adapted, decision) = (pool.model(for: made), made)
         }
+        var settings = command.automatic.configuration
+        settings.task = command.task.id
         let segmenter = try AutomaticSegmenter(
-            loaded, adapted: adapted, settings: command.automatic.configuration, seen: view, workspace: workspace)
+            loaded, adapted: adapted, settings: settings, seen: view, workspace: workspace)
         return Result(masks: try segmenter.masks(of: image), route: decision.flatMap(route))
     }
 

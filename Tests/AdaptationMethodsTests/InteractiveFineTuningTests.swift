@@ -1,5 +1,6 @@
 import AdaptationMethods
 import Adapters
+import Interaction
 import Kernels
 import Layers
 import SegmentAnything
@@ -16,7 +17,7 @@ import TestSupport
 
     private func method(_ parts: InteractiveParts, rounds: Int = 4) -> InteractiveFineTuning {
         var settings = InteractiveSettings()
-        (settings.trains, settings.rounds, settings.task) = (parts, rounds, .entity)
+        (settings.trains, settings.rounds) = (parts, rounds)
         return InteractiveFineTuning(settings)
     }
 
@@ -41,6 +42,7 @@ import TestSupport
             weak: view, strong: view, prompts: try PromptBatch(boxes: boxes), masks: masks ? bytes : nil,
             random: SeededGenerator(seed: seed, purpose: "method"))
         example.area = .init(height: side * 3 / 4, width: side)
+        example.task = TaskKind.entity.id
         return example
     }
 

@@ -19,12 +19,17 @@ import Testing
             let method = try MethodRegistry.known.make(name)
             #expect(type(of: method).name == name)
             #expect(method.lossNames.isEmpty == !method.trains)
-            let isJittered = !["direct", "interactive", "self-training", "supervised", "tent", "wesam"].contains(name)
-            #expect(
-                method.needs
-                    == ExampleNeeds(
-                        anchor: name == "wesam", masks: ["interactive", "supervised"].contains(name) || isJittered,
-                        view: isJittered ? .jittered : .weakAndStrong))
+            let isJittered = ![
+                "direct", "interactive", "refiner", "self-training", "sum", "supervised", "tent", "wesam",
+            ].contains(name)
+            let masked = ["interactive", "refiner", "sum", "supervised"]
+            var needs = ExampleNeeds(
+                anchor: ["refiner", "wesam"].contains(name), masks: masked.contains(name) || isJittered,
+                view: isJittered ? .jittered : .weakAndStrong)
+            needs.task = ["interactive", "sum"].contains(name)
+            needs.maps = name == "sum"
+            #expect(method.needs == needs)
+            #expect((method.pseudoMasks != nil) == (name == "sum"))
             // Those that train prompts have no former masks of the same prompts to compare with.
             #expect(method.distils == (isJittered && !["l2p", "dual-prompt", "coda-prompt"].contains(name)))
             #expect(section(name).faults.isEmpty)
@@ -37,12 +42,18 @@ import Testing
     @Test func settingsReachTheirMethodAlone() throws {
         let losses = ["lossForm", "focalWeight", "diceWeight", "iouWeight"]
         let masking = ["maskRatio", "maskBlock"]
+        let rounds = ["trains", "rounds", "layerDecay", "focalWeight", "diceWeight", "iouWeight"]
         let points = ["pointCount", "crossEntropyWeight", "diceWeight"]
         let own: [String: [String]] = [
             "hq-sam": points, "decoder-tuning": points, "lora": points, "sam-adapter": points,
             "l2p": points + ["keyWeight"], "dual-prompt": points + ["keyWeight"],
             "coda-prompt": points + ["orthogonalityWeight"],
-            "interactive": ["trains", "rounds", "task", "layerDecay", "focalWeight", "diceWeight", "iouWeight"],
+            "interactive": rounds, "refiner": ["minimumIoU", "filters", "focalWeight", "diceWeight", "iouWeight"],
+            "sum": rounds + [
+                "theta", "uncertainty", "label", "weighsLosses", "weighsClicks", "refiner", "refinerEpochs",
+                "refinerRate",
+                "refinerMinimumIoU", "refinerFilters", "refinerMustImprove", "store",
+            ],
             "direct": [], "tent": [], "supervised": losses, "self-training": losses + masking,
             "wesam": losses + ["anchorWeight", "contrastWeight", "temperature", "contrast", "patchSide"] + masking,
         ]

@@ -42,10 +42,10 @@ import TestSupport
     }
 
     @Test func otherWaysOutAreRefusedToo() throws {
-        try files.createDirectory(atPath: folder.automatic, withIntermediateDirectories: true)
+        try files.createDirectory(atPath: folder.path + "/automatic", withIntermediateDirectories: true)
         try link("automatic/cells", to: place.path)
         #expect(throws: CheckpointError.self) { try folder.refuseLinks() }
-        try files.removeItem(atPath: folder.automatic + "/cells")
+        try files.removeItem(atPath: folder.path + "/automatic" + "/cells")
         try files.linkItem(atPath: precious, toPath: folder.path + "/log.jsonl")
         #expect(try #require(throws: CheckpointError.self) { try folder.refuseLinks() }.reason.contains("hard link"))
         try files.removeItem(atPath: folder.path + "/log.jsonl")

@@ -15,26 +15,10 @@ public enum InteractiveParts: String, CaseIterable, Sendable {
     case light
 }
 
-/// The kind of task of a source's masks, SUM's ids.
-public enum TaskKind: String, CaseIterable, Sendable {
-    /// Anything: id 0, which has no vector.
-    case none
-    /// Salient objects: id 1.
-    case salient
-    /// Entities: id 2.
-    case entity
-    /// Parts: id 3.
-    case part
-
-    /// The id.
-    public var id: Int { Self.allCases.firstIndex(of: self) ?? 0 }
-}
-
 /// The settings of interactive fine-tuning.
 public struct InteractiveSettings: RecipeSection {
     public var trains = InteractiveParts.light
     public var rounds = 7
-    public var task = TaskKind.none
     public var layerDecay = LayerDecay.published.factor
     public var focalWeight = 20.0
     public var diceWeight = 1.0
@@ -49,7 +33,6 @@ public struct InteractiveSettings: RecipeSection {
             "decoder: mask decoder, prompt encoder and task table over kept embeddings; light: low-rank pairs in the encoder too"
         ),
         .integer("rounds", \.rounds, 2...100, "Rounds of prompts per image; the last adds no click"),
-        .choice("task", \.task, "The kind of task of the masks, whose vector the first round has"),
         .number(
             "layerDecay", \.layerDecay, 0.01...1,
             "Factor of the learning rate from one layer of the encoder to the one below"),
@@ -77,20 +60,31 @@ public struct InteractiveSettings: RecipeSection {
 // with points, each with probability 1/2; boxes are jittered by SAM's rule, first points are drawn from the masks, later ones from
 // the errors. All random numbers of an image are drawn before the first round, so they do not depend on the chunks.
 
-/// Fine-tuning over rounds of clicks with true masks; SUM without pseudo-masks.
+/// Fine-tuning over rounds of clicks with true masks; SUM without pseudo-masks, and its steps.
 public struct InteractiveFineTuning: AdaptationMethod {
     /// `interactive`.
     public static let name = "interactive"
     /// The settings.
     public let settings: InteractiveSettings
+    /// What is made of pseudo-masks, for SUM.
+    var pseudoMasks = PseudoMaskRule()
     /// focal, dice, iou.
     public let lossNames = MaskLossSettings.lossNames
 
     /// Creates the method.
     public init(_ settings: InteractiveSettings = .init()) { self.settings = settings }
 
-    /// Masks, and the frozen model's features where the encoder does not train.
-    public var needs: ExampleNeeds { ExampleNeeds(anchor: settings.trains == .decoder, masks: true) }
+    /// SUM's form of it.
+    init(_ settings: InteractiveSettings, pseudoMasks: PseudoMaskRule) {
+        (self.settings, self.pseudoMasks) = (settings, pseudoMasks)
+    }
+
+    /// Masks and their kind of task, and the frozen model's features where the encoder does not train.
+    public var needs: ExampleNeeds {
+        var needs = ExampleNeeds(anchor: settings.trains == .decoder, masks: true)
+        needs.task = true
+        return needs
+    }
 
     /// The task table, prompt encoder and mask decoder; with `light` the pairs too.
     public var trainables: TrainablePlan {
@@ -119,9 +113,9 @@ public struct InteractiveFineTuning: AdaptationMethod {
         var values: [UncertaintyWeightedLoss.Value] = []
         for first in stride(from: 0, to: count, by: context.decoderChunk) {
             let chunk = first..<min(first + context.decoderChunk, count)
-            let objects = InteractiveTargets(
-                masks: masks, side: side, area: area, chunk: chunk, isRehearsed: context.workspace.pool.isRehearsal)
-            let (dChunk, rounds) = try train(objects, of: count, draws, on: features, in: &context)
+            let objects = targets(example, masks, chunk, area, in: context.workspace)
+            let (dChunk, rounds) = try train(
+                objects, of: count, draws, task: example.task, on: features, in: &context)
             values += rounds.flatMap(\.values)
             if dFeatures == nil { dFeatures = dChunk } else { dFeatures?.add(dChunk, in: context.workspace) }
         }
@@ -134,17 +128,38 @@ public struct InteractiveFineTuning: AdaptationMethod {
         context.anchors.features { context.model.encoder.encode(example.weak, in: context.frozen) }
     }
 
+    /// The rounds and losses of these settings.
+    private var training: InteractiveTraining {
+        var training = settings.training
+        training.loss.overlapThreshold = Float(pseudoMasks.theta)
+        return training
+    }
+
+    /// Some of the image's objects.
+    private func targets(
+        _ example: AdaptationExample, _ masks: [UInt8], _ chunk: Range<Int>, _ area: MaskCanvas.Area,
+        in workspace: Workspace
+    ) -> InteractiveTargets {
+        let side = example.weak.shape[0]
+        guard let pseudo = example.pseudoMasks else {
+            return InteractiveTargets(
+                masks: masks, side: side, area: area, chunk: chunk, loss: training.loss,
+                isRehearsed: workspace.pool.isRehearsal)
+        }
+        return InteractiveTargets(
+            pseudo, side: side, area: area, chunk: chunk, loss: training.loss, rule: pseudoMasks, in: workspace)
+    }
+
     private func train(
-        _ objects: InteractiveTargets, of total: Int, _ draws: InteractiveDraws, on features: ImageFeatures,
-        in context: inout StepContext
+        _ objects: InteractiveTargets, of total: Int, _ draws: InteractiveDraws, task: Int,
+        on features: ImageFeatures, in context: inout StepContext
     ) throws -> (features: FeatureGradients, rounds: [InteractiveTraining.Round]) {
-        let training = settings.training
+        let training = training
         var start = try objects.start(draws)
-        start.task = settings.task.id
-        let canvas = training.loss.canvas(.bytes(objects.bytes), side: objects.side, area: objects.area)
+        start.task = task
         let workspace = context.workspace
         return try training.train(
-            .init(start: start, canvas: canvas, total: total), on: features,
+            .init(start: start, canvas: objects.canvas, total: total), on: features,
             next: { round, carried in
                 // The last round repeats the prompts of the one before.
                 guard round + 1 < settings.rounds else { return (carried, nil) }
@@ -154,13 +169,6 @@ public struct InteractiveFineTuning: AdaptationMethod {
 
     /// Means over all masks and rounds.
     private func parts(_ values: [UncertaintyWeightedLoss.Value]) -> [StepLosses.Part] {
-        func mean(_ value: (UncertaintyWeightedLoss.Value) -> Double) -> Double {
-            values.reduce(0) { $0 + value($1) } / Double(max(values.count, 1))
-        }
-        return [
-            StepLosses.Part("focal", mean(\.focal), weight: settings.focalWeight),
-            StepLosses.Part("dice", mean(\.dice), weight: settings.diceWeight),
-            StepLosses.Part("iou", mean(\.iou), weight: settings.iouWeight),
-        ]
+        values.means(focalWeight: settings.focalWeight, diceWeight: settings.diceWeight, iouWeight: settings.iouWeight)
     }
 }

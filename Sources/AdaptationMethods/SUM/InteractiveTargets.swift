@@ -1,6 +1,7 @@
 import Foundation
 import Interaction
 import Kernels
+import Machine
 import SegmentAnything
 import Tensors
 
@@ -26,32 +27,70 @@ struct InteractiveDraws {
 
 /// Some of an image's objects, as rounds of clicks see them.
 struct InteractiveTargets {
-    /// Bytes that are 0 or 1. // [n, S, S]
-    let bytes: [UInt8]
-    /// S.
-    let side: Int
-    /// The image's part of the square.
-    let area: MaskCanvas.Area
     /// Which of the image's objects.
     let chunk: Range<Int>
+    /// What their masks are compared with.
+    let canvas: MaskCanvas
     /// Their masks on the image's part.
     private let truth: [PixelMask]
+    /// c of every pixel of each, where clicks heed it. // n x [H, W]
+    private let certainty: [Tensor]?
     /// Whether nothing is computed, so that places of clicks do not matter.
     private let isRehearsed: Bool
 
-    init(masks: [UInt8], side: Int, area: MaskCanvas.Area, chunk: Range<Int>, isRehearsed: Bool) {
-        (self.side, self.area, self.chunk, self.isRehearsed) = (side, area, chunk, isRehearsed)
-        bytes = Array(masks[chunk.lowerBound * side * side..<chunk.upperBound * side * side])
+    /// Objects with masks that are trusted everywhere.
+    ///
+    /// - Parameter masks: Bytes that are 0 or 1, of all the image's objects. // [N, S, S]
+    init(
+        masks: [UInt8], side: Int, area: MaskCanvas.Area, chunk: Range<Int>, loss: UncertaintyWeightedLoss,
+        isRehearsed: Bool
+    ) {
+        (self.chunk, self.isRehearsed, certainty) = (chunk, isRehearsed, nil)
+        let bytes = Array(masks[chunk.lowerBound * side * side..<chunk.upperBound * side * side])
+        canvas = loss.canvas(.bytes(bytes), side: side, area: area)
         truth =
             isRehearsed
             ? []
             : chunk.map { object in
-                PixelMask(
-                    width: area.width, height: area.height,
-                    pixels: (0..<area.height).flatMap { row in
-                        (0..<area.width).map { masks[(object * side + row) * side + $0] != 0 }
-                    })
+                Self.mask(area) { masks[(object * side + $0) * side + $1] != 0 }
             }
+    }
+
+    /// Objects with pseudo-masks; a pixel belongs to one where its enlarged probability exceeds 1/2.
+    ///
+    /// - Parameter pseudo: Of all the image's objects.
+    init(
+        _ pseudo: PseudoMasks, side: Int, area: MaskCanvas.Area, chunk: Range<Int>, loss: UncertaintyWeightedLoss,
+        rule: PseudoMaskRule, in workspace: Workspace
+    ) {
+        (self.chunk, isRehearsed) = (chunk, workspace.pool.isRehearsal)
+        let own = (rule.usesRefined ? pseudo.refinedAlone : pseudo).rows(chunk)
+        canvas = loss.canvas(
+            .probabilities(own.probability), side: side, area: area,
+            uncertainty: rule.weighsLosses ? (own.probability, own.refined) : nil)
+        guard !isRehearsed else {
+            // What the rounds keep.
+            let maps = chunk.map { _ in Tensor(uninitialized: [area.height, area.width]) }
+            (truth, certainty) = ([], rule.weighsClicks ? maps : nil)
+            return
+        }
+        var (truth, certainty): ([PixelMask], [Tensor]) = ([], [])
+        for object in 0..<chunk.count {
+            let one = own.rows(object..<object + 1)
+            let map = UncertaintyMap(
+                probability: one.probability, refined: one.refined, side: side, height: area.height,
+                width: area.width, in: workspace)
+            truth.append(PixelMask(width: area.width, height: area.height, pixels: map.label))
+            if rule.weighsClicks { certainty.append(map.certainty) }
+        }
+        (self.truth, self.certainty) = (truth, rule.weighsClicks ? certainty : nil)
+    }
+
+    /// A mask from the value of each pixel, by row and column.
+    private static func mask(_ area: MaskCanvas.Area, _ value: (_ row: Int, _ column: Int) -> Bool) -> PixelMask {
+        PixelMask(
+            width: area.width, height: area.height,
+            pixels: (0..<area.height).flatMap { row in (0..<area.width).map { value(row, $0) } })
     }
 
     /// The box or the first click of each object.
@@ -62,8 +101,8 @@ struct InteractiveTargets {
         guard !draws.startsWithBox else {
             let boxes = zip(chunk, truth).flatMap { object, mask in
                 BoxJitter.sam.apply(
-                    to: mask.tightBox.map { Float($0) }, normal: draws.normal[object], width: area.width,
-                    height: area.height)
+                    to: mask.tightBox.map { Float($0) }, normal: draws.normal[object], width: mask.width,
+                    height: mask.height)
             }
             return try PromptBatch(boxes: Tensor(boxes, [chunk.count, 4]))
         }
@@ -76,14 +115,15 @@ struct InteractiveTargets {
     /// The clicks of a round, given the logits carried on. // [n, 4 h, 4 w]
     func clicks(after carried: Tensor, round: Int, _ draws: InteractiveDraws, in workspace: Workspace) -> [Click] {
         guard !isRehearsed else { return chunk.map { _ in Click(x: 0, y: 0, isForeground: true) } }
+        let side = canvas.side
         let predictions = truth.indices.map { object -> PixelMask in
-            var canvas = Tensor(uninitialized: [1, side, side])
-            BilinearResizeKernel.forward(carried.rows(object..<object + 1), into: &canvas, in: workspace)
-            let logits = canvas.pointer
-            return withExtendedLifetime(canvas) {
-                PixelMask(
-                    width: area.width, height: area.height,
-                    pixels: (0..<area.height).flatMap { row in (0..<area.width).map { logits[row * side + $0] > 0 } })
+            var enlarged = Tensor(uninitialized: [1, side, side])
+            BilinearResizeKernel.forward(carried.rows(object..<object + 1), into: &enlarged, in: workspace)
+            let logits = enlarged.pointer
+            return withExtendedLifetime(enlarged) {
+                Self.mask(.init(height: truth[object].height, width: truth[object].width)) {
+                    logits[$0 * side + $1] > 0
+                }
             }
         }
         return clicks(after: predictions, round: round, draws)
@@ -94,8 +134,8 @@ struct InteractiveTargets {
             let (object, mask) = pair
             let backup = mask.pixels.firstIndex(of: true) ?? 0
             return Click.training(
-                on: mask, after: predictions?[place], certainty: nil, uniform: draws.uniform[round][object],
-                backup: (backup % mask.width, backup / mask.width))
+                on: mask, after: predictions?[place], certainty: certainty?[place].elements,
+                uniform: draws.uniform[round][object], backup: (backup % mask.width, backup / mask.width))
         }
     }
 }

@@ -77,6 +77,7 @@ public struct InteractiveTraining: Sendable, Equatable {
                     clicks.map { $0.map { (Float($0.x), Float($0.y), $0.isForeground ? .foreground : .background) } },
                     masks: carried)
             }
+            context.promptLog?.rounds.append(prompts)
             let (result, dRound) = try train(
                 prompts, objects, on: features, isAmbiguous: round == 0 && prompts.isAmbiguous, in: &context)
             if round == 0 { dFeatures = dRound } else { dFeatures.add(dRound, in: context.workspace) }

@@ -108,3 +108,17 @@ public struct UncertaintyWeightedLoss: Sendable, Equatable {
             iou: error * error, trueIoU: iou)
     }
 }
+
+extension [UncertaintyWeightedLoss.Value] {
+    /// The means of the terms, with their weights; zeros without any.
+    func means(focalWeight: Double, diceWeight: Double, iouWeight: Double) -> [StepLosses.Part] {
+        func mean(_ value: (UncertaintyWeightedLoss.Value) -> Double) -> Double {
+            reduce(0) { $0 + value($1) } / Double(Swift.max(count, 1))
+        }
+        return [
+            StepLosses.Part("focal", mean(\.focal), weight: focalWeight),
+            StepLosses.Part("dice", mean(\.dice), weight: diceWeight),
+            StepLosses.Part("iou", mean(\.iou), weight: iouWeight),
+        ]
+    }
+}

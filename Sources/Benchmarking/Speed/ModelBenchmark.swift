@@ -61,6 +61,17 @@ public struct ModelBenchmark {
         var example = AdaptationExample(
             weak: view("benchmark weak view"), strong: view("benchmark strong view"),
             prompts: try PromptBatch(boxes: Tensor(boxes, [instances, 4])), masks: isJittered ? nil : masks)
+        if needs.maps, let masks {
+            // Every fourth pixel of the masks, doubted a little everywhere.
+            let low = 4 * model.encoder.embeddingSide
+            let values = (0..<instances * low * low).map { place -> Float in
+                let (row, column) = (place / low, place % low)
+                return masks[(row * side / low) * side + column * side / low] == 0 ? 0.1 : 0.9
+            }
+            let own = Tensor(values, [instances, low, low])
+            example.pseudoMasks = PseudoMasks(
+                probability: own, refined: Tensor(values.map { 1.1 * $0 - 0.05 }, own.shape))
+        }
         if isJittered { example.softMasks = masks.map { Tensor($0.map(Float.init), [instances, side, side]) } }
         return example
     }

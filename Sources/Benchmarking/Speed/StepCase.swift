@@ -9,8 +9,10 @@ import WeightFiles
 
 /// A step that another program can reproduce: its inputs from a safetensors file, its losses and gradients to another.
 ///
-/// Tensors of the input file: `weak`, `strong` [S, S, 3], `boxes` [n, 4] in the model frame, and all trainable
-/// parameters by their names in adapter files.
+/// Tensors of the input file: `weak`, `strong` [S, S, 3], `boxes` [n, 4] in the model frame, for a method that learns from
+/// masks `masks` [n, S, S] of 0 and 1 and optionally `task` [1], and all trainable parameters by their names in adapter
+/// files. A method of clicks also writes those that it drew: `prompts.boxes` [n, 4] if it began with boxes, and
+/// `prompts.clicks` [c, n, 3], x, y and label of each object, round by round.
 public struct StepCase {
     /// The image and prompts.
     public let example: AdaptationExample
@@ -30,7 +32,7 @@ public struct StepCase {
         let trainables = try Trainables(method.trainables, in: description, options)
         let contract = WeightContract(
             Dictionary(uniqueKeysWithValues: trainables.layout.entries.map { ($0.name, $0.shape) }),
-            ignorableNames: ["weak", "strong", "boxes"])
+            ignorableNames: ["weak", "strong", "boxes", "masks", "task"])
         let tensors = try contract.tensors(of: table)
         let values = Tensor(
             trainables.layout.entries.flatMap { tensors[$0.name]?.elements ?? [] }, [trainables.layout.count])
@@ -42,21 +44,50 @@ public struct StepCase {
         }
         let source = TrainableSource(weights, layout: trainables.layout)
         adapted = AdaptedModel(SegmentAnythingModel(configuration, source), trainables, values: values)
-        example = AdaptationExample(
-            weak: try table.tensor("weak"), strong: try table.tensor("strong"),
-            prompts: try PromptBatch(boxes: try table.tensor("boxes")))
+        let masks = try table["masks"].map { _ in try table.bytes("masks") }
+        let boxes = try table.tensor("boxes")
+        guard masks.map({ $0.count == boxes.shape[0] * view[0] * view[1] && $0.allSatisfy { $0 < 2 } }) ?? true else {
+            throw WeightFileError(
+                .valueType, path: path,
+                found: "masks that are not \(boxes.shape[0]) planes of \(view[0])x\(view[1]) zeros and ones",
+                remedy: "create the case for this model")
+        }
+        var example = AdaptationExample(
+            weak: try table.tensor("weak"), strong: try table.tensor("strong"), prompts: try PromptBatch(boxes: boxes),
+            masks: masks)
+        if table["task"] != nil { example.task = Int(try table.tensor("task")[0]) }
+        self.example = example
     }
 
     /// Runs the step once and writes `loss.NAME` and `gradient.NAME`. Throws the errors of the step and the writer.
     public func write(to path: String, _ request: StepRequest, in workspace: Workspace) throws {
         var context = StepContext(
             adapted, decoderChunk: request.decoderChunk, recompute: request.recompute, in: workspace)
+        context.promptLog = PromptLog()
         let losses = try request.method.step(example, in: &context)
         let values = losses.parts.map { TensorToWrite("loss.\($0.name)", Tensor([Float($0.value)], [1])) }
         let gradients = adapted.layout.entries.map { entry in
             TensorToWrite(
                 "gradient.\(entry.name)", context.gradients.values.rows(entry.range).reshaped(entry.shape))
         }
-        try SafetensorsFile.write(values + gradients, to: path)
+        try SafetensorsFile.write(values + gradients + (context.promptLog?.tensors ?? []), to: path)
+    }
+}
+
+extension PromptLog {
+    /// The prompts of the last round, which has all of them.
+    fileprivate var tensors: [TensorToWrite] {
+        guard let last = rounds.last else { return [] }
+        let boxes = last.boxes.map { [TensorToWrite("prompts.boxes", $0)] } ?? []
+        guard let points = last.points else { return boxes }
+        let (n, clicks) = (last.count, last.labels.count / last.count)
+        var values: [Float] = []
+        for click in 0..<clicks {
+            for object in 0..<n {
+                let place = object * clicks + click
+                values += [points[2 * place], points[2 * place + 1], Float(last.labels[place].rawValue)]
+            }
+        }
+        return boxes + [TensorToWrite("prompts.clicks", Tensor(values, [clicks, n, 3]))]
     }
 }

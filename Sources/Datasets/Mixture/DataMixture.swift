@@ -1,4 +1,5 @@
 public import Imaging
+public import Interaction
 
 /// Images of several sources as one data set: those of the first source, then those of the second, and so on.
 ///
@@ -12,6 +13,8 @@ public struct DataMixture: SegmentationDataset {
         public let domain: String
         /// Part of a batch that comes from this source, relative to the others'; 0 for as much as its images are of all.
         public let share: Int
+        /// The kind of task of its masks.
+        public let task: TaskKind
         /// The images, in order.
         public let images: any SegmentationDataset
         /// What the run calls them.
@@ -19,10 +22,11 @@ public struct DataMixture: SegmentationDataset {
 
         /// Describes a contribution.
         public init(
-            source: String, domain: String, share: Int = 0, images: any SegmentationDataset, ids: [ImageID]
+            source: String, domain: String, share: Int = 0, task: TaskKind = .none, images: any SegmentationDataset,
+            ids: [ImageID]
         ) {
             precondition(images.count == ids.count, "\(images.count) images with \(ids.count) numbers")
-            (self.source, self.domain, self.share) = (source, domain, share)
+            (self.source, self.domain, self.share, self.task) = (source, domain, share, task)
             (self.images, self.ids) = (images, ids)
         }
     }
@@ -73,7 +77,9 @@ public struct DataMixture: SegmentationDataset {
     }
     public func sample(_ index: Int) throws -> Sample {
         let (part, own) = place(index)
-        return try part.images.sample(own)
+        var sample = try part.images.sample(own)
+        sample.task = part.task
+        return sample
     }
     public func image(_ index: Int) throws -> Image {
         let (part, own) = place(index)

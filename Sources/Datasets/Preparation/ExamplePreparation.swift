@@ -14,7 +14,8 @@ public struct ExamplePreparation: Sendable {
     private let flips: WeakAugmentation.Schedule
     private let keepsMasks: Bool
     private let view: View
-    let seed: UInt64
+    /// The seed of all random choices.
+    package let seed: UInt64
 
     /// How images become views.
     public enum View: Sendable {
@@ -80,11 +81,14 @@ public struct ExamplePreparation: Sendable {
                 for: sample, modelMasks: masks, instances: instances, frame: frame, options: options,
                 generator: &points)
         }
-        return TrainingExample(
+        var example = TrainingExample(
             request: request, id: sample.id, flip: flip, weak: preprocessing.apply(to: sample.image),
             strong: preprocessing.apply(to: strong), frame: frame, prompts: student, teacherPrompts: teacher,
             masks: keepsMasks ? masks?.selecting(instances) : nil, softMasks: nil,
             random: SeededGenerator(seed: seed, epoch: epoch, sample: index, purpose: "method"))
+        precondition(flip == .none || original.maps == nil, "maps of pseudo-masks are not mirrored")
+        (example.maps, example.task) = (original.maps?.selecting(instances), original.task)
+        return example
     }
 
     /// Prepares an evaluation image without augmentation and without a cap.

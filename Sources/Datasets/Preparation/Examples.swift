@@ -1,4 +1,5 @@
 public import Imaging
+public import Interaction
 public import Tensors
 
 /// One training image, ready for the three branches.
@@ -23,6 +24,10 @@ public struct TrainingExample: Sendable {
     public let masks: InstanceMasks?
     /// The same with values from 0 to 1 for a jittered view, `[n, S, S]`.
     public let softMasks: Tensor?
+    /// How far the masks of the prompted instances can be trusted, if they are pseudo-masks for which that is known.
+    public var maps: PseudoMaps?
+    /// The kind of task of the masks.
+    public var task = TaskKind.none
     /// The method's source of random numbers for this step, keyed by seed, epoch and image.
     public let random: SeededGenerator
 

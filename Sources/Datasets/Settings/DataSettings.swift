@@ -1,3 +1,4 @@
+public import Interaction
 public import Recipes
 
 /// One source of images: a data set, how it is divided, and what it is in a run over several.
@@ -10,6 +11,8 @@ public struct SourceSettings: RecipeSection {
     public var limit = 0
     public var domain: String?
     public var share = 0
+    public var supervision = Supervision.full
+    public var task = TaskKind.none
 
     /// One folder of images and labels.
     public init() {}
@@ -36,6 +39,13 @@ public struct SourceSettings: RecipeSection {
                 "share", \.share, 0...65_536,
                 "Part of each batch that comes from this source, relative to the others' shares; 0: by number of images"
             ),
+            .choice(
+                "supervision", \.supervision,
+                "What its images are learnt from by a method that mixes sources: their own labels (full), pseudo-masks made of "
+                    + "boxes or points (weak), or pseudo-masks found in images without labels (none)"),
+            .choice(
+                "task", \.task,
+                "The kind of task of its masks, whose vector the first round of clicks has, for methods of clicks"),
         ]
 
     public var faults: [SettingFault] {

@@ -77,39 +77,9 @@ extension Evaluator {
         _ subject: EvaluatedModel, interactively rules: InteractiveProtocol, communicator: any Communicator,
         in workspace: Workspace
     ) throws -> (outcome: InteractiveOutcome, unreadable: [UnreadableSample]) {
-        communicator.phase = "evaluation"
-        let share = ShardedSampler.share(
-            rank: communicator.rank, worldSize: communicator.worldSize, batchSize: ids.count)
-        let (preparation, kinds) = (preparation, kinds)
-        let prefetcher = try SamplePrefetcher(share.makeIterator(), depth: prefetch.depth, threads: prefetch.threads) {
-            index -> Swift.Result<EvaluationExample, DatasetError> in
-            do { return .success(try preparation.evaluationExample(index, kinds: kinds)) } catch let error
-                as DatasetError
-                where error.concernsOneImage
-            { return .failure(error) }
-        }
-        let width = 4 * rules.rounds
-        var (records, found): ([SampleRecord], [UnreadableSample]) = ([], [])
-        for index in share {
-            guard let read = try prefetcher.next() else { break }
-            var (values, isUnreadable) = ([Double](repeating: 0, count: 1 + width), false)
-            switch read {
-            case .success(let example): values = try sums(example, subject, rules, in: workspace)
-            case .failure(let error):
-                isUnreadable = true
-                found.append(
-                    UnreadableSample(
-                        images[index], id: ids[index], error, rank: communicator.rank, host: communicator.hostName))
-            }
-            communicator.activity.work(at: "clicking")
-            records.append(
-                SampleRecord(position: index, values: values, hasGradient: false, isUnreadable: isUnreadable))
-        }
-        let gathered = try SampleOrderedSum(
-            parameterCount: 1, globalBatch: max(ids.count, 1), communicator: communicator
-        ).gatherRecords(records)
-        let unreadable =
-            gathered.unreadablePositions.isEmpty ? [] : try UnreadableSample.gather(found, communicator)
+        let gathered = try valuesOfImages(
+            unscored: [Double](repeating: 0, count: 1 + 4 * rules.rounds), communicator: communicator
+        ) { try sums($0, subject, rules, in: workspace) }
         let scored = ids.indices.compactMap { index -> InteractiveOutcome.Image? in
             guard let values = gathered.values[index], values[0] > 0 else { return nil }
             return .init(
@@ -118,7 +88,7 @@ extension Evaluator {
                     .init(values[1 + 4 * round..<5 + 4 * round].map { $0 / values[0] })
                 })
         }
-        return (InteractiveOutcome(images: scored), unreadable)
+        return (InteractiveOutcome(images: scored), gathered.unreadable)
     }
 
     /// The number of an image's objects, and the sums of their scores after each round. // [1 + 4 R]

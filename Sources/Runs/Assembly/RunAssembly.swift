@@ -184,16 +184,16 @@ package struct RunAssembly {
     package func makeEvaluators(_ loaded: LoadedModel, _ data: TrainingData) -> [SourceEvaluator] {
         let settings = data.choice.evaluation
         guard let kind = settings.kinds?.first else { return [] }
+        let answers = recipe.adaptationMethod.answers
         return data.evaluation.map { set in
             let preparation = ExamplePreparation(
                 dataset: set.images, preprocessing: loaded.preprocessing, prompts: promptOptions(kind, loaded),
                 view: settings.view == .squash ? .squashed : .fitted, seed: recipe.training.generatorSeed)
-            return SourceEvaluator(
-                source: set.source, domain: set.domain,
-                evaluator: Evaluator(
-                    settings, preparation: preparation,
-                    ids: (0..<set.images.count).map { set.images.id($0) }, images: set.ids,
-                    decoderChunk: recipe.execution.decoderChunk, prefetch: prefetch))
+            var evaluator = Evaluator(
+                settings, preparation: preparation, ids: (0..<set.images.count).map { set.images.id($0) },
+                images: set.ids, decoderChunk: recipe.execution.decoderChunk, prefetch: prefetch)
+            evaluator.answers = answers
+            return SourceEvaluator(source: set.source, domain: set.domain, evaluator: evaluator)
         }
     }
 

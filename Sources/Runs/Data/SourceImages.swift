@@ -2,6 +2,7 @@ import Collectives
 import Datasets
 import Evaluation
 import Foundation
+import Interaction
 import Recipes
 
 /// The images of one source: split, scanned, and numbered, before prompts are chosen.
@@ -53,6 +54,8 @@ struct SourceImages {
     let domain: String
     /// Its share of a batch.
     let share: Int
+    /// The kind of task of its masks.
+    let task: TaskKind
     /// Whether its images are only scored.
     let isOnlyScored: Bool
     /// Images to adapt to.
@@ -86,7 +89,7 @@ struct SourceImages {
     ) throws {
         let settings = source.settings
         (name, place) = (source.name, purpose.place)
-        (share, isOnlyScored) = (settings.share, settings.split == .evaluate)
+        (share, task, isOnlyScored) = (settings.share, settings.task, settings.split == .evaluate)
         (domain, evaluationLimit) = (settings.domain ?? source.name, purpose.evaluationLimit ?? 0)
         let isScored = purpose.evaluationLimit != nil
         let (options, root, lists) = try Self.open(settings, isScored: isScored, communicator)

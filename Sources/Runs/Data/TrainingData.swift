@@ -63,11 +63,14 @@ public struct TrainingData: Sendable {
         let communicator = try communicator ?? SingleProcessCommunicator()
         let isScored = recipe.evaluation.kinds != []
         var sources = try recipe.data.all.enumerated().map { place, source in
-            try SourceImages(
+            let made = recipe.madeLabels(of: source.settings)
+            return try SourceImages(
                 source,
                 SourceImages.Purpose(
-                    place: place, evaluationLimit: isScored ? recipe.evaluation.limit : nil, labelling: labelling,
-                    findsLabels: labelling != nil && recipe.prompts.source == .automatic), communicator)
+                    place: place, evaluationLimit: isScored ? recipe.evaluation.limit : nil,
+                    labelling: made == nil ? nil : labelling,
+                    findsLabels: labelling != nil && recipe.prompts.source == .automatic),
+                communicator)
         }
         choice = PromptChoice(
             recipe, training: sources.flatMap { $0.training.labels.map(\.kinds) },
@@ -84,26 +87,16 @@ public struct TrainingData: Sendable {
         }
         let usable = sources.map(\.usableForTraining)
         for (place, source) in recipe.data.all.enumerated()
-        where usable[place].images.count == 0 && needsTraining
-            && !sources[place].isOnlyScored
-        {
-            if let first = sources[place].unreadable.first {
-                throw RunError.noneUsable(
-                    sources[place].listedForTraining, at: source.settings.options.root, first: first)
-            }
-            if labelling == nil, let error = sources[place].emptiness.training { throw error }
-            throw DatasetError(
-                .emptyDataset, at: source.settings.options.root,
-                "none of its \(sources[place].listedForTraining) images to train on has a labelled instance",
-                remedy: recipe.prompts.source == .automatic
-                    ? "lower automatic.predictedIoU and automatic.stability"
-                    : "see kedge data check: no mask agrees with its own box or points")
+        where usable[place].images.count == 0 && needsTraining && !sources[place].isOnlyScored {
+            let made = labelling == nil ? nil : recipe.madeLabels(of: source.settings)
+            throw sources[place].nothingToTrainOn(at: source.settings.options.root, made)
         }
         warnings = sources.flatMap { $0.warnings(usesBoxes: recipe.usesAnnotatedBoxes, isNamed: sources.count > 1) }
         nothingToScore = sources.lazy.compactMap(\.emptiness.evaluation).first
         training = DataMixture(
             zip(sources, usable).filter { !$0.0.isOnlyScored }.map {
-                .init(source: $0.name, domain: $0.domain, share: $0.share, images: $1.images, ids: $1.ids)
+                .init(
+                    source: $0.name, domain: $0.domain, share: $0.share, task: $0.task, images: $1.images, ids: $1.ids)
             })
         if training.parts.isEmpty, needsTraining {
             throw DatasetError(
@@ -147,6 +140,19 @@ public struct TrainingData: Sendable {
 }
 
 extension SourceImages {
+    /// Why none of its images can be trained on.
+    ///
+    /// - Parameter made: The labels that were made of them, if any.
+    fileprivate func nothingToTrainOn(at root: String, _ made: MadeLabels?) -> any Error {
+        if let first = unreadable.first { return RunError.noneUsable(listedForTraining, at: root, first: first) }
+        if made == nil, let error = emptiness.training { return error }
+        return DatasetError(
+            .emptyDataset, at: root, "none of its \(listedForTraining) images to train on has a labelled instance",
+            remedy: made == .found
+                ? "lower automatic.predictedIoU and automatic.stability"
+                : "see kedge data check: no mask agrees with its own box or points")
+    }
+
     /// The images to score; nil without any.
     fileprivate var evaluationSet: TrainingData.EvaluationSet? {
         let scored = usableForEvaluation

@@ -137,7 +137,7 @@ extension Recipe: RecipeRoot {
                 ))
             return faults
         }
-        return faults + orderFaults + shareFaults
+        return faults + orderFaults + shareFaults + pseudoMaskFaults + taskFaults + frameFaults
     }
 }
 
@@ -156,6 +156,21 @@ extension Recipe {
         if DataMixture.inOrder(named).count < named.count { return fault("names a domain twice") }
         guard let missing = known.first(where: { !named.contains($0) }) else { return [] }
         return fault("lacks the domain \(missing)")
+    }
+
+    /// A method that draws points on the image, with images that do not begin at the top left of the model's square.
+    private var frameFaults: [SettingFault] {
+        let method = adaptationMethod
+        guard method.needs.task || method.answers != .promptedMasks, model.resolvedPreprocessing == .wesam else {
+            return []
+        }
+        return [
+            SettingFault(
+                key: "model.preprocessing",
+                rule:
+                    "must be auto or sam with method.name=\(self.method.name): the bars that wesam adds on both sides would count as image"
+            )
+        ]
     }
 
     /// Shares so small that a batch has no image of their source, which would not be trained on.

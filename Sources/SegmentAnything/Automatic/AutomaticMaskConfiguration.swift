@@ -25,6 +25,9 @@ public struct AutomaticMaskConfiguration: Sendable, Equatable {
     /// Holes and islands of fewer pixels are filled and dropped; 0 leaves the masks unchanged.
     public var minimumRegionArea = 0
 
+    /// The kind of task of every prompt, as in `PromptBatch`; a model without a table ignores it.
+    public var task = 0
+
     /// SAM's settings.
     public init() {}
 

@@ -22,21 +22,26 @@ public struct AutomaticMask: Sendable {
     public let stabilityScore: Float
     /// The point of the image from which the mask was decoded.
     public let point: (x: Double, y: Double)
+    /// Which of the point's candidates it is.
+    public let candidate: Int
     /// The part of the image that was segmented.
     public let crop: PixelBox
 
     /// Creates a mask with its scores and origin.
     public init(
-        mask: MaskRuns, predictedIoU: Float, stabilityScore: Float, point: (x: Double, y: Double), crop: PixelBox
+        mask: MaskRuns, predictedIoU: Float, stabilityScore: Float, point: (x: Double, y: Double), candidate: Int = 0,
+        crop: PixelBox
     ) {
         (self.mask, extents) = (mask, mask.extents)
-        (self.predictedIoU, self.stabilityScore, self.point, self.crop) = (predictedIoU, stabilityScore, point, crop)
+        (self.predictedIoU, self.stabilityScore, self.crop) = (predictedIoU, stabilityScore, crop)
+        (self.point, self.candidate) = (point, candidate)
     }
 
     /// The same result with another mask.
     func with(_ mask: MaskRuns) -> AutomaticMask {
         AutomaticMask(
-            mask: mask, predictedIoU: predictedIoU, stabilityScore: stabilityScore, point: point, crop: crop)
+            mask: mask, predictedIoU: predictedIoU, stabilityScore: stabilityScore, point: point, candidate: candidate,
+            crop: crop)
     }
 }
 

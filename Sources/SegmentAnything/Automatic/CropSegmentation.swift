@@ -15,6 +15,8 @@ struct CropSegmentation {
     private struct Candidate {
         let logits: Tensor  // [4 h, 4 w]
         let iou: Float
+        /// Which of the point's candidates.
+        let index: Int
         /// The point it was decoded from, relative to the crop's corner.
         let point: (x: Double, y: Double)
     }
@@ -51,9 +53,10 @@ struct CropSegmentation {
         let positions = points.flatMap {
             [Float($0.x * scaleX + Double(frame.left)), Float($0.y * scaleY + Double(frame.top))]
         }
-        let prompts = try PromptBatch(
+        var prompts = try PromptBatch(
             points: Tensor(positions, [points.count, 1, 2]),
             labels: [PointLabel](repeating: .foreground, count: points.count))
+        prompts.task = configuration.task
         let threshold = Float(configuration.predictedIoUThreshold)
         func isWanted(_ iou: Float) -> Bool { configuration.predictedIoUThreshold <= 0 || iou > threshold }
         var candidates: [Candidate] = []
@@ -65,7 +68,7 @@ struct CropSegmentation {
             for (index, iou) in iou.enumerated() where isWanted(iou) {
                 candidates.append(
                     Candidate(
-                        logits: logits.rows(index..<index + 1).reshaped([height, width]), iou: iou,
+                        logits: logits.rows(index..<index + 1).reshaped([height, width]), iou: iou, index: index,
                         point: points[point]))
             }
         }
@@ -105,6 +108,8 @@ struct CropSegmentation {
         return AutomaticMask(
             mask: scan.mask.placed(in: crop.box, width: imageWidth, height: imageHeight), predictedIoU: candidate.iou,
             stabilityScore: scan.stabilityScore,
-            point: (candidate.point.x + Double(crop.box.x0), candidate.point.y + Double(crop.box.y0)), crop: crop.box)
+            point: (candidate.point.x + Double(crop.box.x0), candidate.point.y + Double(crop.box.y0)),
+            candidate: candidate.index,
+            crop: crop.box)
     }
 }

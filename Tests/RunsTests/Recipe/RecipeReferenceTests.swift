@@ -57,7 +57,7 @@ import Training
         #expect(resolved.sources.values.allSatisfy { $0 != .defaults })
     }
 
-    @Test(arguments: ["boxes", "continual", "demo", "kvasir", "no-labels", "points", "polygons"])
+    @Test(arguments: ["boxes", "continual", "demo", "interactive", "kvasir", "no-labels", "points", "polygons", "sum"])
     func shippedRecipesAreValid(name: String) throws {
         let resolved = try ResolvedRecipe(path: Self.root.appendingPathComponent("recipes/\(name).yaml").path)
         #expect(resolved.recipe.run.name == name)
@@ -108,7 +108,7 @@ import Training
         // One non-default value per key; a row with a wrong key path fails here.
         let changed: [String: String] = [
             "model.kind": "tiny", "data.binarise": "7", "data.split": "none",
-            "data.splitSeed": "3",
+            "data.splitSeed": "3", "data.task": "part",
             "data.evaluationRoot": "e", "data.exif": "apply", "data.intensity": "full",
             "data.intensityScope": "dataset", "model.preprocessing": "wesam", "data.domain": "e",
             "training.domains": "sequential", "prompts.kind": "coarse",
@@ -135,13 +135,14 @@ import Training
             "continual.strategy": ["training.domains=sequential"],
             "continual.pool": ["training.domains=sequential", "continual.strategy=moda"],
             "training.order": ["training.domains=sequential"],
+            "data.task": ["method.name=interactive"],
             "continual.trainTokens": [
                 "training.domains=sequential", "continual.strategy=moda", "continual.query=tokens",
             ],
             "model.allGlobalEncoder": ["model.kind=tiny"],
         ]
-        // Another method has other keys.
-        for (key, value) in Recipe().entries where key.key != "method.name" {
+        // Another method has other keys; a source without masks needs one with masks beside it.
+        for (key, value) in Recipe().entries where !["method.name", "data.supervision"].contains(key.key) {
             let text: String
             switch value {
             case .text: text = changed[key.key] ?? "other"

@@ -16,12 +16,24 @@ struct AutomaticLabels: Codable, Equatable {
     var boxes: [[Double]]
     /// Masks in COCO's compressed text form. // n
     var masks: [String]
+    /// What each was decoded from; nil in files of earlier versions. // n
+    var origins: [MaskOrigin]?
 
     /// Converts labels to the stored form.
     init(_ labels: [AutomaticSegmenter.Label], identity: String, width: Int, height: Int) {
         (self.identity, self.width, self.height) = (identity, width, height)
         boxes = labels.map { [$0.box.x0, $0.box.y0, $0.box.x1, $0.box.y1] }
         masks = labels.map(\.mask.compressed)
+        let known = labels.compactMap(\.origin)
+        origins = known.count == labels.count ? known : nil
+    }
+
+    /// Whether a file holds labels of another identity.
+    static func isForeign(path: String, identity: String) -> Bool {
+        guard let data = FileManager.default.contents(atPath: path),
+            let labels = try? JSONDecoder().decode(Self.self, from: data)
+        else { return false }
+        return labels.identity != identity
     }
 
     /// Reads a file; nil if it is missing, damaged, or holds labels of another identity.
@@ -29,7 +41,8 @@ struct AutomaticLabels: Codable, Equatable {
         guard let data = FileManager.default.contents(atPath: path),
             let labels = try? JSONDecoder().decode(Self.self, from: data), labels.identity == identity,
             labels.boxes.count == labels.masks.count, labels.boxes.allSatisfy({ $0.count == 4 }),
-            labels.width > 0, labels.height > 0
+            labels.width > 0, labels.height > 0,
+            labels.origins.map({ $0.count == labels.masks.count && $0.allSatisfy(\.isWhole) }) ?? true
         else { return nil }
         self = labels
     }
@@ -57,6 +70,8 @@ struct AutomaticDataset: SegmentationDataset {
     let folder: String
     /// The inputs of the labels besides the image.
     let identity: String
+    /// Whether labels are of use only if it is known what they were decoded from.
+    var needsOrigins = false
 
     var count: Int { base.count }
     func id(_ index: Int) -> String { base.id(index) }
@@ -82,8 +97,15 @@ struct AutomaticDataset: SegmentationDataset {
         ImageSurvey(instances: try labels(index).masks.count, kinds: [.masks, .boxes])
     }
 
-    private func labels(_ index: Int) throws -> AutomaticLabels {
-        if let labels = AutomaticLabels(path: path(index), identity: identity(index)) { return labels }
+    /// The labels of an image, if they are made and whole.
+    func stored(_ index: Int) -> AutomaticLabels? {
+        guard let labels = AutomaticLabels(path: path(index), identity: identity(index)) else { return nil }
+        return needsOrigins && labels.origins == nil ? nil : labels
+    }
+
+    /// The labels of an image. Throws `DatasetError` where they are missing.
+    func labels(_ index: Int) throws -> AutomaticLabels {
+        if let labels = stored(index) { return labels }
         // An image that cannot be read has no labels; its own error is more specific.
         _ = try base.image(index)
         throw gone(index, "is missing or damaged")
