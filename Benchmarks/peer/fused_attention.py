@@ -16,8 +16,8 @@ def decomposed(module, get_rel_pos):
         grid = q.unflatten(2, (h, w))
         rows = torch.einsum("bnhwc,hkc->bnhwk", grid, get_rel_pos(h, h, module.rel_pos_h)).flatten(2, 3)
         columns = torch.einsum("bnhwc,wkc->bnhwk", grid, get_rel_pos(w, w, module.rel_pos_w)).flatten(2, 3)
-        places = torch.cat(
-            [torch.eye(h).repeat_interleave(w, 0), torch.eye(w).repeat(h, 1)], 1).expand(b, module.num_heads, -1, -1)
+        row, column = torch.eye(h, dtype=k.dtype), torch.eye(w, dtype=k.dtype)
+        places = torch.cat([row.repeat_interleave(w, 0), column.repeat(h, 1)], 1).expand(b, module.num_heads, -1, -1)
         wide_q = torch.cat([q * module.scale, rows, columns], -1)
         wide_k = torch.cat([k, places], -1)
         wide_v = F.pad(v, (0, h + w))

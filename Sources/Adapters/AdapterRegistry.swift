@@ -35,14 +35,15 @@ public struct AdapterOptions: Sendable, Equatable {
 }
 
 extension AdapterOptions {
-    /// The settings of the adapters in a table of tensors.
+    /// The settings of the adapters in a table of tensors: the rank of its low-rank pairs; the default where it has none.
     ///
-    /// Throws `WeightFileError` if the table has no low-rank pair for the model.
+    /// Throws `WeightFileError` for an empty pair.
     public init(of table: TensorTable, in model: ModelDescription) throws(WeightFileError) {
         let name = model.projectionSites.first.map { "\($0.name).linear_a_q.weight" } ?? ""
-        guard let rank = table[name]?.shape.first, rank > 0 else {
+        let rank = table[name]?.shape.first ?? AdapterOptions().rank
+        guard rank > 0 else {
             throw WeightFileError(
-                .missingTensor, path: table.path, found: "no low-rank matrix \(name) in it",
+                .missingTensor, path: table.path, found: "no rows in the low-rank matrix \(name)",
                 remedy: "give a file of this model")
         }
         self.init(rank: rank)

@@ -72,6 +72,12 @@ struct SpeedCommand: ParsableCommand {
     @Option(help: "The method whose step is measured, named as in recipes.")
     var method = MethodRegistry.defaultName
 
+    @Option(
+        name: .customLong("set"), parsing: .singleValue,
+        help: ArgumentHelp(
+            "A key of the step's method, as in method.trains=decoder; repeatable.", valueName: "key=value"))
+    var methodSettings: [String] = []
+
     @Option(help: "Variant of the losses, for methods that have both.")
     var lossForm: LossForm?
 
@@ -100,16 +106,18 @@ struct SpeedCommand: ParsableCommand {
             throw ValidationError("--results requires the subject step and --case")
         }
         guard `case` == nil || subject == .step else { throw ValidationError("--case requires the subject step") }
+        guard methodSettings.allSatisfy({ $0.hasPrefix("method.") }) else {
+            throw ValidationError("--set takes keys below method alone")
+        }
         guard decoderChunk > 0 else { throw ValidationError("--decoder-chunk must be 1 or more") }
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
     }
 
     /// The method to measure, with its own settings but for those asked for.
     private func chosenMethod() throws -> any AdaptationMethod {
-        guard let lossForm else { return try MethodRegistry.known.make(method) }
-        let settings = [
-            "data.root=.", "model.kind=\(model.name)", "method.name=\(method)", "method.lossForm=\(lossForm.rawValue)",
-        ]
+        let own = methodSettings + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
+        guard !own.isEmpty else { return try MethodRegistry.known.make(method) }
+        let settings = ["data.root=.", "model.kind=\(model.name)", "method.name=\(method)"] + own
         return try ResolvedRecipe(settings: settings).recipe.method.method
     }
 
