@@ -75,12 +75,9 @@ public struct DomainRouter: Sendable {
         let scale = query == .tokens ? nil : FeatureStandardisation(over: memory.features)
         let scaled = scale.map { memory.features.map($0.callAsFunction) } ?? memory.features
         let (head, _) = try training.trainHead(scaled, labels: memory.labels, domains: domains.count)
-        var rejection: RejectionRule?
-        if let deviations {
-            rejection = try RejectionRule(calibratedOn: memory, domains: domains.count, deviations: deviations)
-        }
         self.init(
-            query, tokens: tokens, standardisation: scale, head: head, rejection: rejection, domains: domains)
+            query, tokens: tokens, standardisation: scale, head: head,
+            rejection: try Self.rejection(beyond: deviations, of: memory, domains.count), domains: domains)
     }
 
     /// Joins tokens and a head that were trained together, and calibrates the rule of rejection.
@@ -95,12 +92,16 @@ public struct DomainRouter: Sendable {
         rejectingBeyond deviations: Double?
     ) throws(RoutingError) {
         try RouterTraining.check(memory.features)
-        var rejection: RejectionRule?
-        if let deviations {
-            rejection = try RejectionRule(calibratedOn: memory, domains: domains.count, deviations: deviations)
-        }
         self.init(
-            .tokens, tokens: tokens, standardisation: nil, head: head, rejection: rejection, domains: domains)
+            .tokens, tokens: tokens, standardisation: nil, head: head,
+            rejection: try Self.rejection(beyond: deviations, of: memory, domains.count), domains: domains)
+    }
+
+    private static func rejection(
+        beyond deviations: Double?, of memory: RouterMemory, _ domains: Int
+    ) throws(RoutingError) -> RejectionRule? {
+        guard let deviations else { return nil }
+        return try RejectionRule(calibratedOn: memory, domains: domains, deviations: deviations)
     }
 
     /// The number D of a query's values.

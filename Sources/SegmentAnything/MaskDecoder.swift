@@ -69,6 +69,14 @@ public struct DecodedMasks: Sendable {
         let firsts = (0..<n).map { planes.rows($0 * adapterLogits.shape[1]..<$0 * adapterLogits.shape[1] + 1) }
         return Tensor(firsts.flatMap(\.elements), [n, 1, side, side])
     }
+
+    /// The mask of each prompt with the highest predicted IoU, the first of equal ones. // [n, m] -> [n]
+    public static func mostTrusted(_ iou: Tensor) -> [Int] {
+        let (n, m) = (iou.shape[0], iou.shape[1])
+        return (0..<n).map { prompt in
+            (0..<m).max { (iou[prompt * m + $0], $1) < (iou[prompt * m + $1], $0) } ?? 0
+        }
+    }
 }
 
 /// Computes mask logits and predicted IoUs from image features and prompt embeddings (upstream: mask_decoder.py).

@@ -112,7 +112,7 @@ public struct InteractiveTraining: Sendable, Equatable {
             model.promptEncoder.backward(dPrompts, prompts, gradients: &context.gradients, in: pass)
         }
         let round = Round(
-            logits: decoded.logits, iou: decoded.iou, trained: trained, carried: Self.mostTrusted(decoded.iou),
+            logits: decoded.logits, iou: decoded.iou, trained: trained, carried: DecodedMasks.mostTrusted(decoded.iou),
             values: values)
         return (round, gradients.features)
     }
@@ -129,14 +129,6 @@ public struct InteractiveTraining: Sendable, Equatable {
         }
         return (0..<n).map { object in
             (0..<m).min { (losses[$0][object], $0) < (losses[$1][object], $1) } ?? 0
-        }
-    }
-
-    /// The mask of each object with the highest predicted IoU, the first of equal ones. // [n, m] -> [n]
-    static func mostTrusted(_ iou: Tensor) -> [Int] {
-        let (n, m) = (iou.shape[0], iou.shape[1])
-        return (0..<n).map { object in
-            (0..<m).max { (iou[object * m + $0], $1) < (iou[object * m + $1], $0) } ?? 0
         }
     }
 

@@ -131,7 +131,7 @@ public struct InteractiveSession {
             prompts: try model.promptEncoder.encode(prompts, in: context),
             masks: prompts.isAmbiguous ? .multiple : .single, in: context)
         let predicted = decoded.iou.elements
-        let carried = predicted.indices.max { (predicted[$0], $1) < (predicted[$1], $0) } ?? 0
+        let carried = DecodedMasks.mostTrusted(decoded.iou)[0]
         let resized = MaskPostprocessing.resize(decoded.logits, to: frame, in: context.workspace).elements
         let area = truth.pixels.count
         let masks = predicted.indices.map { mask in
