@@ -5,6 +5,7 @@ public import Kernels
 import Layers
 public import Routing
 public import SegmentAnything
+import Telemetry
 import Tensors
 
 // Of an image with the stem s, for a pool with adapters phi_i and a router:
@@ -95,5 +96,18 @@ public enum EvaluatedModel: Sendable {
                 decision: nil)
         case .pool(let pool): return try pool.encode(input, in: workspace)
         }
+    }
+
+    /// Throws `RunError` of kind `configuration` for a kind of task, as in `PromptBatch`, without a vector in any model.
+    public func checkTable(of task: Int) throws {
+        let models =
+            switch self {
+            case .one(let model): [model]
+            case .pool(let pool): pool.members
+            }
+        guard task > 0, !models.contains(where: { !$0.adapters.densePrompts.isEmpty }) else { return }
+        throw RunError(
+            .configuration, "the model has no table of tasks, so --task changes nothing",
+            remedy: "leave out --task, or give an adapter that was trained with tasks")
     }
 }

@@ -3,7 +3,6 @@ import Collectives
 public import Evaluation
 import FaultInjection
 import Foundation
-public import Interaction
 import Kernels
 import Layers
 import ModelLoading
@@ -58,7 +57,7 @@ extension EvaluationRun {
         let prepared = try prepare(adapter: path, pool: poolPath) { sources in
             output.map { folder in sources.map { "\(folder)/\(table($0, rules))" } } ?? []
         }
-        try TaskKind.allCases[rules.task].checkTable(of: prepared.subject)
+        try prepared.subject.checkTable(of: rules.task)
         var scores: [InteractiveScore] = []
         var unreadable: [UnreadableSample] = []
         for source in prepared.sources {
@@ -79,22 +78,6 @@ extension EvaluationRun {
 
     private func table(_ source: SourceEvaluator, _ rules: InteractiveProtocol) -> String {
         "rounds-\(prefix(source))\(rules.start.rawValue).csv"
-    }
-
-}
-
-extension TaskKind {
-    /// Throws `RunError` of kind `configuration` for a kind of task without a vector in any model.
-    public func checkTable(of subject: EvaluatedModel) throws {
-        let models =
-            switch subject {
-            case .one(let model): [model]
-            case .pool(let pool): pool.members
-            }
-        guard self != .none, !models.contains(where: { !$0.adapters.densePrompts.isEmpty }) else { return }
-        throw RunError(
-            .configuration, "the model has no table of tasks, so --task changes nothing",
-            remedy: "leave out --task, or give an adapter that was trained with tasks")
     }
 }
 

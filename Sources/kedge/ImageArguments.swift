@@ -59,6 +59,17 @@ struct ImageArguments {
         return names.map { output + "/" + $0 }
     }
 
+    /// Creates an output folder. Throws `RunError`.
+    static func make(_ folder: String) throws(RunError) {
+        do {
+            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
+        } catch {
+            throw RunError(
+                .cannotWrite, "\(folder) cannot be created: \((error as NSError).localizedDescription)",
+                remedy: "pass a writable folder with --output")
+        }
+    }
+
     /// Handles every image in order; one that cannot be read is named on standard error, and the others go on.
     ///
     /// Returns 65 if there was such an image, else 0. Throws what is no fault of an image.

@@ -13,24 +13,13 @@ extension SegmentCommand {
     /// An image, and the folder of what becomes of it.
     typealias Target = (image: String, folder: String)
 
-    /// Creates an output folder.
-    private func make(_ folder: String) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch {
-            throw RunError(
-                .cannotWrite, "\(folder) cannot be created: \((error as NSError).localizedDescription)",
-                remedy: "pass a writable folder with --output")
-        }
-    }
-
     /// Writes a mask per object.
     func write(
         _ picture: Image, _ result: Segmenting.Result<ImageSegmenter.Mask>, _ objects: [ImageSegmenter.ObjectPrompt],
         to target: Target
     ) throws {
         let (output, masks) = (target.folder, result.masks)
-        try make(output)
+        try ImageArguments.make(output)
         if let route = result.route { print("\(target.image): \(route.line)") }
         var labels = LabelImage(
             width: picture.width, height: picture.height,
@@ -52,7 +41,7 @@ extension SegmentCommand {
     /// Writes the masks found without prompts.
     func write(_ picture: Image, _ result: Segmenting.Result<AutomaticMask>, to target: Target) throws {
         let (output, masks) = (target.folder, result.masks)
-        try make(output)
+        try ImageArguments.make(output)
         if let route = result.route { print("\(target.image): \(route.line)") }
         let labels = try AutomaticMaskRecord.labels(masks, width: picture.width, height: picture.height)
         try labels.writePNG(to: output + "/labels.png")

@@ -85,7 +85,7 @@ struct Segmenting {
             let opened = try OpenedPool(
                 files, weights: command.weights, preprocessing: command.preprocessing, threads: threads, communicator)
             (loaded, subject, view) = (opened.loaded, .pool(opened.pool), opened.view)
-            try command.task.checkTable(of: subject)
+            try subject.checkTable(of: command.task.id)
             return
         }
         loaded = try LoadedModel(
@@ -94,7 +94,7 @@ struct Segmenting {
             threads: threads, communicator)
         let adapted = try command.adapter.map { [loaded] in try loaded.adapted(opening: $0) }
         (subject, view) = (.one(adapted ?? loaded.base), .fit)
-        try command.task.checkTable(of: subject)
+        try subject.checkTable(of: command.task.id)
     }
 
     /// One mask per object.

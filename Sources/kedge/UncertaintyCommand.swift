@@ -77,6 +77,10 @@ struct UncertaintyCommand: ParsableCommand {
     func validate() throws {
         guard (0...1024).contains(threads) else { throw ValidationError("--threads must be 0 to 1024") }
         guard (0...1e6).contains(stallLimit) else { throw ValidationError("--stall-limit must be 0 to 1000000") }
+        guard preprocessing != Preprocessing.Kind.wesam.rawValue else {
+            throw ValidationError(
+                "--preprocessing wesam adds bars on both sides, which would count as image; give auto, sam or medsam")
+        }
         guard by != UncertaintySource.none else {
             throw ValidationError("--by none compares with nothing; give refiner, discrepancy or confidence")
         }
@@ -141,13 +145,7 @@ struct UncertaintyCommand: ParsableCommand {
     private func write(
         _ picture: Image, _ maps: PseudoMaps, _ values: [Float], of path: String, to folder: String
     ) throws {
-        do {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        } catch {
-            throw RunError(
-                .cannotWrite, "\(folder) cannot be created: \((error as NSError).localizedDescription)",
-                remedy: "pass a writable folder with --output")
-        }
+        try ImageArguments.make(folder)
         try Image(
             width: picture.width, height: picture.height, channels: 1,
             pixels: values.map { UInt8(min(max((255 * $0).rounded(), 0), 255)) }

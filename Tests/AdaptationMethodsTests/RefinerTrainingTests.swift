@@ -89,7 +89,8 @@ import TestSupport
     @Test func aStepTrainsDecoderAndPrompts() throws {
         let method = method(minimumIoU: 0)
         let (losses, gradient) = try run(method)
-        #expect(losses.instances > 0 && losses.isFinite && losses.parts.map(\.name) == ["focal", "dice", "iou"])
+        #expect(losses.instances > 0 && losses.isFinite && losses.parts.map(\.name) == method.lossNames)
+        #expect(losses["pairs"] == Double(losses.instances))
         let layout = try adapted(method).layout
         for prefix in [
             "mask_decoder.transformer.", "prompt_encoder.mask_downscaling.", "prompt_encoder.point_embeddings.",

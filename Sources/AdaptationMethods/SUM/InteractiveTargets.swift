@@ -52,7 +52,7 @@ struct InteractiveTargets {
             isRehearsed
             ? []
             : chunk.map { object in
-                Self.mask(area) { masks[(object * side + $0) * side + $1] != 0 }
+                PixelMask(area) { masks[(object * side + $0) * side + $1] != 0 }
             }
     }
 
@@ -86,13 +86,6 @@ struct InteractiveTargets {
         (self.truth, self.certainty) = (truth, rule.weighsClicks ? certainty : nil)
     }
 
-    /// A mask from the value of each pixel, by row and column.
-    private static func mask(_ area: MaskCanvas.Area, _ value: (_ row: Int, _ column: Int) -> Bool) -> PixelMask {
-        PixelMask(
-            width: area.width, height: area.height,
-            pixels: (0..<area.height).flatMap { row in (0..<area.width).map { value(row, $0) } })
-    }
-
     /// The box or the first click of each object.
     func start(_ draws: InteractiveDraws) throws -> PromptBatch {
         guard !isRehearsed else {
@@ -121,7 +114,7 @@ struct InteractiveTargets {
             BilinearResizeKernel.forward(carried.rows(object..<object + 1), into: &enlarged, in: workspace)
             let logits = enlarged.pointer
             return withExtendedLifetime(enlarged) {
-                Self.mask(.init(height: truth[object].height, width: truth[object].width)) {
+                PixelMask(.init(height: truth[object].height, width: truth[object].width)) {
                     logits[$0 * side + $1] > 0
                 }
             }
@@ -137,5 +130,14 @@ struct InteractiveTargets {
                 on: mask, after: predictions?[place], certainty: certainty?[place].elements,
                 uniform: draws.uniform[round][object], backup: (backup % mask.width, backup / mask.width))
         }
+    }
+}
+
+extension PixelMask {
+    /// A mask on the image's part of a canvas, from the value of each pixel.
+    init(_ area: MaskCanvas.Area, _ value: (_ row: Int, _ column: Int) -> Bool) {
+        self.init(
+            width: area.width, height: area.height,
+            pixels: (0..<area.height).flatMap { row in (0..<area.width).map { value(row, $0) } })
     }
 }

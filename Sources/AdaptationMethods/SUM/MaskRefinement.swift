@@ -113,11 +113,7 @@ public struct RefinementPairMaker: Sendable, Equatable {
         let side = model.encoder.imageSize
         // One at a time: a mask is a megabyte.
         func target(_ object: Int) -> PixelMask {
-            PixelMask(
-                width: area.width, height: area.height,
-                pixels: (0..<area.height).flatMap { row in
-                    (0..<area.width).map { masks[(object * side + row) * side + $0] != 0 }
-                })
+            PixelMask(area) { masks[(object * side + $0) * side + $1] != 0 }
         }
         let points = uniform.enumerated().map { object, uniform -> [Float]? in
             RegionSampling.pixel(of: target(object), uniform: uniform).map {

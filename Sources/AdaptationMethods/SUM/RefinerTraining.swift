@@ -20,10 +20,10 @@ public struct RefinerSettings: RecipeSection {
     public static let fields: [RecipeField<RefinerSettings>] = [
         .number(
             "minimumIoU", \.minimumIoU, 0...1,
-            "IoU with the true mask from which on the model's answer to a point becomes a pair to learn from"),
+            "Lowest IoU with the true mask at which the model's answer to a point becomes a training pair"),
         .flag(
             "filters", \.filters,
-            "Whether pairs also pass the filters of automatic masks: predicted IoU 0.88, stability 0.95, below 95 % of the image"
+            "Whether pairs must also pass the filters of automatic masks: predicted IoU 0.88, stability 0.95, below 95 % of the image"
         ),
         .number("focalWeight", \.focalWeight, MaskLossSettings.weightRange, "Weight of the focal loss"),
         .number("diceWeight", \.diceWeight, MaskLossSettings.weightRange, "Weight of the dice loss"),
@@ -49,8 +49,9 @@ public struct RefinerTraining: AdaptationMethod {
     public static let name = "refiner"
     /// The settings.
     public let settings: RefinerSettings
-    /// focal, dice, iou.
-    public let lossNames = MaskLossSettings.lossNames
+    /// focal, dice, iou, and the number of pairs, which is no loss.
+    public let lossNames = MaskLossSettings.lossNames + [pairs]
+    private static let pairs = "pairs"
 
     /// Creates the method.
     public init(_ settings: RefinerSettings = .init()) { self.settings = settings }
@@ -120,5 +121,6 @@ public struct RefinerTraining: AdaptationMethod {
     /// Means over all pairs.
     private func parts(_ values: [UncertaintyWeightedLoss.Value]) -> [StepLosses.Part] {
         values.means(focalWeight: settings.focalWeight, diceWeight: settings.diceWeight, iouWeight: settings.iouWeight)
+            + [StepLosses.Part(Self.pairs, Double(values.count), weight: 0)]
     }
 }

@@ -60,11 +60,11 @@ public struct UncertaintyAwareSettings: RecipeSection {
             .number("refinerRate", \.refinerRate, 1e-8...1, "Learning rate of the refinement module"),
             .number(
                 "refinerMinimumIoU", \.refinerMinimumIoU, 0...1,
-                "IoU with the true mask from which on the model's answer to a point is learnt from by the refinement module"
+                "Lowest IoU with the true mask at which the model's answer to a point trains the refinement module"
             ),
             .flag(
                 "refinerFilters", \.refinerFilters,
-                "Whether such answers also pass the filters of automatic masks"),
+                "Whether such answers must also pass the filters of automatic masks"),
             .flag(
                 "refinerMustImprove", \.refinerMustImprove, effect: .experiment,
                 "Whether the run stops where refined masks have no better boundary IoU than the model's"),

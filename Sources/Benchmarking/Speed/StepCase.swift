@@ -55,7 +55,15 @@ public struct StepCase {
         var example = AdaptationExample(
             weak: try table.tensor("weak"), strong: try table.tensor("strong"), prompts: try PromptBatch(boxes: boxes),
             masks: masks)
-        if table["task"] != nil { example.task = Int(try table.tensor("task")[0]) }
+        if table["task"] != nil {
+            let values = try table.tensor("task").elements
+            guard values.count == 1, let task = Int(exactly: values[0]), (0...TaskTable.tasks).contains(task) else {
+                throw WeightFileError(
+                    .valueType, path: path, found: "task of \(values), which is no single id",
+                    remedy: "give one number from 0 to \(TaskTable.tasks)")
+            }
+            example.task = task
+        }
         self.example = example
     }
 
@@ -70,22 +78,28 @@ public struct StepCase {
             TensorToWrite(
                 "gradient.\(entry.name)", context.gradients.values.rows(entry.range).reshaped(entry.shape))
         }
-        try SafetensorsFile.write(values + gradients + (context.promptLog?.tensors ?? []), to: path)
+        let last = context.promptLog?.rounds.last
+        if let drawn = last?.count, drawn < example.prompts.count {
+            throw WeightFileError(
+                .valueType, path: path,
+                found: "prompts of \(drawn) of \(example.prompts.count) objects in the last chunk",
+                remedy: "raise --decoder-chunk to the number of objects, so that all prompts are written")
+        }
+        try SafetensorsFile.write(values + gradients + (last?.tensors ?? []), to: path)
     }
 }
 
-extension PromptLog {
-    /// The prompts of the last round, which has all of them.
+extension PromptBatch {
+    /// The prompts of the last round, which has all that were drawn.
     fileprivate var tensors: [TensorToWrite] {
-        guard let last = rounds.last else { return [] }
-        let boxes = last.boxes.map { [TensorToWrite("prompts.boxes", $0)] } ?? []
-        guard let points = last.points else { return boxes }
-        let (n, clicks) = (last.count, last.labels.count / last.count)
+        let boxes = boxes.map { [TensorToWrite("prompts.boxes", $0)] } ?? []
+        guard let points else { return boxes }
+        let (n, clicks) = (count, labels.count / count)
         var values: [Float] = []
         for click in 0..<clicks {
             for object in 0..<n {
                 let place = object * clicks + click
-                values += [points[2 * place], points[2 * place + 1], Float(last.labels[place].rawValue)]
+                values += [points[2 * place], points[2 * place + 1], Float(labels[place].rawValue)]
             }
         }
         return boxes + [TensorToWrite("prompts.clicks", Tensor(values, [clicks, n, 3]))]

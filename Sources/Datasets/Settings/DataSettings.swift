@@ -41,11 +41,11 @@ public struct SourceSettings: RecipeSection {
             ),
             .choice(
                 "supervision", \.supervision,
-                "What its images are learnt from by a method that mixes sources: their own labels (full), pseudo-masks made of "
-                    + "boxes or points (weak), or pseudo-masks found in images without labels (none)"),
+                "Where masks come from in a method that mixes sources: the labels (full), pseudo-masks made from boxes or points "
+                    + "(weak), or pseudo-masks found without labels (none)"),
             .choice(
                 "task", \.task,
-                "The kind of task of its masks, whose vector the first round of clicks has, for methods of clicks"),
+                "Kind of task of its masks, for methods trained by clicks: its vector is added in the first round"),
         ]
 
     public var faults: [SettingFault] {

@@ -26,8 +26,6 @@ struct AutomaticLabelling {
     /// The file of the refinement module, if maps are made with one.
     var refiner: String?
 
-    private var communicator: any Communicator { rounds.communicator }
-
     /// The data set with generated labels for the given images, and with its own for a source that has true ones. Collective.
     ///
     /// An image that cannot be read stays without labels and reports its fault when it is read. Throws `ImagingError`
@@ -41,9 +39,9 @@ struct AutomaticLabelling {
         let labelled = AutomaticDataset(
             base: dataset, folder: place + "/automatic" + below,
             identity: identity(kind, source.settings.options), needsOrigins: recipe.adaptationMethod.pseudoMasks != nil)
-        try makeFolder(labelled.folder)
+        try rounds.makeFolder(labelled.folder)
         let find = try finder(kind)
-        let own = stride(from: communicator.rank, to: indices.count, by: communicator.worldSize).map { indices[$0] }
+        let own = rounds.share(of: indices)
         if let store = recipe.adaptationMethod.pseudoMasks?.store, !store.isEmpty,
             let foreign = own.first(where: {
                 AutomaticLabels.isForeign(path: labelled.path($0), identity: labelled.identity($0))
@@ -65,16 +63,9 @@ struct AutomaticLabelling {
         ).map(labelled, indices)
     }
 
-    private func makeFolder(_ path: String) throws {
-        if communicator.isRoot {
-            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
-        }
-        try communicator.barrier()
-    }
-
     /// Tells how many images and masks all ranks made.
     private func report(_ kind: MadeLabels, _ done: ImageRounds.Done, listed: Int) {
-        guard communicator.isRoot else { return }
+        guard rounds.communicator.isRoot else { return }
         let (found, leftOut) = (done.counts[0], done.counts[1])
         rounds.notice(
             "\(kind.name): \(found) masks in \(done.images) images" + String(format: ", %.0f s", done.seconds)

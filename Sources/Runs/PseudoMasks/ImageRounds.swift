@@ -1,5 +1,5 @@
-import Collectives
 import CheckpointStore
+import Collectives
 import Foundation
 import Telemetry
 
@@ -24,6 +24,19 @@ struct ImageRounds {
         let counts: [Int]
         /// Seconds.
         let seconds: Double
+    }
+
+    /// This rank's part of some images.
+    func share(of images: [Int]) -> [Int] {
+        stride(from: communicator.rank, to: images.count, by: communicator.worldSize).map { images[$0] }
+    }
+
+    /// Creates a folder for what is made of images. Collective.
+    func makeFolder(_ path: String) throws {
+        if communicator.isRoot {
+            try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+        }
+        try communicator.barrier()
     }
 
     /// Does a piece of work for each of some images. Collective.

@@ -1,8 +1,8 @@
-import Interaction
-import SegmentAnything
 import AdaptationMethods
 import Datasets
+import Interaction
 import Recipes
+import SegmentAnything
 
 /// Which labels the unadapted model makes of a source's images before training.
 enum MadeLabels: Sendable {

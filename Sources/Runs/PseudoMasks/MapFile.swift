@@ -20,11 +20,13 @@ package struct MapFile: Codable, Equatable {
     /// Pixels of the squares that each pseudo-mask and each refined mask has. // n x 2
     package var areas: [[Int]]
 
+    /// What is read back: room for two thousand masks, as many as a dense grid of prompts finds.
+    private static let limits = ImageLimits(side: 1 << 16, pixels: 1 << 28)
     /// Pairs in a column.
     private static let rows = 64
     /// Least pixels of a mask: 100 on a canvas of four times the side, the released code's smallest mask.
     private static let leastArea = 7
-    /// The part of the square from which on a mask is that of the whole image.
+    /// The part of the square from which on a mask is left out.
     private static let mostArea = 0.95
 
     /// Reads a note; nil if it is missing, damaged, or describes maps of another identity.
@@ -98,7 +100,8 @@ package struct MapFile: Codable, Equatable {
         guard let data = FileManager.default.contents(atPath: path + ".png") else { return nil }
         let own = SHA256Digest()
         own.update(Array(data))
-        guard own.hexadecimal() == digest, let image = try? ImageFile.decode(bytes: Array(data), name: path + ".png")
+        guard own.hexadecimal() == digest,
+            let image = try? ImageFile.decode(bytes: Array(data), name: path + ".png", limits: Self.limits)
         else { return nil }
         return Self.maps(in: image, count: uncertainty.count, side: side)
     }

@@ -57,6 +57,8 @@ struct RefinerStage {
         own.optimizer.learningRate = .value(plan.refiner.rate)
         own.evaluation.prompts = [.point]
         own.evaluation.before = true
+        // Refined masks are scored at the images' own size, whatever the run's view.
+        own.evaluation.view = .fit
         return try ResolvedRecipe(own, madeFrom: recipe)
     }
 
@@ -90,8 +92,9 @@ struct RefinerStage {
         guard let before = Self.boundaryIoU(outcome.before), let after = Self.boundaryIoU(outcome.after) else {
             if isRoot {
                 notice(
-                    "warning: no held-out image has a mask that the model comes near from a point, so nothing tells whether the "
-                        + "refinement module helps; hold out more images (data.sources.NAME.split)")
+                    "warning: none of the model's answers to points in the held-out images is good enough to be refined, so there "
+                        + "is no evidence that the refinement module helps; hold out more images (data.sources.NAME.split)"
+                )
             }
             return
         }

@@ -25,7 +25,6 @@ struct UncertaintyMapping {
     /// The file of the refinement module, if there is one.
     let refiner: String?
 
-    private var communicator: any Communicator { rounds.communicator }
     private static let name = "uncertainty maps"
     /// The masks that the report names.
     private static let listed = 5
@@ -47,14 +46,10 @@ struct UncertaintyMapping {
         }
         let mapped = MappedDataset(
             labelled: labelled, folder: folder, identity: identity, usesRefined: plan.usesRefined)
-        if communicator.isRoot {
-            try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        }
-        try communicator.barrier()
+        try rounds.makeFolder(folder)
         let mapper = UncertaintyMapper(loaded, by: comparison, workspace: workspace)
-        let own = stride(from: communicator.rank, to: indices.count, by: communicator.worldSize).map { indices[$0] }
         // Images without labels report their own fault when they are read.
-        let states = own.filter { labelled.stored($0) != nil }.map { ($0, mapped.state($0)) }
+        let states = rounds.share(of: indices).filter { labelled.stored($0) != nil }.map { ($0, mapped.state($0)) }
         if !plan.store.isEmpty, let foreign = states.first(where: { $0.1 == .foreign }) {
             throw RunError(
                 .configuration,
@@ -62,15 +57,16 @@ struct UncertaintyMapping {
                     + "method.uncertainty", remedy: "choose another method.store, or remove its maps")
         }
         let todo = states.filter { $0.1 != .whole }
+        let stateOfImage = Dictionary(uniqueKeysWithValues: todo)
         let done = try rounds.run(Self.name, todo.map(\.0), counts: 3) { image, ground in
-            let state = todo.first { $0.0 == image }?.1
+            let state = stateOfImage[image]
             let origins = try labelled.labels(image).origins ?? []
             let maps = try mapper.maps(of: try labelled.image(image), origins)
             guard ground?.isInPlace ?? true else { return [0, 0, 0] }
             try MapFile.write(maps, identity: mapped.identity(image), to: mapped.path(image))
             return [maps.count, state == .damaged ? 1 : 0, state == .foreign ? 1 : 0]
         }
-        try communicator.barrier()
+        try rounds.communicator.barrier()
         report(mapped, indices, done)
         return mapped
     }
@@ -80,7 +76,7 @@ struct UncertaintyMapping {
     }
 
     private func report(_ mapped: MappedDataset, _ indices: [Int], _ done: ImageRounds.Done) {
-        guard communicator.isRoot else { return }
+        guard rounds.communicator.isRoot else { return }
         let notes = indices.compactMap { index in mapped.stored(index).map { (index, $0) } }
         let masks = notes.flatMap { index, note in
             note.uncertainty.enumerated().map { (index: index, mask: $0, value: $1) }
@@ -89,10 +85,10 @@ struct UncertaintyMapping {
         let mean = masks.reduce(0) { $0 + $1.value } / Double(max(masks.count, 1))
         rounds.notice(
             "\(Self.name): \(done.counts[0]) masks in \(done.images) images" + String(format: ", %.0f s", done.seconds)
-                + (indices.count > done.images ? "; \(indices.count - done.images) images already mapped" : "")
+                + (notes.count > done.images ? "; \(notes.count - done.images) images already mapped" : "")
                 + Self.remade(done.counts[1], "damaged") + Self.remade(done.counts[2], "outdated")
                 + String(format: "; mean uncertainty %.3f", mean)
-                + (leftOut > 0 ? "; \(leftOut) masks left out, too small or almost the whole image" : ""))
+                + (leftOut > 0 ? "; \(leftOut) masks left out, too small or almost the whole square" : ""))
         let worst = masks.sorted { ($1.value, $0.index, $0.mask) < ($0.value, $1.index, $1.mask) }.prefix(Self.listed)
         guard !worst.isEmpty else { return }
         rounds.notice(

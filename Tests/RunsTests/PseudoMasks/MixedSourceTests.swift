@@ -96,7 +96,6 @@ import Testing
         let error = try #require(throws: RunError.self) {
             _ = try InProcessRun.outcome(settings + ["run.name=useless"])
         }
-        // Refined masks come from another head than those they are compared with; either they are better, or the run ends.
         #expect(error.description.contains("does not help: boundary IoU of"))
         #expect(
             try InProcessRun.outcome(settings + ["run.name=forced", "method.refinerMustImprove=false"]).exitCode
