@@ -41,7 +41,11 @@ public struct TrainablePlan: Sendable, Equatable {
     }
 
     /// Low-rank pairs on every attention of the encoder: WeSAM's plan.
-    public static let lowRankPairs = TrainablePlan(adapters: [Adapter(LoRA.kind)])
+    public static let lowRankPairs = lowRankPairs(atRate: 1)
+    /// The same with a factor on the learning rate.
+    public static func lowRankPairs(atRate factor: Double) -> TrainablePlan {
+        TrainablePlan(adapters: [Adapter(LoRA.kind, group: ParameterGroup(LoRA.kind, rateFactor: factor))])
+    }
     /// Trains nothing.
     public static let nothing = TrainablePlan(adapters: [])
 }
@@ -81,8 +85,9 @@ public struct Trainables: Sendable {
             let declarations = model.trainable.filter { $0.name.hasPrefix(selection.prefix) }
             guard !declarations.isEmpty else {
                 throw AdapterError(
-                    "no parameter with the prefix \(selection.prefix) can train; mask_decoder. and "
-                        + "prompt_encoder. can, and the encoder trains through adapters")
+                    "no parameter with the prefix \(selection.prefix) can train in this model; mask_decoder. and "
+                        + "prompt_encoder. can, and image_encoder. in SAM's plain vision transformers (vit_b, vit_l, "
+                        + "vit_h, without model.allGlobalEncoder)")
             }
             layout.append(declarations, group: selection.group)
         }

@@ -42,10 +42,13 @@ public struct AdaptedPool: Sendable {
         let decision = router.route(try router.feature(of: stem, features, in: base.model, workspace))
         let chosen = model(for: decision)
         let context = chosen.context(in: workspace)
-        return EncodedImage(
-            model: chosen.model,
-            features: chosen.adapters.actsInEncoder ? encoder.encode(stem, in: context) : features, context: context,
-            decision: decision)
+        let own: ImageFeatures =
+            if chosen.model.encoder.canTrain {
+                chosen.model.encoder.encode(input, in: context)
+            } else {
+                chosen.adapters.actsInEncoder ? encoder.encode(stem, in: context) : features
+            }
+        return EncodedImage(model: chosen.model, features: own, context: context, decision: decision)
     }
 
     /// The model that serves an image.

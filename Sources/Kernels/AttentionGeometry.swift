@@ -79,6 +79,19 @@ public enum AttentionBias: Sendable {
     /// keys are consecutive. `side` is the window's or the grid's (height, width).
     case decomposed(height: Tensor, width: Tensor, side: (height: Int, width: Int))
 
+    /// Gradients of the two tables of relative positions, in reversed row order like the tables.
+    public struct PositionGradients: Sendable {
+        /// // [2 side - 1, headDimension]
+        public var height: Tensor
+        /// // [2 side - 1, headDimension]
+        public var width: Tensor
+
+        /// Room for the gradients of tables of these shapes.
+        public init(height: Shape, width: Shape) {
+            (self.height, self.width) = (Tensor(uninitialized: height), Tensor(uninitialized: width))
+        }
+    }
+
     /// The row length of a padded table.
     public static func paddedKeys(_ keys: Int) -> Int { AttentionKernel.paddedKeys(keys) }
 

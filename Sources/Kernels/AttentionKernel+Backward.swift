@@ -5,6 +5,8 @@ public import Tensors
 //   p_ij = exp(s_ij - l_i),   D_i = dO_i . O_i
 //   dV_j = sum_i p_ij dO_i,   dS_ij = p_ij (dO_i . v_j - D_i)
 //   dq_i = scale sum_j dS_ij k_j + position terms,   dk_j = scale sum_i dS_ij q_i
+// Tables of relative positions, if they train, collect dT = dP^T q (see AttentionBiasTerms) group by group and head by
+// head; these parts are added in order (see BandSums).
 //
 // A task is one group and head: scores are recomputed tile by tile, dK and dV of the head stay in scratch, and every
 // sum has a fixed order. Positions outside the image have no output (dO = 0), but serve as keys: their dk and dv, and
@@ -18,24 +20,37 @@ extension AttentionKernel {
     ///   - output: Output of forward. // [T, D]
     ///   - logSumExp: l saved by forward. // [groups * heads, queries]
     ///   - dQKV: Every row is written. // [T (+1 pad row), 3 D]
+    ///   - dPositions: Written, if the tables of a decomposed bias train.
     public static func backward(
         dOutput: Tensor, output: Tensor, logSumExp: Tensor, qkv: Tensor, geometry: AttentionGeometry,
-        bias: AttentionBias, into dQKV: inout Tensor, in workspace: Workspace
+        bias: AttentionBias, into dQKV: inout Tensor, positions dPositions: inout AttentionBias.PositionGradients?,
+        in workspace: Workspace
     ) {
         let width = geometry.width
         let base = qkv.pointer
         let gradient = dQKV.mutablePointer
-        let padSums = geometry.padRow == nil ? nil : workspace.jointScratch(floats: geometry.groups * 3 * width)
-        padSums?.update(repeating: 0, count: geometry.groups * 3 * width)
+        let padCount = geometry.padRow == nil ? 0 : geometry.groups * 3 * width
+        let tables = dPositions.map { $0.height.count + $0.width.count } ?? 0
+        let sums = workspace.jointScratch(floats: padCount + geometry.groups * geometry.heads * tables)
+        sums.update(repeating: 0, count: padCount)
+        let (padSums, partial) = (padCount == 0 ? nil : sums, tables == 0 ? nil : sums + padCount)
         run(
             AttentionOperands(
                 query: base, key: base + width, value: base + 2 * width, stride: (3 * width, 3 * width, 3 * width)),
             AttentionGradients(
-                query: gradient, key: gradient + width, value: gradient + 2 * width, stride: 3 * width, padSums: padSums
-            ),
+                query: gradient, key: gradient + width, value: gradient + 2 * width, stride: 3 * width,
+                padSums: padSums, positions: partial),
             geometry, bias, dOutput.pointer, output.pointer, logSumExp.pointer, workspace)
+        if let partial { add(partial, pairs: geometry.groups * geometry.heads, to: &dPositions, in: workspace) }
         guard let padSums, let padRow = geometry.padRow else { return }
-        let row = gradient + padRow * 3 * width
+        addPadSums(padSums, to: gradient + padRow * 3 * width, geometry)
+    }
+
+    /// The pad row's gradient: the sums of all groups, in their order.
+    private static func addPadSums(
+        _ padSums: UnsafePointer<Float>, to row: UnsafeMutablePointer<Float>, _ geometry: AttentionGeometry
+    ) {
+        let width = geometry.width
         row.update(repeating: 0, count: 3 * width)
         for group in 0..<geometry.groups {
             for i in 0..<3 * width { row[i] += padSums[group * 3 * width + i] }
@@ -55,7 +70,7 @@ extension AttentionKernel {
                 query: query.pointer, key: key.pointer, value: value.pointer, stride: (width, width, width)),
             AttentionGradients(
                 query: dQuery.mutablePointer, key: dKey.mutablePointer, value: dValue.mutablePointer, stride: width,
-                padSums: nil),
+                padSums: nil, positions: nil),
             geometry, .none, dOutput.pointer, output.pointer, logSumExp.pointer, workspace)
     }
 
@@ -65,6 +80,22 @@ extension AttentionKernel {
         let value: UnsafeMutablePointer<Float>
         let stride: Int
         let padSums: UnsafeMutablePointer<Float>?
+        /// One pair of table gradients for every group and head. // [groups * heads, (2 S_h - 1 + 2 S_w - 1) d]
+        let positions: UnsafeMutablePointer<Float>?
+    }
+
+    /// The sums over groups and heads.
+    private static func add(
+        _ partial: UnsafePointer<Float>, pairs: Int, to dPositions: inout AttentionBias.PositionGradients?,
+        in workspace: Workspace
+    ) {
+        guard let (height, width) = dPositions.map({ ($0.height.count, $0.width.count) }) else { return }
+        if let sum = dPositions?.height.mutablePointer {
+            BandSums.add(partial, bands: pairs, stride: height + width, into: sum, count: height, in: workspace)
+        }
+        if let sum = dPositions?.width.mutablePointer {
+            BandSums.add(partial + height, bands: pairs, stride: height + width, into: sum, count: width, in: workspace)
+        }
     }
 
     private static func run(
@@ -142,6 +173,11 @@ extension AttentionKernel {
                 alpha: geometry.scale, beta: start == 0 ? 0 : 1)
         }
         terms.addQueryGradient(dQuery, rows: count, scratch)
+        if let positions = gradients.positions {
+            terms.addPositionGradient(
+                query, rows: count, to: positions, pair: place.group * geometry.heads + place.head,
+                isFirst: range.lowerBound == 0, scratch)
+        }
         scatter(dQuery, to: gradients.query, part: 0, gradients, place, from: range.lowerBound, count: count)
     }
 

@@ -73,7 +73,8 @@ struct AttentionScratch {
 ///
 /// Decomposed positions: with P_h = q T_h^T and P_w = q T_w^T (one small product per query tile, reversed tables), the
 /// bias of query (y, x) and key (y', x') is P_h[S_h - 1 - y + y'] + P_w[S_w - 1 - x + x'].
-/// Backward: dP_h[...y'] = sum over x' of dS, dP_w[...x'] = sum over y' of dS, and dq += dP_h T_h + dP_w T_w.
+/// Backward: dP_h[...y'] = sum over x' of dS, dP_w[...x'] = sum over y' of dS, dq += dP_h T_h + dP_w T_w, and, if the
+/// tables train, dT_h += dP_h^T q, dT_w += dP_w^T q.
 struct AttentionBiasTerms {
     let keyTile: Int
     private let kind: Kind
@@ -230,6 +231,23 @@ struct AttentionBiasTerms {
             MatrixProduct.multiply(
                 m: rows, n: headDimension, k: columns, a: scratch.block(slot, 0), lda: columns, b: table,
                 ldb: headDimension, c: dQuery, ldc: headDimension, beta: 1)
+        }
+    }
+
+    /// dT_h += dP_h^T q and dT_w += dP_w^T q of a query tile, in the pair's part of the partial sums.
+    func addPositionGradient(
+        _ query: (base: UnsafePointer<Float>, stride: Int), rows: Int, to partial: UnsafeMutablePointer<Float>,
+        pair: Int, isFirst: Bool, _ scratch: AttentionScratch
+    ) {
+        guard case .decomposed(_, _, let side) = kind else { return }
+        let (high, wide) = (2 * side.height - 1, 2 * side.width - 1)
+        let own = partial + pair * (high + wide) * headDimension
+        for (slot, columns, start) in [
+            (Self.heightGradientSlot, high, 0), (Self.widthGradientSlot, wide, high * headDimension),
+        ] {
+            MatrixProduct.multiply(
+                m: columns, n: headDimension, k: rows, a: scratch.block(slot, 0), lda: columns, transposeA: true,
+                b: query.base, ldb: query.stride, c: own + start, ldc: headDimension, beta: isFirst ? 0 : 1)
         }
     }
 }

@@ -30,13 +30,6 @@ extension Convolution3x3Kernel {
         }
         let packed = partial + geometry.bands * count
         BandSums.add(partial, bands: geometry.bands, stride: count, into: packed, count: count, in: workspace)
-        let destination = dW.mutablePointer
-        for output in 0..<outputs {
-            for channel in 0..<inputs {
-                for tap in 0..<9 {
-                    destination[(output * inputs + channel) * 9 + tap] = packed[(output * 9 + tap) * inputs + channel]
-                }
-            }
-        }
+        unpack(packed, to: dW.mutablePointer, outputs: outputs, inputs: inputs)
     }
 }

@@ -43,6 +43,25 @@ public enum Convolution3x3Kernel {
         return packed
     }
 
+    /// The inverse of `pack`. // [Cout, 9 Cin] -> [Cout, Cin, 3, 3]
+    public static func unpack(_ packed: Tensor) -> Tensor {
+        let (outputs, inputs) = (packed.shape[0], packed.shape[1] / 9)
+        var weight = Tensor(uninitialized: [outputs, inputs, 3, 3])
+        unpack(packed.pointer, to: weight.mutablePointer, outputs: outputs, inputs: inputs)
+        return weight
+    }
+
+    /// From tap-major rows to PyTorch's order.
+    static func unpack(
+        _ packed: UnsafePointer<Float>, to weight: UnsafeMutablePointer<Float>, outputs: Int, inputs: Int
+    ) {
+        for o in 0..<outputs {
+            for c in 0..<inputs {
+                for tap in 0..<9 { weight[(o * inputs + c) * 9 + tap] = packed[(o * 9 + tap) * inputs + c] }
+            }
+        }
+    }
+
     /// The weights in the layout of `backwardInput`, for either stride.
     ///
     /// - Parameter weight: PyTorch's layout. // [Cout, Cin, 3, 3]

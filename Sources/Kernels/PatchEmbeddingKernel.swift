@@ -6,7 +6,8 @@ public import Tensors
 // Patches do not overlap. For one ky a patch holds P C adjacent floats of the image, so a patch becomes one row of
 // the left factor by P copies. A band of patch rows is gathered into scratch and multiplied in one call.
 //
-// There is no backward: the image is data, and the embedding's weights are frozen.
+// The image is data and has no gradient. With u[p] the row of patch p, dW[d] = sum over p of dy[p, d] u[p], a product of
+// two matrices once all rows stand side by side (`patches`).
 
 /// The convolution with a kernel as large as its stride, which turns an image into patch tokens.
 public enum PatchEmbeddingKernel {
@@ -30,6 +31,53 @@ public enum PatchEmbeddingKernel {
             }
         }
         return packed
+    }
+
+    /// The inverse of `pack`. // [D, P P C] -> [D, C, P, P]
+    public static func unpack(_ packed: Tensor, channels: Int, patchSize: Int) -> Tensor {
+        let (outputs, taps) = (packed.shape[0], patchSize * patchSize)
+        precondition(packed.count == outputs * taps * channels, "patches of \(patchSize) in \(packed.shape)")
+        var weight = Tensor(uninitialized: [outputs, channels, patchSize, patchSize])
+        let (source, destination) = (packed.pointer, weight.mutablePointer)
+        for d in 0..<outputs {
+            for c in 0..<channels {
+                for tap in 0..<taps {
+                    destination[(d * channels + c) * taps + tap] = source[(d * taps + tap) * channels + c]
+                }
+            }
+        }
+        return weight
+    }
+
+    /// Every patch of an image as one row, for the gradient of the weight. // [H, W, C] -> [H/P W/P, P P C]
+    public static func patches(_ x: Tensor, patchSize: Int, in workspace: Workspace) -> Tensor {
+        let (height, width, channels) = (x.shape[0], x.shape[1], x.shape[2])
+        let (rows, columns, run) = (height / patchSize, width / patchSize, patchSize * channels)
+        var patches = Tensor(uninitialized: [rows * columns, patchSize * run])
+        let (source, destination) = (x.pointer, patches.mutablePointer)
+        workspace.pool.parallelFor(rows) { row, _ in
+            gather(
+                source + row * patchSize * width * channels, lines: patchSize, patchSize: patchSize,
+                columns: columns, run: run, to: destination + row * columns * patchSize * run)
+        }
+        return patches
+    }
+
+    /// Copies lines of the image to the rows of their patches.
+    @inline(__always)
+    private static func gather(
+        _ source: UnsafePointer<Float>, lines: Int, patchSize: Int, columns: Int, run: Int,
+        to patches: UnsafeMutablePointer<Float>
+    ) {
+        let depth = patchSize * run
+        for line in 0..<lines {
+            let pixels = source + line * columns * run
+            var patch = patches + line / patchSize * columns * depth + line % patchSize * run
+            for column in 0..<columns {
+                patch.update(from: pixels + column * run, count: run)
+                patch += depth
+            }
+        }
     }
 
     /// y = patches(x) W^T + b + e.
@@ -60,14 +108,9 @@ public enum PatchEmbeddingKernel {
         workspace.pool.parallelFor((rows + bandRows - 1) / bandRows) { band, worker in
             let range = band * bandRows..<min((band + 1) * bandRows, rows)
             let patches = workspace.scratch(worker: worker, slot: 0, floats: bandRows * columns * depth)
-            for line in 0..<range.count * patchSize {
-                let pixels = source + (range.lowerBound * patchSize + line) * width * channels
-                var patch = patches + line / patchSize * columns * depth + line % patchSize * run
-                for column in 0..<columns {
-                    patch.update(from: pixels + column * run, count: run)
-                    patch += depth
-                }
-            }
+            gather(
+                source + range.lowerBound * patchSize * width * channels, lines: range.count * patchSize,
+                patchSize: patchSize, columns: columns, run: run, to: patches)
             let tokens = range.lowerBound * columns..<range.upperBound * columns
             MatrixProduct.multiply(
                 m: tokens.count, n: outputs, k: depth, a: patches, lda: depth, b: matrix, ldb: depth,

@@ -1,7 +1,11 @@
 import Kernels
 public import Tensors
 
-/// The MLP half of an encoder block: x + lin2(GELU(lin1(norm(x)))). Its own weights are frozen.
+// With n = norm(x), h = n W1^T + b1, a = GELU(h), y = x + a W2^T + b2:
+//   da = dy W2,   dh = da GELU'(h),   dn = dh W1,   dx = dy + norm'(dn)
+//   dW2 = dy^T a,   dW1 = dh^T n;   of these, n and a are computed again where weights train
+
+/// The MLP half of an encoder block: x + lin2(GELU(lin1(norm(x)))).
 public struct FeedForward: Sendable {
     let norm: LayerNorm
     let expand: Linear
@@ -45,19 +49,40 @@ public struct FeedForward: Sendable {
         return (y, Residuals(x: x, hidden: Hidden(statistics: statistics, preActivation: preActivation)))
     }
 
-    /// dX = dY + norm'(lin1'(GELU'(lin2'(dY)))).
-    public func backward(_ dY: Tensor, _ saved: Residuals, in context: PassContext) -> Tensor {
+    /// Its parameters.
+    public var parameters: [Parameter] { norm.parameters + expand.parameters + contract.parameters }
+
+    /// dX = dY + norm'(lin1'(GELU'(lin2'(dY)))), and the gradients of the weights if they train.
+    public func backward(
+        _ dY: Tensor, _ saved: Residuals, gradients: inout GradientBuffer, in context: PassContext
+    ) -> Tensor {
         var dHidden = contract.backwardInput(dY, in: context)
         let statistics: LayerNorm.Residuals
         do {  // the hidden layer is released before the next product
             let hidden = saved.hidden ?? makeHidden(saved.x, in: context)
+            addContraction(dY, hidden, &gradients, in: context)
             GELUKernel.backward(&dHidden, preActivation: hidden.preActivation, in: context.workspace)
             statistics = hidden.statistics
         }
+        if context.trains(any: expand.parameters) {
+            expand.backwardParameters(
+                dHidden, input: norm(saved.x, in: context), gradients: &gradients, in: context)
+        }
         let dNormal = expand.backwardInput(dHidden, in: context)
+        norm.backwardParameters(dNormal, input: saved.x, statistics, gradients: &gradients, in: context)
         var dX = dY
         norm.backward(dNormal, input: saved.x, statistics, addingTo: &dX, in: context)
         return dX
+    }
+
+    /// The gradients of the second layer, if it trains.
+    private func addContraction(
+        _ dY: Tensor, _ hidden: Hidden, _ gradients: inout GradientBuffer, in context: PassContext
+    ) {
+        guard context.trains(any: contract.parameters) else { return }
+        var activated = Tensor(uninitialized: hidden.preActivation.shape)
+        GELUKernel.forward(hidden.preActivation, into: &activated, in: context.workspace)
+        contract.backwardParameters(dY, input: activated, gradients: &gradients, in: context)
     }
 
     private func makeHidden(_ x: Tensor, in context: PassContext) -> Hidden {

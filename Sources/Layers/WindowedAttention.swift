@@ -19,7 +19,8 @@ public struct WindowedAttention: Sendable {
     let qkv: Linear
     let projection: Linear
     let geometry: AttentionGeometry
-    let bias: AttentionBias
+    private let fixedBias: AttentionBias
+    private let positions: RelativePositions?
     let padding: Padding
     /// The site where adapters may change q and v.
     public let site: ProjectionSite
@@ -36,13 +37,27 @@ public struct WindowedAttention: Sendable {
     }
 
     /// Creates the half block; `qkv`'s output columns are [q | k | v], each with its heads side by side.
+    ///
+    /// - Parameters:
+    ///   - bias: What is added to the scores, if it never trains.
+    ///   - positions: Relative positions in its place.
     public init(
-        norm: LayerNorm, qkv: Linear, projection: Linear, geometry: AttentionGeometry, bias: AttentionBias,
-        padding: Padding, site: ProjectionSite
+        norm: LayerNorm, qkv: Linear, projection: Linear, geometry: AttentionGeometry, bias: AttentionBias = .none,
+        positions: RelativePositions? = nil, padding: Padding, site: ProjectionSite
     ) {
         (self.norm, self.qkv, self.projection) = (norm, qkv, projection)
-        (self.geometry, self.bias, self.padding, self.site) = (geometry, bias, padding, site)
+        (self.geometry, fixedBias, self.positions) = (geometry, bias, positions)
+        (self.padding, self.site) = (padding, site)
     }
+
+    /// Whether weights of its own have places among the trained values.
+    public var canTrain: Bool {
+        (norm.parameters + qkv.parameters + projection.parameters).contains { $0.slot != nil }
+            || positions?.canTrain == true
+    }
+
+    /// What is added to the scores in this pass.
+    private func bias(in context: PassContext) -> AttentionBias { positions?.bias(in: context) ?? fixedBias }
 
     /// The same weights over one sequence of `rows` tokens, which all attend to each other, without relative positions.
     public func overSequence(of rows: Int) -> WindowedAttention {
@@ -50,7 +65,7 @@ public struct WindowedAttention: Sendable {
             norm: norm, qkv: qkv, projection: projection,
             geometry: AttentionGeometry(
                 heads: geometry.heads, headDimension: geometry.headDimension, groups: 1, queries: rows, keys: rows),
-            bias: .none, padding: padding, site: site)
+            padding: padding, site: site)
     }
 
     /// The half block without residuals.
@@ -60,7 +75,8 @@ public struct WindowedAttention: Sendable {
         var attended = Tensor(uninitialized: [x.count / geometry.width, geometry.width])
         var nothing: Tensor?
         AttentionKernel.forward(
-            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &nothing, in: context.workspace)
+            qkv: projected, geometry: geometry, bias: bias(in: context), into: &attended, logSumExp: &nothing,
+            in: context.workspace)
         return projection(attended, residual: x, in: context)
     }
 
@@ -73,7 +89,7 @@ public struct WindowedAttention: Sendable {
         var attended = Tensor(uninitialized: [x.count / geometry.width, geometry.width])
         var logSumExp: Tensor? = Tensor(uninitialized: [geometry.groups * geometry.heads, geometry.queries])
         AttentionKernel.forward(
-            qkv: projected, geometry: geometry, bias: bias, into: &attended, logSumExp: &logSumExp,
+            qkv: projected, geometry: geometry, bias: bias(in: context), into: &attended, logSumExp: &logSumExp,
             in: context.workspace)
         let y = projection(attended, residual: x, in: context)
         let residuals = Residuals(
@@ -83,24 +99,34 @@ public struct WindowedAttention: Sendable {
     }
 
     /// The gradient of the input, or nil when `inputNeeded` is false (the lowest adapted block).
+    ///
+    /// Adds the gradients of adapters, and those of its own weights if they train.
     public func backward(
         _ dY: Tensor, _ saved: Residuals, gradients: inout GradientBuffer,
         inputNeeded: Bool, in context: PassContext
     ) -> Tensor? {
         let dAttended = projection.backwardInput(dY, in: context)
+        projection.backwardParameters(dY, input: saved.attended, gradients: &gradients, in: context)
         var dQKV = Tensor(uninitialized: saved.qkv.shape)
+        var dPositions = positions?.room(in: context)
         AttentionKernel.backward(
             dOutput: dAttended, output: saved.attended, logSumExp: saved.logSumExp, qkv: saved.qkv,
-            geometry: geometry, bias: bias, into: &dQKV, in: context.workspace)
+            geometry: geometry, bias: bias(in: context), into: &dQKV, positions: &dPositions, in: context.workspace)
+        if let dPositions { positions?.add(dPositions, to: &gradients, in: context) }
         var dNormal: Tensor? = inputNeeded ? qkv.backwardInput(dQKV, in: context) : nil
-        if !saved.adapters.isEmpty {
+        if !saved.adapters.isEmpty || context.trains(any: qkv.parameters) {
             let (normal, _) = normalise(saved.x, in: context)
+            qkv.backwardParameters(dQKV, input: normal, gradients: &gradients, in: context)
             for (adapter, own) in zip(adapters(in: context), saved.adapters) {
                 adapter.backward(
                     at: site, dQKV, input: normal, saved: own, addingTo: &dNormal, gradients: &gradients, in: context)
             }
         }
         guard let dNormal else { return nil }
+        norm.backwardParameters(dNormal, input: saved.x, saved.statistics, gradients: &gradients, in: context)
+        if padding == .beforeNorm, let padRow = geometry.padRow, let slot = context.slot(of: norm.shift) {
+            gradients.add(dNormal.rows(padRow..<padRow + 1).reshaped([qkv.inputs]), at: slot)
+        }
         var dX = dY
         norm.backward(dNormal, input: saved.x, saved.statistics, addingTo: &dX, in: context)
         return dX

@@ -7,9 +7,11 @@ public struct EncoderCost: Sendable, Equatable {
     public let forward: Double
     /// The layers below the lowest adapter: without a backward pass, and equal for anchor and teacher.
     public let stem: Double
-    /// The backward pass of the rest: gradients of activations only, since the weights are frozen. A linear layer costs
+    /// The backward pass of the rest: gradients of activations only. A linear layer costs
     /// the same again; attention needs five products for its two.
     public let backward: Double
+    /// The gradients of its own weights, if they train: one product for each of the forward pass outside attention.
+    public let parameters: Double
     /// The hidden layers of all MLPs with a backward pass, one forward pass.
     private let expansions: Double
     /// The blocks with a backward pass, one forward pass without the second layer of their MLPs.
@@ -44,6 +46,7 @@ public struct EncoderCost: Sendable, Equatable {
         forward = 2 * Double(parts.total)
         stem = 2 * Double(parts.stem)
         backward = 2 * (Double(parts.total - parts.stem - parts.attention) + 2.5 * Double(parts.attention))
+        parameters = 2 * Double(parts.total - parts.attention)
         expansions = 2 * Double(parts.expansions)
         blocks = 2 * Double(parts.total - parts.stem - parts.kept - parts.expansions)
     }

@@ -19,7 +19,8 @@ public struct StepCost: Sendable, Equatable {
         let (cost, passes) = (EncoderCost(configuration.encoder), rehearsal.passes)
         encoder =
             Double(passes.stems) * cost.stem + Double(passes.encoder.forward) * (cost.forward - cost.stem)
-            + Double(passes.encoder.backward) * cost.backward
+            + Double(passes.encoder.backward)
+            * (cost.backward + (rehearsal.trainsEncoderWeights ? cost.parameters : 0))
         recomputed = Double(passes.encoder.backward) * cost.recomputed(recompute)
         let decoder = DecoderCost(configuration)
         let backward = decoder.backward + (rehearsal.trainsDecoder ? decoder.parameters : 0)

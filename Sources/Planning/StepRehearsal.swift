@@ -67,6 +67,8 @@ public struct StepRehearsal: Sendable, Equatable {
     public let parameterCount: Int
     /// True if parameters of the mask decoder train.
     public let trainsDecoder: Bool
+    /// True if weights of the image encoder's own train.
+    public let trainsEncoderWeights: Bool
     /// The passes of a step; all 0 for a method that does not train.
     public let passes: Passes
 
@@ -94,6 +96,7 @@ public struct StepRehearsal: Sendable, Equatable {
         let adapted = AdaptedModel(request.configuration, UntouchedParameters(), trainables)
         parameterCount = trainables.layout.count
         trainsDecoder = trainables.layout.entries.contains { $0.name.hasPrefix("mask_decoder.") }
+        trainsEncoderWeights = adapted.model.encoder.canTrain
         let workspace = Workspace(rehearsing: 1)
         let example = try Self.example(request)
         encoderResiduals =

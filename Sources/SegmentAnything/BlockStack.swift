@@ -4,7 +4,8 @@ import Tensors
 
 // After the stem, both families of encoders are stages of blocks, in TinyViT with a merging before a stage, and a neck:
 //   x_b = x + values of block input adapters,   x' = block(x_b) with projection adapters,   embedding = neck(x)
-// Backward ends at the lowest block with an active trained adapter: nothing below it keeps residuals.
+// Backward ends at the lowest block with an active trained adapter: nothing below it keeps residuals. Where weights of the
+// encoder itself train, it goes through all blocks and, if the stem trains too, on into the stem.
 
 /// The blocks and the neck of an image encoder, with the sites at which adapters act.
 struct BlockStack: Sendable {
@@ -20,11 +21,17 @@ struct BlockStack: Sendable {
     let projectionSites: [ProjectionSite]
     /// One for each block.
     let blockSites: [BlockSite]
+    /// Whether weights of blocks or neck have places among the trained values.
+    let canTrain: Bool
+
+    /// Continues backward below the first block, given the gradient of its input. // [T, D]
+    typealias StemBackward = (_ dTokens: Tensor, _ gradients: inout GradientBuffer) -> Void
 
     init(stages: [Stage], neck: EncoderNeck) {
         (self.stages, self.neck) = (stages, neck)
         projectionSites = stages.flatMap { $0.blocks.map(\.attention.site) }
         blockSites = stages.flatMap { $0.blocks.map(\.site) }
+        canTrain = neck.canTrain || stages.contains { $0.blocks.contains(where: \.canTrain) }
     }
 
     /// The residuals of a stage.
@@ -53,8 +60,12 @@ struct BlockStack: Sendable {
     }
 
     /// The features and their backward pass. // [T, D] -> [h * w, C]
-    func encodeForTraining(_ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext) -> EncoderPass {
-        guard let lowest = lowestTrained(context) else {
+    ///
+    /// - Parameter stemBackward: What continues backward in the stem, if it trains.
+    func encodeForTraining(
+        _ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext, stemBackward: StemBackward? = nil
+    ) -> EncoderPass {
+        guard let lowest = stemBackward == nil ? lowestTrained(context) : 0 else {
             return EncoderPass(features: encode(stem, request, in: context)) { _, _ in }
         }
         context.counter?.encoderForwards += 1
@@ -90,16 +101,25 @@ struct BlockStack: Sendable {
         return EncoderPass(features: ImageFeatures(embedding: embedding, taps: taps)) {
             [self, saved] dFeatures, gradients in
             context.counter?.encoderBackwards += 1
-            let dX = neck.backward(dFeatures.embedding, neckSaved, in: context)
-            backward(dX, dFeatures, saved, inputs, lowest: lowest, &gradients, in: context)
+            let dX = neck.backward(dFeatures.embedding, neckSaved, gradients: &gradients, in: context)
+            let end = Descent(lowest: lowest, goesOn: stemBackward != nil)
+            let dTokens = backward(dX, dFeatures, saved, inputs, until: end, &gradients, in: context)
+            if let stemBackward, let dTokens { stemBackward(dTokens, &gradients) }
         }
     }
 
-    /// From the gradient of the last block's output down to the lowest block with a trained adapter.
+    /// How far backward goes: to the lowest block that trains, or on to the tokens of the stem.
+    private struct Descent {
+        let lowest: Int
+        let goesOn: Bool
+    }
+
+    /// From the gradient of the last block's output down to the lowest block that trains; the gradient of its input, if
+    /// backward goes on.
     private func backward(
         _ dOutput: Tensor, _ dFeatures: FeatureGradients, _ saved: [StageResiduals], _ inputs: BlockInputs,
-        lowest: Int, _ gradients: inout GradientBuffer, in context: PassContext
-    ) {
+        until end: Descent, _ gradients: inout GradientBuffer, in context: PassContext
+    ) -> Tensor? {
         var dX = dOutput
         var dShared = inputs.noGradients
         stages: for (stage, kept) in zip(stages, saved).reversed() {
@@ -108,7 +128,8 @@ struct BlockStack: Sendable {
                 let index = block.site.index
                 dFeatures.addTap(.output(of: index), to: &dX, in: context.workspace)
                 let below = block.backward(
-                    dX, residuals, gradients: &gradients, inputNeeded: index > lowest || !inputs.isEmpty, in: context)
+                    dX, residuals, gradients: &gradients,
+                    inputNeeded: index > end.lowest || end.goesOn || !inputs.isEmpty, in: context)
                 guard let below else { break stages }
                 dX = below
                 inputs.backward(at: block.site, dX, addingTo: &dShared, &gradients)
@@ -118,6 +139,7 @@ struct BlockStack: Sendable {
             dX = merging.backward(dX, mergingSaved, in: context)
         }
         inputs.finish(dShared, &gradients)
+        return end.goesOn ? dX : nil
     }
 
     /// Extra tokens and the image's as one sequence through all blocks, without residuals. // [k, D] -> [k, D]
@@ -171,8 +193,8 @@ struct BlockStack: Sendable {
     /// The lowest block that backward must reach; nil when nothing inside the encoder trains.
     private func lowestTrained(_ context: PassContext) -> Int? {
         let adapters = context.adapters
-        guard context.trained != nil, adapters.trainsInEncoder else { return nil }
-        if !adapters.blockInputs.isEmpty { return 0 }
+        guard context.trained != nil, canTrain || adapters.trainsInEncoder else { return nil }
+        if canTrain || !adapters.blockInputs.isEmpty { return 0 }
         return projectionSites.first { site in adapters.projections.contains { $0.acts(at: site) } }?.index
     }
 }

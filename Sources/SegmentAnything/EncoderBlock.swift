@@ -12,6 +12,9 @@ struct EncoderBlock: Sendable {
     let convolution: TinyViTDepthwise?
     let feedForward: FeedForward
 
+    /// Whether weights of its own have places among the trained values.
+    var canTrain: Bool { attention.canTrain || feedForward.parameters.contains { $0.slot != nil } }
+
     /// The tensors backward needs; the convolution between the halves is linear and needs none.
     struct Residuals: Sendable {
         let attention: WindowedAttention.Residuals
@@ -43,7 +46,7 @@ struct EncoderBlock: Sendable {
         in context: PassContext
     ) -> Tensor? {
         let saved = residuals(kept, in: context)
-        let dMixed = feedForward.backward(dY, saved.feedForward, in: context)
+        let dMixed = feedForward.backward(dY, saved.feedForward, gradients: &gradients, in: context)
         let dAttended = convolution.map { $0.backwardInput(dMixed, in: context) } ?? dMixed
         return attention.backward(
             dAttended, saved.attention, gradients: &gradients, inputNeeded: inputNeeded, in: context)

@@ -4,8 +4,8 @@ public import Tensors
 
 /// Computes the features of an image, with the context's adapters acting at the encoder's sites.
 ///
-/// Activations are channel-last: an image is `[S, S, 3]`, the embedding `[h * w, C]` with h = w = `embeddingSide`. An
-/// encoder's own weights are frozen; only adapters train in it.
+/// Activations are channel-last: an image is `[S, S, 3]`, the embedding `[h * w, C]` with h = w = `embeddingSide`. Adapters
+/// train in every encoder; weights of its own train in the plain vision transformer alone.
 public protocol ImageEncoder: Sendable {
     /// Side S of the square input, pixels.
     var imageSize: Int { get }
@@ -18,10 +18,13 @@ public protocol ImageEncoder: Sendable {
     /// Blocks where adapters may add to the input and read the output, from the input upwards.
     var blockSites: [BlockSite] { get }
 
+    /// Whether weights of its own, and not of adapters alone, have places among the trained values.
+    var canTrain: Bool { get }
+
     /// The part below the first block: its input tokens.
     ///
-    /// Frozen whatever adapters are active, so one stem of an image serves anchor and teacher, and no backward enters
-    /// it. // [S, S, 3] -> [T, D]
+    /// Unless weights of the encoder itself train, it is the same whatever adapters are active, so one stem of an image
+    /// serves anchor and teacher, and no backward enters it. // [S, S, 3] -> [T, D]
     func stem(_ image: Tensor, in context: PassContext) -> EncoderStem
 
     /// The features of an image from its stem without residuals. // [T, D] -> [h * w, C]
@@ -51,6 +54,11 @@ public protocol ImageEncoder: Sendable {
 }
 
 extension ImageEncoder {
+    /// Whether anything inside the encoder trains in a pass, so that its features depend on the trained values.
+    public func trains(in context: PassContext) -> Bool {
+        context.trained != nil && (canTrain || context.adapters.trainsInEncoder)
+    }
+
     /// The features without residuals. // [S, S, 3] -> [h * w, C]
     public func encode(_ image: Tensor, in context: PassContext) -> ImageFeatures {
         encode(stem(image, in: context), EncoderRequest(context.adapters), in: context)
@@ -127,7 +135,7 @@ extension ImageEncoder {
 public struct EncoderPass {
     /// The features.
     public let features: ImageFeatures
-    /// Adds the gradients of the adapters' parameters, given those of the features. Holds the pass's residuals until it
+    /// Adds the gradients of all parameters that train in the encoder, given those of the features. Holds the pass's residuals until it
     /// is released.
     public let backward: (_ dFeatures: FeatureGradients, _ gradients: inout GradientBuffer) -> Void
 

@@ -67,23 +67,17 @@ public struct ImageEncoderViTConfiguration: Sendable, Equatable {
 public struct ImageEncoderViT: ImageEncoder {
     /// The sizes.
     public let configuration: ImageEncoderViTConfiguration
-    private let patchWeight: FrozenMatrix  // [D, P P 3]
-    private let patchBias: Tensor  // [D]
-    private let positions: Tensor  // [h, w, D]
+    private let embedding: PatchEmbedding
     private let stack: BlockStack
 
     /// Requests all tensors under `image_encoder.` from a source, by the names of the official files.
     public init(_ source: some ParameterSource, configuration: ImageEncoderViTConfiguration) {
         self.configuration = configuration
-        let encoder = FrozenSource(source.scoped("image_encoder"))
+        let scoped = source.scoped("image_encoder")
+        // Resized tables cannot be brought back into the order and size of the weight file.
+        let encoder: any ParameterSource = configuration.isAllGlobal ? FrozenSource(scoped) : scoped
         let (width, grid) = (configuration.width, configuration.gridSide)
-        let patch = configuration.patchSize
-        patchWeight = FrozenMatrix(
-            encoder.derived("patch_embed.product", [width, patch * patch * 3]) {
-                PatchEmbeddingKernel.pack(encoder.tensor("patch_embed.proj.weight", [width, 3, patch, patch]))
-            })
-        patchBias = encoder.tensor("patch_embed.proj.bias", [width])
-        positions = encoder.tensor("pos_embed", [1, grid, grid, width]).reshaped([grid, grid, width])
+        embedding = PatchEmbedding(encoder, patchSize: configuration.patchSize, width: width, gridSide: grid)
         stack = BlockStack(
             stages: [
                 .init(merging: nil, blocks: (0..<configuration.depth).map { Self.block($0, encoder, configuration) })
@@ -101,17 +95,13 @@ public struct ImageEncoderViT: ImageEncoder {
     public var projectionSites: [ProjectionSite] { stack.projectionSites }
     /// Every block.
     public var blockSites: [BlockSite] { stack.blockSites }
+    /// Whether weights of patch embedding, blocks or neck have places among the trained values.
+    public var canTrain: Bool { embedding.canTrain || stack.canTrain }
 
     /// The embedded patches with their positions. // [S, S, 3] -> [h * w, D]
     public func stem(_ image: Tensor, in context: PassContext) -> EncoderStem {
         context.counter?.stems += 1
-        var x = Tensor(uninitialized: [embeddingSide, embeddingSide, configuration.width])
-        PatchEmbeddingKernel.forward(
-            image, weight: patchWeight, bias: patchBias, positionEmbedding: positions,
-            patchSize: configuration.patchSize, into: &x, in: context.workspace)
-        return EncoderStem(
-            image: image, tokens: x.reshaped([embeddingSide * embeddingSide, configuration.width]),
-            positions: positions)
+        return embedding(image, in: context)
     }
 
     /// The features without residuals. // [h * w, D] -> [h * w, C]
@@ -123,7 +113,12 @@ public struct ImageEncoderViT: ImageEncoder {
     public func encodeForTraining(
         _ stem: EncoderStem, _ request: EncoderRequest, in context: PassContext
     ) -> EncoderPass {
-        stack.encodeForTraining(stem, request, in: context)
+        guard embedding.canTrain, context.trained != nil else {
+            return stack.encodeForTraining(stem, request, in: context)
+        }
+        return stack.encodeForTraining(stem, request, in: context) { dTokens, gradients in
+            embedding.backwardParameters(dTokens, image: stem.image, gradients: &gradients, in: context)
+        }
     }
 
     /// Extra tokens and the image's as one sequence through all blocks: every row attends to every other, without
@@ -142,19 +137,8 @@ public struct ImageEncoderViT: ImageEncoder {
         stack.encodeTokensForTraining(tokens, stem, in: context)
     }
 
-    /// A stored table of 2 `stored` - 1 relative positions, for a grid or window of `side` tokens.
-    private static func reversed(
-        _ source: ScopedParameterSource, _ name: String, stored: Int, side: Int, _ width: Int
-    ) -> Tensor {
-        source.derived(name + "_reversed", [2 * side - 1, width]) {
-            let table = source.tensor(name, [2 * stored - 1, width])
-            return AttentionBias.reversedTable(
-                stored == side ? table : AttentionBias.resizedTable(table, rows: 2 * side - 1))
-        }
-    }
-
     private static func block(
-        _ index: Int, _ encoder: FrozenSource, _ configuration: ImageEncoderViTConfiguration
+        _ index: Int, _ encoder: some ParameterSource, _ configuration: ImageEncoderViTConfiguration
     ) -> EncoderBlock {
         let (width, grid) = (configuration.width, configuration.gridSide)
         let stored = configuration.globalBlocks.contains(index) ? grid : configuration.window
@@ -169,10 +153,8 @@ public struct ImageEncoderViT: ImageEncoder {
             geometry: AttentionGeometry(
                 heads: configuration.heads, headDimension: headDimension, height: grid, width: grid,
                 window: isGlobal ? 0 : configuration.window),
-            bias: .decomposed(
-                height: reversed(source, "attn.rel_pos_h", stored: stored, side: side, headDimension),
-                width: reversed(source, "attn.rel_pos_w", stored: stored, side: side, headDimension),
-                side: (side, side)),
+            positions: RelativePositions(
+                source.scoped("attn"), stored: stored, side: side, columns: headDimension),
             padding: .afterNorm,
             site: ProjectionSite(
                 index: index, name: "image_encoder.blocks.\(index).attn.qkv", inputWidth: width, outputWidth: width))

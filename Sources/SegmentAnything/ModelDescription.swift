@@ -37,4 +37,9 @@ private final class TrainableRecorder: ParameterSource {
     }
 
     func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor { Tensor(uninitialized: shape) }
+
+    func slot(of name: String, _ shape: Shape, initial: () -> Tensor) -> ParameterSlot? {
+        trainable.append(.init(name, shape))
+        return nil
+    }
 }

@@ -63,6 +63,9 @@ public struct TinyViT: ImageEncoder {
     /// The blocks of stages 1 to 3.
     public var blockSites: [BlockSite] { stack.blockSites }
 
+    /// Never: the gradients of its convolutions' weights and of its folded norms are not built.
+    public var canTrain: Bool { false }
+
     /// The tokens of stage 1: patch embedding, stage 0 and the merging after it. // [S, S, 3] -> [T, C1]
     public func stem(_ image: Tensor, in context: PassContext) -> EncoderStem {
         precondition(image.shape == [imageSize, imageSize, 3], "an image of \(imageSize) pixels, not \(image.shape)")

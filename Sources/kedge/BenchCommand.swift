@@ -69,14 +69,7 @@ struct SpeedCommand: ParsableCommand {
     @Option(help: "What the encoder recomputes in the backward pass.")
     var recompute = RecomputeLevel.none
 
-    @Option(help: "The method whose step is measured, named as in recipes.")
-    var method = MethodRegistry.defaultName
-
-    @Option(
-        name: .customLong("set"), parsing: .singleValue,
-        help: ArgumentHelp(
-            "A key of the step's method, as in method.trains=decoder; repeatable.", valueName: "key=value"))
-    var methodSettings: [String] = []
+    @OptionGroup var method: MethodArguments
 
     @Option(help: "Variant of the losses, for methods that have both.")
     var lossForm: LossForm?
@@ -106,19 +99,8 @@ struct SpeedCommand: ParsableCommand {
             throw ValidationError("--results requires the subject step and --case")
         }
         guard `case` == nil || subject == .step else { throw ValidationError("--case requires the subject step") }
-        guard methodSettings.allSatisfy({ $0.hasPrefix("method.") }) else {
-            throw ValidationError("--set takes keys below method alone")
-        }
         guard decoderChunk > 0 else { throw ValidationError("--decoder-chunk must be 1 or more") }
         guard threads >= 0 else { throw ValidationError("--threads must be 0 or more") }
-    }
-
-    /// The method to measure, with its own settings but for those asked for.
-    private func chosenMethod() throws -> any AdaptationMethod {
-        let own = methodSettings + (lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? [])
-        guard !own.isEmpty else { return try MethodRegistry.known.make(method) }
-        let settings = ["data.root=.", "model.kind=\(model.name)", "method.name=\(method)"] + own
-        return try ResolvedRecipe(settings: settings).recipe.method.method
     }
 
     func run() throws {
@@ -126,9 +108,10 @@ struct SpeedCommand: ParsableCommand {
             guard communicator.isRoot else { return .done }
             let workspace = try Workspace.start(threads: threads > 0 ? threads : CoreAffinity.usableThreads())
             let (configuration, source) = try loadWeights()
-            var request = StepRequest(configuration, try chosenMethod())
+            var request = StepRequest(
+                configuration, try method.chosen(for: model, lossForm.map { ["method.lossForm=\($0.rawValue)"] } ?? []))
             guard request.method.trains || subject != .step else {
-                throw ValidationError("--method \(method) does not train, so it has no step to measure")
+                throw ValidationError("--method \(method.name) does not train, so it has no step to measure")
             }
             (request.decoderChunk, request.recompute, request.instances) = (decoderChunk, recompute, instances)
             request.adapters = AdapterOptions(seed: 1)

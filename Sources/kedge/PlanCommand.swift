@@ -26,8 +26,7 @@ struct PlanCommand: ParsableCommand {
     @Option(help: "The model.")
     var model = ModelCatalog.standard
 
-    @Option(help: "The method, named as in recipes.")
-    var method = MethodRegistry.defaultName
+    @OptionGroup var method: MethodArguments
 
     @Option(help: "Instances per image.")
     var instances = 40
@@ -114,7 +113,7 @@ struct PlanCommand: ParsableCommand {
     private static let measurementBytes = 18 << 20
 
     private func plan() throws -> Answer {
-        var request = StepPlan.Request(try LoadedModel.configuration(model), try MethodRegistry.known.make(method))
+        var request = StepPlan.Request(try LoadedModel.configuration(model), try method.chosen(for: model))
         request.threads = threads > 0 ? threads : max(1, CoreAffinity.usableThreads() / ranksPerNode)
         (request.step.instances, request.step.points) = (instances, points)
         (request.step.adapters.rank, request.prefetchDepth) = (loraRank, prefetchDepth)
@@ -152,7 +151,7 @@ struct PlanCommand: ParsableCommand {
     private func text(_ answer: Answer) -> String {
         let chosen = answer.levels.first { $0.recompute == recompute } ?? answer.levels[0]
         var lines = [
-            "\(answer.model), \(method), \(instances) instance\(instances == 1 ? "" : "s"), recompute \(recompute.rawValue), "
+            "\(answer.model), \(method.name), \(instances) instance\(instances == 1 ? "" : "s"), recompute \(recompute.rawValue), "
                 + "\(ranksPerNode) rank\(ranksPerNode == 1 ? "" : "s") on a node, \(answer.threads) "
                 + "thread\(answer.threads == 1 ? "" : "s") each"
         ]
@@ -162,7 +161,7 @@ struct PlanCommand: ParsableCommand {
         lines.append(Self.row("address space of a rank", Self.mebibytes(chosen.addressSpacePerRank)))
         lines.append(
             chosen.operations == 0
-                ? "\(method) does not train: this is the evaluation of an image"
+                ? "\(method.name) does not train: this is the evaluation of an image"
                 : String(
                     format: "%.2f TFLOP a step; %.1f s an image expected at %.0f GFLOP/s of matrix products",
                     chosen.operations * 1e-12, chosen.secondsPerImage, answer.matrixGigaflops))

@@ -14,12 +14,14 @@ struct GoldenSUMRounds {
     var adapted: AdaptedModel
     private(set) var training = InteractiveTraining()
 
-    init() throws {
+    /// - Parameter full: Whether the encoder's own weights train too.
+    init(full: Bool = false) throws {
         golden = try GoldenSUM()
+        let encoder = TrainablePlan.Selection("image_encoder.", group: ParameterGroup("encoder"))
         adapted = try golden.adapted(
             TrainablePlan(
                 adapters: [.init(LoRA.kind), .init(TaskTable.kind)],
-                parameters: [
+                parameters: (full ? [encoder] : []) + [
                     .init("prompt_encoder.", group: ParameterGroup("prompts")),
                     .init("mask_decoder.", group: ParameterGroup("decoder")),
                 ], layerDecay: LayerDecay(factor: golden.configuration.layer_decay)))

@@ -65,10 +65,10 @@ import TestSupport
         #expect(losses.isFinite && losses.instances == 2 && losses.parts.map(\.name) == method.lossNames)
         #expect(losses.parts.allSatisfy { $0.value > 0 })
         let layout = try adapted(method).layout
-        #expect(layout.entries.contains { $0.name.hasPrefix("image_encoder.") } == (parts == .light))
+        #expect(layout.entries.contains { $0.name.hasPrefix("image_encoder.") } == (parts != .decoder))
         for prefix in [
             "mask_decoder.transformer.", "mask_decoder.iou_prediction_head.", "prompt_encoder.mask_downscaling.",
-        ] {
+        ] + (parts == .full ? ["image_encoder.pos_embed", "image_encoder.patch_embed.", "image_encoder.neck.2."] : []) {
             let own = layout.entries.filter { $0.name.hasPrefix(prefix) }.flatMap { gradient[$0.range] }
             #expect(own.contains { $0 != 0 } && own.allSatisfy(\.isFinite), "\(prefix)")
         }

@@ -42,7 +42,7 @@ import Testing
     @Test func settingsReachTheirMethodAlone() throws {
         let losses = ["lossForm", "focalWeight", "diceWeight", "iouWeight"]
         let masking = ["maskRatio", "maskBlock"]
-        let rounds = ["trains", "rounds", "layerDecay", "focalWeight", "diceWeight", "iouWeight"]
+        let rounds = ["trains", "adapterRate", "rounds", "layerDecay", "focalWeight", "diceWeight", "iouWeight"]
         let points = ["pointCount", "crossEntropyWeight", "diceWeight"]
         let own: [String: [String]] = [
             "hq-sam": points, "decoder-tuning": points, "lora": points, "sam-adapter": points,

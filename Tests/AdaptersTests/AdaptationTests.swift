@@ -29,6 +29,13 @@ struct NamedValues: ParameterSource {
             .init("prompt_encoder.", group: ParameterGroup("prompts", decay: .none)),
         ])
 
+    /// All weights, those of the encoder with lower rates towards the image.
+    private static let full = TrainablePlan(
+        adapters: [],
+        parameters: ["image_encoder", "prompt_encoder", "mask_decoder"].map {
+            .init($0 + ".", group: ParameterGroup($0))
+        }, layerDecay: .published)
+
     /// The tiny model with LoRA, decoder and prompt encoder, each at values of its own.
     private func adapted(_ plan: TrainablePlan = Self.whole) throws -> AdaptedModel {
         BLASEnvironment.useSingleThread()
@@ -65,8 +72,30 @@ struct NamedValues: ParameterSource {
             ])
     }
 
-    @Test func trainingBeginsWithTheWeights() throws {
-        let adapted = AdaptedModel(.tiny, NamedValues(), try Trainables(Self.whole, in: Self.description))
+    /// The rate falls by 0.8 from block to block, once more below them; positions and tokens do not decay.
+    @Test func theWholeEncoderTrains() throws {
+        let trainables = try Trainables(Self.full, in: ModelDescription(.vitB))
+        let encoder = trainables.layout.entries.filter { $0.name.hasPrefix("image_encoder.") }
+        // The published number of parameters.
+        #expect(encoder.reduce(0) { $0 + $1.shape.count } == 89_670_912)
+        func group(_ name: String) -> ParameterGroup? { encoder.first { $0.name == "image_encoder." + name }?.group }
+        for (name, distance, decays) in [
+            ("neck.0.weight", 0, true), ("neck.1.weight", 0, false), ("blocks.11.mlp.lin1.weight", 1, true),
+            ("blocks.1.attn.qkv.weight", 11, true), ("blocks.0.attn.rel_pos_h", 12, false),
+            ("blocks.0.attn.proj.bias", 12, false), ("patch_embed.proj.weight", 13, true), ("pos_embed", 13, false),
+        ] {
+            let exact = (0..<distance).reduce(1.0) { rate, _ in rate * 0.8 }
+            #expect(group(name)?.rateFactor == exact, "\(name)")
+            #expect(group(name)?.decay == (decays ? .asConfigured : ParameterGroup.Decay.none), "\(name)")
+        }
+        // Resized tables of positions have no place in the weight file.
+        let allGlobal = try #require(SegmentAnythingConfiguration.tiny.allGlobal)
+        #expect(throws: AdapterError.self) { _ = try Trainables(Self.full, in: ModelDescription(allGlobal)) }
+    }
+
+    @Test(arguments: [AdaptationTests.whole, AdaptationTests.full])
+    func trainingBeginsWithTheWeights(_ plan: TrainablePlan) throws {
+        let adapted = AdaptedModel(.tiny, NamedValues(), try Trainables(plan, in: Self.description))
         let trained = try #require(adapted.trained)
         for entry in trained.layout.entries where entry.group.name != "lora" {
             #expect(trained.value(entry.slot).elements == NamedValues().tensor(entry.name, entry.shape).elements)
@@ -74,13 +103,13 @@ struct NamedValues: ParameterSource {
         // Fresh trainables are the base model, bit for bit, and so is a pass without them.
         let base = AdaptedModel(SegmentAnythingModel(.tiny, NamedValues()))
         #expect(try masks(adapted).map(\.bitPattern) == masks(base).map(\.bitPattern))
-        #expect(try masks(self.adapted()) != masks(base))
-        #expect(try masks(AdaptedModel(self.adapted().model)) == masks(base))
+        #expect(try masks(self.adapted(plan)) != masks(base))
+        #expect(try masks(AdaptedModel(self.adapted(plan).model)) == masks(base))
     }
 
     @Test func aPrefixThatNothingAnswersToIsRefused() {
         let plan = TrainablePlan(adapters: [], parameters: [.init("image_encoder.", group: ParameterGroup("x"))])
-        let error = #expect(throws: AdapterError.self) { _ = try Trainables(plan, in: Self.description) }
+        let error = #expect(throws: AdapterError.self) { _ = try Trainables(plan, in: ModelDescription(.mobileSAM)) }
         #expect(error?.description.contains("image_encoder.") == true)
         let unknown = #expect(throws: AdapterError.self) {
             _ = try Trainables(TrainablePlan(adapters: [.init("lure")]), in: Self.description)
@@ -103,11 +132,11 @@ struct NamedValues: ParameterSource {
         try body(try AdapterFile(opening: path), path)
     }
 
-    @Test(arguments: [TrainablePlan.lowRankPairs, AdaptationTests.whole])
+    @Test(arguments: [TrainablePlan.lowRankPairs, AdaptationTests.whole, AdaptationTests.full])
     func filesRoundTrip(_ plan: TrainablePlan) throws {
         let adapted = try adapted(plan)
         try roundTrip(adapted) { read, _ in
-            #expect(read.description == file && read.options.rank == 4 && read.kinds == ["lora"])
+            #expect(read.description == file && read.options.rank == 4 && read.kinds == plan.adapters.map(\.kind))
             let trainables = try read.trainables(in: Self.description)
             let layout = trainables.layout
             // A file stores names; the order of groups was that of the plan.
@@ -121,6 +150,7 @@ struct NamedValues: ParameterSource {
             let again = AdaptedModel(SegmentAnythingModel(.tiny, source), trainables, values: values)
             #expect(try masks(again) == masks(adapted))
             #expect(throws: WeightFileError.self) { _ = try read.values(of: layout, baseDigest: "other") }
+            guard !plan.adapters.isEmpty else { return }
             let other = try Trainables(plan, in: Self.description, AdapterOptions(rank: 3)).layout
             #expect(throws: WeightFileError.self) { _ = try read.values(of: other, baseDigest: "abc") }
         }
@@ -129,7 +159,7 @@ struct NamedValues: ParameterSource {
     // MARK: Merging
 
     /// A merged model has no adapter and gives the adapted one's masks; its base keeps its bits.
-    @Test(arguments: ["tiny", "TinyViT"]) func mergingAndReverting(_ name: String) throws {
+    @Test(arguments: ["tiny", "tiny, all weights", "TinyViT"]) func mergingAndReverting(_ name: String) throws {
         BLASEnvironment.useSingleThread()
         let tinyViT = SegmentAnythingConfiguration(
             encoder: .tinyViT(
@@ -137,9 +167,10 @@ struct NamedValues: ParameterSource {
                     imageSize: 64, patchEmbedding: .strided, widths: [8, 16, 16, 32], depths: [1, 1, 1, 1],
                     heads: [1, 2, 2, 4], windows: [3, 3, 5, 3], embeddingWidth: 32)),
             decoder: MaskDecoderConfiguration(width: 32, heads: 2, mlpWidth: 64, iouHiddenWidth: 32))
-        let configuration = name == "tiny" ? SegmentAnythingConfiguration.tiny : tinyViT
+        let configuration = name.hasPrefix("tiny") ? SegmentAnythingConfiguration.tiny : tinyViT
+        let plan = name.contains("all") ? Self.full : Self.whole
         var adapted = AdaptedModel(
-            configuration, PositiveVariances(), try Trainables(Self.whole, in: ModelDescription(configuration)))
+            configuration, PositiveVariances(), try Trainables(plan, in: ModelDescription(configuration)))
         let start = try #require(adapted.trained).values
         let noise = TestValues.uniform(start.count, "trained")
         adapted.trained?.values = Tensor(zip(start.elements, noise).map { $0 + 0.05 * $1 }, start.shape)

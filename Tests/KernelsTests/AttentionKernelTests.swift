@@ -71,17 +71,26 @@ import TestSupport
                 heads: heads, headDimension: d, rows: grouped, outside: padRow, bias: function)
         }
 
-        func run(threads: Int, scratch: Float? = nil) -> (output: Tensor, gradient: Tensor) {
+        /// Room for the gradients of the tables of a decomposed bias.
+        private var positions: AttentionBias.PositionGradients? {
+            guard case .decomposed(let height, let width, _) = bias else { return nil }
+            var room = AttentionBias.PositionGradients(height: height.shape, width: width.shape)
+            (room.height, room.width) = (Tensor(repeating: .nan, height.shape), Tensor(repeating: .nan, width.shape))
+            return room
+        }
+
+        func run(threads: Int, scratch: Float? = nil) -> (output: Tensor, gradient: Tensor, positions: [Float]) {
             let workspace = Workspace(threads: threads, fillingScratchWith: scratch)
             var output = Tensor(uninitialized: dOutput.shape)
             var logSumExp: Tensor? = Tensor(uninitialized: [geometry.groups * geometry.heads, geometry.queries])
             AttentionKernel.forward(
                 qkv: qkv, geometry: geometry, bias: bias, into: &output, logSumExp: &logSumExp, in: workspace)
             var gradient = Tensor(repeating: .nan, qkv.shape)
+            var positions = positions
             AttentionKernel.backward(
                 dOutput: dOutput, output: output, logSumExp: logSumExp ?? output, qkv: qkv, geometry: geometry,
-                bias: bias, into: &gradient, in: workspace)
-            return (output, gradient)
+                bias: bias, into: &gradient, positions: &positions, in: workspace)
+            return (output, gradient, positions.map { $0.height.elements + $0.width.elements } ?? [])
         }
     }
 
@@ -108,6 +117,7 @@ import TestSupport
             let other = setting.run(threads: threads)
             #expect(one.output.elements.map(\.bitPattern) == other.output.elements.map(\.bitPattern))
             #expect(one.gradient.elements.map(\.bitPattern) == other.gradient.elements.map(\.bitPattern))
+            #expect(one.positions.map(\.bitPattern) == other.positions.map(\.bitPattern))
         }
     }
 
@@ -119,7 +129,8 @@ import TestSupport
             let other = setting.run(threads: 1, scratch: filling)
             let outputIsSame = clean.output.elements.map(\.bitPattern) == other.output.elements.map(\.bitPattern)
             let gradientIsSame = clean.gradient.elements.map(\.bitPattern) == other.gradient.elements.map(\.bitPattern)
-            #expect(outputIsSame && gradientIsSame, "scratch that begins as \(filling)")
+            let tablesAreSame = clean.positions.map(\.bitPattern) == other.positions.map(\.bitPattern)
+            #expect(outputIsSame && gradientIsSame && tablesAreSame, "scratch that begins as \(filling)")
         }
     }
 

@@ -41,9 +41,10 @@ import TestSupport
         let (y, saved) = layer.forward(x, in: context)
         #expect(GradientCheck.relativeError(y.elements, definition(TestValues.doubles(x))) < 1e-6)
         #expect(layer(x, in: context).elements == y.elements)
+        var gradients = GradientBuffer(count: 0)
         let outcome = GradientCheck.check(
             TestValues.doubles(x), function: definition, dOutput: TestValues.doubles(dY),
-            analytic: layer.backward(dY, saved, in: context).elements, tolerance: 2e-6)
+            analytic: layer.backward(dY, saved, gradients: &gradients, in: context).elements, tolerance: 2e-6)
         #expect(outcome.passed, "\(outcome)")
     }
 

@@ -30,8 +30,8 @@ struct BranchPass {
         -> Tensor
     {
         let other = context.pass(with: trained)
-        let features =
-            other.adapters.trainsInEncoder ? context.model.encoder.encode(example.weak, in: other) : pass.features
+        let encoder = context.model.encoder
+        let features = encoder.trains(in: other) ? encoder.encode(example.weak, in: other) : pass.features
         let prompts =
             context.model.promptEncoder.trains(in: other)
             ? try EncodedPrompts(example.prompts, context.model, chunk: context.decoderChunk, in: other) : prompts

@@ -13,11 +13,14 @@ public enum InteractiveParts: String, CaseIterable, Sendable {
     case decoder
     /// The same and low-rank pairs in the encoder.
     case light
+    /// The same and all weights of the encoder in place of the pairs.
+    case full
 }
 
 /// The settings of interactive fine-tuning.
 public struct InteractiveSettings: RecipeSection {
     public var trains = InteractiveParts.light
+    public var adapterRate = 10.0
     public var rounds = 7
     public var layerDecay = LayerDecay.published.factor
     public var focalWeight = 20.0
@@ -30,8 +33,11 @@ public struct InteractiveSettings: RecipeSection {
     public static let fields: [RecipeField<InteractiveSettings>] = [
         .choice(
             "trains", \.trains,
-            "decoder: mask decoder, prompt encoder and task table over kept embeddings; light: low-rank pairs in the encoder too"
-        ),
+            "decoder: mask decoder, prompt encoder and task table over kept embeddings; light: low-rank pairs in the encoder "
+                + "too; full: all weights of the encoder of vit_b, vit_l or vit_h in their place"),
+        .number(
+            "adapterRate", \.adapterRate, 0.001...1000,
+            "Learning rate of the low-rank pairs, in rates of SAM's own weights (optimizer.learningRate)"),
         .integer("rounds", \.rounds, 2...100, "Rounds of prompts per image; the last adds no click"),
         .number(
             "layerDecay", \.layerDecay, 0.01...1,
@@ -86,14 +92,14 @@ public struct InteractiveFineTuning: AdaptationMethod {
         return needs
     }
 
-    /// The task table, prompt encoder and mask decoder; with `light` the pairs too.
+    /// The task table, prompt encoder and mask decoder; with `light` the pairs too, with `full` the encoder's weights.
     public var trainables: TrainablePlan {
-        TrainablePlan(
-            adapters: (settings.trains == .light ? TrainablePlan.lowRankPairs.adapters : []) + [.init(TaskTable.kind)],
-            parameters: [
-                .init("prompt_encoder.", group: ParameterGroup("prompt_encoder")),
-                .init("mask_decoder.", group: ParameterGroup("mask_decoder")),
-            ], layerDecay: LayerDecay(factor: settings.layerDecay))
+        let pairs = TrainablePlan.lowRankPairs(atRate: settings.adapterRate).adapters
+        let own = (settings.trains == .full ? ["image_encoder"] : []) + ["prompt_encoder", "mask_decoder"]
+        return TrainablePlan(
+            adapters: (settings.trains == .light ? pairs : []) + [.init(TaskTable.kind)],
+            parameters: own.map { .init($0 + ".", group: ParameterGroup($0)) },
+            layerDecay: LayerDecay(factor: settings.layerDecay))
     }
 
     /// The losses of one image; their gradient is added to the context's.
@@ -105,7 +111,7 @@ public struct InteractiveFineTuning: AdaptationMethod {
         }
         try example.check(for: context)
         let pass: EncoderPass? =
-            settings.trains == .light ? context.model.encoder.encodeForTraining(example.weak, in: context.pass) : nil
+            settings.trains != .decoder ? context.model.encoder.encodeForTraining(example.weak, in: context.pass) : nil
         let features = pass?.features ?? kept(example, in: context)
         let area = example.area ?? MaskCanvas.Area(height: side, width: side)
         let draws = InteractiveDraws(objects: count, rounds: settings.rounds, from: example.random)

@@ -99,6 +99,7 @@ struct KernelBenchmark {
         var logSumExp: Tensor? = Tensor(uninitialized: [geometry.groups * heads, geometry.queries])
         let dOutput = noise([grid * grid, width], "dOutput")
         var dQKV = Tensor(uninitialized: qkv.shape)
+        var frozenPositions: AttentionBias.PositionGradients?
         let products = 2 * Double(geometry.groups * geometry.queries * geometry.keys * width)
         return [
             .init("attention forward, \(name)", operations: 2 * products) {
@@ -108,7 +109,7 @@ struct KernelBenchmark {
             .init("attention backward, \(name)", operations: 5 * products) {
                 AttentionKernel.backward(
                     dOutput: dOutput, output: output, logSumExp: logSumExp ?? Tensor(zeros: [0]), qkv: qkv,
-                    geometry: geometry, bias: bias, into: &dQKV, in: workspace)
+                    geometry: geometry, bias: bias, into: &dQKV, positions: &frozenPositions, in: workspace)
             },
         ]
     }

@@ -18,9 +18,17 @@ public protocol ParameterSource {
     ///
     /// - Parameter make: Computes it from tensors requested of this source; the result has `shape`.
     func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor
+
+    /// The place of a tensor that a layer can train but holds in another form (`PackedParameter`); nil if it does not train.
+    ///
+    /// - Parameter initial: The values that training begins with, in the shape of the weight file.
+    func slot(of name: String, _ shape: Shape, initial: () -> Tensor) -> ParameterSlot?
 }
 
 extension ParameterSource {
+    /// No place.
+    public func slot(of name: String, _ shape: Shape, initial: () -> Tensor) -> ParameterSlot? { nil }
+
     /// The tensor, frozen.
     public func parameter(_ name: String, _ shape: Shape) -> Parameter { Parameter(tensor(name, shape)) }
 
@@ -51,6 +59,11 @@ public struct ScopedParameterSource: ParameterSource {
     /// The derived tensor called prefix + name.
     public func derived(_ name: String, _ shape: Shape, _ make: () -> Tensor) -> Tensor {
         base.derived(prefix + name, shape, make)
+    }
+
+    /// The place of the tensor called prefix + name.
+    public func slot(of name: String, _ shape: Shape, initial: () -> Tensor) -> ParameterSlot? {
+        base.slot(of: prefix + name, shape, initial: initial)
     }
 }
 
@@ -112,9 +125,17 @@ public final class TrainableSource: ParameterSource {
     /// The parameter of the source, with its place in the layout.
     public func parameter(_ name: String, _ shape: Shape) -> Parameter {
         let parameter = base.parameter(name, shape)
-        guard let slot = layout.slot(of: name) else { return parameter }
-        (values.mutablePointer + slot.offset).update(from: parameter.frozen.pointer, count: parameter.count)
+        guard let slot = slot(of: name, shape, initial: { parameter.frozen }) else { return parameter }
         return Parameter(parameter.frozen, slot: slot)
+    }
+
+    /// The place of a tensor in the layout.
+    public func slot(of name: String, _ shape: Shape, initial: () -> Tensor) -> ParameterSlot? {
+        guard let slot = layout.slot(of: name) else { return nil }
+        let start = initial()
+        precondition(start.count == slot.shape.count, "\(name) is \(start.shape) and its place \(slot.shape)")
+        (values.mutablePointer + slot.offset).update(from: start.pointer, count: start.count)
+        return slot
     }
 
     /// The derived tensor of the source.
@@ -142,7 +163,13 @@ public final class ParameterRecorder: ParameterSource {
 
     /// Records a request for a tensor that can train.
     public func parameter(_ name: String, _ shape: Shape) -> Parameter {
-        if !names.contains(name) { trainable.append(.init(name, shape)) }
+        trainable.append(.init(name, shape))
         return Parameter(tensor(name, shape))
+    }
+
+    /// Records that a tensor can train.
+    public func slot(of name: String, _ shape: Shape, initial: () -> Tensor) -> ParameterSlot? {
+        trainable.append(.init(name, shape))
+        return nil
     }
 }
