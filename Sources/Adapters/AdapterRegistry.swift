@@ -65,6 +65,7 @@ public struct AdapterRegistry: Sendable {
     public static let known = AdapterRegistry([
         (LoRA.kind, { LoRA($0.projectionSites, rank: $1.rank, seed: $1.seed, &$2) }),
         (TaskTable.kind, { model, _, places in TaskTable(width: model.configuration.decoder.width, &places) }),
+        (TaskTokens.kind, { model, _, places in TaskTokens(model, &places) }),
         (PromptPool.kind, { PromptPool($1.promptPool, width: $0.configuration.decoder.width, seed: $1.seed, &$2) }),
         (
             StagePrompts.kind,

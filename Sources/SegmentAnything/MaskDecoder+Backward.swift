@@ -142,7 +142,7 @@ extension MaskDecoder {
         let dInput = transformer.backward(
             dTokens, &dImages, saved.transformer, position: saved.position, groups: n,
             tokensWanted: saved.promptsWanted || context.trains(any: parameters) || !adapters.outputTokens.isEmpty
-                || !adapters.promptTokens.isEmpty, gradients: &gradients, in: context)
+                || !adapters.promptTokens.isEmpty || !adapters.taskTokens.isEmpty, gradients: &gradients, in: context)
         let dSparse = dInput.map { backwardTokens($0, saved, gradients: &gradients, in: context) }
         var dEmbedding = dImages[0]
         for dImage in dImages.dropFirst() {
@@ -232,6 +232,9 @@ extension MaskDecoder {
                 in: context)
         }
         let sparse = ownTokens + (outputs.last?.upperBound ?? 0)
+        for adapter in context.adapters.taskTokens {
+            adapter.backward(sum(1..<sparse), ofTask: saved.prompts.task, gradients: &gradients, in: context)
+        }
         var next = sparse + own
         for adapter in context.adapters.promptTokens {
             let count = adapter.tokens(for: saved.features, in: context).shape[0]

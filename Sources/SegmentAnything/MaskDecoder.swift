@@ -245,13 +245,25 @@ public struct MaskDecoder: Sendable {
     /// The IoU token and the mask tokens.
     var ownTokens: Int { 1 + hypernetworks.count }
 
+    /// The IoU token, the mask tokens and those of adapters, with what is added for a task. // [1 + m + k, C]
+    private func outputTokens(task: Int, in context: PassContext) -> Tensor {
+        var tokens = Self.joined(
+            [context.value(of: iouToken), context.value(of: maskTokens)]
+                + context.adapters.outputTokens.map { $0.tokens(in: context) })
+        for adapter in context.adapters.taskTokens {
+            guard let offsets = adapter.offsets(ofTask: task, in: context) else { continue }
+            precondition(offsets.shape[0] < tokens.shape[0], "offsets for \(offsets.shape[0]) tokens")
+            let (first, added) = (tokens.mutablePointer + configuration.width, offsets.pointer)
+            for i in 0..<offsets.count { first[i] += added[i] }
+        }
+        return tokens
+    }
+
     /// The tokens of n prompts. // [n t, C]
     func tokens(_ prompts: PromptEmbeddings, _ features: ImageFeatures, in context: PassContext) -> Tensor {
         let width = configuration.width
         precondition(prompts.sparse.shape[2] == width, "prompt embeddings of width \(prompts.sparse.shape[2])")
-        let before =
-            [context.value(of: iouToken), context.value(of: maskTokens)]
-            + context.adapters.outputTokens.map { $0.tokens(in: context) }
+        let before = [outputTokens(task: prompts.task, in: context)]
         let after = context.adapters.promptTokens.map { $0.tokens(for: features, in: context) }
         let own = prompts.sparse.shape[1]
         let perPrompt = (before + after).reduce(own) { $0 + $1.shape[0] }

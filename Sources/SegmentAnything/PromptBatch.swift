@@ -76,11 +76,15 @@ public struct PromptEmbeddings: Sendable {
     public let sparse: Tensor
     /// The mask prompts, or the vector that stands for none.
     public let dense: Dense
+    /// The kind of task, for adapters that add to the decoder's tokens by it; 0 for none.
+    public let task: Int
     /// n.
     public var count: Int { sparse.shape[0] }
 
     /// Creates embeddings.
-    public init(sparse: Tensor, dense: Dense) { (self.sparse, self.dense) = (sparse, dense) }
+    public init(sparse: Tensor, dense: Dense, task: Int = 0) {
+        (self.sparse, self.dense, self.task) = (sparse, dense, task)
+    }
 }
 
 extension PromptBatch {

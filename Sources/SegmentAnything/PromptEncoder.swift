@@ -99,7 +99,7 @@ public struct PromptEncoder: Sendable {
             guard let vector = adapter.vector(of: prompts.task, in: context) else { continue }
             dense = Self.adding(vector, to: dense, in: context.workspace)
         }
-        return PromptEmbeddings(sparse: sparse(prompts, in: context), dense: dense)
+        return PromptEmbeddings(sparse: sparse(prompts, in: context), dense: dense, task: prompts.task)
     }
 
     /// A dense embedding plus a vector at every position. // [C]

@@ -44,18 +44,26 @@ struct GoldenSUMRounds {
         return Tensor(planes, [planes.count / side / side, side, side])
     }
 
+    /// The labels of a kind of image, for pseudo-masks with their certainty.
+    func canvas(_ kind: String, _ loss: UncertaintyWeightedLoss, threshold: Float) throws -> MaskCanvas {
+        let target = padded(try golden.table.bytes("train.\(kind).in.target").map { $0 == 0 ? 0 : 1 })
+        var canvas = loss.canvas(.values(target), side: golden.sizes.img, area: golden.area)
+        if kind == "pseudo" {
+            canvas.weights = PixelWeights(
+                values: padded(try golden.table.tensor("train.pseudo.in.u").elements.map { 1 - $0 }),
+                overlapThreshold: threshold)
+        }
+        return canvas
+    }
+
     func objects(_ kind: String) throws -> InteractiveTraining.Objects {
         let table = golden.table
-        let target = padded(try table.bytes("train.\(kind).in.target").map { $0 == 0 ? 0 : 1 })
-        var canvas = training.loss.canvas(.values(target), side: golden.sizes.img, area: golden.area)
+        let canvas = try canvas(kind, training.loss, threshold: golden.configuration.theta)
         var start: PromptBatch
         if kind == "human" {
             start = try PromptBatch(boxes: table.tensor("train.human.in.box"))
             start.task = 1
         } else {
-            canvas.weights = PixelWeights(
-                values: padded(try table.tensor("train.pseudo.in.u").elements.map { 1 - $0 }),
-                overlapThreshold: golden.configuration.theta)
             let first = try clicks(kind, 1)
             start = try PromptBatch(
                 points: Tensor(first.flatMap { [Float($0.x), Float($0.y)] }, [first.count, 1, 2]),

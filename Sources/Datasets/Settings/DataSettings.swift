@@ -41,8 +41,9 @@ public struct SourceSettings: RecipeSection {
             ),
             .choice(
                 "supervision", \.supervision,
-                "Where masks come from in a method that mixes sources: the labels (full), pseudo-masks made from boxes or points "
-                    + "(weak), or pseudo-masks found without labels (none)"),
+                "Where masks come from: the labels (full), pseudo-masks made from boxes or points (weak), or pseudo-masks found "
+                    + "without labels (none); the last two in sum, and in methods that learn from weak labels, whose prompts "
+                    + "they give"),
             .choice(
                 "task", \.task,
                 "Kind of task of its masks, for methods trained by clicks: its vector is added in the first round"),

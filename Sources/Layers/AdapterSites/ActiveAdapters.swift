@@ -14,6 +14,8 @@ public struct ActiveAdapters: Sendable {
     public let densePrompts: [any DensePromptAdapter]
     /// The sets that provide further output tokens for the mask decoder.
     public let outputTokens: [any OutputTokenAdapter]
+    /// The sets that add to the mask decoder's output tokens by the prompts' task.
+    public let taskTokens: [any TaskTokenAdapter]
     /// Whether a set that acts inside the encoder has trained parameters.
     public let trainsInEncoder: Bool
     /// Whether a set that adds to dense embeddings of prompts has trained parameters.
@@ -34,6 +36,7 @@ public struct ActiveAdapters: Sendable {
         promptTokens = sets.compactMap(\.promptTokens)
         densePrompts = sets.compactMap(\.densePrompts)
         outputTokens = sets.compactMap(\.outputTokens)
+        taskTokens = sets.compactMap(\.taskTokens)
         trainsInPrompts = sets.contains { set in
             set.densePrompts != nil && set.parameters.contains { $0.slot != nil }
         }

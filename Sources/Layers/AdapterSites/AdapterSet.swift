@@ -24,6 +24,8 @@ public protocol AdapterSet: Sendable {
     var densePrompts: (any DensePromptAdapter)? { get }
     /// The part that provides further output tokens for the mask decoder, if any.
     var outputTokens: (any OutputTokenAdapter)? { get }
+    /// The part that adds to the mask decoder's output tokens by the prompts' task, if any.
+    var taskTokens: (any TaskTokenAdapter)? { get }
 }
 
 extension AdapterSet {
@@ -33,6 +35,7 @@ extension AdapterSet {
     public var promptTokens: (any PromptTokenAdapter)? { nil }
     public var densePrompts: (any DensePromptAdapter)? { nil }
     public var outputTokens: (any OutputTokenAdapter)? { nil }
+    public var taskTokens: (any TaskTokenAdapter)? { nil }
 }
 
 /// Adds a vector to the dense embeddings of prompts at all positions, by their task.
@@ -42,6 +45,17 @@ public protocol DensePromptAdapter: Sendable {
 
     /// Adds the gradient of a task's vector. // [C]
     func backward(_ dVector: Tensor, ofTask task: Int, gradients: inout GradientBuffer, in context: PassContext)
+}
+
+/// Adds to the mask decoder's output tokens, by the task of the prompts.
+public protocol TaskTokenAdapter: Sendable {
+    /// What is added to the decoder's mask tokens and to the tokens of `OutputTokenAdapter`s behind them; nil where nothing
+    /// is added. // [at most m + k, C]
+    func offsets(ofTask task: Int, in context: PassContext) -> Tensor?
+
+    /// Adds the gradient of a task's offsets, given that of all m + k tokens. // [m + k, C]
+    func backward(
+        _ dTokens: Tensor, ofTask task: Int, gradients: inout GradientBuffer, in context: PassContext)
 }
 
 /// Changes the outputs of projections.

@@ -36,11 +36,15 @@ extension Recipe {
     /// Rules of a method that learns from sources with and without masks, and of those that do not.
     var pseudoMaskFaults: [SettingFault] {
         guard let plan = adaptationMethod.pseudoMasks else {
+            // Weak labels are prompts whoever made them.
+            if !adaptationMethod.needs.masks, !prompts.source.isMadeByModel { return [] }
             return data.all.filter { $0.settings.supervision != .full }.map { source in
                 SettingFault(
                     key: key(of: source, "supervision"),
-                    rule: "must be full: \(method.name) learns from all images alike; for images without masks choose "
-                        + "method.name=\(Self.mixingMethods), or prompts.source=automatic for all")
+                    rule: prompts.source.isMadeByModel
+                        ? "must be full where prompts.source=\(prompts.source.rawValue) makes the labels of all sources"
+                        : "must be full: \(method.name) learns from all images alike; for images without masks choose "
+                            + "method.name=\(Self.mixingMethods) or wesam")
             }
         }
         var faults: [SettingFault] = []

@@ -29,7 +29,10 @@ import Testing
         #expect(faults(["automatic.minimumRegionArea=9"]) == ["automatic.minimumRegionArea"])
         #expect(faults(["model.preprocessing=wesam"]) == ["model.preprocessing"])
         #expect(faults(["method.label=refined", "method.uncertainty=none"]) == ["method.label"])
-        #expect(faults(["method.name=wesam"]) == ["data.sources.b.supervision"])
+        // Masks of a source without labels give the prompts of methods that learn from weak labels, and no others.
+        #expect(faults(["method.name=wesam"]) == [])
+        #expect(faults(["method.name=wesam", "prompts.source=automatic"]) == ["data.sources.b.supervision"])
+        #expect(faults(["method.name=supervised"]) == ["data.sources.b.supervision"])
         #expect(
             faults(["method.name=wesam", "data.sources.b.supervision=full", "data.sources.a.task=part"]) == [
                 "data.sources.a.task"
