@@ -148,13 +148,21 @@ public struct AdapterFile: Sendable {
     /// Throws `WeightFileError` of kind `contract`, listing every tensor that does not fit, or if the base weights
     /// differ from those it was trained on.
     public func values(of layout: ParameterLayout, baseDigest: String) throws(WeightFileError) -> Tensor {
+        try values(of: layout, without: [], baseDigest: baseDigest)
+    }
+
+    /// The same with zeros for parameters that the file does not hold.
+    func values(
+        of layout: ParameterLayout, without absent: Set<String>, baseDigest: String
+    ) throws(WeightFileError) -> Tensor {
         guard baseDigest == description.baseDigest else {
             throw WeightFileError(
                 .contract, path: table.path,
                 found: "an adapter of base weights \(description.baseDigest.prefix(12)), not \(baseDigest.prefix(12))",
                 remedy: "give the weights the adapter was trained on")
         }
-        let shapes = Dictionary(uniqueKeysWithValues: layout.entries.map { ($0.name, $0.shape) })
+        let held = layout.entries.filter { !absent.contains($0.name) }
+        let shapes = Dictionary(uniqueKeysWithValues: held.map { ($0.name, $0.shape) })
         let tensors = try WeightContract(shapes).tensors(of: table)
         var values = Tensor(zeros: [layout.count])
         let destination = values.mutablePointer

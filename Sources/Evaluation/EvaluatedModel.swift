@@ -108,7 +108,7 @@ public enum EvaluatedModel: Sendable {
             case .one(let model): [model]
             case .pool(let pool): pool.members
             }
-        guard task > 0, !models.contains(where: { !$0.adapters.densePrompts.isEmpty }) else { return }
+        guard task > 0, !models.contains(where: \.adapters.knowsTasks) else { return }
         throw RunError(
             .configuration, "the model has no table of tasks, so --task changes nothing",
             remedy: "leave out --task, or give an adapter that was trained with tasks")

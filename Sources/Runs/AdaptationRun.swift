@@ -94,7 +94,7 @@ public struct AdaptationRun {
         try continued?.check(loaded)
         if let refiner = first.refiner { _ = try loaded.refiner(opening: refiner) }
         let trainables = try assembly.trainables(loaded)
-        let startValues = try assembly.startValues(trainables.layout, loaded)
+        let startValues = try assembly.startValues(trainables, loaded)
         if communicator.isRoot, let warning = assembly.promptWarning { notice(warning) }
         guard let data = try openData(loaded, start, &claim, refiner: first.refiner) else {
             return Outcome(exitCode: .resumable)

@@ -70,6 +70,16 @@ public struct DecodedMasks: Sendable {
         return Tensor(firsts.flatMap(\.elements), [n, 1, side, side])
     }
 
+    /// What interactive use reads: the model's own masks, or where an adapter has an output token, its mask with the IoU
+    /// that is predicted for the model's own. // [n, m, 4 h, 4 w], [n, m]
+    public static func interactive(
+        _ logits: Tensor, _ iou: Tensor, adapterLogits: Tensor?
+    ) -> (logits: Tensor, iou: Tensor) {
+        guard adapterLogits != nil else { return (logits, iou) }
+        precondition(iou.shape[1] == 1, "an adapter's mask beside \(iou.shape[1]) of the model")
+        return (DecodedMasks(logits: logits, iou: iou, adapterLogits: adapterLogits).answer, iou)
+    }
+
     /// The mask of each prompt with the highest predicted IoU, the first of equal ones. // [n, m] -> [n]
     public static func mostTrusted(_ iou: Tensor) -> [Int] {
         let (n, m) = (iou.shape[0], iou.shape[1])

@@ -1,3 +1,4 @@
+public import Layers
 public import Tensors
 
 /// The meaning of a point.
@@ -103,6 +104,12 @@ extension PromptBatch {
 extension PromptBatch {
     /// Whether each object has one prompt alone, a box or a point, for which the decoder gives several masks.
     public var isAmbiguous: Bool { masks == nil && (boxes == nil ? labels.count == count : labels.isEmpty) }
+
+    /// The model's own masks for these prompts in interactive use: three where they are ambiguous, unless an adapter's output
+    /// token answers, which gives one.
+    public func selection(in context: PassContext) -> MaskSelection {
+        isAmbiguous && context.adapters.outputTokens.isEmpty ? .multiple : .single
+    }
 
     /// The prompts of the next round with the same objects: another point for each, and carried logits as masks; no task.
     ///

@@ -64,8 +64,10 @@ import TestSupport
         let (losses, gradient) = try run(method, seed: 1)
         #expect(losses.isFinite && losses.instances == 2 && losses.parts.map(\.name) == method.lossNames)
         #expect(losses.parts.allSatisfy { $0.value > 0 })
+        #expect((losses.parts.last?.weight == 0) == (parts == .hq), "SAM's own IoU head does not train with hq")
         let layout = try adapted(method).layout
-        #expect(layout.entries.contains { $0.name.hasPrefix("image_encoder.") } == (parts != .decoder))
+        #expect(layout.entries.contains { $0.name.hasPrefix("image_encoder.") } == [.light, .full].contains(parts))
+        guard parts != .hq else { return try checkHQ(layout, gradient) }
         for prefix in [
             "mask_decoder.transformer.", "mask_decoder.iou_prediction_head.", "prompt_encoder.mask_downscaling.",
         ] + (parts == .full ? ["image_encoder.pos_embed", "image_encoder.patch_embed.", "image_encoder.neck.2."] : []) {
@@ -76,6 +78,16 @@ import TestSupport
         for task in 1...TaskTable.tasks {
             let slot = try #require(layout.slot(of: TaskTable.name(of: task)))
             #expect(gradient[slot.range].contains { $0 != 0 } == (task == TaskKind.entity.id), "task \(task)")
+        }
+    }
+
+    /// HQ-SAM's token and branches, and the offsets of the named task alone.
+    private func checkHQ(_ layout: ParameterLayout, _ gradient: [Float]) throws {
+        #expect(layout.entries.allSatisfy { $0.group.rateFactor == InteractiveSettings().adapterRate })
+        for entry in layout.entries {
+            let isOfAnotherTask =
+                entry.name.contains("_tokens.") && !entry.name.contains("_tokens.\(TaskKind.entity.id).")
+            #expect(gradient[entry.range].contains { $0 != 0 } != isOfAnotherTask, "\(entry.name)")
         }
     }
 

@@ -15,6 +15,8 @@ public enum InteractiveParts: String, CaseIterable, Sendable {
     case light
     /// The same and all weights of the encoder in place of the pairs.
     case full
+    /// HQ-SAM's output token and branches, and what a task adds to tokens; SAM itself stays as it is.
+    case hq
 }
 
 /// The settings of interactive fine-tuning.
@@ -34,10 +36,11 @@ public struct InteractiveSettings: RecipeSection {
         .choice(
             "trains", \.trains,
             "decoder: mask decoder, prompt encoder and task table over kept embeddings; light: low-rank pairs in the encoder "
-                + "too; full: all weights of the encoder of vit_b, vit_l or vit_h in their place"),
+                + "too; full: all weights of the encoder of vit_b, vit_l or vit_h in their place; hq: HQ-SAM's output token and "
+                + "branches alone, SAM stays as it is"),
         .number(
             "adapterRate", \.adapterRate, 0.001...1000,
-            "Learning rate of the low-rank pairs, in rates of SAM's own weights (optimizer.learningRate)"),
+            "Learning rate of adapters, in rates of SAM's own weights (optimizer.learningRate)"),
         .integer("rounds", \.rounds, 2...100, "Rounds of prompts per image; the last adds no click"),
         .number(
             "layerDecay", \.layerDecay, 0.01...1,
@@ -57,7 +60,8 @@ public struct InteractiveSettings: RecipeSection {
         var training = InteractiveTraining()
         training.rounds = rounds
         (training.loss.focalWeight, training.loss.diceWeight) = (focalWeight, diceWeight)
-        training.loss.iouWeight = iouWeight
+        // The predicted IoU is that of SAM's own mask, which does not train beside HQ-SAM's.
+        training.loss.iouWeight = trains == .hq ? 0 : iouWeight
         return training
     }
 }
@@ -92,9 +96,11 @@ public struct InteractiveFineTuning: AdaptationMethod {
         return needs
     }
 
-    /// The task table, prompt encoder and mask decoder; with `light` the pairs too, with `full` the encoder's weights.
+    /// The task table, prompt encoder and mask decoder; with `light` the pairs too, with `full` the encoder's weights; with `hq`
+    /// HQ-SAM's decoder instead.
     public var trainables: TrainablePlan {
         let pairs = TrainablePlan.lowRankPairs(atRate: settings.adapterRate).adapters
+        if settings.trains == .hq { return .taskedHQ(atRate: settings.adapterRate) }
         let own = (settings.trains == .full ? ["image_encoder"] : []) + ["prompt_encoder", "mask_decoder"]
         return TrainablePlan(
             adapters: (settings.trains == .light ? pairs : []) + [.init(TaskTable.kind)],
@@ -175,6 +181,7 @@ public struct InteractiveFineTuning: AdaptationMethod {
 
     /// Means over all masks and rounds.
     private func parts(_ values: [UncertaintyWeightedLoss.Value]) -> [StepLosses.Part] {
-        values.means(focalWeight: settings.focalWeight, diceWeight: settings.diceWeight, iouWeight: settings.iouWeight)
+        let loss = settings.training.loss
+        return values.means(focalWeight: loss.focalWeight, diceWeight: loss.diceWeight, iouWeight: loss.iouWeight)
     }
 }

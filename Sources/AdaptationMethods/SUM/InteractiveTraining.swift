@@ -9,6 +9,7 @@ public import Tensors
 //                20 focal + dice is trained, the one with the highest predicted IoU is carried on
 //   rounds 2..R  the carried logits are the mask prompt, without a gradient; up to round R - 1 each object gets another click.
 //                With more than one prompt the decoder gives one mask
+// Where an adapter has an output token (HQ-SAM), its one mask is trained and carried on in every round.
 //   L = mean over rounds of the mean over objects of 20 focal + dice + iou
 // The task's vector is in round 1 alone. Because carried logits have no gradient, a round's backward pass runs right after its
 // forward pass; only the gradient of the features lives on, and the encoder's backward pass runs once.
@@ -78,8 +79,7 @@ public struct InteractiveTraining: Sendable, Equatable {
                     masks: carried)
             }
             context.promptLog?.rounds.append(prompts)
-            let (result, dRound) = try train(
-                prompts, objects, on: features, isAmbiguous: round == 0 && prompts.isAmbiguous, in: &context)
+            let (result, dRound) = try train(prompts, objects, on: features, in: &context)
             if round == 0 { dFeatures = dRound } else { dFeatures.add(dRound, in: context.workspace) }
             done.append(result)
         }
@@ -88,31 +88,35 @@ public struct InteractiveTraining: Sendable, Equatable {
 
     /// One round forward and backward.
     private func train(
-        _ prompts: PromptBatch, _ objects: Objects, on features: ImageFeatures, isAmbiguous: Bool,
-        in context: inout StepContext
+        _ prompts: PromptBatch, _ objects: Objects, on features: ImageFeatures, in context: inout StepContext
     ) throws -> (Round, FeatureGradients) {
         let (model, pass, canvas) = (context.model, context.pass, objects.canvas)
         let decoded = model.decoder.decodeForTraining(
             features, position: model.promptEncoder.densePositionalEncoding,
-            prompts: try model.promptEncoder.encode(prompts, in: pass), masks: isAmbiguous ? .multiple : .single,
+            prompts: try model.promptEncoder.encode(prompts, in: pass), masks: prompts.selection(in: pass),
             promptsWanted: model.promptEncoder.trains(in: pass), in: pass)
         let (n, m) = (prompts.count, decoded.iou.shape[1])
+        let masks = DecodedMasks.interactive(
+            decoded.logits, decoded.iou, adapterLogits: decoded.masks.adapterLogits
+        ).logits
         let trained = m == 1 ? Array(repeating: 0, count: n) : best(decoded, canvas, in: context)
-        let (logits, predicted) = (Self.rows(of: decoded.logits, trained), Self.chosen(decoded.iou, trained))
+        let (logits, predicted) = (Self.rows(of: masks, trained), Self.chosen(decoded.iou, trained))
         var dLogits = Tensor(zeros: logits.shape)
         let (values, dIoU) = loss.addGradient(
             logits, predictedIoU: predicted, on: canvas, share: 1 / Double(objects.total * rounds), into: &dLogits,
             in: context.workspace)
+        let dMasks = Self.scattered(dLogits, trained, among: masks.shape)
+        let ofAdapter = decoded.masks.adapterLogits != nil
         let gradients = decoded.backward(
             MaskGradients(
-                logits: Self.scattered(dLogits, trained, among: decoded.logits.shape),
-                iou: Self.scattered(Tensor(dIoU, [n, 1, 1]), trained, among: [n, m, 1]).reshaped([n, m])),
-            &context.gradients)
+                logits: ofAdapter ? Tensor(zeros: masks.shape) : dMasks,
+                iou: Self.scattered(Tensor(dIoU, [n, 1, 1]), trained, among: [n, m, 1]).reshaped([n, m]),
+                adapterLogits: ofAdapter ? dMasks : nil), &context.gradients)
         if let dPrompts = gradients.prompts {
             model.promptEncoder.backward(dPrompts, prompts, gradients: &context.gradients, in: pass)
         }
         let round = Round(
-            logits: decoded.logits, iou: decoded.iou, trained: trained, carried: DecodedMasks.mostTrusted(decoded.iou),
+            logits: masks, iou: decoded.iou, trained: trained, carried: DecodedMasks.mostTrusted(decoded.iou),
             values: values)
         return (round, gradients.features)
     }

@@ -129,15 +129,15 @@ public struct InteractiveSession {
         let decoded = model.decoder.decode(
             features, position: model.promptEncoder.densePositionalEncoding,
             prompts: try model.promptEncoder.encode(prompts, in: context),
-            masks: prompts.isAmbiguous ? .multiple : .single, in: context)
-        let predicted = decoded.iou.elements
-        let carried = DecodedMasks.mostTrusted(decoded.iou)[0]
-        let resized = MaskPostprocessing.resize(decoded.logits, to: frame, in: context.workspace).elements
+            masks: prompts.selection(in: context), in: context)
+        let (logits, iou) = DecodedMasks.interactive(decoded.logits, decoded.iou, adapterLogits: decoded.adapterLogits)
+        let predicted = iou.elements
+        let carried = DecodedMasks.mostTrusted(iou)[0]
+        let resized = MaskPostprocessing.resize(logits, to: frame, in: context.workspace).elements
         let area = truth.pixels.count
         let masks = predicted.indices.map { mask in
             resized[mask * area..<(mask + 1) * area].map { $0 > MaskPostprocessing.threshold }
         }
-        let logits = decoded.logits
         let round = Round(
             click: click,
             masks: masks.map {

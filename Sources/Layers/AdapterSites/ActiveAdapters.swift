@@ -24,6 +24,9 @@ public struct ActiveAdapters: Sendable {
     /// Whether a set acts inside the encoder, so that its features are not those of the base model.
     public var actsInEncoder: Bool { !projections.isEmpty || !blockInputs.isEmpty }
 
+    /// Whether a set adds something by the prompts' kind of task.
+    public var knowsTasks: Bool { !densePrompts.isEmpty || !taskTokens.isEmpty }
+
     /// No adapter: the base model.
     public static let none = ActiveAdapters([])
 

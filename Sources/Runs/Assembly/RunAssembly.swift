@@ -62,11 +62,11 @@ package struct RunAssembly {
     /// The values that training begins with, if the recipe names a file; equal on all ranks. Collective.
     ///
     /// Throws `WeightFileError` for a file that does not fit, and `RunError`.
-    func startValues(_ layout: ParameterLayout, _ loaded: LoadedModel) throws -> StartValues? {
+    func startValues(_ trainables: Trainables, _ loaded: LoadedModel) throws -> StartValues? {
         let path = recipe.training.startFrom
         guard !path.isEmpty else { return nil }
         try checkStartFile()
-        let start = try StartValues(reading: path, for: layout, baseDigest: loaded.baseDigest)
+        let start = try StartValues(reading: path, for: trainables, baseDigest: loaded.baseDigest)
         try RankAgreement.check([(name: "training.startFrom", value: start.digest)], communicator: communicator)
         return start
     }
