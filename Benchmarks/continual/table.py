@@ -11,7 +11,6 @@ import csv
 import json
 import math
 import pathlib
-import re
 import sys
 
 
@@ -39,6 +38,8 @@ def mean_and_error(values):
 
 
 def cell(values):
+    if not values:
+        return f"{'-':>6}       "
     mean, error = mean_and_error(values)
     return f"{mean:6.2f}" + (f" ({error:.2f})" if error is not None else "       ")
 

@@ -23,7 +23,7 @@ public struct LayerDecay: Sendable, Equatable {
     /// Parts of the names of vectors that stand for something, which do not decay.
     private static let embeddings = [
         "point_embeddings", "no_mask_embed", "not_a_point_embed", "task_prompt_embedding", "iou_token", "mask_tokens",
-        "pos_embed", "rel_pos_",
+        "pos_embed", "rel_pos_", "hf_token", "task_prompt_tokens", "hf_type_tokens",
     ]
 
     /// The group of a parameter in place of another.

@@ -46,12 +46,13 @@ public struct TrainablePlan: Sendable, Equatable {
     public static func lowRankPairs(atRate factor: Double) -> TrainablePlan {
         TrainablePlan(adapters: [Adapter(LoRA.kind, group: ParameterGroup(LoRA.kind, rateFactor: factor))])
     }
-    /// HQ-SAM's output token and branches, and what a task adds to the decoder's tokens, with a factor on the learning rate.
+    /// HQ-SAM's output token and branches, and what a task adds to the decoder's tokens, with a factor on the learning rate;
+    /// tokens, biases and norms do not decay.
     public static func taskedHQ(atRate factor: Double) -> TrainablePlan {
         TrainablePlan(
             adapters: [HQDecoder.kind, TaskTokens.kind].map {
                 Adapter($0, group: ParameterGroup($0, rateFactor: factor))
-            })
+            }, layerDecay: LayerDecay(factor: 1))
     }
     /// Trains nothing.
     public static let nothing = TrainablePlan(adapters: [])

@@ -10,7 +10,8 @@ import Tensors
 
 // Of an image with the stem s, for a pool with adapters phi_i and a router:
 //   F = encoder(s) of the base, with what router and adapters read,   i = router(F)
-//   F stays as it is where phi_i acts in the decoder alone; else F_i = encoder(s) with phi_i
+//   F stays as it is where phi_i acts in the decoder alone; else F_i = encoder(s) with phi_i, from the image where weights of
+//   the encoder itself were trained
 
 /// Adapted models over one base, one per domain, and the router that chooses one of them for each image.
 public struct AdaptedPool: Sendable {
@@ -99,6 +100,22 @@ public enum EvaluatedModel: Sendable {
                 decision: nil)
         case .pool(let pool): return try pool.encode(input, in: workspace)
         }
+    }
+
+    /// Throws `RunError` of kind `configuration` for SAM's three candidates where an adapter's one mask answers.
+    ///
+    /// - Parameter option: What asks for them.
+    public func checkCandidates(_ option: String) throws {
+        let models =
+            switch self {
+            case .one(let model): [model]
+            case .pool(let pool): pool.members
+            }
+        guard models.contains(where: { !$0.adapters.outputTokens.isEmpty }) else { return }
+        throw RunError(
+            .configuration,
+            "\(option) chooses among SAM's own masks, and this adapter (HQ-SAM's decoder) answers with one",
+            remedy: "leave it out and give boxes, points or masks, or use SAM without the adapter")
     }
 
     /// Throws `RunError` of kind `configuration` for a kind of task, as in `PromptBatch`, without a vector in any model.

@@ -2,6 +2,7 @@ public import Adapters
 public import Datasets
 public import Imaging
 public import Kernels
+import Layers
 public import ModelLoading
 public import Routing
 import SegmentAnything
@@ -65,7 +66,7 @@ public struct ImageSegmenter {
     }
 
     /// What a choice makes of the candidates of each object, in order, leaving out nil: SAM's three masks with
-    /// `multimask`, else its one; and where a router sent the image.
+    /// `multimask`, else its one, or that of an adapter with an output token; and where a router sent the image.
     ///
     /// Throws `SegmentAnythingError` for prompts the model does not support, and the errors of the choice.
     func candidates<Chosen>(
@@ -78,9 +79,10 @@ public struct ImageSegmenter {
             var prompts = try batch(object, frame)
             prompts.task = task
             let decoded = try encoded.model.predict(
-                encoded.features, prompts, masks: multimask ? .multiple : .single,
+                encoded.features, prompts,
+                masks: multimask && encoded.context.adapters.outputTokens.isEmpty ? .multiple : .single,
                 in: encoded.context)
-            let (logits, scores) = (decoded.logits, decoded.iou.elements)
+            let (logits, scores) = (decoded.candidates, decoded.iou.elements)
             let side = logits.shape[2]
             let planes = logits.reshaped([scores.count, side, side])
             let masks = scores.indices.map { candidate in

@@ -129,7 +129,7 @@ struct BlockStack: Sendable {
                 dFeatures.addTap(.output(of: index), to: &dX, in: context.workspace)
                 let below = block.backward(
                     dX, residuals, gradients: &gradients,
-                    inputNeeded: index > end.lowest || end.goesOn || !inputs.isEmpty, in: context)
+                    inputNeeded: index > end.lowest || canTrain || end.goesOn || !inputs.isEmpty, in: context)
                 guard let below else { break stages }
                 dX = below
                 inputs.backward(at: block.site, dX, addingTo: &dShared, &gradients)

@@ -23,8 +23,8 @@ public struct MaskGradients: Sendable {
     /// Creates gradients from that of the answer of a pass with one mask per prompt.
     ///
     /// - Parameters:
-    ///   - dAnswer: // [n, 1, 4 h, 4 w]
-    ///   - iou: // [n, 1]
+    ///   - dAnswer: Of `candidates`; one mask of each prompt where an adapter answers. // [n, m, 4 h, 4 w]
+    ///   - iou: // [n, m]
     public init(answer dAnswer: Tensor, iou: Tensor, of masks: DecodedMasks) {
         guard let further = masks.adapterLogits else {
             self.init(logits: dAnswer, iou: iou)

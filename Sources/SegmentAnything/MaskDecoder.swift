@@ -70,14 +70,12 @@ public struct DecodedMasks: Sendable {
         return Tensor(firsts.flatMap(\.elements), [n, 1, side, side])
     }
 
-    /// What interactive use reads: the model's own masks, or where an adapter has an output token, its mask with the IoU
-    /// that is predicted for the model's own. // [n, m, 4 h, 4 w], [n, m]
-    public static func interactive(
-        _ logits: Tensor, _ iou: Tensor, adapterLogits: Tensor?
-    ) -> (logits: Tensor, iou: Tensor) {
-        guard adapterLogits != nil else { return (logits, iou) }
+    /// The masks to choose from, one for each predicted IoU: the model's own, or where an adapter has an output token, the
+    /// adapter's one with the IoU that is predicted for the model's. // [n, m, 4 h, 4 w]
+    public var candidates: Tensor {
+        guard adapterLogits != nil else { return logits }
         precondition(iou.shape[1] == 1, "an adapter's mask beside \(iou.shape[1]) of the model")
-        return (DecodedMasks(logits: logits, iou: iou, adapterLogits: adapterLogits).answer, iou)
+        return answer
     }
 
     /// The mask of each prompt with the highest predicted IoU, the first of equal ones. // [n, m] -> [n]

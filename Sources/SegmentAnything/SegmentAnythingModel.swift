@@ -54,6 +54,13 @@ public struct SegmentAnythingConfiguration: Sendable, Equatable {
         }
     }
 
+    /// Whether weights of the image encoder's own can train: in the plain vision transformer, unless its tables of positions
+    /// are resized.
+    public var canTrainEncoder: Bool {
+        guard case .viT(let sizes) = encoder else { return false }
+        return !sizes.isAllGlobal
+    }
+
     /// SAM with ViT-B.
     public static let vitB = Self(encoder: .viT(.vitB))
     /// SAM with ViT-L.

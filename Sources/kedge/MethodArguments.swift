@@ -26,9 +26,15 @@ struct MethodArguments: ParsableArguments {
     /// - Parameter further: Settings that other arguments stand for.
     func chosen(for model: BaseModel, _ further: [String] = []) throws -> any AdaptationMethod {
         let own = settings + further
-        guard !own.isEmpty else { return try MethodRegistry.known.make(name) }
+        let plain = try MethodRegistry.known.make(name)
+        guard !own.isEmpty else { return plain }
+        // A recipe that fits the method: it is not run.
+        let data =
+            plain.pseudoMasks == nil
+            ? ["data.root=."]
+            : ["data.sources.a.root=.", "data.sources.b.root=.", "data.sources.b.supervision=none", "data.flips=none"]
         return try ResolvedRecipe(
-            settings: ["data.root=.", "model.kind=\(model.rawValue)", "method.name=\(name)"] + own
+            settings: data + ["model.kind=\(model.rawValue)", "method.name=\(name)"] + own
         ).recipe.method.method
     }
 }

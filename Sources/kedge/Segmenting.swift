@@ -85,7 +85,7 @@ struct Segmenting {
             let opened = try OpenedPool(
                 files, weights: command.weights, preprocessing: command.preprocessing, threads: threads, communicator)
             (loaded, subject, view) = (opened.loaded, .pool(opened.pool), opened.view)
-            try subject.checkTable(of: command.task.id)
+            try checkRequest(command)
             return
         }
         loaded = try LoadedModel(
@@ -94,7 +94,14 @@ struct Segmenting {
             threads: threads, communicator)
         let adapted = try command.adapter.map { [loaded] in try loaded.adapted(opening: $0) }
         (subject, view) = (.one(adapted ?? loaded.base), .fit)
+        try checkRequest(command)
+    }
+
+    /// Refuses what the model has no answer to. Throws `RunError`.
+    private func checkRequest(_ command: SegmentCommand) throws {
         try subject.checkTable(of: command.task.id)
+        if command.multimask { try subject.checkCandidates("--multimask") }
+        if command.automatic.automatic { try subject.checkCandidates("--automatic") }
     }
 
     /// One mask per object.

@@ -90,6 +90,20 @@ import WeightFiles
             try golden.table.tensor("hq.out.\(id).sam_best_of_3").elements, relativeToMaximum: 1e-4, "best of three")
     }
 
+    /// Where the adapter has a token its mask is the one candidate, also of an ambiguous prompt.
+    @Test func theAdapterAnswers() throws {
+        let adapted = try adapted(id: 1)
+        let (features, prompts) = try inputs(adapted, id: 1)
+        let context = adapted.context(in: golden.workspace)
+        let decoded = try adapted.model.predict(
+            features, prompts, masks: prompts.selection(in: context), in: context)
+        #expect(decoded.candidates.elements == decoded.adapterLogits?.elements)
+        #expect(decoded.candidates.elements != decoded.logits.elements)
+        let point = try PromptBatch(points: Tensor([9, 9], [1, 1, 2]), labels: [.foreground])
+        #expect(point.isAmbiguous && point.selection(in: context) == .single)
+        #expect(point.selection(in: context.frozen) == .multiple)
+    }
+
     /// Losses of a pseudo step with pixels of certainty above 1/2, and the gradients of all that id 0 reaches.
     @Test func aPseudoStep() throws {
         let adapted = try adapted(id: 0)

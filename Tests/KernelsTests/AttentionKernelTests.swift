@@ -110,6 +110,32 @@ import TestSupport
         #expect(outcome.passed, "\(outcome)")
     }
 
+    /// Tables of positions over one and several tiles of queries: along their gradient the objective rises by its norm.
+    @Test(arguments: cases.filter { $0.kind == "decomposed" }) func gradientsOfTheTables(_ test: Case) throws {
+        let setting = Setting(test)
+        guard case .decomposed(let height, let width, let side) = setting.bias else { return }
+        let slopes = setting.run(threads: 2).positions.map(Double.init)
+        let norm = slopes.reduce(0) { $0 + $1 * $1 }.squareRoot()
+        let step = 2e-2
+        func objective(_ sign: Double) -> Double {
+            func moved(_ table: Tensor, _ first: Int) -> Tensor {
+                Tensor(
+                    table.elements.enumerated().map { $1 + Float(sign * step * slopes[first + $0] / norm) }, table.shape
+                )
+            }
+            let bias = AttentionBias.decomposed(
+                height: moved(height, 0), width: moved(width, height.count), side: side)
+            var output = Tensor(uninitialized: setting.dOutput.shape)
+            var nothing: Tensor?
+            AttentionKernel.forward(
+                qkv: setting.qkv, geometry: setting.geometry, bias: bias, into: &output, logSumExp: &nothing,
+                in: Workspace(threads: 2))
+            return zip(output.elements, setting.dOutput.elements).reduce(0) { $0 + Double($1.0) * Double($1.1) }
+        }
+        let slope = (objective(1) - objective(-1)) / (2 * step)
+        #expect(norm > 0 && abs(slope - norm) <= 5e-3 * norm, "\(slope), \(norm)")
+    }
+
     @Test(arguments: cases) func bitsDoNotDependOnThreads(_ test: Case) {
         let setting = Setting(test)
         let one = setting.run(threads: 1)

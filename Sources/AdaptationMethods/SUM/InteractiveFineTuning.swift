@@ -40,14 +40,17 @@ public struct InteractiveSettings: RecipeSection {
                 + "branches alone, SAM stays as it is"),
         .number(
             "adapterRate", \.adapterRate, 0.001...1000,
-            "Learning rate of adapters, in rates of SAM's own weights (optimizer.learningRate)"),
+            "Learning rate of low-rank pairs (light) and of HQ-SAM's decoder (hq), in rates of SAM's own weights "
+                + "(optimizer.learningRate)"),
         .integer("rounds", \.rounds, 2...100, "Rounds of prompts per image; the last adds no click"),
         .number(
             "layerDecay", \.layerDecay, 0.01...1,
-            "Factor of the learning rate from one layer of the encoder to the one below"),
+            "Factor of the learning rate from one layer of the encoder to the one below (light and full)"),
         .number("focalWeight", \.focalWeight, MaskLossSettings.weightRange, "Weight of the focal loss"),
         .number("diceWeight", \.diceWeight, MaskLossSettings.weightRange, "Weight of the dice loss"),
-        .number("iouWeight", \.iouWeight, MaskLossSettings.weightRange, "Weight of the error of the predicted IoU"),
+        .number(
+            "iouWeight", \.iouWeight, MaskLossSettings.weightRange,
+            "Weight of the error of the predicted IoU; none with hq"),
     ]
 
     public var faults: [SettingFault] {

@@ -96,9 +96,7 @@ public struct InteractiveTraining: Sendable, Equatable {
             prompts: try model.promptEncoder.encode(prompts, in: pass), masks: prompts.selection(in: pass),
             promptsWanted: model.promptEncoder.trains(in: pass), in: pass)
         let (n, m) = (prompts.count, decoded.iou.shape[1])
-        let masks = DecodedMasks.interactive(
-            decoded.logits, decoded.iou, adapterLogits: decoded.masks.adapterLogits
-        ).logits
+        let masks = decoded.masks.candidates
         let trained = m == 1 ? Array(repeating: 0, count: n) : best(decoded, canvas, in: context)
         let (logits, predicted) = (Self.rows(of: masks, trained), Self.chosen(decoded.iou, trained))
         var dLogits = Tensor(zeros: logits.shape)
@@ -106,12 +104,11 @@ public struct InteractiveTraining: Sendable, Equatable {
             logits, predictedIoU: predicted, on: canvas, share: 1 / Double(objects.total * rounds), into: &dLogits,
             in: context.workspace)
         let dMasks = Self.scattered(dLogits, trained, among: masks.shape)
-        let ofAdapter = decoded.masks.adapterLogits != nil
         let gradients = decoded.backward(
             MaskGradients(
-                logits: ofAdapter ? Tensor(zeros: masks.shape) : dMasks,
+                answer: dMasks,
                 iou: Self.scattered(Tensor(dIoU, [n, 1, 1]), trained, among: [n, m, 1]).reshaped([n, m]),
-                adapterLogits: ofAdapter ? dMasks : nil), &context.gradients)
+                of: decoded.masks), &context.gradients)
         if let dPrompts = gradients.prompts {
             model.promptEncoder.backward(dPrompts, prompts, gradients: &context.gradients, in: pass)
         }

@@ -130,9 +130,9 @@ public struct InteractiveSession {
             features, position: model.promptEncoder.densePositionalEncoding,
             prompts: try model.promptEncoder.encode(prompts, in: context),
             masks: prompts.selection(in: context), in: context)
-        let (logits, iou) = DecodedMasks.interactive(decoded.logits, decoded.iou, adapterLogits: decoded.adapterLogits)
-        let predicted = iou.elements
-        let carried = DecodedMasks.mostTrusted(iou)[0]
+        let logits = decoded.candidates
+        let predicted = decoded.iou.elements
+        let carried = DecodedMasks.mostTrusted(decoded.iou)[0]
         let resized = MaskPostprocessing.resize(logits, to: frame, in: context.workspace).elements
         let area = truth.pixels.count
         let masks = predicted.indices.map { mask in

@@ -5,6 +5,7 @@ import Datasets
 import Evaluation
 import Foundation
 import Kernels
+import Layers
 import Machine
 import ModelLoading
 import Recipes
@@ -36,7 +37,10 @@ extension RunAssembly {
     package var promptWarning: String? {
         let (model, prompts) = (recipe.model, recipe.prompts)
         let asked =
-            prompts.source == .automatic ? "prompts.source=automatic" : prompts.usesPoints ? "points" : nil
+            prompts.source == .automatic
+            ? "prompts.source=automatic"
+            : recipe.data.all.contains { recipe.madeLabels(of: $0.settings) == .found }
+                ? "points, which find the labels of supervision=none" : prompts.usesPoints ? "points" : nil
         guard !model.kind.prompts.contains(.point), let asked else { return nil }
         let read = model.kind.prompts.map(\.plural).joined(separator: " and ")
         return "warning: \(model.kind.name) was trained only on \(read) and performs poorly with \(asked); "
@@ -62,6 +66,9 @@ extension RunAssembly {
     /// The largest rate at which CoSAM's code trains SAM's own decoder.
     private static let largestRateOfOwnWeights = 1e-3
 
+    /// The largest rate that published code gives a fresh adapter, with room.
+    private static let largestRateOfAdapters = 1e-2
+
     /// Warnings about a schedule that does not reach its rate, or cannot move the adapter. // settled
     func scheduleWarnings(_ data: TrainingData) -> [String] {
         let total = schedule(data).totalSteps
@@ -79,11 +86,18 @@ extension RunAssembly {
                 ? []
                 : [
                     "a learning rate of \(rates.base) is one for fresh adapters, and \(recipe.method.name) trains SAM's own "
-                        + "weights; set optimizer.learningRate to 1e-4, at most \(Self.largestRateOfOwnWeights)"
+                        + "weights; set optimizer.learningRate to 1e-5, at most \(Self.largestRateOfOwnWeights)"
                 ]
         }
+        let factor = recipe.adaptationMethod.trainables.adapters.map(\.group.rateFactor).max() ?? 1
+        guard factor == 1 || rates.base * factor <= Self.largestRateOfAdapters else {
+            return [
+                "adapters train at \(factor) times the learning rate of \(rates.base); set optimizer.learningRate to 1e-4, at "
+                    + "most \(Self.largestRateOfAdapters / factor)"
+            ]
+        }
         var sum = 0.0
-        for step in 0..<total where sum < Self.leastSumOfRates { sum += rates.rate(at: step) }
+        for step in 0..<total where sum < Self.leastSumOfRates { sum += factor * rates.rate(at: step) }
         guard sum < Self.leastSumOfRates else { return [] }
         return [
             "\(total) steps at a learning rate of \(rates.base) hardly change the model; set "

@@ -64,6 +64,8 @@ struct SourceImages {
     private(set) var evaluation: Images
     /// Whether the images to evaluate on have no labels and are compared with masks that the unadapted model found.
     private(set) var isComparedWithModel = false
+    /// Held-out images of a source without labels that have no masks to be scored by.
+    let unscored: Int
     /// Maximum number of images to evaluate on; 0: all.
     let evaluationLimit: Int
     /// Images in the training part, before any is skipped.
@@ -117,8 +119,7 @@ struct SourceImages {
         training = Images(adapted, lists.training, adaptedScan)
         let (scored, scoredScan) = isComparedWithModel ? (adapted, adaptedScan) : (root, ownScan)
         evaluation = Images(scored, lists.evaluation, scoredScan)
-        var opened = [(root: options.root, images: root)]
-        var labels = scoredScan.labels
+        var (opened, labels) = ([(root: options.root, images: root)], scoredScan.labels)
         var unused = communicator.isRoot ? [root.unusedImages] : []
         var listedForEvaluation = lists.evaluation.count
         var unreadable = adaptedScan.unreadable.joined(ownScan.unreadable)
@@ -134,11 +135,12 @@ struct SourceImages {
             listedForEvaluation = second.count
         }
         intensity = SourceIntensity(source.name, options, opened, communicator)
-        self.unreadable = unreadable
-        listedForTraining = lists.training.count
+        (self.unreadable, listedForTraining) = (unreadable, lists.training.count)
         // An image in both lists counts once.
         withoutInstances = Set(adaptedScan.empty + (isComparedWithModel ? [] : ownScan.empty)).count
         (self.labels, self.unused) = (labels, unused.compactMap { $0 })
+        unscored =
+            isRelabelled && !isComparedWithModel ? lists.evaluation.count(where: { !ownScan.hasInstances($0) }) : 0
         emptiness = (
             settings.emptiness(of: training, listedForTraining, "to train on", adaptedScan.labels),
             settings.emptiness(of: evaluation, listedForEvaluation, "to score", labels)

@@ -164,7 +164,13 @@ extension SourceImages {
 
     /// What is left out or doubtful, one line each.
     fileprivate func warnings(usesBoxes: Bool, isNamed: Bool) -> [String] {
-        (unused.flatMap { $0.lines.map(\.text) } + labels.warnings(usesBoxes: usesBoxes)).map {
+        let left =
+            unscored == 0
+            ? []
+            : [
+                "\(unscored) held-out images have no masks: neither trained on nor scored; with split=none all are trained on"
+            ]
+        return (unused.flatMap { $0.lines.map(\.text) } + labels.warnings(usesBoxes: usesBoxes) + left).map {
             "data: " + (isNamed ? "\(name): " : "") + $0
         }
     }

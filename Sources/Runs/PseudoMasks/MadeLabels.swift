@@ -37,12 +37,13 @@ extension Recipe {
     var pseudoMaskFaults: [SettingFault] {
         guard let plan = adaptationMethod.pseudoMasks else {
             // Weak labels are prompts whoever made them.
-            if !adaptationMethod.needs.masks, !prompts.source.isMadeByModel { return [] }
+            let takesMasks = !prompts.source.isMadeByModel && prompts.source != .annotations
+            if !adaptationMethod.needs.masks, adaptationMethod.trains, takesMasks { return [] }
             return data.all.filter { $0.settings.supervision != .full }.map { source in
                 SettingFault(
                     key: key(of: source, "supervision"),
-                    rule: prompts.source.isMadeByModel
-                        ? "must be full where prompts.source=\(prompts.source.rawValue) makes the labels of all sources"
+                    rule: prompts.source != .simulated
+                        ? "must be full with prompts.source=\(prompts.source.rawValue), which states where all labels come from"
                         : "must be full: \(method.name) learns from all images alike; for images without masks choose "
                             + "method.name=\(Self.mixingMethods) or wesam")
             }

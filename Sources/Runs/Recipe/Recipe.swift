@@ -121,6 +121,15 @@ extension Recipe: RecipeRoot {
         if adapters.contains(SAMAdapter.kind), let fault = SAMAdapter.fault(in: model.kind.configuration) {
             faults.append(SettingFault(key: "method.name", rule: "\(fault) in model.kind"))
         }
+        let trainsEncoder = adaptationMethod.trainables.parameters.contains { $0.prefix.hasPrefix("image_encoder.") }
+        if trainsEncoder, !model.kind.configuration.canTrainEncoder || model.allGlobalEncoder {
+            faults.append(
+                SettingFault(
+                    key: "method.trains",
+                    rule:
+                        "must not be full with this model: the encoder's weights train in SAM's plain vision transformers "
+                        + "(vit_b, vit_l, vit_h), without model.allGlobalEncoder"))
+        }
         let shares = data.sources.filter { $0.settings.share > 0 }
         if continual.strategy.replaysMemory, let first = shares.first {
             faults.append(
