@@ -102,16 +102,21 @@ public enum EvaluatedModel: Sendable {
         }
     }
 
+    /// Whether an adapter with an output token answers prompts, with one mask in place of SAM's.
+    public var hasAnswerOfAdapter: Bool { models.contains { !$0.adapters.outputTokens.isEmpty } }
+
+    private var models: [AdaptedModel] {
+        switch self {
+        case .one(let model): [model]
+        case .pool(let pool): pool.members
+        }
+    }
+
     /// Throws `RunError` of kind `configuration` for SAM's three candidates where an adapter's one mask answers.
     ///
     /// - Parameter option: What asks for them.
     public func checkCandidates(_ option: String) throws {
-        let models =
-            switch self {
-            case .one(let model): [model]
-            case .pool(let pool): pool.members
-            }
-        guard models.contains(where: { !$0.adapters.outputTokens.isEmpty }) else { return }
+        guard hasAnswerOfAdapter else { return }
         throw RunError(
             .configuration,
             "\(option) chooses among SAM's own masks, and this adapter (HQ-SAM's decoder) answers with one",
@@ -120,11 +125,6 @@ public enum EvaluatedModel: Sendable {
 
     /// Throws `RunError` of kind `configuration` for a kind of task, as in `PromptBatch`, without a vector in any model.
     public func checkTable(of task: Int) throws {
-        let models =
-            switch self {
-            case .one(let model): [model]
-            case .pool(let pool): pool.members
-            }
         guard task > 0, !models.contains(where: \.adapters.knowsTasks) else { return }
         throw RunError(
             .configuration, "the model has no table of tasks, so --task changes nothing",

@@ -101,7 +101,9 @@ struct Segmenting {
     private func checkRequest(_ command: SegmentCommand) throws {
         try subject.checkTable(of: command.task.id)
         if command.multimask { try subject.checkCandidates("--multimask") }
-        if command.automatic.automatic { try subject.checkCandidates("--automatic") }
+        if command.automatic.automatic, subject.hasAnswerOfAdapter {
+            Failure.notice("--automatic finds SAM's own masks; HQ-SAM's decoder answers boxes, points and masks alone")
+        }
     }
 
     /// One mask per object.
